@@ -1,0 +1,58 @@
+//! Content digests as registries and BuildKit write them.
+
+use std::{fmt, str::FromStr};
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// `sha256:` and 64 lower-case hex digits
+/// (<https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests>).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Digest(String);
+
+/// A text that is no digest.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("`{0}` is no sha256 digest")]
+pub struct DigestError(String);
+
+impl Digest {
+    /// The digest in full, `sha256:…`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `sha256:` and the first 12 digits, as `docker images --digests` shortens it.
+    pub fn short(&self) -> &str {
+        &self.0[.."sha256:".len() + 12]
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hex = text.strip_prefix("sha256:").unwrap_or_default();
+        let valid = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if valid { Ok(Self(text.to_owned())) } else { Err(DigestError(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Digest;
+
+    #[test]
+    fn takes_sha256_only() {
+        let good = format!("sha256:{}", "0a".repeat(32));
+        assert_eq!(good.parse::<Digest>().map(|d| d.short().to_owned()), Ok("sha256:0a0a0a0a0a0a".into()));
+        for bad in ["", "sha256:", "sha512:00", &format!("sha256:{}", "0A".repeat(32)), &format!("{good}0")] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+    }
+}

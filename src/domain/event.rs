@@ -1,0 +1,159 @@
+//! What happens in a run, told once. The log, the chat messages, the annotations and the job summary
+//! are all drawn from this one stream ([`crate::domain::run::RunState`] is its fold).
+
+use std::time::Duration;
+
+use super::{
+    digest::Digest,
+    run::{Failure, Stage},
+};
+
+/// One thing that happened. Sent in order through [`crate::events::Events`], which redacts every text in it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A stage of the run began.
+    StageStarted(Stage),
+    /// Something happened while an image was built or pushed; `image` is the image's name in the plan.
+    Image {
+        /// The image's name in the plan.
+        image: String,
+        /// What happened to it.
+        event: ImageEvent,
+    },
+    /// Something the user should know that does not fail the run.
+    Diagnostic(Diagnostic),
+    /// The run ended.
+    Finished(Ending),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// All that was asked for was done.
+    Success,
+    /// A stage failed.
+    Failure(Box<Failure>),
+    /// The runner sent a signal (`SIGINT` or `SIGTERM`).
+    Cancelled,
+    /// The input `timeout` ran out.
+    TimedOut,
+}
+
+/// What happens to one image.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ImageEvent {
+    /// Its build began.
+    Started,
+    /// A build step began. `step` is unique in the image's build.
+    StepStarted {
+        /// The step's id.
+        step: StepId,
+        /// BuildKit's name for it, such as `[2/5] RUN pip install …`.
+        name: String,
+    },
+    /// A whole line of a step's output, without its end of line.
+    StepLog {
+        /// The step's id.
+        step: StepId,
+        /// The line. Untrusted text.
+        line: String,
+    },
+    /// A step ended.
+    StepFinished {
+        /// The step's id.
+        step: StepId,
+        /// How.
+        outcome: StepOutcome,
+        /// How long it really ran.
+        duration: Duration,
+    },
+    /// Its layers are on their way to the registry.
+    Pushing,
+    /// A push broke and will be tried again.
+    Retrying {
+        /// What went wrong.
+        reason: String,
+        /// The number of the try that comes, from 2.
+        attempt: u32,
+        /// How long we wait before it.
+        wait: Duration,
+    },
+    /// It is built and, where asked for, pushed and read back.
+    Finished(Box<ImageResult>),
+    /// It could not be built or pushed.
+    Failed(Box<Failure>),
+    /// Its build was stopped because another image failed or the run was cancelled.
+    Cancelled,
+}
+
+/// Number of a step within one image's build, in order of appearance.
+pub type StepId = usize;
+
+/// How a build step ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// It ran.
+    Done,
+    /// Its result was in the build cache.
+    Cached,
+    /// It failed with this message.
+    Failed(String),
+    /// It was stopped.
+    Cancelled,
+}
+
+/// What came out of an image's build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageResult {
+    /// The digest that a registry serves it under; without a push, the engine's.
+    pub digest: Digest,
+    /// Compressed bytes of its layers and configuration, if known.
+    pub size: Option<u64>,
+    /// Whether it was pushed.
+    pub pushed: bool,
+    /// Whether the digest differs from what its first tag pointed to before; `None` if unknown.
+    pub changed: Option<bool>,
+    /// Platforms it was built for.
+    pub platforms: Vec<String>,
+    /// Dockerfile steps, and how many of them came from the cache.
+    pub steps: usize,
+    /// Steps that came from the cache.
+    pub cached: usize,
+    /// From the start of the build to the end of the push.
+    pub duration: Duration,
+}
+
+/// How urgent a [`Diagnostic`] is. Ordered from the least to the most urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// For information.
+    Notice,
+    /// Should be looked at.
+    Warning,
+    /// Is why the run fails.
+    Error,
+}
+
+/// A message to the user, shown in the log and as an annotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How urgent.
+    pub severity: Severity,
+    /// A few words; the annotation's title.
+    pub title: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// Where, if it is about a file of the repository.
+    pub place: Option<Place>,
+}
+
+/// Lines of a file in the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Path relative to the workspace, `/`-separated.
+    pub file: String,
+    /// First line, from 1.
+    pub line: u32,
+    /// Last line, from 1; at least `line`.
+    pub end_line: u32,
+}

@@ -1,0 +1,242 @@
+//! The model of one run that every renderer draws: the fold of all [`Event`]s so far.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, StepId, StepOutcome};
+
+/// A part of the run, in the order in which they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Reading inputs and compose files.
+    Plan,
+    /// Asking engine and registry whether the run can succeed.
+    Preflight,
+    /// Building images.
+    Build,
+    /// Pushing images and reading their digests back.
+    Push,
+    /// Deploying.
+    Deploy,
+}
+
+impl Stage {
+    /// The stage in one word, for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Preflight => "preflight",
+            Self::Build => "build",
+            Self::Push => "push",
+            Self::Deploy => "deploy",
+        }
+    }
+}
+
+/// Who and what started the run, and where it can be looked at. All texts but the URLs are untrusted:
+/// an author of a commit or of a fork's pull request chooses them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunInfo {
+    /// `owner/name`.
+    pub repository: String,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Who pushed.
+    pub actor: String,
+    /// Event name, such as `push`.
+    pub event_name: String,
+    /// Short name of the branch or tag, or `#7` for a pull request.
+    pub ref_name: String,
+    /// 40 hex digits of the commit that is built; empty if unknown.
+    pub sha: String,
+    /// First line of the commit message or the pull request's title; empty if unknown.
+    pub subject: String,
+    /// The run, at this attempt: what the titles of all messages link to.
+    pub run_url: String,
+    /// This job, if its id is known; else the run.
+    pub job_url: String,
+    /// The commit on the server, or empty.
+    pub commit_url: String,
+}
+
+/// The run so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunState {
+    /// Who, what, where.
+    pub info: RunInfo,
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// The stage it is in.
+    pub stage: Stage,
+    /// The images, in the plan's order.
+    pub images: Vec<ImageState>,
+    /// What the user should know, in order of appearance.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How it ended, and after how long; `None` while it runs.
+    pub ending: Option<(Ending, Duration)>,
+}
+
+/// One image so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageState {
+    /// Name in the plan.
+    pub name: String,
+    /// Compose services that run it.
+    pub services: Vec<String>,
+    /// `registry/path`, without tag.
+    pub repository: String,
+    /// Tags without the repository.
+    pub tags: Vec<String>,
+    /// Where it stands.
+    pub status: ImageStatus,
+    /// Its steps, by [`StepId`].
+    pub steps: Vec<StepState>,
+}
+
+/// Where an image stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ImageStatus {
+    /// Not begun.
+    Waiting,
+    /// Being built.
+    Building,
+    /// Being pushed.
+    Pushing,
+    /// Built and, where asked for, pushed.
+    Done(Box<ImageResult>),
+    /// Failed.
+    Failed(Box<Failure>),
+    /// Stopped.
+    Cancelled,
+}
+
+/// One build step so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepState {
+    /// BuildKit's name for it.
+    pub name: String,
+    /// How it ended and how long it ran; `None` while it runs.
+    pub outcome: Option<(StepOutcome, Duration)>,
+}
+
+/// Why a run is red, with all that someone needs who does not open the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The stage that failed.
+    pub stage: Stage,
+    /// The image that failed, if it is about one.
+    pub image: Option<String>,
+    /// What went wrong, in one line.
+    pub headline: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Where in the repository.
+    pub place: Option<Place>,
+    /// The Dockerfile instruction at `place`, as written.
+    pub instruction: Option<String>,
+    /// Exit code of the command that failed.
+    pub exit_code: Option<i64>,
+    /// The last lines of the failing step's output, at most [`Failure::LOG_LINES`]. Untrusted text.
+    pub log: Vec<String>,
+}
+
+impl Failure {
+    /// How many lines of a failing step's output are kept for messages.
+    pub const LOG_LINES: usize = 40;
+}
+
+impl RunState {
+    /// A run that has just begun and knows nothing of its images yet.
+    pub fn new(info: RunInfo, started: DateTime<Utc>) -> Self {
+        Self { info, started, stage: Stage::Plan, images: Vec::new(), diagnostics: Vec::new(), ending: None }
+    }
+
+    /// Takes in what happened at `now`. An event about an unknown image or step changes nothing.
+    pub fn apply(&mut self, event: &Event, now: DateTime<Utc>) {
+        match event {
+            Event::StageStarted(stage) => self.stage = *stage,
+            Event::Diagnostic(diagnostic) => self.diagnostics.push(diagnostic.clone()),
+            Event::Finished(ending) => {
+                let elapsed = (now - self.started).to_std().unwrap_or_default();
+                self.ending = Some((ending.clone(), elapsed));
+            }
+            Event::Image { image, event } => {
+                if let Some(state) = self.images.iter_mut().find(|i| i.name == *image) {
+                    state.apply(event);
+                }
+            }
+        }
+    }
+
+    /// The failure that ended the run, if it failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.ending {
+            Some((Ending::Failure(failure), _)) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+impl ImageState {
+    fn apply(&mut self, event: &ImageEvent) {
+        match event {
+            ImageEvent::Started | ImageEvent::Retrying { .. } => self.status = ImageStatus::Building,
+            ImageEvent::Pushing => self.status = ImageStatus::Pushing,
+            ImageEvent::Finished(result) => self.status = ImageStatus::Done(result.clone()),
+            ImageEvent::Failed(failure) => self.status = ImageStatus::Failed(failure.clone()),
+            ImageEvent::Cancelled => self.status = ImageStatus::Cancelled,
+            ImageEvent::StepLog { .. } => {}
+            ImageEvent::StepStarted { step, name } => {
+                // Steps are numbered in order of appearance, so a new one is always the next.
+                if *step == self.steps.len() {
+                    self.steps.push(StepState { name: name.clone(), outcome: None });
+                }
+            }
+            ImageEvent::StepFinished { step, outcome, duration } => {
+                if let Some(state) = self.steps.get_mut(*step) {
+                    state.outcome = Some((outcome.clone(), *duration));
+                }
+            }
+        }
+    }
+
+    /// Steps that are a Dockerfile instruction (`[2/5] …`, `[build 1/3] …`), which is what people count,
+    /// not BuildKit's own (`[internal] …`, `exporting …`).
+    pub fn dockerfile_steps(&self) -> impl Iterator<Item = (StepId, &StepState)> {
+        self.steps.iter().enumerate().filter(|(_, step)| is_dockerfile_step(&step.name))
+    }
+}
+
+/// Whether a vertex name is a Dockerfile instruction: `[n/m] …`, `[stage n/m] …`, `[platform stage n/m] …`.
+pub fn is_dockerfile_step(name: &str) -> bool {
+    let Some((head, _)) = name.strip_prefix('[').and_then(|rest| rest.split_once(']')) else { return false };
+    let Some((number, total)) = head.rsplit(' ').next().and_then(|last| last.split_once('/')) else { return false };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits(number.trim()) && digits(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_dockerfile_step;
+
+    #[test]
+    fn tells_instructions_from_buildkits_own_steps() {
+        for yes in [
+            "[1/5] FROM docker.io/library/python",
+            "[build 3/4] RUN make",
+            "[linux/arm64 base 2/2] COPY . .",
+            "[ 2/12] RUN x",
+        ] {
+            assert!(is_dockerfile_step(yes), "{yes}");
+        }
+        for no in [
+            "[internal] load build context",
+            "exporting to image",
+            "[auth] library/python:pull token",
+            "importing cache manifest from x",
+        ] {
+            assert!(!is_dockerfile_step(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! `build-deploy`: builds, pushes, announces and deploys the images of a compose project.
+//!
+//! The code in reading order. A module imports only from those above it; `pipeline` alone knows them all.
+
+pub mod domain;
+pub mod events;

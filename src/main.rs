@@ -1,0 +1,2 @@
+//! The program `build-deploy`.
+fn main() {}
