@@ -4,5 +4,7 @@
 
 pub mod domain;
 pub mod events;
+pub mod github;
 pub mod inputs;
 pub mod plan;
+pub mod report;
