@@ -6,3 +6,7 @@ pub mod compose;
 pub mod compose_files;
 pub mod domain;
 pub mod events;
+pub mod github;
+pub mod inputs;
+pub mod plan;
+pub mod report;

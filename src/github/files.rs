@@ -1,0 +1,149 @@
+//! Writes the files that the runner reads after a stage: outputs, state and the job summary.
+
+use std::{fs::OpenOptions, io::Write, path::Path};
+
+use thiserror::Error;
+
+/// Why a file of the runner could not be written.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// It could not be opened or written.
+    #[error("write {path} ({variable}): {source}; the container must run as root, as the runner's own files need it")]
+    Unwritable {
+        /// The variable that names it.
+        variable: &'static str,
+        /// Where it is.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A name that the runner would misread.
+    #[error("`{0}` cannot be the name of an output")]
+    Name(String),
+    /// A value that holds the delimiter, which cannot happen by chance.
+    #[error("the value of `{0}` holds the delimiter of the file")]
+    Delimiter(String),
+}
+
+/// A file of the runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunnerFile {
+    /// Outputs of the step.
+    Output,
+    /// State for the post stage of the same step.
+    State,
+    /// The job summary, Markdown.
+    Summary,
+}
+
+impl RunnerFile {
+    /// The variable that holds its path. Outside an action it is unset and there is nothing to write.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Output => "GITHUB_OUTPUT",
+            Self::State => "GITHUB_STATE",
+            Self::Summary => "GITHUB_STEP_SUMMARY",
+        }
+    }
+
+    /// Appends text in one write.
+    pub fn append(self, path: &Path, text: &str) -> Result<(), FileError> {
+        let open = OpenOptions::new().append(true).create(true).open(path);
+        open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|source| FileError::Unwritable {
+            variable: self.variable(),
+            path: path.display().to_string(),
+            source,
+        })
+    }
+}
+
+/// The text that sets names to values, for [`RunnerFile::Output`] and [`RunnerFile::State`]. `random` must be fresh,
+/// so that no value can end its own block and set another name.
+pub fn assignments<'a>(
+    values: impl IntoIterator<Item = (&'a str, &'a str)>,
+    random: [u8; 16],
+) -> Result<String, FileError> {
+    let delimiter: String = "ghadelimiter_"
+        .chars()
+        .chain(random.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).map(char::from))
+        .collect();
+    let mut text = String::new();
+    for (name, value) in values {
+        if name.is_empty() || name.contains(['\r', '\n', '=']) || name.contains("<<") {
+            return Err(FileError::Name(name.escape_debug().to_string()));
+        }
+        if value.contains(&delimiter) || name.contains(&delimiter) {
+            return Err(FileError::Delimiter(name.to_owned()));
+        }
+        text.push_str(&format!("{name}<<{delimiter}\n{value}\n{delimiter}\n"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::{FileError, RunnerFile, assignments};
+
+    /// Reads the file as the runner's `EnvFileKeyValuePairs` does, written after its C# source.
+    fn read(text: &str) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        let mut lines = text.split_inclusive('\n');
+        while let Some(line) = lines.next() {
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            if line.is_empty() {
+                continue;
+            }
+            let equals = line.find('=');
+            let heredoc = line.find("<<");
+            match (equals, heredoc) {
+                (Some(equals), heredoc) if heredoc.is_none_or(|heredoc| equals < heredoc) => {
+                    pairs.push((line[..equals].to_owned(), line[equals + 1..].to_owned()));
+                }
+                (_, Some(heredoc)) => {
+                    let delimiter = &line[heredoc + 2..];
+                    let mut value = String::new();
+                    loop {
+                        let next = lines.next().expect("matching delimiter not found");
+                        if next.strip_suffix('\n').unwrap_or(next) == delimiter {
+                            break;
+                        }
+                        value.push_str(next);
+                    }
+                    pairs.push((line[..heredoc].to_owned(), value.strip_suffix('\n').unwrap_or(&value).to_owned()));
+                }
+                _ => panic!("invalid format '{line}'"),
+            }
+        }
+        pairs
+    }
+
+    proptest! {
+        #[test]
+        fn the_runner_reads_back_what_was_meant(first in any::<String>(), second in any::<String>()) {
+            let text = assignments([("images", first.as_str()), ("tags", &second)], [7; 16]).unwrap();
+            assert_eq!(read(&text), [("images".to_owned(), first), ("tags".to_owned(), second)]);
+        }
+    }
+
+    #[test]
+    fn odd_names_and_guessed_delimiters_are_refused() {
+        for name in ["", "a=b", "a<<b", "a\nb"] {
+            assert!(matches!(assignments([(name, "x")], [0; 16]), Err(FileError::Name(_))), "{name:?}");
+        }
+        let guessed = format!("x\nghadelimiter_{}\nresult=success", "00".repeat(16));
+        assert!(matches!(assignments([("a", guessed.as_str())], [0; 16]), Err(FileError::Delimiter(_))));
+    }
+
+    #[test]
+    fn appends_and_names_what_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("set_output");
+        std::fs::write(&path, "a=1\n").unwrap();
+        RunnerFile::Output.append(&path, "b=2\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a=1\nb=2\n");
+        let error = RunnerFile::Summary.append(&directory.path().join("no/such"), "x").unwrap_err().to_string();
+        assert!(error.contains("no/such (GITHUB_STEP_SUMMARY)"), "{error}");
+    }
+}

@@ -1,0 +1,5 @@
+//! How an action speaks to the runner: lines of its output that are commands, and files.
+
+pub mod commands;
+pub mod files;
+pub mod untrusted;

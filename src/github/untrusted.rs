@@ -1,0 +1,178 @@
+//! Makes text of others harmless in the log: build output, commit messages, names.
+//!
+//! The runner looks for commands in every line that we write, in two syntaxes: `::name::` at a line's beginning and
+//! `##[name]` anywhere. What ends a line for it, or may for others, ends one here.
+
+/// Stands between the characters of what would be a command. Takes no room on the screen.
+const BREAK: char = '\u{200b}';
+
+/// The text's lines, none of which can be a command, move the cursor or colour what follows. Colours within a
+/// line stay. Lines end at LF, CR, CRLF, NEL, LS and PS.
+pub fn inert(text: &str) -> Vec<String> {
+    let unified = text.replace("\r\n", "\n");
+    let mut lines: Vec<String> =
+        unified.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).map(inert_line).collect();
+    if lines.len() > 1 && lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// The text without control characters and escape sequences, colours included, as one line: for places that show no
+/// terminal output, such as a page or a message.
+pub fn plain(text: &str) -> String {
+    let spaced = text.replace("\r\n", " ").replace(['\n', '\r', '\t', '\u{85}', '\u{2028}', '\u{2029}'], " ");
+    let (colored, _) = without_controls(&spaced);
+    let mut plain = String::with_capacity(colored.len());
+    let mut rest = colored.as_str();
+    while let Some((before, sequence)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        // Only colours are left, and those end in `m`.
+        rest = sequence.split_once('m').map_or("", |(_, after)| after);
+    }
+    plain + rest
+}
+
+fn inert_line(line: &str) -> String {
+    let (plain, colored) = without_controls(line);
+    let mut safe = plain.replace("##[", &format!("#{BREAK}#["));
+    let start = command_start(&safe);
+    if safe[start..].starts_with("::") {
+        safe.insert(start + 1, BREAK);
+    }
+    if colored {
+        safe.push_str("\u{1b}[0m");
+    }
+    safe
+}
+
+/// Where the line's text begins: after white space, as the runner trims it, and after colours.
+fn command_start(line: &str) -> usize {
+    let mut rest = line;
+    loop {
+        let trimmed = rest.trim_start();
+        match color_length(trimmed) {
+            Some(length) => rest = &trimmed[length..],
+            None => return line.len() - trimmed.len(),
+        }
+    }
+}
+
+/// The text without control characters and escape sequences other than colours, and whether any colour is in it.
+fn without_controls(line: &str) -> (String, bool) {
+    let mut kept = String::with_capacity(line.len());
+    let mut colored = false;
+    let mut rest = line;
+    while let Some(character) = rest.chars().next() {
+        if let Some(length) = color_length(rest) {
+            kept.push_str(&rest[..length]);
+            colored = true;
+            rest = &rest[length..];
+        } else if character == '\u{1b}' {
+            rest = &rest[escape_length(rest)..];
+        } else {
+            if character == '\t' || !character.is_control() {
+                kept.push(character);
+            }
+            rest = &rest[character.len_utf8()..];
+        }
+    }
+    (kept, colored)
+}
+
+/// Length of the colour sequence (SGR) that the text begins with.
+fn color_length(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == ':'))?;
+    parameters[end..].starts_with('m').then_some(end + 3)
+}
+
+/// Length of the escape sequence that the text begins with: a control sequence up to its final byte, an operating
+/// system command up to its end, else the escape character alone (ECMA-48, 5.4 and 8.3.89).
+fn escape_length(text: &str) -> usize {
+    let after = |position: Option<usize>, more: usize| position.map_or(text.len(), |position| position + more);
+    match text.as_bytes().get(1) {
+        Some(b'[') => {
+            let last = text.bytes().skip(2).position(|b| !(0x20..=0x3f).contains(&b));
+            match last {
+                Some(position) if text.as_bytes()[position + 2].is_ascii_graphic() => position + 3,
+                Some(position) => position + 2,
+                None => text.len(),
+            }
+        }
+        Some(b']') => {
+            let bell = text.find('\u{7}');
+            let terminator = text.find("\u{1b}\\");
+            match (bell, terminator) {
+                (Some(bell), Some(end)) if bell < end => bell + 1,
+                (_, Some(end)) => end + 2,
+                (bell, None) => after(bell, 1),
+            }
+        }
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop, proptest};
+
+    use super::{inert, plain};
+
+    /// Whether the runner would act on the line: `ActionCommand.TryParseV2` and `TryParse`, after their C# source.
+    fn is_command(line: &str) -> bool {
+        line.trim_start().starts_with("::") || line.find("##[").is_some_and(|start| line[start..].contains(']'))
+    }
+
+    #[test]
+    fn breaks_both_syntaxes_at_every_line_end() {
+        for text in [
+            "::set-output name=a::b",
+            " \u{a0}::error::x",
+            "50%\r::add-mask::a",
+            "x\u{85}::a::b\u{2028}::c::d\u{2029}::e::f",
+            "a ##[add-mask]b",
+            "###[error]x",
+            "#\u{0}#[error]x",
+            ":\u{8}:error::x",
+            "#\u{1b}[2K#[error]x",
+            "\u{1b}]0;title\u{7}::error::x",
+        ] {
+            assert!(inert(text).iter().all(|line| !is_command(line)), "{text:?}: {:?}", inert(text));
+        }
+    }
+
+    #[test]
+    fn colors_stay_and_end_with_the_line() {
+        assert_eq!(inert("\u{1b}[1;31mred\u{1b}[2J\ttext\u{7}"), ["\u{1b}[1;31mred\ttext\u{1b}[0m"]);
+        assert_eq!(inert("\u{1b}[31m::error::x"), ["\u{1b}[31m:\u{200b}:error::x\u{1b}[0m"]);
+    }
+
+    #[test]
+    fn plain_text_is_untouched() {
+        let text = "a::b\n\n  [2/5] RUN echo \"#1\" # [x] ü 日本 é";
+        assert_eq!(inert(text).join("\n"), text);
+        assert_eq!(inert("a\r\nb\n"), ["a", "b"]);
+        assert_eq!(inert(""), [""]);
+    }
+
+    #[test]
+    fn plain_text_has_no_colors_either() {
+        assert_eq!(plain("\u{1b}[1;31mred\u{1b}[0m\r\nand\t\u{1b}[2Kmore\u{7}"), "red and more");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_ever_a_command(text in any::<String>(), parts in prop::collection::vec(
+            prop::sample::select(vec!["::", ":", "##[", "#", "[", "]", "\r", "\n", "\u{1b}[", "\u{1b}]", "\u{1b}", "m", "0",
+                                      "\u{85}", "\u{2028}", " ", "\u{0}", "\u{7}", "x", "é", ";", "K", "\\"]), 0..24)) {
+            for line in inert(&text).iter().chain(&inert(&parts.concat())) {
+                assert!(!is_command(line), "{line:?}");
+                assert!(!line.contains(['\n', '\r']));
+                let without_color = regex::Regex::new("\u{1b}\\[[0-9;:]*m").unwrap().replace_all(line, "").into_owned();
+                assert!(!without_color.contains('\u{1b}'), "{line:?}");
+                assert!(!is_command(&without_color) , "{line:?}");
+            }
+        }
+    }
+}

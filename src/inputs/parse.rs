@@ -1,0 +1,675 @@
+//! Turns what was written into [`Inputs`], and finds all mistakes in one go.
+
+use std::collections::BTreeSet;
+
+use crate::domain::{
+    event::{Diagnostic, Severity},
+    secret::Secret,
+};
+
+use super::{
+    cli::RawInputs,
+    error::InputError,
+    runner::RunnerEnv,
+    spec::{INPUTS, Support},
+    structured,
+    typed::{
+        BuildInputs, Cache, CacheSpec, Colors, CommandInput, Credentials, DiscordInputs, DiscordMode, GithubInputs,
+        Inputs, Moment, NameInputs, Network, NoCache, NotifyInputs, ProjectInputs, Push, RegistryInputs, Show,
+    },
+    values::{boolean, bytes, color, comma_lines, duration, is_platform, is_registry_host, lines, pair},
+};
+
+/// The registry for which GitHub's own token is the password.
+const GHCR: &str = "ghcr.io";
+
+/// Checks every input. `Err` holds all mistakes, in the order of [`INPUTS`]; the caller adds
+/// [`super::cli::Invocation::unknown`].
+pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>> {
+    let mut reader = Reader { raw, env, mistakes: Vec::new(), warnings: Vec::new() };
+    reader.unsupported();
+    let (annotations_shown, annotations) = reader.annotations();
+    let inputs = Inputs {
+        command: reader.command(),
+        project: reader.project(),
+        build: reader.build(),
+        names: NameInputs {
+            registry: reader.registry_host(),
+            image_name: reader.text("image-name"),
+            tags: reader.tags(),
+            labels: reader.pairs("labels"),
+            annotations,
+        },
+        registry: reader.registry(),
+        notify: reader.notify(),
+        github: GithubInputs {
+            token: reader.text("github-token").map(Secret::new),
+            job_id: reader.text("job-id"),
+            job_status: reader.text("job-status"),
+            show: Show { summary: reader.boolean("summary"), annotations: annotations_shown },
+            dry_run: reader.boolean("dry-run"),
+            timeout: reader.checked("timeout", duration, "is no span of time", "write it like `45m` or `1h30m`"),
+        },
+        warnings: reader.warnings,
+    };
+    if reader.mistakes.is_empty() {
+        return Ok(inputs);
+    }
+    let place = |mistake: &InputError| INPUTS.iter().position(|spec| spec.name == mistake.input);
+    reader.mistakes.sort_by_key(place);
+    Err(reader.mistakes)
+}
+
+/// Reads inputs one by one and gathers the mistakes. After a mistake a reading returns something harmless.
+struct Reader<'a> {
+    raw: &'a RawInputs,
+    env: &'a RunnerEnv,
+    mistakes: Vec<InputError>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    /// Refuses what a later version will do, rather than ignore it.
+    fn unsupported(&mut self) {
+        for spec in INPUTS.iter().filter(|spec| spec.support == Support::DefaultOnly) {
+            let Some(value) = self.raw.written(spec.name) else { continue };
+            let default = spec.default.in_action();
+            let same = default == Some(value)
+                || default.and_then(boolean).is_some_and(|default| boolean(value) == Some(default));
+            if !same {
+                let fix = default.map_or_else(
+                    || "leave it out".to_owned(),
+                    |default| format!("leave it out, which means `{default}`"),
+                );
+                let problem = format!("`{}` is not available in this version", spec.name);
+                self.mistakes.push(InputError::hidden(spec.name, problem, fix));
+            }
+        }
+    }
+
+    fn wrong(&mut self, input: &str, value: &str, problem: impl Into<String>, fix: impl Into<String>) {
+        self.mistakes.push(InputError::shown(input, value, problem, fix));
+    }
+
+    fn secret_wrong(&mut self, input: &str, problem: impl Into<String>, fix: impl Into<String>) {
+        self.mistakes.push(InputError::hidden(input, problem, fix));
+    }
+
+    fn warn(&mut self, title: &str, message: String) {
+        let title = title.to_owned();
+        self.warnings.push(Diagnostic { severity: Severity::Warning, title, message, place: None });
+    }
+
+    fn text(&self, input: &str) -> Option<String> {
+        self.raw.get(input).map(str::to_owned)
+    }
+
+    fn list(&self, input: &str) -> Vec<String> {
+        self.raw.get(input).map(|text| lines(text).map(str::to_owned).collect()).unwrap_or_default()
+    }
+
+    fn comma_list(&self, input: &str) -> Vec<String> {
+        self.raw.get(input).map(|text| comma_lines(text).map(str::to_owned).collect()).unwrap_or_default()
+    }
+
+    fn checked<T>(&mut self, input: &str, read: fn(&str) -> Option<T>, problem: &str, fix: &str) -> Option<T> {
+        let text = self.raw.get(input)?;
+        let value = read(text);
+        if value.is_none() {
+            self.wrong(input, text, problem, fix);
+        }
+        value
+    }
+
+    fn boolean(&mut self, input: &str) -> bool {
+        self.checked(input, boolean, "is no boolean", "write `true` or `false`").unwrap_or_default()
+    }
+
+    /// One of several words.
+    fn choice<T: Copy>(&mut self, input: &str, choices: &[(&str, T)], harmless: T) -> T {
+        let Some(text) = self.raw.get(input) else { return harmless };
+        let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        found.unwrap_or_else(|| {
+            let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+            self.wrong(input, text, "is not one of its values", format!("write one of {}", words.join(", ")));
+            harmless
+        })
+    }
+
+    fn pairs(&mut self, input: &str) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        for item in self.list(input) {
+            match pair(&item) {
+                Some((key, value)) => pairs.push((key.to_owned(), value.to_owned())),
+                None => self.wrong(input, &item, "has no `=` after a name", "write one `name=value` a line"),
+            }
+        }
+        pairs
+    }
+
+    fn command(&mut self) -> CommandInput {
+        if self.raw.get("command") == Some("rollback") {
+            self.wrong("command", "rollback", "is not available in this version", "use `run`, `plan` or `notify`");
+            return CommandInput::Run;
+        }
+        let choices = [("run", CommandInput::Run), ("plan", CommandInput::Plan), ("notify", CommandInput::Notify)];
+        self.choice("command", &choices, CommandInput::Run)
+    }
+
+    fn project(&mut self) -> ProjectInputs {
+        let images = self.raw.get("images").map(|text| structured::images(text, self.env));
+        ProjectInputs {
+            working_directory: self.text("working-directory").unwrap_or_else(|| ".".to_owned()),
+            compose_files: self.list("compose-file"),
+            profiles: self.comma_list("profiles"),
+            services: self.comma_list("services"),
+            images: match images {
+                None => Vec::new(),
+                Some(Ok(images)) => images,
+                Some(Err(mistakes)) => {
+                    self.mistakes.extend(mistakes);
+                    Vec::new()
+                }
+            },
+            env_files: self.list("env-file"),
+        }
+    }
+
+    fn build(&mut self) -> BuildInputs {
+        let stages = self.comma_list("no-cache-filters");
+        BuildInputs {
+            args: self.build_args(),
+            contexts: self.pairs("build-contexts"),
+            secrets: self.secrets(),
+            secret_files: self.pairs("secret-files"),
+            target: self.text("target"),
+            platforms: self.platforms(),
+            network: self.network(),
+            add_hosts: self.add_hosts(),
+            shm_size: self.checked("shm-size", bytes, "is no size", "write it like `128m` or `1g`"),
+            ulimits: self.ulimits(),
+            no_cache: match (self.boolean("no-cache"), stages) {
+                (true, _) => NoCache::Everything,
+                (false, stages) if stages.is_empty() => NoCache::Nothing,
+                (false, stages) => NoCache::Stages(stages),
+            },
+            pull: self.boolean("pull"),
+            allow: self.allow(),
+            check: self.boolean("check"),
+        }
+    }
+
+    fn build_args(&mut self) -> Vec<(String, String)> {
+        let mut args = Vec::new();
+        for item in self.list("build-args") {
+            match (pair(&item), self.env.var(&item)) {
+                (Some((key, value)), _) => args.push((key.to_owned(), value.to_owned())),
+                (None, _) if item.starts_with('=') => {
+                    self.wrong("build-args", &item, "has no name before the `=`", "write `KEY=value`");
+                }
+                (None, Some(value)) => args.push((item.clone(), value.to_owned())),
+                (None, None) => self.warn(
+                    "build argument without a value",
+                    format!("`build-args` names `{item}` without a value and the environment has none; it is not set"),
+                ),
+            }
+        }
+        args
+    }
+
+    fn secrets(&mut self) -> Vec<(String, Secret)> {
+        let text = self.raw.get("secrets").unwrap_or_default();
+        structured::secrets(text).unwrap_or_else(|mistake| {
+            self.mistakes.push(mistake);
+            Vec::new()
+        })
+    }
+
+    fn platforms(&mut self) -> Vec<String> {
+        let platforms = self.comma_list("platforms");
+        for bad in platforms.iter().filter(|platform| !is_platform(platform)) {
+            self.wrong("platforms", bad, "is no platform", "write it like `linux/amd64` or `linux/arm/v7`");
+        }
+        platforms
+    }
+
+    fn network(&mut self) -> Option<Network> {
+        self.raw.get("network")?;
+        let choices = [("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
+        Some(self.choice("network", &choices, Network::Default))
+    }
+
+    fn add_hosts(&mut self) -> Vec<(String, String)> {
+        let mut hosts = Vec::new();
+        for item in self.comma_list("add-hosts") {
+            // `host=ip` is the newer spelling; an IPv6 address has colons of its own and may stand in brackets.
+            match item.split_once('=').or_else(|| item.split_once(':')) {
+                Some((host, ip)) if !host.is_empty() && !ip.is_empty() => {
+                    hosts.push((host.to_owned(), ip.trim_matches(['[', ']']).to_owned()));
+                }
+                _ => self.wrong("add-hosts", &item, "is no `host:ip`", "write one `host:ip` a line"),
+            }
+        }
+        hosts
+    }
+
+    fn ulimits(&mut self) -> Vec<String> {
+        let limits = self.comma_list("ulimits");
+        for limit in &limits {
+            let number = |text: &str| text.parse::<i64>().is_ok_and(|number| number >= -1);
+            let valid = pair(limit).is_some_and(|(_, value)| {
+                let (soft, hard) = value.split_once(':').unwrap_or((value, value));
+                number(soft) && number(hard)
+            });
+            if !valid {
+                self.wrong("ulimits", limit, "is no limit", "write it like `nofile=1024:2048`");
+            }
+        }
+        limits
+    }
+
+    fn allow(&mut self) -> Vec<String> {
+        let allowed = self.comma_list("allow");
+        for item in &allowed {
+            if !matches!(item.as_str(), "network.host" | "security.insecure") {
+                self.wrong("allow", item, "is no entitlement", "use `network.host` or `security.insecure`");
+            }
+        }
+        allowed
+    }
+
+    /// The one name for two things: the switch for annotations of the run and the list of image annotations.
+    fn annotations(&mut self) -> (bool, Vec<(String, String)>) {
+        match self.raw.get("annotations").and_then(boolean) {
+            Some(switch) => (switch, Vec::new()),
+            None => (true, self.pairs("annotations")),
+        }
+    }
+
+    fn registry_host(&mut self) -> String {
+        let host = self.raw.get("registry").unwrap_or(GHCR);
+        if !is_registry_host(host) {
+            let fix = "write the host alone, such as `ghcr.io`; a path belongs in `image-name`";
+            self.wrong("registry", host, "is no registry host", fix);
+        }
+        host.to_ascii_lowercase()
+    }
+
+    fn tags(&mut self) -> Vec<String> {
+        let mut tags = Vec::new();
+        for line in self.list("tags") {
+            match structured::tag(&line) {
+                Ok(tag) => tags.push(tag),
+                Err((problem, fix)) => self.wrong("tags", &line, problem, fix),
+            }
+        }
+        tags
+    }
+
+    fn registry(&mut self) -> RegistryInputs {
+        if let Some(other) = self.raw.get("builder").filter(|builder| !matches!(*builder, "auto" | "engine")) {
+            self.wrong("builder", other, "is not available in this version", "use `auto` or `engine`");
+        }
+        let registry = self.raw.get("registry").unwrap_or(GHCR).to_ascii_lowercase();
+        let actor = self.env.var("GITHUB_ACTOR").filter(|_| registry == GHCR);
+        let username = self.raw.get("username").or(actor).map(str::to_owned);
+        let mut credentials = Vec::new();
+        let token = self.raw.get("github-token").filter(|_| registry == GHCR);
+        match (username.clone(), self.raw.get("password").or(token)) {
+            (Some(username), Some(password)) => {
+                credentials.push(Credentials { registry, username, password: Secret::new(password) });
+            }
+            (None, Some(_)) => {
+                let fix = "set `username` too";
+                self.secret_wrong("password", format!("there is no user name for {registry}"), fix);
+            }
+            // Runs of forks and of Dependabot have no secrets: the build still is worth something.
+            (Some(_), None) if self.raw.written("username").is_some() => self.warn(
+                "no registry password",
+                format!("`username` is set but `password` is empty; {registry} is used without credentials"),
+            ),
+            _ => {}
+        }
+        match self.raw.get("registries").map(structured::registries) {
+            Some(Ok(more)) => credentials.extend(more),
+            Some(Err(mistake)) => self.mistakes.push(mistake),
+            None => {}
+        }
+        RegistryInputs {
+            credentials,
+            username,
+            push: self.push(),
+            load: self.boolean("load"),
+            cache: self.cache(),
+            cache_from: self.cache_specs("cache-from"),
+            cache_to: self.cache_specs("cache-to"),
+        }
+    }
+
+    fn push(&mut self) -> Push {
+        let text = self.raw.get("push").unwrap_or("auto");
+        match boolean(text) {
+            Some(true) => Push::Always,
+            Some(false) => Push::Never,
+            None => {
+                self.choice("push", &[("auto", Push::Auto), ("true", Push::Always), ("false", Push::Never)], Push::Auto)
+            }
+        }
+    }
+
+    fn cache(&mut self) -> Cache {
+        if self.raw.get("cache") == Some("gha") {
+            let fix = "use `auto`, `registry`, `inline` or `off`";
+            self.wrong("cache", "gha", "is not available in this version", fix);
+            return Cache::Auto;
+        }
+        let choices =
+            [("auto", Cache::Auto), ("registry", Cache::Registry), ("inline", Cache::Inline), ("off", Cache::Off)];
+        self.choice("cache", &choices, Cache::Auto)
+    }
+
+    fn cache_specs(&mut self, input: &str) -> Vec<CacheSpec> {
+        let mut specs = Vec::new();
+        for line in self.list(input) {
+            match structured::cache_spec(&line) {
+                Ok(spec) => specs.push(spec),
+                Err((problem, fix)) => self.wrong(input, &line, problem, fix),
+            }
+        }
+        specs
+    }
+
+    fn notify(&mut self) -> NotifyInputs {
+        NotifyInputs {
+            discord: self.discord(),
+            on: self.notify_on(),
+            colors: self.colors(),
+            strict: self.boolean("notify-strict"),
+        }
+    }
+
+    fn discord(&mut self) -> DiscordInputs {
+        let webhooks = self.list("discord-webhook");
+        for (index, url) in webhooks.iter().enumerate() {
+            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            if host.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace)) {
+                let problem = format!("line {} is no URL", index + 1);
+                let fix = "paste the whole URL that Discord shows under Integrations, Webhooks";
+                self.secret_wrong("discord-webhook", problem, fix);
+            }
+        }
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.to_owned());
+        let url = |text: &str| text.starts_with("http").then(|| text.to_owned());
+        let (no_url, fix) = ("is no URL", "write a whole `https://` URL");
+        DiscordInputs {
+            webhooks: webhooks.into_iter().map(Secret::new).collect(),
+            thread_id: self.checked("discord-thread-id", digits, "is no thread id", "write its number"),
+            username: self.text("discord-username"),
+            avatar_url: self.checked("discord-avatar-url", url, no_url, fix),
+            thumbnail_url: self.checked("discord-thumbnail-url", url, no_url, fix),
+            mode: self.choice(
+                "discord-mode",
+                &[("edit", DiscordMode::Edit), ("post", DiscordMode::Post)],
+                DiscordMode::Edit,
+            ),
+        }
+    }
+
+    fn notify_on(&mut self) -> BTreeSet<Moment> {
+        let text = self.raw.get("notify-on").unwrap_or("always");
+        match text {
+            "always" => return Moment::ALL.into(),
+            "never" => return BTreeSet::new(),
+            "change" => {
+                let fix = "use `always`, `failure`, `never` or a list of moments";
+                self.wrong("notify-on", text, "is not available in this version", fix);
+                return BTreeSet::new();
+            }
+            _ => {}
+        }
+        let mut moments = BTreeSet::new();
+        for word in comma_lines(text).flat_map(str::split_whitespace) {
+            match Moment::ALL.into_iter().find(|moment| moment.word() == word) {
+                Some(moment) => {
+                    moments.insert(moment);
+                }
+                None => self.wrong(
+                    "notify-on",
+                    word,
+                    "is no moment of a run",
+                    "use `always`, `failure`, `never`, or some of `started success failure cancelled`",
+                ),
+            }
+        }
+        moments
+    }
+
+    fn colors(&mut self) -> Colors {
+        let mut colors =
+            Colors { started: 0x00FE_E75C, success: 0x0057_F287, failure: 0x00ED_4245, cancelled: 0x0095_A5A6 };
+        let text = self.raw.get("colors").unwrap_or_default();
+        for item in comma_lines(text).flat_map(str::split_whitespace) {
+            let (state, value) = pair(item).unwrap_or((item, ""));
+            let slot = match state {
+                "started" => &mut colors.started,
+                "success" => &mut colors.success,
+                "failure" => &mut colors.failure,
+                "cancelled" => &mut colors.cancelled,
+                _ => {
+                    self.wrong("colors", item, "names no state", "use `started`, `success`, `failure`, `cancelled`");
+                    continue;
+                }
+            };
+            match color(value) {
+                Some(value) => *slot = value,
+                None => self.wrong("colors", item, "is no colour", "write it like `started=#FEE75C`"),
+            }
+        }
+        colors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Inputs, parse};
+    use crate::{
+        domain::secret::Secret,
+        inputs::{
+            cli::RawInputs,
+            runner::RunnerEnv,
+            spec::INPUTS,
+            typed::{Cache, Moment, Network, NoCache, Push},
+        },
+    };
+
+    fn parsed(written: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Inputs, Vec<String>> {
+        let mut raw = RawInputs::default();
+        for (name, value) in written {
+            raw.set(name, value).unwrap();
+        }
+        let shown = |mistakes: Vec<super::InputError>| mistakes.iter().map(ToString::to_string).collect();
+        parse(&raw, &RunnerEnv::new(env.iter().copied())).map_err(shown)
+    }
+
+    #[test]
+    fn nothing_written_is_fine() {
+        let inputs = parsed(&[], &[]).unwrap();
+        assert_eq!(inputs.project.working_directory, ".");
+        assert_eq!((inputs.names.registry.as_str(), inputs.registry.push), ("ghcr.io", Push::Auto));
+        assert_eq!(inputs.registry.credentials, []);
+        assert_eq!(inputs.notify.on.len(), 4);
+        assert!(inputs.build.check && inputs.github.show.summary && inputs.github.show.annotations);
+        assert!(!inputs.github.dry_run && inputs.secrets().next().is_none() && inputs.warnings.is_empty());
+    }
+
+    #[test]
+    fn every_default_may_be_written_out_as_the_runner_does() {
+        let defaults: Vec<(&str, &str)> = INPUTS
+            .iter()
+            .filter_map(|spec| Some((spec.name, spec.default.in_action()?)))
+            .filter(|(_, default)| !default.starts_with("${{"))
+            .collect();
+        assert!(defaults.len() > 15);
+        parsed(&defaults, &[]).unwrap();
+    }
+
+    #[test]
+    fn all_mistakes_come_together_in_the_order_of_the_documentation() {
+        let mistakes = parsed(
+            &[
+                ("timeout", "45"),
+                ("deploy", "- compose: x"),
+                ("push", "maybe"),
+                ("platforms", "linux/amd64\narm64"),
+                ("check", "perhaps"),
+                ("registry", "https://ghcr.io"),
+                ("labels", "novalue"),
+                ("discord-webhook", "hunter2"),
+                ("password", "hunter3"),
+                ("compression", "zstd"),
+            ],
+            &[],
+        )
+        .unwrap_err();
+        assert_eq!(
+            mistakes,
+            [
+                "input `platforms`, value `arm64`: is no platform; write it like `linux/amd64` or `linux/arm/v7`",
+                "input `check`, value `perhaps`: is no boolean; write `true` or `false`",
+                "input `registry`, value `https://ghcr.io`: is no registry host; write the host alone, such as \
+                 `ghcr.io`; a path belongs in `image-name`",
+                "input `labels`, value `novalue`: has no `=` after a name; write one `name=value` a line",
+                "input `password`: there is no user name for https://ghcr.io; set `username` too",
+                "input `push`, value `maybe`: is not one of its values; write one of `auto`, `true`, `false`",
+                "input `compression`: `compression` is not available in this version; leave it out, which means `gzip`",
+                "input `discord-webhook`: line 1 is no URL; paste the whole URL that Discord shows under Integrations, \
+                 Webhooks",
+                "input `deploy`: `deploy` is not available in this version; leave it out",
+                "input `timeout`, value `45`: is no span of time; write it like `45m` or `1h30m`",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_bad_value_is_refused() {
+        for (name, value) in [
+            ("network", "bridge"),
+            ("add-hosts", "justahost"),
+            ("shm-size", "big"),
+            ("ulimits", "nofile=many"),
+            ("allow", "everything"),
+            ("builder", "tcp://x:1"),
+            ("cache", "gha"),
+            ("cache-to", "type=gha"),
+            ("tags", "type=sha"),
+            ("notify-on", "change"),
+            ("notify-on", "started, finished"),
+            ("colors", "started=yellow"),
+            ("colors", "begun=#000000"),
+            ("discord-mode", "both"),
+            ("discord-thread-id", "abc"),
+            ("command", "rollback"),
+            ("command", "deploy"),
+            ("mention", "123"),
+            ("provenance", "true"),
+            ("flavor", "latest=false"),
+            ("build-args", "=x"),
+        ] {
+            let mistakes = parsed(&[(name, value)], &[]).unwrap_err();
+            assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+            assert!(mistakes[0].contains(&format!("input `{name}`")), "{mistakes:?}");
+        }
+    }
+
+    #[test]
+    fn good_values_are_understood() {
+        let inputs = parsed(
+            &[
+                ("build-args", "A=1\n# no\nVERSION\nB=x=y"),
+                ("add-hosts", "db:10.0.0.1\nv6=[::1]\nsix:fe80::1"),
+                ("no-cache-filters", "base,final"),
+                ("network", "none"),
+                ("push", "YES"),
+                ("cache", "off"),
+                ("notify-on", "failure, cancelled"),
+                ("colors", "failure=#000001"),
+                ("annotations", "index:a=b\nc=d"),
+                ("timeout", "1h30m"),
+                ("provenance", "False"),
+            ],
+            &[("VERSION", "7")],
+        )
+        .unwrap();
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+        };
+        assert_eq!(inputs.build.args, owned(&[("A", "1"), ("VERSION", "7"), ("B", "x=y")]));
+        assert_eq!(inputs.build.add_hosts, owned(&[("db", "10.0.0.1"), ("v6", "::1"), ("six", "fe80::1")]));
+        assert_eq!(inputs.build.no_cache, NoCache::Stages(vec!["base".into(), "final".into()]));
+        assert_eq!(inputs.build.network, Some(Network::None));
+        assert_eq!((inputs.registry.push, inputs.registry.cache), (Push::Always, Cache::Off));
+        assert_eq!(inputs.notify.on.into_iter().collect::<Vec<_>>(), [Moment::Failure, Moment::Cancelled]);
+        assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
+        assert_eq!(inputs.names.annotations, owned(&[("index:a", "b"), ("c", "d")]));
+        assert!(inputs.github.show.annotations);
+        assert_eq!(inputs.github.timeout, Some(Duration::from_secs(5400)));
+    }
+
+    #[test]
+    fn annotations_are_a_switch_or_a_list() {
+        let off = parsed(&[("annotations", "false")], &[]).unwrap();
+        assert!(!off.github.show.annotations && off.names.annotations.is_empty());
+        assert!(parsed(&[("annotations", "off-topic")], &[]).is_err());
+    }
+
+    #[test]
+    fn credentials() {
+        let actor = [("GITHUB_ACTOR", "alice")];
+        let of = |written: &[(&str, &str)]| {
+            let inputs = parsed(written, &actor).unwrap();
+            let shown = |c: &super::Credentials| format!("{}@{} {}", c.username, c.registry, c.password.expose());
+            (inputs.registry.credentials.iter().map(shown).collect::<Vec<_>>(), inputs.warnings.len())
+        };
+        let token = ("github-token", "ghs_1");
+        assert_eq!(of(&[token]), (vec!["alice@ghcr.io ghs_1".into()], 0));
+        assert_eq!(of(&[token, ("password", "p")]), (vec!["alice@ghcr.io p".into()], 0));
+        assert_eq!(of(&[token, ("registry", "r.example")]), (vec![], 0), "GitHub's token goes to GitHub only");
+        let own = [token, ("registry", "R.example"), ("username", "u"), ("password", "p")];
+        assert_eq!(of(&own), (vec!["u@r.example p".into()], 0));
+        assert_eq!(of(&own[..3]), (vec![], 1), "a fork has no secrets");
+        assert_eq!(
+            of(&[token, ("registries", "- {registry: docker.io, username: h, password: q}")]),
+            (vec!["alice@ghcr.io ghs_1".into(), "h@docker.io q".into()], 0)
+        );
+    }
+
+    #[test]
+    fn all_secrets_are_known_and_none_is_shown() {
+        let inputs = parsed(
+            &[
+                ("secrets", "a=hunter1\nempty="),
+                ("password", "hunter2"),
+                ("username", "u"),
+                ("registries", "- {registry: r.example, username: u, password: hunter3}"),
+                ("discord-webhook", "https://discord.com/api/webhooks/1/hunter4\nhttp://127.0.0.1:1/hunter5"),
+                ("github-token", "hunter6"),
+            ],
+            &[],
+        )
+        .unwrap();
+        let mut secrets: Vec<&str> = inputs.secrets().map(Secret::expose).collect();
+        secrets.sort_unstable();
+        let webhooks = ["http://127.0.0.1:1/hunter5", "https://discord.com/api/webhooks/1/hunter4"];
+        assert_eq!(secrets, [webhooks[0], webhooks[1], "hunter1", "hunter2", "hunter3", "hunter6"]);
+        assert!(!format!("{inputs:?}").contains("hunter"));
+    }
+
+    #[test]
+    fn a_build_argument_without_a_value_is_told() {
+        let inputs = parsed(&[("build-args", "GONE")], &[]).unwrap();
+        assert!(inputs.build.args.is_empty());
+        assert!(inputs.warnings[0].message.contains("`GONE`"));
+    }
+}

@@ -1,0 +1,121 @@
+//! The environment that GitHub's runner starts a container action with.
+//!
+//! [`RunnerEnv`] is a snapshot that `main` takes; nothing below it reads `std::env`.
+
+use std::{collections::BTreeMap, ffi::OsString, fmt};
+
+/// All environment variables of the process. `Debug` shows names only, since any value may be secret.
+#[derive(Clone, Default)]
+pub struct RunnerEnv {
+    vars: BTreeMap<String, String>,
+}
+
+impl RunnerEnv {
+    /// Takes a snapshot. Text that is no UTF-8 is kept as well as it can be.
+    pub fn new<K, V>(vars: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let text = |os: OsString| os.to_string_lossy().into_owned();
+        Self { vars: vars.into_iter().map(|(key, value)| (text(key.into()), text(value.into()))).collect() }
+    }
+
+    /// A variable's value; an empty one counts as unset, as the runner hands over much that is empty.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All variables, for `${VAR}` in compose files and bare build arguments.
+    pub fn vars(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.vars.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// What the workflow's `with:` and the defaults of `action.yml` say: input name (lower case) and value
+    /// without surrounding white space. Inputs left empty are left out: that means the default.
+    pub fn inputs(&self) -> impl Iterator<Item = (String, &str)> {
+        self.vars().filter_map(|(key, value)| {
+            let name = key.strip_prefix("INPUT_")?;
+            // The runner's own inputs of every container action.
+            if name.is_empty() || name == "ARGS" || name == "ENTRYPOINT" || value.trim().is_empty() {
+                return None;
+            }
+            Some((name.to_ascii_lowercase(), value.trim()))
+        })
+    }
+
+    /// What an earlier stage of this step saved under `name` through `GITHUB_STATE`.
+    pub fn state(&self, name: &str) -> Option<&str> {
+        self.var(&format!("STATE_{name}"))
+    }
+
+    /// Whether workflow commands in the output are understood.
+    pub fn is_github_actions(&self) -> bool {
+        self.var("GITHUB_ACTIONS") == Some("true")
+    }
+
+    /// Whether the step debug log is on.
+    pub fn is_debug(&self) -> bool {
+        self.var("RUNNER_DEBUG") == Some("1")
+    }
+
+    /// The checkout, `/github/workspace` in a container action.
+    pub fn workspace(&self) -> Option<&str> {
+        self.var("GITHUB_WORKSPACE")
+    }
+
+    /// A directory for temporary files that exists on this side of the container's wall.
+    ///
+    /// Runners before 2.329.0 leave the host's path in `RUNNER_TEMP`, which is not mounted: then there is none.
+    pub fn temp(&self) -> Option<&str> {
+        let temp = self.var("RUNNER_TEMP")?;
+        let in_container = self.workspace().is_some_and(|path| path.starts_with("/github/"));
+        (!in_container || temp.starts_with("/github/")).then_some(temp)
+    }
+
+    /// `owner` and `name` of the repository; empty outside an action.
+    pub fn repository(&self) -> (&str, &str) {
+        self.var("GITHUB_REPOSITORY").and_then(|full| full.split_once('/')).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RunnerEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.vars.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RunnerEnv;
+
+    #[test]
+    fn drops_empty_inputs_and_the_runners_own() {
+        let env = RunnerEnv::new([
+            ("INPUT_DRY-RUN", " true\n"),
+            ("INPUT_TAGS", ""),
+            ("INPUT_LABELS", " \n "),
+            ("INPUT_ARGS", "x"),
+            ("INPUT_ENTRYPOINT", "y"),
+            ("GITHUB_SHA", "z"),
+        ]);
+        assert_eq!(env.inputs().collect::<Vec<_>>(), [("dry-run".to_owned(), "true")]);
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let env = RunnerEnv::new([("INPUT_PASSWORD", "hunter2"), ("ACTIONS_RUNTIME_TOKEN", "t0ken")]);
+        let shown = format!("{env:?}");
+        assert!(shown.contains("INPUT_PASSWORD") && !shown.contains("hunter2") && !shown.contains("t0ken"));
+    }
+
+    #[test]
+    fn an_old_runners_temp_is_not_ours() {
+        let temp = |temp, workspace| {
+            RunnerEnv::new([("RUNNER_TEMP", temp), ("GITHUB_WORKSPACE", workspace)]).temp().map(str::to_owned)
+        };
+        assert_eq!(temp("/home/runner/work/_temp", "/github/workspace"), None);
+        assert_eq!(temp("/github/runner_temp", "/github/workspace").as_deref(), Some("/github/runner_temp"));
+        assert_eq!(temp("/tmp/t", "/home/me/project").as_deref(), Some("/tmp/t"), "outside a container");
+    }
+}

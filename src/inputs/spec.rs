@@ -1,0 +1,345 @@
+//! The one registry of action inputs: `action.yml`, the README's table, the command line's flags and
+//! `--help` are all made from, or checked against, [`INPUTS`].
+//!
+//! The order here is the order in all of them.
+
+/// One action input, which is also the command-line flag `--name=value`.
+#[derive(Clone, Copy, Debug)]
+pub struct InputSpec {
+    /// Name, kebab-case.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// What leaving it out means.
+    pub default: Fallback,
+    /// What it is for, in one line.
+    pub help: &'static str,
+    /// The heading it stands under in the README.
+    pub group: Group,
+    /// Which of its values this version can act on.
+    pub support: Support,
+}
+
+/// What an input's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Plain text.
+    Text,
+    /// `true` or `false` (any YAML 1.2 spelling).
+    Bool,
+    /// One item a line.
+    List,
+    /// A YAML document.
+    Yaml,
+    /// A credential: never shown.
+    Secret,
+    /// One credential a line: never shown.
+    SecretList,
+}
+
+impl Kind {
+    /// The kind in a word, for the README.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Bool => "boolean",
+            Self::List => "list",
+            Self::Yaml => "YAML",
+            Self::Secret => "secret",
+            Self::SecretList => "secret list",
+        }
+    }
+
+    /// Whether its value must never be shown.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::SecretList)
+    }
+}
+
+/// What leaving an input out means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Nothing.
+    None,
+    /// This value.
+    Literal(&'static str),
+    /// What GitHub's expression yields; outside an action, nothing.
+    Expression(&'static str),
+    /// Something that depends on the rest, described in words.
+    Described(&'static str),
+}
+
+impl Fallback {
+    /// What stands as `default:` in `action.yml`.
+    pub fn in_action(self) -> Option<&'static str> {
+        match self {
+            Self::Literal(text) | Self::Expression(text) => Some(text),
+            Self::None | Self::Described(_) => None,
+        }
+    }
+}
+
+/// Which values of an input this version can act on. The names of all inputs are fixed from the start, so
+/// that no workflow breaks later; a value that would be ignored is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// All.
+    All,
+    /// Only the default.
+    DefaultOnly,
+}
+
+/// A heading in the README's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// What to build.
+    Build,
+    /// Names and tags.
+    Names,
+    /// Registry and push.
+    Registry,
+    /// Notify.
+    Notify,
+    /// Deploy.
+    Deploy,
+    /// GitHub and the rest.
+    Rest,
+}
+
+impl Group {
+    /// The heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Build => "What to build",
+            Self::Names => "Names and tags",
+            Self::Registry => "Registry and push",
+            Self::Notify => "Notify",
+            Self::Deploy => "Deploy",
+            Self::Rest => "GitHub and the rest",
+        }
+    }
+}
+
+impl InputSpec {
+    const fn new(group: Group, kind: Kind, name: &'static str, help: &'static str) -> Self {
+        Self { name, kind, default: Fallback::None, help, group, support: Support::All }
+    }
+
+    const fn or(mut self, value: &'static str) -> Self {
+        self.default = Fallback::Literal(value);
+        self
+    }
+
+    const fn or_expression(mut self, expression: &'static str) -> Self {
+        self.default = Fallback::Expression(expression);
+        self
+    }
+
+    const fn or_else(mut self, words: &'static str) -> Self {
+        self.default = Fallback::Described(words);
+        self
+    }
+
+    /// Marks an input whose behaviour comes with a later version.
+    const fn later(mut self) -> Self {
+        self.support = Support::DefaultOnly;
+        self
+    }
+
+    /// Whether it is plumbing between runner and action that no workflow sets.
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.name, "job-id" | "job-status")
+    }
+}
+
+/// The input of this name.
+pub fn find(name: &str) -> Option<&'static InputSpec> {
+    INPUTS.iter().find(|spec| spec.name == name)
+}
+
+const fn build(kind: Kind, name: &'static str, help: &'static str) -> InputSpec {
+    InputSpec::new(Group::Build, kind, name, help)
+}
+const fn names(kind: Kind, name: &'static str, help: &'static str) -> InputSpec {
+    InputSpec::new(Group::Names, kind, name, help)
+}
+const fn registry(kind: Kind, name: &'static str, help: &'static str) -> InputSpec {
+    InputSpec::new(Group::Registry, kind, name, help)
+}
+const fn notify(kind: Kind, name: &'static str, help: &'static str) -> InputSpec {
+    InputSpec::new(Group::Notify, kind, name, help)
+}
+const fn deploy(kind: Kind, name: &'static str, help: &'static str) -> InputSpec {
+    InputSpec::new(Group::Deploy, kind, name, help).later()
+}
+const fn rest(kind: Kind, name: &'static str, help: &'static str) -> InputSpec {
+    InputSpec::new(Group::Rest, kind, name, help)
+}
+
+use Kind::{Bool, List, Secret, SecretList, Text, Yaml};
+
+/// All inputs.
+pub const INPUTS: &[InputSpec] = &[
+    build(Text, "working-directory", "Where the project lies, relative to the workspace.").or("."),
+    build(List, "compose-file", "Compose files, merged in order as Compose does.").or_else(
+        "the first of `compose.yaml`, `compose.yml`, `docker-compose.yml`, `docker-compose.yaml`, \
+         `docker-compose.production.yml`, `production.yml`; else a lone `Dockerfile`",
+    ),
+    build(List, "profiles", "Compose profiles to switch on. Services without a profile are always in."),
+    build(List, "services", "Names or globs of the services to build.").or_else("every service with `build:`"),
+    build(
+        Yaml,
+        "images",
+        "Images of a project without a compose file, or overrides of a compose file's: a list of maps with `name` \
+         (required), `context`, `dockerfile`, `target`, `build-args`, `platforms`, `tags`, `image-name`, `labels`, \
+         `secrets`, `cache-from`, `cache-to`, `services`.",
+    ),
+    build(List, "env-file", "Files with values for `${VAR}` in compose files.").or_else("`.env` if there"),
+    build(List, "build-args", "`KEY=value` for every image; a bare `KEY` takes the environment's value."),
+    build(List, "build-contexts", "Named contexts: `name=path`, `name=docker-image://…` or `name=https://…`."),
+    build(
+        SecretList,
+        "secrets",
+        "Build secrets, `id=value` a line, or a YAML map for values of many lines. They never touch the disk.",
+    ),
+    build(List, "secret-files", "Build secrets from files, `id=path` a line."),
+    build(List, "ssh", "SSH keys for the build, `default` or `id=path-to-key` a line.").later(),
+    build(Text, "target", "Stage of the Dockerfile to build.").or_else("the compose file's, else the last"),
+    build(List, "platforms", "Platforms to build for, such as `linux/arm64`.").or_else("the engine's"),
+    build(Text, "network", "Network of `RUN` steps: `default`, `none` or `host`."),
+    build(List, "add-hosts", "Entries for `/etc/hosts` of `RUN` steps, `host:ip` a line."),
+    build(Text, "shm-size", "Size of `/dev/shm` in `RUN` steps, such as `128m`."),
+    build(List, "ulimits", "Limits of `RUN` steps, such as `nofile=1024:2048`."),
+    build(Bool, "no-cache", "Build every step anew.").or("false"),
+    build(List, "no-cache-filters", "Stages to build anew."),
+    build(Bool, "pull", "Ask the registry again for each base image.").or("false"),
+    build(List, "allow", "Entitlements for the build: `network.host`, `security.insecure`."),
+    build(Bool, "check", "Report the warnings of Dockerfile build checks as annotations.").or("true"),
+    names(Text, "registry", "Registry host to push to.").or("ghcr.io"),
+    names(
+        Text,
+        "image-name",
+        "Template of an image's name, lower-cased. Placeholders: `{registry}`, `{owner}`, `{repo}`, `{image}`, \
+         `{username}`.",
+    )
+    .or_else(
+        "`{registry}/{owner}/{repo}/{image}`; on `docker.io` `{registry}/{username}/{repo}-{image}`; \
+         for a lone Dockerfile without `{image}`",
+    ),
+    names(List, "tags", "Tags instead of the default ones: `type=raw,value=X` or just `X` a line.")
+        .or_else("depend on the event"),
+    names(Text, "flavor", "How rules become tags, in docker/metadata-action's language.").or("latest=auto").later(),
+    names(List, "labels", "Image labels, `key=value` a line, added or overriding.")
+        .or_else("the eight `org.opencontainers.image.*`"),
+    names(
+        List,
+        "annotations",
+        "`true` or `false`: whether warnings and errors become annotations of the run. Anything else: image \
+         annotations, `key=value` a line (the run's annotations stay on).",
+    )
+    .or("true"),
+    names(Bool, "tag-compat", "Compute tags exactly as docker/metadata-action, its oddities included.")
+        .or("false")
+        .later(),
+    registry(Text, "username", "User name for `registry`.").or_else("on `ghcr.io` the actor"),
+    registry(Secret, "password", "Password or token for `registry`.").or_else("on `ghcr.io` the `github-token`"),
+    registry(
+        SecretList,
+        "registries",
+        "Credentials for further registries (base images, caches): a YAML list of `{registry, username, password}`.",
+    ),
+    registry(
+        Text,
+        "push",
+        "`true`, `false`, or `auto`: everywhere but on pull requests and merge groups. A registry that refuses is an \
+         error.",
+    )
+    .or("auto"),
+    registry(Bool, "load", "Leave the images in the engine.").or("false"),
+    registry(Text, "builder", "What builds: `auto` or `engine`.").or("auto"),
+    registry(Text, "cache", "Build cache: `auto`, `registry`, `inline` or `off`.").or("auto"),
+    registry(List, "cache-from", "Caches to read, in BuildKit's syntax. One that fails is a warning.")
+        .or_else("follows `cache`"),
+    registry(List, "cache-to", "Caches to write, in BuildKit's syntax. One that fails is a warning.")
+        .or_else("follows `cache`"),
+    registry(Text, "provenance", "Provenance attestation: `true`, `false` or attributes (`mode=max`).")
+        .or("false")
+        .later(),
+    registry(Text, "sbom", "SBOM attestation: `true`, `false` or attributes.").or("false").later(),
+    registry(Text, "compression", "Layer compression: `gzip`, `zstd`, `estargz`, `uncompressed`.").or("gzip").later(),
+    notify(SecretList, "discord-webhook", "Discord webhook URLs. Empty means no message and no error."),
+    notify(Text, "discord-thread-id", "Thread of the channel to post in."),
+    notify(Text, "discord-username", "Name that the message is posted under."),
+    notify(Text, "discord-avatar-url", "Picture that the message is posted under."),
+    notify(Text, "discord-thumbnail-url", "Picture inside the message."),
+    notify(
+        Text,
+        "discord-mode",
+        "`edit`: one message that turns from yellow to green or red. `post`: one at the start and one at the end.",
+    )
+    .or("edit"),
+    notify(Secret, "slack-webhook", "Slack webhook URL: the final message only.").later(),
+    notify(Secret, "slack-token", "Slack token: one message, edited.").later(),
+    notify(Text, "slack-channel", "Slack channel for `slack-token`.").later(),
+    notify(Secret, "teams-webhook", "Teams Workflows URL: the final message only.").later(),
+    notify(
+        Text,
+        "notify-on",
+        "When to send: `always`, `failure`, `never`, or a list of `started success failure cancelled`.",
+    )
+    .or("always"),
+    notify(List, "mention", "Discord user ids, or role ids as `@&id`, to mention.").later(),
+    notify(Text, "mention-on", "When to mention: `failure`, `first-failure`, `never`.").or("failure").later(),
+    notify(Text, "colors", "Colours of the message's states.")
+        .or("started=#FEE75C success=#57F287 failure=#ED4245 cancelled=#95A5A6"),
+    notify(Bool, "notify-strict", "Fail the step if a message cannot be sent.").or("false"),
+    deploy(Yaml, "deploy", "Deploy targets: a list of maps."),
+    deploy(Secret, "ssh-key", "Private key for `compose:` targets."),
+    deploy(Text, "ssh-known-hosts", "Host keys of `compose:` targets."),
+    deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`."),
+    deploy(Secret, "kubeconfig", "Kubernetes configuration: the document, or a path to it."),
+    deploy(Text, "aws-region", "AWS region of `ecs:` targets."),
+    deploy(Text, "aws-role", "AWS role to assume with the job's `id-token`."),
+    deploy(Secret, "portainer-token", "Access token for `portainer:` targets."),
+    deploy(Text, "environment", "GitHub deployment environment."),
+    deploy(Text, "environment-url", "Where the deployed site can be seen."),
+    deploy(Text, "to", "`rollback`: the tag, digest or run number to go back to.").or_else("the release before"),
+    rest(Secret, "github-token", "Token for GitHub's API and for `ghcr.io`.").or_expression("${{ github.token }}"),
+    rest(Text, "job-id", "Set by the runner; links to this job.").or_expression("${{ job.check_run_id }}"),
+    rest(Text, "job-status", "Set by the runner; read after the job.").or_expression("${{ job.status }}"),
+    rest(Bool, "summary", "Write the job summary.").or("true"),
+    rest(Bool, "dry-run", "Do everything but push, deploy and send messages.").or("false"),
+    rest(Text, "timeout", "Limit for the whole run, such as `45m`."),
+    rest(Text, "command", "What to do: `run`, `plan`, `notify` or `rollback`.").or("run"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{INPUTS, Support};
+
+    #[test]
+    fn names_are_unique_and_kebab_case() {
+        let names: BTreeSet<_> = INPUTS.iter().map(|spec| spec.name).collect();
+        assert_eq!(names.len(), INPUTS.len());
+        for name in names {
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_have_no_literal_default() {
+        for spec in INPUTS.iter().filter(|spec| spec.kind.is_secret()) {
+            assert!(!matches!(spec.default, super::Fallback::Literal(_)), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn help_is_one_line() {
+        for spec in INPUTS {
+            assert!(!spec.help.contains('\n') && spec.help.ends_with('.'), "{}", spec.name);
+            assert!(spec.support == Support::All || !spec.is_hidden());
+        }
+    }
+}

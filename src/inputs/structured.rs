@@ -1,0 +1,384 @@
+//! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`, `tags`, caches.
+
+use crate::domain::secret::Secret;
+
+use super::{
+    error::InputError,
+    runner::RunnerEnv,
+    typed::{CacheSpec, Credentials, ImageInput},
+    values::{comma_lines, is_platform, is_registry_host, lines, pair},
+    yaml::{self, Node},
+};
+
+/// A problem and its fix, for the caller to put the input's name and value to.
+pub type Complaint = (String, String);
+
+fn complaint(problem: &str, fix: &str) -> Complaint {
+    (problem.to_owned(), fix.to_owned())
+}
+
+/// One line of `tags`: a name, or the rule `type=raw,value=name`.
+pub fn tag(line: &str) -> Result<String, Complaint> {
+    let later = |what: &str| {
+        let fix = "write the tag itself, as `type=raw,value=X` or `X`";
+        Err((format!("{what} is not available in this version"), fix.to_owned()))
+    };
+    let mut value = None;
+    for field in line.split(',') {
+        match pair(field) {
+            None => value = Some(field.trim()),
+            Some(("value", text)) => value = Some(text),
+            Some(("type", "raw")) => {}
+            Some(("type", other)) => return later(&format!("the rule `type={other}`")),
+            Some((attribute, _)) => return later(&format!("the attribute `{attribute}`")),
+        }
+    }
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Err(complaint("names no tag", "write `type=raw,value=X` or just `X`"));
+    };
+    if value.contains("{{") {
+        return later("an expression in `{{ }}`");
+    }
+    if value.contains(':') || value.contains('@') {
+        return Err(complaint(
+            "is an image's name, not a tag",
+            "write the tag alone; `registry` and `image-name` say where it goes",
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+/// One cache in BuildKit's syntax; a bare reference means `type=registry,ref=…`.
+pub fn cache_spec(line: &str) -> Result<CacheSpec, Complaint> {
+    if !line.contains('=') && !line.contains(',') {
+        return Ok(CacheSpec { kind: "registry".to_owned(), attributes: vec![("ref".to_owned(), line.to_owned())] });
+    }
+    let mut kind = None;
+    let mut attributes = Vec::new();
+    for field in line.split(',') {
+        match pair(field) {
+            Some(("type", text)) => kind = Some(text.to_owned()),
+            Some((key, value)) => attributes.push((key.to_owned(), value.to_owned())),
+            None => return Err(complaint("has an attribute without `=`", "write `type=registry,ref=…`")),
+        }
+    }
+    match kind.as_deref() {
+        Some("inline") => {}
+        Some("registry") if attributes.iter().any(|(key, value)| key == "ref" && !value.is_empty()) => {}
+        Some("registry") => return Err(complaint("has no `ref=`", "add `ref=registry/path:tag`")),
+        Some(other) => {
+            let problem = format!("the cache `type={other}` is not available in this version");
+            return Err((problem, "use `type=registry` or `type=inline`".to_owned()));
+        }
+        None => return Err(complaint("has no `type=`", "begin with `type=registry` or `type=inline`")),
+    }
+    Ok(CacheSpec { kind: kind.unwrap_or_default(), attributes })
+}
+
+/// `secrets`: `id=value` lines, or a YAML map. Errors name lines, never their text.
+pub fn secrets(text: &str) -> Result<Vec<(String, Secret)>, InputError> {
+    let input = "secrets";
+    let id_valid =
+        |id: &str| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    let first = lines(text).next().unwrap_or_default();
+    let is_line = pair(first).is_some_and(|(id, _)| id_valid(id));
+    let mut secrets: Vec<(String, Secret)> = Vec::new();
+    let fix = "write one `id=value` a line; a value of many lines needs a YAML map (`id: |`)";
+    if is_line || first.is_empty() {
+        for (index, line) in text.lines().enumerate() {
+            let Some(line) = lines(line).next() else { continue };
+            match pair(line) {
+                // The rest of a key that was pasted after `id=` can look like `id=value` too, and ids are shown.
+                Some((_, value)) if value.starts_with("-----BEGIN ") => {
+                    return Err(InputError::hidden(
+                        input,
+                        format!("line {} begins a value of many lines", index + 1),
+                        fix,
+                    ));
+                }
+                Some((id, value)) if id_valid(id) => secrets.push((id.to_owned(), Secret::new(value))),
+                _ => return Err(InputError::hidden(input, format!("line {} is no `id=value`", index + 1), fix)),
+            }
+        }
+    } else {
+        let Node::Map(entries) = yaml::read(text).map_err(|e| InputError::hidden(input, e.to_string(), fix))? else {
+            return Err(InputError::hidden(input, "is neither `id=value` lines nor a YAML map", fix));
+        };
+        for (index, (id, value)) in entries.into_iter().enumerate() {
+            match value {
+                Node::Text(value) if id_valid(&id) => secrets.push((id, Secret::new(value))),
+                _ => {
+                    let problem = format!("entry {} of the map is no text under an id", index + 1);
+                    return Err(InputError::hidden(input, problem, fix));
+                }
+            }
+        }
+    }
+    for (index, (id, _)) in secrets.iter().enumerate() {
+        if secrets.iter().take(index).any(|(other, _)| other == id) {
+            return Err(InputError::hidden(input, format!("the id `{id}` stands there twice"), "keep one of them"));
+        }
+    }
+    Ok(secrets)
+}
+
+/// `registries`: a YAML list of `{registry, username, password}`.
+pub fn registries(text: &str) -> Result<Vec<Credentials>, InputError> {
+    let fix = "write a YAML list of maps with `registry`, `username` and `password`";
+    let wrong = |problem: String| InputError::hidden("registries", problem, fix);
+    let Node::List(items) = yaml::read(text).map_err(|error| wrong(error.to_string()))? else {
+        return Err(wrong("is no YAML list".to_owned()));
+    };
+    let mut all = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let at = |what: &str| wrong(format!("item {}: {what}", index + 1));
+        let Node::Map(entries) = item else { return Err(at("is no map")) };
+        let mut registry = String::new();
+        let mut username = String::new();
+        let mut password = Secret::default();
+        for (key, value) in entries {
+            let Node::Text(value) = value else { return Err(at("a value is no text")) };
+            match key.as_str() {
+                "registry" => registry = value.to_ascii_lowercase(),
+                "username" => username = value,
+                "password" => password = Secret::new(value),
+                _ => return Err(at("a key is none of the three")),
+            }
+        }
+        if !is_registry_host(&registry) {
+            return Err(at("`registry` is no registry host"));
+        }
+        // A secret that this run may not see arrives empty; that registry is then used without credentials.
+        if !username.is_empty() && !password.is_empty() {
+            all.push(Credentials { registry, username, password });
+        }
+    }
+    Ok(all)
+}
+
+/// The keys of an item of `images`.
+const IMAGE_KEYS: [&str; 13] = [
+    "name",
+    "context",
+    "dockerfile",
+    "target",
+    "build-args",
+    "platforms",
+    "tags",
+    "image-name",
+    "labels",
+    "secrets",
+    "cache-from",
+    "cache-to",
+    "services",
+];
+
+/// `images`: a YAML list of maps. All mistakes in it are reported together.
+pub fn images(text: &str, env: &RunnerEnv) -> Result<Vec<ImageInput>, Vec<InputError>> {
+    let fix = "write a YAML list of maps, each with a `name`";
+    let wrong = |problem: String| vec![InputError::hidden("images", problem, fix)];
+    let Node::List(items) = yaml::read(text).map_err(|error| wrong(error.to_string()))? else {
+        return Err(wrong("is no YAML list".to_owned()));
+    };
+    let mut images: Vec<ImageInput> = Vec::new();
+    let mut mistakes = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let Node::Map(entries) = item else {
+            mistakes.extend(wrong(format!("item {} is no map", index + 1)));
+            continue;
+        };
+        let mut image = ImageInput::default();
+        for (key, value) in entries {
+            if let Err((problem, fix)) = set_image(&mut image, &key, value, env) {
+                mistakes.push(InputError::hidden("images", format!("item {}, `{key}`: {problem}", index + 1), fix));
+            }
+        }
+        if image.name.is_empty() {
+            mistakes.extend(wrong(format!("item {} has no `name`", index + 1)));
+        } else if images.iter().any(|other| other.name == image.name) {
+            mistakes.extend(wrong(format!("two items have the name `{}`", image.name)));
+        }
+        images.push(image);
+    }
+    if mistakes.is_empty() { Ok(images) } else { Err(mistakes) }
+}
+
+fn set_image(image: &mut ImageInput, key: &str, value: Node, env: &RunnerEnv) -> Result<(), Complaint> {
+    match key {
+        "name" => image.name = text(value)?.unwrap_or_default(),
+        "context" => image.context = text(value)?,
+        "dockerfile" => image.dockerfile = text(value)?,
+        "target" => image.target = text(value)?,
+        "image-name" => image.image_name = text(value)?,
+        "build-args" => {
+            for (key, value) in pairs(value)? {
+                if let Some(value) = value.or_else(|| env.var(&key).map(str::to_owned)) {
+                    image.build_args.push((key, value));
+                }
+            }
+        }
+        "labels" => {
+            image.labels = pairs(value)?.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect();
+        }
+        "platforms" => {
+            image.platforms = list(value)?.iter().flat_map(|item| comma_lines(item)).map(str::to_owned).collect();
+            if let Some(bad) = image.platforms.iter().find(|platform| !is_platform(platform)) {
+                return Err((format!("`{bad}` is no platform"), "write it like `linux/amd64`".to_owned()));
+            }
+        }
+        "tags" => image.tags = list(value)?.iter().map(|line| tag(line)).collect::<Result<_, _>>()?,
+        "secrets" => image.secrets = list(value)?,
+        "services" => image.services = list(value)?,
+        "cache-from" => {
+            image.cache_from = list(value)?.iter().map(|line| cache_spec(line)).collect::<Result<_, _>>()?
+        }
+        "cache-to" => image.cache_to = list(value)?.iter().map(|line| cache_spec(line)).collect::<Result<_, _>>()?,
+        _ => return Err(("there is no such key".to_owned(), format!("use {}", IMAGE_KEYS.join(", ")))),
+    }
+    Ok(())
+}
+
+fn text(node: Node) -> Result<Option<String>, Complaint> {
+    match node {
+        Node::Text(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+        Node::List(_) | Node::Map(_) => Err(complaint("is no text", "write plain text")),
+    }
+}
+
+/// A YAML list of texts, or lines of a text as in the input of that name.
+fn list(node: Node) -> Result<Vec<String>, Complaint> {
+    match node {
+        Node::Text(text) => Ok(lines(&text).map(str::to_owned).collect()),
+        Node::List(items) => items.into_iter().filter_map(|item| text(item).transpose()).collect(),
+        Node::Map(_) => Err(complaint("is no list", "write a YAML list")),
+    }
+}
+
+/// A YAML map, or a list of `key=value`. A value may be absent.
+fn pairs(node: Node) -> Result<Vec<(String, Option<String>)>, Complaint> {
+    match node {
+        Node::Map(entries) => entries.into_iter().map(|(key, value)| Ok((key, text(value)?))).collect(),
+        other => list(other)?
+            .into_iter()
+            .map(|item| match item.split_once('=') {
+                Some(("", _)) => Err(complaint("has an item without a name", "write `KEY=value`")),
+                Some((key, value)) => Ok((key.to_owned(), Some(value.to_owned()))),
+                None => Ok((item, None)),
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cache_spec, images, registries, secrets, tag};
+    use crate::inputs::runner::RunnerEnv;
+
+    #[test]
+    fn secrets_are_lines_or_a_map() {
+        let shown = |text: &str| -> Vec<String> {
+            secrets(text).unwrap().iter().map(|(id, secret)| format!("{id}={:?}", secret.expose())).collect()
+        };
+        assert_eq!(shown(""), [""; 0]);
+        assert_eq!(shown("# c\na=1\n\nb.c-d = x=y \n"), [r#"a="1""#, r#"b.c-d="x=y""#]);
+        assert_eq!(shown("empty="), [r#"empty="""#]);
+        assert_eq!(shown("key: |\n  one\n  two\nother: 'a=b'"), [r#"key="one\ntwo\n""#, r#"other="a=b""#]);
+        assert_eq!(shown(r#"{"a": "b: c"}"#), [r#"a="b: c""#]);
+    }
+
+    #[test]
+    fn mistakes_in_secrets_show_none() {
+        for (text, want) in [
+            ("a=1\nhunter2", "line 2 is no `id=value`"),
+            ("a=-----BEGIN KEY-----\nhunter2=\n", "line 1 begins a value of many lines"),
+            ("a=1\na=hunter2", "the id `a` stands there twice"),
+            ("hunter2", "is neither `id=value` lines nor a YAML map"),
+            ("a: [hunter2]", "entry 1 of the map is no text under an id"),
+            ("a: 1\n hunter2: [", "no valid YAML at line 2"),
+        ] {
+            let error = secrets(text).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        for (line, want) in [
+            ("v1", "v1"),
+            ("type=raw,value=a b", "a b"),
+            ("type=raw,edge", "edge"),
+            ("value=x, type=raw", "x"),
+            ("feature/x", "feature/x"),
+        ] {
+            assert_eq!(tag(line).as_deref(), Ok(want), "{line}");
+        }
+        for (line, want) in [
+            ("type=semver,pattern={{version}}", "the rule `type=semver` is not available"),
+            ("type=raw,value=x,enable=true", "the attribute `enable` is not available"),
+            ("type=raw", "names no tag"),
+            ("type=raw,value={{branch}}", "an expression"),
+            ("ghcr.io/o/r:main", "is an image's name, not a tag"),
+        ] {
+            let (problem, _) = tag(line).unwrap_err();
+            assert!(problem.starts_with(want), "{line}: {problem}");
+        }
+    }
+
+    #[test]
+    fn caches() {
+        let spec = cache_spec("type=registry,ref=ghcr.io/o/r:cache,mode=max").unwrap();
+        assert_eq!(spec.kind, "registry");
+        assert_eq!(spec.attributes[1], ("mode".to_owned(), "max".to_owned()));
+        assert_eq!(cache_spec("o/r:cache").unwrap().attributes, [("ref".to_owned(), "o/r:cache".to_owned())]);
+        assert_eq!(cache_spec("type=inline").unwrap().attributes, []);
+        for bad in ["type=gha", "type=registry", "ref=x", "type=registry,ref=", "a,b"] {
+            assert!(cache_spec(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn registries_are_a_list_of_maps() {
+        let text =
+            "- {registry: R.example:5000, username: u, password: hunter2}\n- registry: x.example\n  password: ''";
+        let all = registries(text).unwrap();
+        assert_eq!(all.len(), 1, "one without credentials is no error: forks have no secrets");
+        assert_eq!((all[0].registry.as_str(), all[0].password.expose()), ("r.example:5000", "hunter2"));
+        for bad in ["x", "- x", "- {username: hunter2}", "- {registry: r, pasword: hunter2}", "- {registry: [hunter2]}"]
+        {
+            let error = registries(bad).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn images_take_lists_and_maps() {
+        let env = RunnerEnv::new([("VERSION", "7")]);
+        let text = "- name: web\n  context: .\n  build-args: [A=1, VERSION, GONE]\n  labels: {l: x}\n  \
+                    platforms: linux/amd64,linux/arm64\n  tags: |\n    type=raw,value=a\n    b\n- name: docs\n";
+        let images = images(text, &env).unwrap();
+        let web = &images[0];
+        assert_eq!(web.build_args, [("A".into(), "1".into()), ("VERSION".into(), "7".into())]);
+        assert_eq!(web.platforms, ["linux/amd64", "linux/arm64"]);
+        assert_eq!(web.tags, ["a", "b"]);
+        assert_eq!((images[1].name.as_str(), &images[1].context), ("docs", &None));
+    }
+
+    #[test]
+    fn mistakes_in_images_come_together() {
+        let text = "- {nam: x}\n- {name: a, target: []}\n- {name: a}\n- b\n- {name: c, platforms: [x]}";
+        let mistakes = images(text, &RunnerEnv::default()).unwrap_err();
+        let shown: Vec<&str> = mistakes.iter().map(|mistake| mistake.problem.as_str()).collect();
+        assert_eq!(
+            shown,
+            [
+                "item 1, `nam`: there is no such key",
+                "item 1 has no `name`",
+                "item 2, `target`: is no text",
+                "two items have the name `a`",
+                "item 4 is no map",
+                "item 5, `platforms`: `x` is no platform",
+            ]
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! Readers of single values: booleans, lists, pairs, durations, sizes, platforms, colours.
+//!
+//! Their errors say what is wrong as a fragment and never repeat the value; the caller knows whether it may be
+//! shown.
+
+use std::time::Duration;
+
+/// A YAML boolean. Besides 1.2's core schema (`true`, `True`, `TRUE`), the spellings of YAML 1.1 that
+/// workflows in the wild use.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// The items of a list: one a line, without blank lines and lines that begin with `#`.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The items of a list in which no item can hold a comma, so that `a,b` means two, as in docker's own actions.
+pub fn comma_lines(text: &str) -> impl Iterator<Item = &str> {
+    lines(text).flat_map(|line| line.split(',')).map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// The two halves around the first `=`, the first of which is not empty.
+pub fn pair(item: &str) -> Option<(&str, &str)> {
+    let (key, value) = item.split_once('=')?;
+    let key = key.trim();
+    (!key.is_empty()).then(|| (key, value.trim()))
+}
+
+/// A span of time such as `45m`, `1h30m` or `90s`. A bare number is refused: minutes and seconds are both
+/// likely meanings.
+pub fn duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = rest.split_at(digits);
+        let number: u64 = number.parse().ok()?;
+        let (seconds, tail) = match tail.as_bytes().first()? {
+            b'h' => (3600, &tail[1..]),
+            b'm' => (60, &tail[1..]),
+            b's' => (1, &tail[1..]),
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_secs(number.checked_mul(seconds)?))?;
+        rest = tail;
+    }
+    (!total.is_zero()).then_some(total)
+}
+
+/// Bytes, as Docker writes sizes: `64m`, `1g`, `1.5g`, `512kb`, `1048576`; powers of 1024
+/// (<https://pkg.go.dev/github.com/docker/go-units#RAMInBytes>).
+pub fn bytes(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let number = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = lower[number.len()..].trim_end_matches("ib").trim_end_matches('b');
+    let shift = match unit {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return None,
+    };
+    let number = number.trim();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| (!part.is_empty() && part.len() <= 9).then(|| part.parse::<u64>().ok()).flatten();
+    // Nine digits and a shift of 40 stay below 2^70, so the sums are done in 128 bits.
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let units = u128::from(if whole.len() > 9 && shift == 0 { whole.parse().ok()? } else { digits(whole)? });
+    let value = (units << shift) + ((u128::from(digits(fraction)?) << shift) / scale);
+    u64::try_from(value).ok()
+}
+
+/// Whether the text is a platform, `os/architecture` or `os/architecture/variant`.
+pub fn is_platform(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+    };
+    matches!(text.split('/').count(), 2 | 3) && text.split('/').all(part)
+}
+
+/// A colour `#RRGGBB` as a number.
+pub fn color(text: &str) -> Option<u32> {
+    let hex = text.strip_prefix('#').filter(|hex| hex.len() == 6 && hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u32::from_str_radix(hex, 16).ok()
+}
+
+/// Whether the text can be a registry's host: a name or address with an optional port, no scheme and no path
+/// (`domain` of <https://github.com/distribution/reference/blob/main/reference.go>).
+pub fn is_registry_host(text: &str) -> bool {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let Some((address, tail)) = rest.split_once(']') else { return false };
+        let valid = !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
+        (valid, tail.strip_prefix(':').or_else(|| tail.is_empty().then_some("0")))
+    } else {
+        let (name, port) = text.split_once(':').map_or((text, "0"), |(name, port)| (name, port));
+        let label = |label: &str| {
+            let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+            ends(label.as_bytes().first())
+                && ends(label.as_bytes().last())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        (name.split('.').all(label), Some(port))
+    };
+    host && port.is_some_and(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{boolean, bytes, color, comma_lines, duration, is_platform, is_registry_host, lines, pair};
+
+    #[test]
+    fn booleans() {
+        assert_eq!(["true", "True", "on", "FALSE", "no"].map(boolean), [true, true, true, false, false].map(Some));
+        assert_eq!(["", "1", "tru", "auto"].map(boolean), [None; 4]);
+    }
+
+    #[test]
+    fn lists_skip_blanks_and_comments() {
+        let text = "\n a=1 \r\n# no\n\n  # neither\nb # stays\n";
+        assert_eq!(lines(text).collect::<Vec<_>>(), ["a=1", "b # stays"]);
+        assert_eq!(comma_lines("a, b\n,c").collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(pair("A = b=c "), Some(("A", "b=c")));
+        assert_eq!([pair("=x"), pair("x"), pair("x=")], [None, None, Some(("x", ""))]);
+    }
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("45m", 2700), ("1h30m", 5400), ("90s", 90), ("2h", 7200)] {
+            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "45", "0s", "m", "1d", "-1m", "1.5h", "99999999999999999999h", "9999999999999999999h", "1µ"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, want) in [
+            ("64m", 64 << 20),
+            ("1g", 1 << 30),
+            ("1.5G", 3 << 29),
+            ("512kb", 512 << 10),
+            ("1GiB", 1 << 30),
+            ("67108864", 64 << 20),
+            ("17179869184", 16 << 30),
+        ] {
+            assert_eq!(bytes(text), Some(want), "{text}");
+        }
+        for bad in ["", "m", "-1m", "1x", "1..5g", "99999999999999999999", "9999999999t", "1.g", "é"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn platforms_and_colors() {
+        assert!(["linux/amd64", "linux/arm/v7"].into_iter().all(is_platform));
+        assert!(!["linux", "linux/", "Linux/amd64", "a/b/c/d", "linux/amd 64"].into_iter().any(is_platform));
+        assert_eq!(color("#FEE75c"), Some(0x00FE_E75C));
+        assert_eq!(["FEE75C", "#FEE75", "#+EE75C", "yellow"].map(color), [None; 4]);
+    }
+
+    #[test]
+    fn registry_hosts() {
+        for good in ["ghcr.io", "localhost:5000", "docker.io", "127.0.0.1:5000", "[::1]:5000", "[::1]", "A-b.example"] {
+            assert!(is_registry_host(good), "{good}");
+        }
+        for bad in ["", "https://ghcr.io", "ghcr.io/owner", "ghcr.io/", "a:b", "a:", "-a", "a..b", "[x]", "[::1", "a b"]
+        {
+            assert!(!is_registry_host(bad), "{bad}");
+        }
+    }
+}

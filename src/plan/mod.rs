@@ -1,0 +1,5 @@
+//! What a run will do, decided before anything is started.
+
+pub mod labels;
+pub mod naming;
+pub mod tags;

@@ -1,0 +1,239 @@
+//! What an image's repository is called.
+
+use std::fmt;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::inputs::values::is_registry_host;
+
+/// A repository with its registry's host, such as `ghcr.io/owner/site/django`; no tag, no digest. Always valid:
+/// <https://github.com/distribution/reference/blob/main/reference.go>.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Repository(String);
+
+/// Why there is no valid repository name.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum NamingError {
+    /// A `{…}` that means nothing.
+    #[error(
+        "input `image-name`: `{0}` is no placeholder; use {{registry}}, {{owner}}, {{repo}}, {{image}} or {{username}}"
+    )]
+    Placeholder(String),
+    /// A placeholder for which nothing is known.
+    #[error("input `image-name`: nothing is known for {{{placeholder}}}; {fix}")]
+    Unknown {
+        /// The placeholder's name.
+        placeholder: &'static str,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// What came out is no repository name.
+    #[error(
+        "image name `{0}` is not valid: write `image-name` as host/path with parts of lower-case letters and digits, \
+         single `.`, `_`, `__` or dashes between them, without a tag"
+    )]
+    Invalid(String),
+}
+
+/// What the placeholders stand for. Empty means unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names<'a> {
+    /// `{registry}`: the registry's host.
+    pub registry: &'a str,
+    /// `{owner}`: who owns the Git repository.
+    pub owner: &'a str,
+    /// `{repo}`: the Git repository's name.
+    pub repo: &'a str,
+    /// `{username}`: the registry's user.
+    pub username: &'a str,
+}
+
+/// Which images a project has, which decides the default name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Project {
+    /// A compose file's or a list of images.
+    Images,
+    /// One Dockerfile and no compose file: the image is called like the Git repository.
+    LoneDockerfile,
+}
+
+impl Repository {
+    /// Most characters of the path, after the host.
+    pub const LONGEST: usize = 255;
+
+    /// The name in full.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The registry's host.
+    pub fn host(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// The path within the registry.
+    pub fn path(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, path)| path)
+    }
+
+    /// Fills in a template, or the default one for the registry and project.
+    pub fn named(template: Option<&str>, project: Project, names: Names<'_>, image: &str) -> Result<Self, NamingError> {
+        let template = template.unwrap_or_else(|| default_template(names.registry, project));
+        let mut full = String::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((name, tail)) = after.split_once('}') else {
+                return Err(NamingError::Placeholder(format!("{{{after}")));
+            };
+            full.push_str(before);
+            full.push_str(&value_of(name, names, image)?);
+            rest = tail;
+        }
+        full.push_str(rest);
+        Self::parse(&full)
+    }
+
+    /// Takes a full name, in any case.
+    pub fn parse(text: &str) -> Result<Self, NamingError> {
+        let full = text.to_lowercase();
+        let Some((host, path)) = full.split_once('/') else { return Err(NamingError::Invalid(full)) };
+        // Without a dot or port, Docker takes the first part for a path on Docker Hub.
+        let host_valid = is_registry_host(host) && (host.contains(['.', ':']) || host == "localhost");
+        let path_valid = path.len() <= Self::LONGEST && path.split('/').all(is_path_component);
+        if host_valid && path_valid { Ok(Self(full)) } else { Err(NamingError::Invalid(full)) }
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Docker Hub knows only two levels, `user/name`.
+fn default_template(registry: &str, project: Project) -> &'static str {
+    let hub = matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io");
+    match (hub, project) {
+        (true, Project::Images) => "docker.io/{username}/{repo}-{image}",
+        (true, Project::LoneDockerfile) => "docker.io/{username}/{repo}",
+        (false, Project::Images) => "{registry}/{owner}/{repo}/{image}",
+        (false, Project::LoneDockerfile) => "{registry}/{owner}/{repo}",
+    }
+}
+
+fn value_of(name: &str, names: Names<'_>, image: &str) -> Result<String, NamingError> {
+    let in_action = "GITHUB_REPOSITORY is not set: write `image-name` without it";
+    let (placeholder, value, fix) = match name {
+        "registry" => return Ok(names.registry.to_owned()),
+        "owner" => ("owner", names.owner, in_action),
+        "repo" => ("repo", names.repo, in_action),
+        "username" => ("username", names.username, "set the input `username`"),
+        "image" => ("image", image, "give the image a name"),
+        _ => return Err(NamingError::Placeholder(format!("{{{name}}}"))),
+    };
+    let component = as_path_component(value);
+    if component.is_empty() { Err(NamingError::Unknown { placeholder, fix }) } else { Ok(component) }
+}
+
+/// Makes a part of a path out of a name that its owner cannot change for our sake: Git repositories may be called
+/// `.github` or `a__-b`, compose services `_web`. What a registry would not take between two letters becomes `-`.
+fn as_path_component(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let mut component = String::with_capacity(lower.len());
+    let mut rest = lower.as_str();
+    while !rest.is_empty() {
+        let plain = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        let (word, tail) = rest.split_at(plain);
+        component.push_str(word);
+        let next = tail.find(|c: char| c.is_ascii_alphanumeric()).unwrap_or(tail.len());
+        let (separator, tail) = tail.split_at(next);
+        if !component.is_empty() && !tail.is_empty() {
+            component.push_str(if is_separator(separator) { separator } else { "-" });
+        }
+        rest = tail;
+    }
+    component
+}
+
+fn is_separator(text: &str) -> bool {
+    matches!(text, "." | "_" | "__") || (!text.is_empty() && text.bytes().all(|b| b == b'-'))
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+fn is_path_component(text: &str) -> bool {
+    let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = |b: Option<&u8>| b.is_some_and(|b| valid(*b));
+    ends(text.as_bytes().first())
+        && ends(text.as_bytes().last())
+        && text
+            .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            .all(|gap| gap.is_empty() || is_separator(gap))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::{Names, NamingError, Project, Repository, as_path_component};
+
+    const NAMES: Names<'static> = Names { registry: "ghcr.io", owner: "MyOrg", repo: "My-Site", username: "Me" };
+
+    fn named(template: Option<&str>, registry: &str, project: Project, image: &str) -> Result<String, NamingError> {
+        let names = Names { registry, ..NAMES };
+        Repository::named(template, project, names, image).map(|repository| repository.as_str().to_owned())
+    }
+
+    #[test]
+    fn defaults() {
+        for (registry, project, want) in [
+            ("ghcr.io", Project::Images, "ghcr.io/myorg/my-site/django"),
+            ("ghcr.io", Project::LoneDockerfile, "ghcr.io/myorg/my-site"),
+            ("docker.io", Project::Images, "docker.io/me/my-site-django"),
+            ("index.docker.io", Project::LoneDockerfile, "docker.io/me/my-site"),
+            ("localhost:5000", Project::Images, "localhost:5000/myorg/my-site/django"),
+        ] {
+            assert_eq!(named(None, registry, project, "django").as_deref(), Ok(want));
+        }
+    }
+
+    #[test]
+    fn templates() {
+        let with = |template, image| named(Some(template), "ghcr.io", Project::Images, image);
+        assert_eq!(with("{registry}/Team/{repo}-{image}", "Web").as_deref(), Ok("ghcr.io/team/my-site-web"));
+        assert_eq!(with("quay.io/x/{image}", "_web").as_deref(), Ok("quay.io/x/web"));
+        assert_eq!(with("{registry}/{x}", "a"), Err(NamingError::Placeholder("{x}".into())));
+        assert_eq!(with("{registry}/{image", "a"), Err(NamingError::Placeholder("{image".into())));
+        for bad in ["nginx", "team/app", "ghcr.io/", "ghcr.io/a//b", "ghcr.io/a b", "ghcr.io/a:tag", "ghcr.io/-a"] {
+            assert!(matches!(with(bad, "a"), Err(NamingError::Invalid(_))), "{bad}");
+        }
+        let long = format!("ghcr.io/{}", "x".repeat(256));
+        assert!(matches!(with(&long, "a"), Err(NamingError::Invalid(_))));
+    }
+
+    #[test]
+    fn the_unknown_is_named() {
+        let names = Names { username: "", registry: "docker.io", ..NAMES };
+        let error = Repository::named(None, Project::Images, names, "web").unwrap_err().to_string();
+        assert_eq!(error, "input `image-name`: nothing is known for {username}; set the input `username`");
+    }
+
+    #[test]
+    fn names_that_git_allows_are_made_to_fit() {
+        for (name, want) in [(".github", "github"), ("a__b", "a__b"), ("a___b", "a-b"), ("a.-b", "a-b"), ("x_", "x")] {
+            assert_eq!(as_path_component(name), want);
+        }
+    }
+
+    proptest! {
+        /// The regular expression is the one of the distribution project.
+        #[test]
+        fn agrees_with_the_published_grammar(text in "[a-zA-Z0-9._/-]{0,12}", name in any::<String>()) {
+            let grammar = regex::Regex::new(r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$").unwrap();
+            let full = format!("ghcr.io/{text}");
+            assert_eq!(Repository::parse(&full).is_ok(), grammar.is_match(&text.to_lowercase()), "{text}");
+            let component = as_path_component(&name);
+            assert!(component.is_empty() || grammar.is_match(&component), "{component}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What becomes an annotation of the run.
+
+use crate::{
+    domain::{
+        event::{Diagnostic, Severity},
+        run::Failure,
+    },
+    github::commands::annotation,
+};
+
+use super::human;
+
+/// The runner keeps this many annotations of each kind from one step and drops the rest.
+const MOST: usize = 10;
+
+/// The annotations of a run, and what found no room among them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Annotations {
+    /// Lines for the runner.
+    pub commands: Vec<String>,
+    /// What is to be shown as plain text.
+    pub left_out: Vec<Diagnostic>,
+}
+
+/// Chooses, for each kind, the most important: why the run failed, then what is about the run as a whole, then
+/// what is about single lines of files; each in the order in which it came up. What was said twice is said once.
+pub fn annotations(diagnostics: &[Diagnostic], failure: Option<&Failure>) -> Annotations {
+    let failure = failure.map(diagnostic_of);
+    let mut all: Vec<&Diagnostic> = Vec::new();
+    for diagnostic in failure.iter().chain(diagnostics) {
+        if !all.contains(&diagnostic) {
+            all.push(diagnostic);
+        }
+    }
+    let mut commands = Vec::new();
+    let mut left_out: Vec<Diagnostic> = Vec::new();
+    let mut more: Vec<String> = Vec::new();
+    for (severity, word) in [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Notice, "notice")] {
+        let mut kind: Vec<&Diagnostic> = all.iter().copied().filter(|one| one.severity == severity).collect();
+        kind.sort_by_key(|one| (failure.as_ref() != Some(*one), one.place.is_some()));
+        // To say that some were left out takes a notice itself.
+        let all_fit = left_out.is_empty() && kind.len() <= MOST;
+        let room = if severity == Severity::Notice && !all_fit { MOST - 1 } else { MOST };
+        let (shown, rest) = kind.split_at(kind.len().min(room));
+        commands.extend(shown.iter().map(|one| annotation(severity, &one.title, &one.message, one.place.as_ref())));
+        left_out.extend(rest.iter().map(|one| Diagnostic::clone(one)));
+        if !rest.is_empty() {
+            more.push(human::count(rest.len(), word));
+        }
+    }
+    if !more.is_empty() {
+        let message = format!("{} more in the log: GitHub shows {MOST} of a kind", more.join(", "));
+        commands.push(annotation(Severity::Notice, "not all is shown", &message, None));
+    }
+    Annotations { commands, left_out }
+}
+
+/// Why the run failed, as an annotation on the line that is to blame.
+fn diagnostic_of(failure: &Failure) -> Diagnostic {
+    let title = match &failure.image {
+        Some(image) => format!("{} of {image} failed", failure.stage.word()),
+        None => format!("{} failed", failure.stage.word()),
+    };
+    let exit_code = failure.exit_code.map(|code| format!("exit code {code}"));
+    let parts = [Some(failure.headline.clone()), failure.instruction.clone(), exit_code, failure.hint.clone()];
+    let message = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    Diagnostic { severity: Severity::Error, title, message, place: failure.place.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::annotations;
+    use crate::domain::{
+        event::{Diagnostic, Place, Severity},
+        run::{Failure, Stage},
+    };
+
+    fn diagnostic(severity: Severity, number: usize, place: Option<Place>) -> Diagnostic {
+        Diagnostic { severity, title: "t".into(), message: format!("m{number}"), place }
+    }
+
+    fn place(line: u32) -> Option<Place> {
+        Some(Place { file: "Dockerfile".into(), line, end_line: line })
+    }
+
+    #[test]
+    fn the_failure_comes_first_on_its_line() {
+        let failure = Failure {
+            stage: Stage::Build,
+            image: Some("django".into()),
+            headline: "pip install failed".into(),
+            hint: Some("fix it".into()),
+            place: place(7),
+            instruction: Some("RUN pip install".into()),
+            exit_code: Some(1),
+            log: vec!["secret of the log".into()],
+        };
+        let other = diagnostic(Severity::Error, 1, None);
+        let drawn = annotations(&[other.clone(), other], Some(&failure));
+        assert_eq!(
+            drawn.commands,
+            [
+                "::error file=Dockerfile,line=7,endLine=7,title=build of django failed::\
+                 pip install failed%0ARUN pip install%0Aexit code 1%0Afix it",
+                "::error title=t::m1",
+            ]
+        );
+    }
+
+    #[test]
+    fn ten_of_a_kind_and_a_word_on_the_rest() {
+        let mut all: Vec<Diagnostic> = (0..15).map(|n| diagnostic(Severity::Warning, n, place(1))).collect();
+        all.push(diagnostic(Severity::Warning, 99, None));
+        all.extend((0..10).map(|n| diagnostic(Severity::Notice, n, None)));
+        let drawn = annotations(&all, None);
+        let count = |prefix: &str| drawn.commands.iter().filter(|command| command.starts_with(prefix)).count();
+        assert_eq!((count("::warning"), count("::notice")), (10, 10));
+        assert_eq!(drawn.commands[0], "::warning title=t::m99", "what is about the whole run comes first");
+        assert_eq!(drawn.left_out.len(), 6 + 1);
+        assert_eq!(
+            drawn.commands.last().unwrap(),
+            "::notice title=not all is shown::6 warnings, 1 notice more in the log: GitHub shows 10 of a kind"
+        );
+    }
+}
