@@ -7,6 +7,8 @@ pub struct Project {
     pub name: String,
     /// The services that the profiles switch on: first those of the files, in their order, then included ones.
     pub services: Vec<Service>,
+    /// The services that they leave off, in the same order.
+    pub disabled: Vec<Service>,
     /// What the user should know, each in one sentence.
     pub warnings: Vec<String>,
 }
@@ -116,7 +118,7 @@ pub enum SecretSource {
     File(String),
     /// A variable of the environment.
     Environment(String),
-    /// Compose does not know (`external: true`); the input `secrets` must say.
+    /// The files do not say (`external: true`); the input `secrets` brings it.
     External,
 }
 

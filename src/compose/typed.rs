@@ -20,16 +20,18 @@ pub(super) fn project(
     profiles: &[String],
 ) -> Result<Project, ComposeError> {
     let secrets = tree.get("secrets");
-    let mut services = Vec::new();
+    let (mut services, mut disabled) = (Vec::new(), Vec::new());
     for (key, node) in tree.get("services").and_then(Node::entries).unwrap_or_default() {
         let path = format!("services.{}", key.text);
         let service = Fields { node, path }.service(&key.text, env, secrets)?;
         let on = |profile: &String| profiles.contains(profile) || profiles.iter().any(|p| p == "*");
         if service.profiles.is_empty() || service.profiles.iter().any(on) {
             services.push(service);
+        } else {
+            disabled.push(service);
         }
     }
-    Ok(Project { name: String::new(), services, warnings: Vec::new() })
+    Ok(Project { name: String::new(), services, disabled, warnings: Vec::new() })
 }
 
 /// Reads the values of one mapping, and names them in full when they are wrong.
