@@ -56,9 +56,6 @@ fn resolve(
     let Some(i) = entries.iter().position(|(key, _)| key.text == "extends") else { return Ok(service) };
     let (_, extends) = entries.remove(i);
     let path = format!("services.{name}.extends");
-    if extends.is_null() {
-        return Ok(service);
-    }
     let Some(wanted) = extends.get("service").filter(|node| !node.is_null()) else {
         return Err(wrong(&extends, &path, "the service's name, or a mapping with `service:`"));
     };

@@ -47,8 +47,8 @@ impl<'a> Fields<'a> {
         env: &BTreeMap<String, String>,
         secrets: Option<&Node>,
     ) -> Result<Service, ComposeError> {
-        let build = match self.get("build") {
-            Some((node, path)) => Some(Fields { node, path }.build(env, secrets)?),
+        let build = match self.node.get("build") {
+            Some(node) => Some(Fields { node, path: format!("{}.build", self.path) }.build(env, secrets)?),
             None => None,
         };
         Ok(Service {
@@ -61,6 +61,9 @@ impl<'a> Fields<'a> {
     }
 
     fn build(&self, env: &BTreeMap<String, String>, secrets: Option<&Node>) -> Result<Build, ComposeError> {
+        if self.node.entries().is_none() {
+            return Err(wrong(self.node, &self.path, "a path, or a mapping with `context:`"));
+        }
         let mut build = Build {
             context: self.text("context")?.unwrap_or_default(),
             dockerfile: self.text("dockerfile")?,

@@ -82,6 +82,11 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
             build.extra_hosts.push(host.clone());
         }
     }
+    // BuildKit wants to be asked for the host's network twice.
+    let host = "network.host".to_owned();
+    if build.network.as_deref() == Some("host") && !build.entitlements.contains(&host) {
+        build.entitlements.push(host);
+    }
     build.shm_size = inputs.shm_size.or(build.shm_size);
     for text in &inputs.ulimits {
         let limit = ulimit(text).ok_or_else(|| ImagesError::Value {
