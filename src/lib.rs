@@ -2,5 +2,6 @@
 //!
 //! The code in reading order. A module imports only from those above it; `pipeline` alone knows them all.
 
+pub mod build;
 pub mod domain;
 pub mod events;
