@@ -2,6 +2,8 @@
 //!
 //! `UPDATE=1 cargo test --test contract` writes the parts between markers anew.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 use std::{fmt::Write as _, fs, path::PathBuf};
 
 use build_deploy::{

@@ -391,7 +391,7 @@ mod tests {
             cli::RawInputs,
             runner::RunnerEnv,
             spec::INPUTS,
-            typed::{Cache, Network, NoCache, Push},
+            typed::{Cache, Moment, Network, NoCache, Push},
         },
     };
 
@@ -525,7 +525,7 @@ mod tests {
         assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
         assert_eq!(inputs.names.annotations, owned(&[("index:a", "b"), ("c", "d")]));
         assert!(inputs.github.show.annotations);
-        assert_eq!(inputs.github.timeout, Some(Duration::from_secs(5400)));
+        assert_eq!(inputs.github.timeout, Some(Duration::from_mins(90)));
     }
 
     #[test]

@@ -170,7 +170,9 @@ impl<W: Write> Log<W> {
                 }
             }
         } else if let Some(image) = self.images.get_mut(index) {
-            lines.into_iter().for_each(|line| image.kept.push(line));
+            for line in lines {
+                image.kept.push(line);
+            }
             if self.live.is_none() {
                 self.print_ended()?;
             }

@@ -113,7 +113,9 @@ impl ImageLog {
         let lines = inert(&format!("{} {outcome}", label(&state.name)));
         if state.failed {
             if let Some(output) = &mut state.output {
-                lines.iter().for_each(|line| output.push(line.clone()));
+                for line in &lines {
+                    output.push(line.clone());
+                }
             }
         } else {
             state.output = None;

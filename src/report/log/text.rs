@@ -32,17 +32,12 @@ pub(super) fn diagnostic_text(diagnostic: &Diagnostic) -> String {
 
 pub(super) fn failure_text(failure: &Failure) -> String {
     let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {image}"));
-    let mut text = format!("\n✗ {}{of} failed: {}\n", failure.stage.word(), failure.headline);
-    let place = failure.place.as_ref().map(|place| format!("{}:{}", place.file, place.line));
-    let exit_code = failure.exit_code.map(|code| format!("exit code {code}"));
-    for line in [place, failure.instruction.clone(), exit_code].into_iter().flatten() {
-        text.push_str(&format!("  {line}\n"));
-    }
-    for line in &failure.log {
-        text.push_str(&format!("  │ {line}\n"));
-    }
-    if let Some(hint) = &failure.hint {
-        text.push_str(&format!("  → {hint}\n"));
-    }
-    text
+    let headline = format!("\n✗ {}{of} failed: {}", failure.stage.word(), failure.headline);
+    let place = failure.place.as_ref().map(|place| format!("  {}:{}", place.file, place.line));
+    let instruction = failure.instruction.as_ref().map(|instruction| format!("  {instruction}"));
+    let exit_code = failure.exit_code.map(|code| format!("  exit code {code}"));
+    let log = failure.log.iter().map(|line| format!("  │ {line}"));
+    let hint = failure.hint.as_ref().map(|hint| format!("  → {hint}"));
+    let facts = [Some(headline), place, instruction, exit_code].into_iter().flatten();
+    facts.chain(log).chain(hint).collect::<Vec<_>>().join("\n")
 }
