@@ -2,6 +2,8 @@
 //!
 //! The code in reading order. A module imports only from those above it; `pipeline` alone knows them all.
 
+pub mod compose;
+pub mod compose_files;
 pub mod domain;
 pub mod events;
 pub mod github;

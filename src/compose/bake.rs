@@ -1,0 +1,85 @@
+//! `x-bake`, which adds to a build what `docker buildx bake` knows beyond Compose
+//! (<https://docs.docker.com/build/bake/compose-file/#extension-field-with-x-bake>).
+
+use super::{
+    error::ComposeError,
+    model::{Build, BuildSecret, SecretSource, SshKey},
+    typed::Fields,
+    yaml::Value,
+};
+
+/// Lays the extension over a build: lists are added to, the rest is replaced. `output` is not for us to follow.
+pub(super) fn apply(build: &mut Build, extension: &Fields<'_>) -> Result<(), ComposeError> {
+    add(&mut build.tags, words(extension, "tags")?);
+    add(&mut build.cache_from, words(extension, "cache-from")?);
+    add(&mut build.cache_to, words(extension, "cache-to")?);
+    add(&mut build.platforms, words(extension, "platforms")?);
+    add(&mut build.no_cache_filter, words(extension, "no-cache-filter")?);
+    for text in words(extension, "secret")? {
+        let secret = secret(&text).ok_or_else(|| {
+            let problem = "has a secret that is not like `id=name,src=file` or `id=name,env=VARIABLE`";
+            ComposeError::key(&extension.node.at, &extension.path, problem)
+        })?;
+        add(&mut build.secrets, vec![secret]);
+    }
+    for text in words(extension, "ssh")? {
+        let (id, path) = match text.split_once('=') {
+            Some((id, path)) => (id, Some(path.to_owned())),
+            None => (text.as_str(), None),
+        };
+        add(&mut build.ssh, vec![SshKey { id: id.to_owned(), path }]);
+    }
+    if let Some(pull) = extension.flag("pull")? {
+        build.pull = pull;
+    }
+    if let Some(no_cache) = extension.flag("no-cache")? {
+        build.no_cache = no_cache;
+    }
+    for (name, source) in extension.contexts("contexts")? {
+        build.additional_contexts.retain(|(old, _)| *old != name);
+        build.additional_contexts.push((name, source));
+    }
+    Ok(())
+}
+
+fn add<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
+    for item in more {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+}
+
+/// A list, or words in one string.
+fn words(extension: &Fields<'_>, key: &str) -> Result<Vec<String>, ComposeError> {
+    let list = extension.list(key)?;
+    match extension.get(key) {
+        Some((node, _)) if matches!(node.value, Value::Scalar(_)) => {
+            Ok(list.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect())
+        }
+        _ => Ok(list),
+    }
+}
+
+/// `id=…[,src=…|,env=…]`; without either, the variable of the id's name, else the file.
+fn secret(text: &str) -> Option<BuildSecret> {
+    let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
+    for field in text.split(',') {
+        let (key, value) = field.trim().split_once('=')?;
+        match key {
+            "id" => id = Some(value.to_owned()),
+            "src" | "source" => file = Some(value.to_owned()),
+            "env" => variable = Some(value.to_owned()),
+            "type" => kind = Some(value),
+            _ => return None,
+        }
+    }
+    let id = id?;
+    let source = match (file, variable) {
+        (_, Some(variable)) => SecretSource::Environment(variable),
+        (Some(name), None) if kind == Some("env") => SecretSource::Environment(name),
+        (Some(file), None) => SecretSource::File(file),
+        (None, None) => SecretSource::Environment(id.clone()),
+    };
+    Some(BuildSecret { id, source })
+}

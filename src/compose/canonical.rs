@@ -1,0 +1,312 @@
+//! Brings one document into the form that merging works on: only the keys that a build needs, variables replaced,
+//! short forms written out, paths made relative to the working directory.
+
+use super::{
+    error::ComposeError,
+    interpolate::{Lookup, interpolate},
+    path::{is_remote, join},
+    scalar::Scalar,
+    yaml::{At, Key, Node, Role, Value},
+};
+
+/// Keys of the document that are looked at.
+const TOP: [&str; 4] = ["name", "include", "services", "secrets"];
+/// Keys of a service that are looked at.
+const SERVICE: [&str; 5] = ["image", "platform", "profiles", "extends", "build"];
+
+/// The document in canonical form. `base` is the directory that its relative paths start from.
+pub(super) fn canonical(document: Node, base: &str, lookup: &mut dyn Lookup) -> Result<Node, ComposeError> {
+    let at = document.at.clone();
+    let Value::Map(entries) = document.value else {
+        let problem = format!("a compose file is a mapping, but this is {}: begin with `services:`", document.kind());
+        return Err(ComposeError::Syntax { at, problem });
+    };
+    let mut out = Vec::new();
+    for (key, node) in entries.into_iter().filter(|(key, _)| TOP.contains(&key.text.as_str())) {
+        let path = key.text.clone();
+        let node = match path.as_str() {
+            "services" => each(node, &path, &mut |name, node, path| {
+                let node = node_of(node, &SERVICE, path)?;
+                let mut node = replaced(node, path, lookup)?;
+                expand_service(&mut node, path, base)?;
+                Ok((name, node))
+            })?,
+            "secrets" => each(node, &path, &mut |name, node, path| {
+                let mut node = replaced(node, path, lookup)?;
+                rebase(&mut node, "file", path, &|text| join(base, text))?;
+                Ok((name, node))
+            })?,
+            _ => replaced(node, &path, lookup)?,
+        };
+        out.push((key, node));
+    }
+    Ok(Node::map(&at, out))
+}
+
+type Visit<'a> = dyn FnMut(Key, Node, &str) -> Result<(Key, Node), ComposeError> + 'a;
+
+/// Applies `visit` to each entry of a mapping that may be empty.
+fn each(node: Node, path: &str, visit: &mut Visit<'_>) -> Result<Node, ComposeError> {
+    let Node { at, role, value } = node;
+    let value = match value {
+        Value::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .map(|(key, node)| {
+                    let path = format!("{path}.{}", key.text);
+                    visit(key, node, &path)
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+        value @ Value::Scalar(Scalar::Null) => value,
+        value if role == Role::Reset => value,
+        value => {
+            let node = Node { at, role, value };
+            return Err(wrong(&node, path, "a mapping of names"));
+        }
+    };
+    Ok(Node { at, role, value })
+}
+
+/// A service with the keys that matter.
+fn node_of(node: Node, keys: &[&str], path: &str) -> Result<Node, ComposeError> {
+    let Node { at, role, value } = node;
+    let value = match value {
+        Value::Map(mut entries) => {
+            entries.retain(|(key, _)| keys.contains(&key.text.as_str()));
+            Value::Map(entries)
+        }
+        Value::Scalar(Scalar::Null) => Value::Map(Vec::new()),
+        value if role == Role::Reset => value,
+        value => return Err(wrong(&Node { at, role, value }, path, "a mapping such as `image: nginx`")),
+    };
+    Ok(Node { at, role, value })
+}
+
+pub(super) fn wrong(node: &Node, path: &str, wanted: &str) -> ComposeError {
+    ComposeError::key(&node.at, path, format!("is {}: write {wanted}", node.kind()))
+}
+
+/// The node with variables replaced in every string.
+fn replaced(node: Node, path: &str, lookup: &mut dyn Lookup) -> Result<Node, ComposeError> {
+    let Node { at, role, value } = node;
+    let value = match value {
+        Value::Scalar(Scalar::Text(text)) => {
+            let text = interpolate(&text, lookup).map_err(|e| ComposeError::key(&at, path, e.to_string()))?;
+            Value::Scalar(Scalar::Text(text))
+        }
+        Value::Scalar(scalar) => Value::Scalar(scalar),
+        Value::List(items) => Value::List(
+            items
+                .into_iter()
+                .enumerate()
+                .map(|(i, node)| replaced(node, &format!("{path}[{i}]"), lookup))
+                .collect::<Result<_, _>>()?,
+        ),
+        Value::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .map(|(key, node)| {
+                    let node = replaced(node, &format!("{path}.{}", key.text), lookup)?;
+                    Ok((key, node))
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+    };
+    Ok(Node { at, role, value })
+}
+
+/// Writes the short forms of a service out.
+fn expand_service(service: &mut Node, path: &str, base: &str) -> Result<(), ComposeError> {
+    let Value::Map(entries) = &mut service.value else { return Ok(()) };
+    for (key, node) in entries {
+        let path = format!("{path}.{}", key.text);
+        match key.text.as_str() {
+            "build" => {
+                if matches!(node.value, Value::Scalar(Scalar::Text(_))) {
+                    let context = Node { role: Role::Merge, ..node.clone() };
+                    node.value = Value::Map(vec![(Key { text: "context".into(), at: node.at.clone() }, context)]);
+                }
+                if node.role != Role::Reset && !node.is_null() {
+                    expand_build(node, &path, base)?;
+                }
+            }
+            "extends" => {
+                if matches!(node.value, Value::Scalar(Scalar::Text(_))) {
+                    let service = Node { role: Role::Merge, ..node.clone() };
+                    node.value = Value::Map(vec![(Key { text: "service".into(), at: node.at.clone() }, service)]);
+                }
+                rebase(node, "file", &path, &|text| join(base, text))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn expand_build(build: &mut Node, path: &str, base: &str) -> Result<(), ComposeError> {
+    rebase(build, "context", path, &|text| rebase_context(text, base))?;
+    let Value::Map(entries) = &mut build.value else {
+        return Err(wrong(build, path, "a path, or a mapping with `context:`"));
+    };
+    for (key, node) in entries.iter_mut().filter(|(_, node)| node.role != Role::Reset && !node.is_null()) {
+        let path = format!("{path}.{}", key.text);
+        match key.text.as_str() {
+            "args" => to_map(node, &path, Bare::Null)?,
+            "labels" => to_map(node, &path, Bare::Empty)?,
+            "additional_contexts" => {
+                to_map(node, &path, Bare::Refused)?;
+                rebase_all(node, &path, &|text| rebase_context(text, base))?;
+            }
+            "ssh" => {
+                to_map(node, &path, Bare::Null)?;
+                rebase_all(node, &path, &|text| join(base, text))?;
+            }
+            "extra_hosts" => hosts_to_list(node, &path)?,
+            "x-bake" => {
+                if let Value::Map(entries) = &mut node.value {
+                    for (key, node) in entries.iter_mut().filter(|(key, _)| key.text == "contexts") {
+                        rebase_all(node, &format!("{path}.{}", key.text), &|text| rebase_context(text, base))?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn rebase_context(text: &str, base: &str) -> String {
+    if is_remote(text) || text.starts_with("service:") || text.starts_with("target:") {
+        text.to_owned()
+    } else {
+        join(base, text)
+    }
+}
+
+/// Changes the path under a key, if there is one.
+fn rebase(node: &mut Node, key: &str, path: &str, change: &dyn Fn(&str) -> String) -> Result<(), ComposeError> {
+    let Value::Map(entries) = &mut node.value else { return Ok(()) };
+    for (_, node) in entries.iter_mut().filter(|(k, _)| k.text == key) {
+        rebase_text(node, &format!("{path}.{key}"), change)?;
+    }
+    Ok(())
+}
+
+fn rebase_all(node: &mut Node, path: &str, change: &dyn Fn(&str) -> String) -> Result<(), ComposeError> {
+    let Value::Map(entries) = &mut node.value else { return Ok(()) };
+    for (key, node) in entries {
+        rebase_text(node, &format!("{path}.{}", key.text), change)?;
+    }
+    Ok(())
+}
+
+fn rebase_text(node: &mut Node, path: &str, change: &dyn Fn(&str) -> String) -> Result<(), ComposeError> {
+    match &mut node.value {
+        Value::Scalar(Scalar::Null) => Ok(()),
+        Value::Scalar(scalar) => {
+            // An empty path is kept, so that it counts as absent.
+            if !scalar.source().is_empty() {
+                *scalar = Scalar::Text(change(&scalar.source()));
+            }
+            Ok(())
+        }
+        Value::List(_) | Value::Map(_) => Err(wrong(node, path, "a path")),
+    }
+}
+
+/// What a list item without `=` means.
+#[derive(Clone, Copy)]
+enum Bare {
+    /// A key whose value is to be found elsewhere.
+    Null,
+    /// A key with an empty value.
+    Empty,
+    /// A mistake.
+    Refused,
+}
+
+/// Turns a list of `key=value` into a mapping; a later item wins and keeps the place of the first.
+fn to_map(node: &mut Node, path: &str, bare: Bare) -> Result<(), ComposeError> {
+    let items = match &node.value {
+        Value::Map(_) => return Ok(()),
+        Value::List(items) => items,
+        Value::Scalar(_) => return Err(wrong(node, path, "a list of `KEY=value` or a mapping")),
+    };
+    let mut entries: Vec<(Key, Node)> = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let path = format!("{path}[{i}]");
+        let text = scalar_text(item, &path)?;
+        let (key, value) = match (text.split_once('='), bare) {
+            (Some((key, value)), _) => (key, Scalar::Text(value.to_owned())),
+            (None, Bare::Null) => (text.as_str(), Scalar::Null),
+            (None, Bare::Empty) => (text.as_str(), Scalar::Text(String::new())),
+            (None, Bare::Refused) => {
+                return Err(ComposeError::key(&item.at, path, "has no `=`: write `name=value`"));
+            }
+        };
+        if key.is_empty() || key.ends_with(char::is_whitespace) {
+            return Err(ComposeError::key(&item.at, path, "has no name right before the `=`: write `KEY=value`"));
+        }
+        put(&mut entries, key, &item.at, Value::Scalar(value));
+    }
+    node.value = Value::Map(entries);
+    Ok(())
+}
+
+fn put(entries: &mut Vec<(Key, Node)>, key: &str, at: &At, value: Value) {
+    let node = Node { at: at.clone(), role: Role::Merge, value };
+    match entries.iter_mut().find(|(k, _)| k.text == key) {
+        Some((_, old)) => *old = node,
+        None => entries.push((Key { text: key.to_owned(), at: at.clone() }, node)),
+    }
+}
+
+/// The text of an item that must be a single value.
+pub(super) fn scalar_text(node: &Node, path: &str) -> Result<String, ComposeError> {
+    match &node.value {
+        Value::Scalar(Scalar::Null) | Value::List(_) | Value::Map(_) => Err(wrong(node, path, "a string")),
+        Value::Scalar(scalar) => Ok(scalar.source().into_owned()),
+    }
+}
+
+/// Turns all forms of `extra_hosts` into a list of `host=address`.
+fn hosts_to_list(node: &mut Node, path: &str) -> Result<(), ComposeError> {
+    let mut pairs: Vec<(String, String, At)> = Vec::new();
+    match &node.value {
+        Value::List(items) => {
+            for (i, item) in items.iter().enumerate() {
+                let path = format!("{path}[{i}]");
+                let text = scalar_text(item, &path)?;
+                let Some((host, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
+                    return Err(ComposeError::key(&item.at, path, "has no address: write `host=address`"));
+                };
+                for address in addresses.split(',') {
+                    pairs.push((host.to_owned(), address.to_owned(), item.at.clone()));
+                }
+            }
+        }
+        Value::Map(entries) => {
+            for (key, node) in entries {
+                let path = format!("{path}.{}", key.text);
+                let addresses = match &node.value {
+                    Value::List(items) => items.as_slice(),
+                    _ => std::slice::from_ref(node),
+                };
+                for address in addresses {
+                    pairs.push((key.text.clone(), scalar_text(address, &path)?, address.at.clone()));
+                }
+            }
+        }
+        Value::Scalar(_) => return Err(wrong(node, path, "a list of `host=address` or a mapping")),
+    }
+    let items = pairs.into_iter().map(|(host, address, at)| {
+        let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&address);
+        if host.is_empty() || host.contains([':', '=']) {
+            return Err(ComposeError::key(&at, path, "has a host name that is empty or contains `:` or `=`"));
+        }
+        Ok(Node::text(&at, format!("{host}={bare}")))
+    });
+    node.value = Value::List(items.collect::<Result<_, _>>()?);
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! What can be wrong with a compose project, told so that the user can mend it.
+
+use thiserror::Error;
+
+use super::yaml::At;
+use crate::domain::event::Place;
+
+/// Why a compose project cannot be read. No text here holds a value that came out of the environment.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ComposeError {
+    /// There is no compose file at all.
+    #[error(
+        "found no compose file (looked for {looked_for}): check out the repository before this step, or name the file \
+         with the input `compose-file`"
+    )]
+    NoFile {
+        /// The names tried, comma separated.
+        looked_for: String,
+    },
+    /// A file that is asked for is not there.
+    #[error("{wanted_by}: file `{file}` does not exist: correct the path or add the file to the repository")]
+    Missing {
+        /// The path, relative to the working directory.
+        file: String,
+        /// Who asked for it: a position in a file, or an input.
+        wanted_by: String,
+    },
+    /// A file is there but cannot be read.
+    #[error("cannot read `{file}`: {reason}")]
+    Unreadable {
+        /// The path, relative to the working directory.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file is no valid YAML, or is not what Compose can take.
+    #[error("{at}: {problem}")]
+    Syntax {
+        /// Where.
+        at: At,
+        /// What is wrong and how to mend it.
+        problem: String,
+    },
+    /// A key that a build needs has a value that it cannot have.
+    #[error("{at}: `{path}` {problem}")]
+    Key {
+        /// Where the value stands.
+        at: At,
+        /// The key's path, such as `services.web.build.args`.
+        path: String,
+        /// What is wrong and how to mend it.
+        problem: String,
+    },
+    /// A `.env` file cannot be parsed.
+    #[error("{file}:{line}: {problem}")]
+    Dotenv {
+        /// The path, relative to the working directory.
+        file: String,
+        /// The line, from 1.
+        line: u32,
+        /// What is wrong and how to mend it.
+        problem: String,
+    },
+}
+
+impl ComposeError {
+    /// A [`ComposeError::Key`].
+    pub(crate) fn key(at: &At, path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Key { at: at.clone(), path: path.into(), problem: problem.into() }
+    }
+
+    /// The line in question, for an annotation; its path is relative to the working directory.
+    pub fn place(&self) -> Option<Place> {
+        let (file, line) = match self {
+            Self::Syntax { at, .. } | Self::Key { at, .. } => (at.file.to_string(), at.line),
+            Self::Dotenv { file, line, .. } => (file.clone(), *line),
+            Self::NoFile { .. } | Self::Missing { .. } | Self::Unreadable { .. } => return None,
+        };
+        Some(Place { file, line, end_line: line })
+    }
+}

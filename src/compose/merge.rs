@@ -1,0 +1,108 @@
+//! Compose's rules for laying one file over another, on documents in canonical form
+//! (<https://github.com/compose-spec/compose-spec/blob/main/13-merge.md>).
+
+use super::{
+    error::ComposeError,
+    scalar::Scalar,
+    yaml::{Key, Node, Role, Value},
+};
+
+/// `over` laid over `base`. `path` says where both stand.
+///
+/// What `!reset` removed stays as a marker, so that it still removes when the result is laid over a third;
+/// [`strip`] takes the markers out.
+pub(super) fn merge(base: Node, over: Node, path: &str) -> Result<Node, ComposeError> {
+    if base.role == Role::Reset || over.role != Role::Merge {
+        return Ok(over);
+    }
+    // An empty argument or label is a value of its own, elsewhere nothing means nothing.
+    if over.is_null() && !is_environment(path) {
+        return Ok(base);
+    }
+    if base.is_null() {
+        return Ok(over);
+    }
+    let Node { at, role, value } = over;
+    let value = match (base.value, value) {
+        (Value::Map(mut entries), Value::Map(more)) => {
+            for (key, node) in more {
+                merge_entry(&mut entries, key, node, path)?;
+            }
+            Value::Map(entries)
+        }
+        (Value::List(mut items), Value::List(more)) => {
+            for node in more {
+                append(&mut items, node, path);
+            }
+            Value::List(items)
+        }
+        // Compose refuses `nofile: 5` over `nofile: {soft: 1, hard: 2}`; it can only mean one thing.
+        (Value::Scalar(_), value @ Value::Scalar(_)) => value,
+        (_, value) if path.contains(".build.ulimits.") => value,
+        (base, value) => {
+            let over = Node { at: at.clone(), role, value };
+            let base = Node { at: at.clone(), role, value: base }.kind();
+            let problem = format!("is {} but {base} in the file below: use the same form in both", over.kind());
+            return Err(ComposeError::key(&at, path, problem));
+        }
+    };
+    Ok(Node { at, role: base.role, value })
+}
+
+/// Lays one entry over a mapping.
+pub(super) fn merge_entry(
+    entries: &mut Vec<(Key, Node)>,
+    key: Key,
+    node: Node,
+    path: &str,
+) -> Result<(), ComposeError> {
+    match entries.iter().position(|(k, _)| k.text == key.text) {
+        Some(i) => {
+            let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
+            let (_, old) = &mut entries[i];
+            let base = std::mem::replace(old, Node::map(&key.at, Vec::new()));
+            *old = merge(base, node, &path)?;
+        }
+        None => entries.push((key, node)),
+    }
+    Ok(())
+}
+
+fn is_environment(path: &str) -> bool {
+    [".build.args.", ".build.labels."].iter().any(|part| path.contains(part))
+}
+
+/// Appends to a list; in some lists an item takes the place of one with the same key.
+fn append(items: &mut Vec<Node>, node: Node, path: &str) {
+    let key = |node: &Node| match &node.value {
+        Value::Scalar(Scalar::Text(text)) if path.ends_with(".build.extra_hosts") => Some(text.clone()),
+        Value::Scalar(Scalar::Text(text)) if path.ends_with(".profiles") || path.ends_with(".build.tags") => {
+            text.split('=').next().map(str::to_owned)
+        }
+        _ => None,
+    };
+    let wanted = key(&node);
+    match items.iter_mut().find(|old| wanted.is_some() && key(old) == wanted) {
+        Some(old) => *old = node,
+        None => items.push(node),
+    }
+}
+
+/// The tree without what was reset.
+pub(super) fn strip(node: Node) -> Node {
+    let Node { at, role, value } = node;
+    let value = match value {
+        Value::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .filter(|(_, node)| node.role != Role::Reset)
+                .map(|(key, node)| (key, strip(node)))
+                .collect(),
+        ),
+        Value::List(items) => {
+            Value::List(items.into_iter().filter(|node| node.role != Role::Reset).map(strip).collect())
+        }
+        value @ Value::Scalar(_) => value,
+    };
+    Node { at, role, value }
+}

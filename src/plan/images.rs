@@ -1,0 +1,343 @@
+//! Which images a run builds: compose services that build the same thing are one image.
+//!
+//! Whether a context or Dockerfile is really there is not known here; the caller asks the disk.
+
+mod apply;
+
+use std::collections::BTreeSet;
+
+use globset::{Glob, GlobMatcher};
+use thiserror::Error;
+
+use crate::{
+    compose::{Build, ContextSource, Project, SecretSource, Service, nearest::nearest},
+    inputs::typed::{BuildInputs, CacheSpec, ProjectInputs},
+};
+
+/// An image to build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageSpec {
+    /// Its name: that of the first service in the files, or what the input `images` says.
+    pub name: String,
+    /// The compose services that run it, in the files' order.
+    pub services: Vec<String>,
+    /// Whether it is asked for, or only needed to build another.
+    pub purpose: Purpose,
+    /// How it is built; paths are relative to the working directory. A context [`ContextSource::Service`] names
+    /// another image of the plan. Caches are in the fields below, not in here.
+    pub build: Build,
+    /// Caches to read that compose files or the input `images` name.
+    pub cache_from: Vec<CacheSpec>,
+    /// Caches to write, likewise.
+    pub cache_to: Vec<CacheSpec>,
+    /// Tags of the input `images` for this image alone, as written.
+    pub tags: Vec<String>,
+    /// Template of its repository, likewise.
+    pub image_name: Option<String>,
+}
+
+/// Why an image is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is asked for.
+    Wanted,
+    /// Another image uses it as a context; it is not pushed.
+    Context,
+}
+
+/// Which items of the input `images` may add an image.
+#[derive(Clone, Copy, PartialEq)]
+enum Unmatched {
+    /// Any.
+    Any,
+    /// Those with a `context` or `dockerfile`, so that a slip in a name is noticed.
+    Described,
+}
+
+/// Why the images to build cannot be told.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ImagesError {
+    /// The project builds nothing.
+    #[error(
+        "no service of the compose file has `build:`: add one, name another file with the input `compose-file`, or \
+         switch a profile on with the input `profiles`"
+    )]
+    Nothing,
+    /// An item of the input `services` matches no service that is built.
+    #[error("input `services`: `{pattern}` {problem}")]
+    Service {
+        /// The item.
+        pattern: String,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// An item of the input `images` names no image and describes none.
+    #[error(
+        "input `images`: there is no image `{name}`{}: correct the name, or give it a `context` or `dockerfile` of its own",
+        near.as_ref().map_or(String::new(), |near| format!(" (did you mean `{near}`?)"))
+    )]
+    Image {
+        /// The name.
+        name: String,
+        /// The closest image.
+        near: Option<String>,
+    },
+    /// A context that is another service's image cannot be built.
+    #[error("service `{service}`: the additional context `service:{context}` {problem}")]
+    Context {
+        /// The service.
+        service: String,
+        /// What it refers to.
+        context: String,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// A compose file holds something that BuildKit cannot take.
+    #[error("image `{image}`: `{key}` {problem}")]
+    Value {
+        /// The image.
+        image: String,
+        /// The key.
+        key: &'static str,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// Nothing brings a secret's value.
+    #[error("image `{image}`: the build secret `{id}` has no value: give it with the input `secrets`, as `{id}=…`")]
+    Secret {
+        /// The image.
+        image: String,
+        /// The secret.
+        id: String,
+    },
+}
+
+/// The images to build, in the files' order, then those of the input `images` that no service runs.
+///
+/// Without a project, these are the images of the input `images`, or a lone Dockerfile's, called `lone_name`.
+/// The inputs of `build` hold for every image and win over the compose files; those of `images` win over both.
+pub fn images(
+    project: Option<&Project>,
+    inputs: &ProjectInputs,
+    build: &BuildInputs,
+    lone_name: &str,
+) -> Result<Vec<ImageSpec>, ImagesError> {
+    let mut specs = match project {
+        Some(project) => of_project(project, &inputs.services, build)?,
+        None if inputs.images.is_empty() => vec![apply::alone(lone_name, build)?],
+        None => Vec::new(),
+    };
+    let unmatched = if project.is_some() { Unmatched::Described } else { Unmatched::Any };
+    for image in &inputs.images {
+        apply::image_input(&mut specs, image, build, unmatched)?;
+    }
+    if specs.is_empty() {
+        return Err(ImagesError::Nothing);
+    }
+    for spec in &specs {
+        let unknown = |source: &SecretSource, id: &str| {
+            *source == SecretSource::External && !build.secrets.iter().any(|(known, _)| known == id)
+        };
+        if let Some(secret) = spec.build.secrets.iter().find(|secret| unknown(&secret.source, &secret.id)) {
+            return Err(ImagesError::Secret { image: spec.name.clone(), id: secret.id.clone() });
+        }
+    }
+    Ok(specs)
+}
+
+fn of_project(project: &Project, wanted: &[String], build: &BuildInputs) -> Result<Vec<ImageSpec>, ImagesError> {
+    let selected = select(project, wanted)?;
+    let services = with_contexts(project, &selected)?;
+
+    let mut units: Vec<ImageSpec> = Vec::new();
+    for service in services {
+        let wanted = selected.contains(service.name.as_str());
+        units.extend(unit(service, build, if wanted { Purpose::Wanted } else { Purpose::Context })?);
+    }
+    merge_equal(&mut units);
+    check_circles(&units)?;
+    Ok(units)
+}
+
+/// The names of the services to build. Globs see the services that the profiles switch on, plain names see all,
+/// as on Compose's command line.
+fn select<'a>(project: &'a Project, wanted: &[String]) -> Result<BTreeSet<&'a str>, ImagesError> {
+    let built = |service: &&Service| service.build.is_some();
+    if wanted.is_empty() {
+        return Ok(project.services.iter().filter(built).map(|service| service.name.as_str()).collect());
+    }
+    let mut selected = BTreeSet::new();
+    for pattern in wanted {
+        let fail = |problem: String| ImagesError::Service { pattern: pattern.clone(), problem };
+        if let Some(service) = all(project).find(|service| service.name == *pattern) {
+            if service.build.is_none() {
+                return Err(fail("has no `build:` in the compose file: take it out of the list".to_owned()));
+            }
+            selected.insert(service.name.as_str());
+            continue;
+        }
+        let glob = glob(pattern).map_err(|error| fail(format!("is no glob ({error}): write names, `*` or `?`")))?;
+        let before = selected.len();
+        let hits = project.services.iter().filter(built).filter(|service| glob.is_match(&service.name));
+        let hits: Vec<&str> = hits.map(|service| service.name.as_str()).collect();
+        selected.extend(&hits);
+        if hits.is_empty() && selected.len() == before {
+            let names: Vec<&str> = all(project).filter(built).map(|service| service.name.as_str()).collect();
+            let advice = match nearest(pattern, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the services with `build:` are {}", names.join(", ")),
+            };
+            return Err(fail(format!("matches no service that is built: {advice}")));
+        }
+    }
+    Ok(selected)
+}
+
+fn all(project: &Project) -> impl Iterator<Item = &Service> {
+    project.services.iter().chain(&project.disabled)
+}
+
+fn glob(pattern: &str) -> Result<GlobMatcher, String> {
+    Glob::new(pattern).map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
+}
+
+/// The selected services and those whose images they need as contexts, in the files' order.
+fn with_contexts<'a>(project: &'a Project, selected: &BTreeSet<&'a str>) -> Result<Vec<&'a Service>, ImagesError> {
+    let mut needed = selected.clone();
+    let mut open: Vec<&str> = selected.iter().copied().collect();
+    while let Some(name) = open.pop() {
+        let Some(build) = all(project).find(|s| s.name == name).and_then(|s| s.build.as_ref()) else { continue };
+        for (_, source) in &build.additional_contexts {
+            let ContextSource::Service(context) = source else { continue };
+            let problem = match all(project).find(|s| s.name == *context) {
+                Some(Service { build: Some(_), name, .. }) => {
+                    if needed.insert(name) {
+                        open.push(name);
+                    }
+                    continue;
+                }
+                Some(_) => "has no `build:`: add it, or write `docker-image://` and the image's name".to_owned(),
+                None => match nearest(context, all(project).map(|s| s.name.as_str())) {
+                    Some(near) => format!("names no service: did you mean `service:{near}`?"),
+                    None => "names no service: correct the name".to_owned(),
+                },
+            };
+            return Err(ImagesError::Context { service: name.to_owned(), context: context.clone(), problem });
+        }
+    }
+    Ok(all(project).filter(|service| needed.contains(service.name.as_str())).collect())
+}
+
+/// The image of one service by itself.
+fn unit(service: &Service, inputs: &BuildInputs, purpose: Purpose) -> Result<Option<ImageSpec>, ImagesError> {
+    let Some(mut build) = service.build.clone() else { return Ok(None) };
+    // As `docker compose build` does; bake does not look at it.
+    if build.platforms.is_empty() {
+        build.platforms.extend(service.platform.clone());
+    }
+    let spec = apply::spec(&service.name, vec![service.name.clone()], build, inputs)?;
+    Ok(Some(ImageSpec { purpose, ..spec }))
+}
+
+/// Merges images that build the same thing. Contexts that are services then name the image that stayed.
+fn merge_equal(units: &mut Vec<ImageSpec>) {
+    // Images that differ only in which of two equal images they build upon are found in the next round.
+    loop {
+        let mut kept: Vec<(Build, ImageSpec)> = Vec::new();
+        let mut renamed: Vec<(String, String)> = Vec::new();
+        for unit in units.drain(..) {
+            let essence = essence(&unit.build);
+            match kept.iter_mut().find(|(other, _)| *other == essence) {
+                Some((_, first)) => {
+                    renamed.push((unit.name.clone(), first.name.clone()));
+                    absorb(first, unit);
+                }
+                None => kept.push((essence, unit)),
+            }
+        }
+        units.extend(kept.into_iter().map(|(_, unit)| unit));
+        if renamed.is_empty() {
+            return;
+        }
+        for (_, source) in units.iter_mut().flat_map(|unit| &mut unit.build.additional_contexts) {
+            let ContextSource::Service(name) = source else { continue };
+            if let Some((_, new)) = renamed.iter().find(|(old, _)| old == name) {
+                new.clone_into(name);
+            }
+        }
+    }
+}
+
+/// What decides about the content of an image, in an order of its own.
+fn essence(build: &Build) -> Build {
+    let mut essence = build.clone();
+    for dispensable in [&mut essence.tags, &mut essence.no_cache_filter] {
+        dispensable.clear();
+    }
+    essence.no_cache = false;
+    essence.pull = false;
+    if essence.dockerfile_inline.is_none() {
+        let dockerfile = essence.dockerfile.as_deref().unwrap_or("Dockerfile");
+        essence.dockerfile = Some(crate::compose::normalise(dockerfile));
+    }
+    essence.network = essence.network.filter(|network| network != "default");
+    essence.args.sort();
+    essence.labels.sort();
+    essence.platforms.sort();
+    essence.platforms.dedup();
+    essence.additional_contexts.sort();
+    essence.secrets.sort();
+    essence.ssh.sort();
+    essence.ulimits.sort();
+    essence.extra_hosts.sort();
+    essence.entitlements.sort();
+    essence
+}
+
+fn absorb(first: &mut ImageSpec, other: ImageSpec) {
+    fn union<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
+        for item in more {
+            if !list.contains(&item) {
+                list.push(item);
+            }
+        }
+    }
+    union(&mut first.services, other.services);
+    union(&mut first.build.tags, other.build.tags);
+    union(&mut first.cache_from, other.cache_from);
+    union(&mut first.cache_to, other.cache_to);
+    union(&mut first.build.no_cache_filter, other.build.no_cache_filter);
+    first.build.no_cache |= other.build.no_cache;
+    first.build.pull |= other.build.pull;
+    if other.purpose == Purpose::Wanted {
+        first.purpose = Purpose::Wanted;
+    }
+}
+
+/// An image cannot be its own context, not even by way of others.
+fn check_circles(units: &[ImageSpec]) -> Result<(), ImagesError> {
+    let contexts = |name: &str| {
+        let unit = units.iter().find(|unit| unit.name == name);
+        unit.into_iter().flat_map(|unit| &unit.build.additional_contexts).filter_map(|(_, source)| match source {
+            ContextSource::Service(name) => Some(name.as_str()),
+            ContextSource::Path(_) | ContextSource::Remote(_) => None,
+        })
+    };
+    for unit in units {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&str> = contexts(&unit.name).collect();
+        while let Some(name) = open.pop() {
+            if name == unit.name {
+                let problem = "leads back to itself: remove one of these contexts".to_owned();
+                return Err(ImagesError::Context { service: unit.name.clone(), context: unit.name.clone(), problem });
+            }
+            if seen.insert(name) {
+                open.extend(contexts(name));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Lays inputs over what the compose files say of an image.
+
+use crate::{
+    compose::{Build, BuildSecret, ContextSource, SecretSource, Ulimit, is_remote, nearest::nearest, normalise},
+    inputs::{
+        structured::cache_spec,
+        typed::{BuildInputs, CacheSpec, ImageInput, Network, NoCache},
+    },
+};
+
+use super::{ImageSpec, ImagesError, Purpose, Unmatched};
+
+/// The image of a directory with a Dockerfile and nothing else.
+pub(super) fn alone(name: &str, inputs: &BuildInputs) -> Result<ImageSpec, ImagesError> {
+    spec(name, Vec::new(), Build { context: ".".to_owned(), ..Build::default() }, inputs)
+}
+
+/// An image that builds this, with the inputs for all images laid over.
+pub(super) fn spec(
+    name: &str,
+    services: Vec<String>,
+    mut build: Build,
+    inputs: &BuildInputs,
+) -> Result<ImageSpec, ImagesError> {
+    let cache_from = caches(name, "cache_from", std::mem::take(&mut build.cache_from))?;
+    let cache_to = caches(name, "cache_to", std::mem::take(&mut build.cache_to))?;
+    build_inputs(name, &mut build, inputs)?;
+    Ok(ImageSpec {
+        name: name.to_owned(),
+        services,
+        purpose: Purpose::Wanted,
+        build,
+        cache_from,
+        cache_to,
+        tags: Vec::new(),
+        image_name: None,
+    })
+}
+
+fn caches(image: &str, key: &'static str, lines: Vec<String>) -> Result<Vec<CacheSpec>, ImagesError> {
+    let spec = |line: String| {
+        cache_spec(&line).map_err(|(problem, fix)| {
+            let problem = format!("{problem}: {fix}");
+            ImagesError::Value { image: image.to_owned(), key, problem }
+        })
+    };
+    lines.into_iter().map(spec).collect()
+}
+
+fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<(), ImagesError> {
+    set_all(&mut build.args, &inputs.args);
+    for (name, source) in &inputs.contexts {
+        let source = if is_remote(source) {
+            ContextSource::Remote(source.clone())
+        } else {
+            ContextSource::Path(normalise(source))
+        };
+        set(&mut build.additional_contexts, name, source);
+    }
+    for id in inputs.secrets.iter().map(|(id, _)| id) {
+        set_secret(&mut build.secrets, id, SecretSource::External);
+    }
+    for (id, file) in &inputs.secret_files {
+        set_secret(&mut build.secrets, id, SecretSource::File(file.clone()));
+    }
+    if inputs.target.is_some() {
+        build.target.clone_from(&inputs.target);
+    }
+    if !inputs.platforms.is_empty() {
+        build.platforms.clone_from(&inputs.platforms);
+    }
+    if let Some(network) = inputs.network {
+        let name = match network {
+            Network::Default => "default",
+            Network::None => "none",
+            Network::Host => "host",
+        };
+        build.network = Some(name.to_owned());
+    }
+    for host in &inputs.add_hosts {
+        if !build.extra_hosts.contains(host) {
+            build.extra_hosts.push(host.clone());
+        }
+    }
+    // BuildKit wants to be asked for the host's network twice.
+    let host = "network.host".to_owned();
+    if build.network.as_deref() == Some("host") && !build.entitlements.contains(&host) {
+        build.entitlements.push(host);
+    }
+    build.shm_size = inputs.shm_size.or(build.shm_size);
+    for text in &inputs.ulimits {
+        let limit = ulimit(text).ok_or_else(|| ImagesError::Value {
+            image: image.to_owned(),
+            key: "ulimits",
+            problem: format!("has `{text}`, which is no limit: write `name=soft` or `name=soft:hard`"),
+        })?;
+        build.ulimits.retain(|old| old.name != limit.name);
+        build.ulimits.push(limit);
+    }
+    match &inputs.no_cache {
+        NoCache::Nothing => {}
+        NoCache::Everything => build.no_cache = true,
+        NoCache::Stages(stages) => build.no_cache_filter.clone_from(stages),
+    }
+    build.pull |= inputs.pull;
+    for entitlement in &inputs.allow {
+        if !build.entitlements.contains(entitlement) {
+            build.entitlements.push(entitlement.clone());
+        }
+    }
+    Ok(())
+}
+
+fn ulimit(text: &str) -> Option<Ulimit> {
+    let (name, limits) = text.split_once('=')?;
+    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
+    Some(Ulimit { name: name.to_owned(), soft: soft.parse().ok()?, hard: hard.parse().ok()? })
+}
+
+fn set<T>(pairs: &mut Vec<(String, T)>, key: &str, value: T) {
+    match pairs.iter_mut().find(|(old, _)| old == key) {
+        Some((_, old)) => *old = value,
+        None => pairs.push((key.to_owned(), value)),
+    }
+}
+
+fn set_all(pairs: &mut Vec<(String, String)>, more: &[(String, String)]) {
+    for (key, value) in more {
+        set(pairs, key, value.clone());
+    }
+}
+
+fn set_secret(secrets: &mut Vec<BuildSecret>, id: &str, source: SecretSource) {
+    secrets.retain(|secret| secret.id != id);
+    secrets.push(BuildSecret { id: id.to_owned(), source });
+}
+
+/// Lays an item of the input `images` over the image of its name.
+///
+/// The name of a service that shares its image takes that service out into an image of its own. Any other name adds
+/// an image, if `unmatched` lets it.
+pub(super) fn image_input(
+    specs: &mut Vec<ImageSpec>,
+    image: &ImageInput,
+    inputs: &BuildInputs,
+    unmatched: Unmatched,
+) -> Result<(), ImagesError> {
+    let index = match specs.iter().position(|spec| spec.name == image.name) {
+        Some(index) => index,
+        None => {
+            let new = match specs.iter_mut().find(|spec| spec.services.contains(&image.name)) {
+                Some(shared) => {
+                    shared.services.retain(|service| *service != image.name);
+                    ImageSpec { name: image.name.clone(), services: vec![image.name.clone()], ..shared.clone() }
+                }
+                None if unmatched == Unmatched::Described && image.context.is_none() && image.dockerfile.is_none() => {
+                    let names = specs.iter().map(|spec| spec.name.as_str());
+                    let near = nearest(&image.name, names).map(str::to_owned);
+                    return Err(ImagesError::Image { name: image.name.clone(), near });
+                }
+                None => alone(&image.name, inputs)?,
+            };
+            specs.push(new);
+            specs.len() - 1
+        }
+    };
+    if let Some(spec) = specs.get_mut(index) {
+        lay_over(spec, image);
+    }
+    Ok(())
+}
+
+fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
+    let build = &mut spec.build;
+    if let Some(context) = &image.context {
+        build.context = if is_remote(context) { context.clone() } else { normalise(context) };
+    }
+    if image.dockerfile.is_some() {
+        build.dockerfile.clone_from(&image.dockerfile);
+        build.dockerfile_inline = None;
+    }
+    if image.target.is_some() {
+        build.target.clone_from(&image.target);
+    }
+    set_all(&mut build.args, &image.build_args);
+    set_all(&mut build.labels, &image.labels);
+    if !image.platforms.is_empty() {
+        build.platforms.clone_from(&image.platforms);
+    }
+    if !image.secrets.is_empty() {
+        build.secrets.retain(|secret| image.secrets.contains(&secret.id));
+        for id in &image.secrets {
+            if !build.secrets.iter().any(|secret| secret.id == *id) {
+                set_secret(&mut build.secrets, id, SecretSource::External);
+            }
+        }
+    }
+    if !image.cache_from.is_empty() {
+        spec.cache_from.clone_from(&image.cache_from);
+    }
+    if !image.cache_to.is_empty() {
+        spec.cache_to.clone_from(&image.cache_to);
+    }
+    if !image.services.is_empty() {
+        spec.services.clone_from(&image.services);
+    }
+    spec.tags.clone_from(&image.tags);
+    spec.image_name.clone_from(&image.image_name);
+}
