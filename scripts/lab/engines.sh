@@ -28,16 +28,19 @@ engine_up() {
 }
 
 engine_config() {
-  local name=$1 dir n mirrors='' store=''
+  local name=$1 dir n port mirrors='' store='' insecure="\"$LAB_ADDR/32\""
   dir=$(engine_dir "$name")
   n=$(engine_number "$name")
   hub_in_reach || mirrors="\"registry-mirrors\": [\"http://$LAB_ADDR:5900\"],"
   case $name in
     c8d) store='"features": {"containerd-snapshotter": true},' ;;
     classic) store='"features": {"containerd-snapshotter": false}, "storage-driver": "overlay2",' ;;
-    old) store='"features": {"buildkit": true}, "storage-driver": "overlay2",' ;;
+    old)
+      store='"features": {"buildkit": true}, "storage-driver": "overlay2",'
+      # BuildKit of 20.10 takes no network here, and speaks plain http only where the entry says so.
+      for port in 5000 5001 5002 5900; do insecure+=", \"http://$LAB_ADDR:$port\""; done
+      ;;
   esac
-  # BuildKit of 20.10 wants the ports spelled out.
   cat <<TEXT
 {
   "hosts": ["unix://$dir/docker.sock"],
@@ -46,7 +49,7 @@ engine_config() {
   "pidfile": "$dir/docker.pid",
   $store
   $mirrors
-  "insecure-registries": ["$LAB_ADDR/32", "$LAB_ADDR:5000", "$LAB_ADDR:5001", "$LAB_ADDR:5002", "$LAB_ADDR:5900"],
+  "insecure-registries": [$insecure],
   "bip": "10.213.10$n.1/24",
   "default-address-pools": [{"base": "10.213.$((120 + n)).0/24", "size": 28}],
   "mtu": $(path_mtu),
