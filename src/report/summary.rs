@@ -153,7 +153,7 @@ fn row(image: &ImageState) -> String {
         code(&image.name),
         codes(&image.services),
         codes(&image.tags),
-        cell(result.map(|result| code(result.digest.short()))),
+        cell(result.and_then(|result| result.digest.as_ref()).map(|digest| code(digest.short()))),
         cell(result.and_then(|result| result.size).map(human::bytes)),
         cell(result.map(|result| human::duration(result.duration))),
         cell(result.map(|result| format!("{}/{}", result.cached, result.steps))),

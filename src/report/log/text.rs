@@ -16,7 +16,7 @@ pub(super) fn result_text(name: &str, result: &ImageResult) -> String {
         parts.push(format!("{} of {} cached", result.cached, human::count(result.steps, "step")));
     }
     parts.extend(result.size.map(human::bytes));
-    parts.push(result.digest.to_string());
+    parts.extend(result.digest.as_ref().map(ToString::to_string));
     parts.join(", ")
 }
 
