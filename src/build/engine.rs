@@ -1,0 +1,246 @@
+//! The Docker engine's own API: its pushes, and what it says of images in a registry.
+//!
+//! API: <https://docs.docker.com/reference/api/engine/>. BuildKit, which lives in the same engine, is spoken to in
+//! [`super::solve`].
+
+use std::{io, os::unix::fs::FileTypeExt as _, path::Path};
+
+use bollard::{Docker, auth::DockerCredentials, query_parameters::PushImageOptionsBuilder};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde_json::json;
+use thiserror::Error;
+use tokio::sync::OnceCell;
+
+use super::transport::{self, Address};
+use crate::domain::{credentials::Login, digest::Digest};
+
+/// Where the runner mounts the engine's socket.
+pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// Seconds that an answer may take: a push is silent for as long as the registry takes to commit a large layer.
+const TIMEOUT: u64 = 600;
+
+/// Why there is no usable engine.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum EngineError {
+    /// `DOCKER_HOST` is of a kind that we do not speak.
+    #[error("DOCKER_HOST is `{0}`: only unix:// and tcp:// are supported")]
+    Scheme(String),
+    /// There is no socket.
+    #[error("there is no Docker engine: {0} does not exist")]
+    Missing(String),
+    /// Docker made a directory of a socket that was not there.
+    #[error("{0} is a directory, not a socket: no Docker engine listens on this runner")]
+    Directory(String),
+    /// Something else lies there.
+    #[error("{0} is no socket")]
+    NoSocket(String),
+    /// The socket cannot be looked at.
+    #[error("look at {path}: {reason}")]
+    Unreadable {
+        /// The socket.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Scheme(_) => "unset DOCKER_HOST to use the runner's own socket",
+            _ => {
+                "run the job on a runner with Docker (`runs-on: ubuntu-latest`; ubuntu-slim has none), \
+                 and where Docker is rootless or elsewhere, make /var/run/docker.sock its socket"
+            }
+        }
+    }
+}
+
+/// An engine's answer that is an error.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// The engine answered with an error.
+    #[error("{message}")]
+    Engine {
+        /// HTTP status; `None` if the error came within an answer that had begun well.
+        status: Option<u16>,
+        /// The engine's words.
+        message: String,
+    },
+    /// It could not be asked.
+    #[error("ask the Docker engine: {0}")]
+    Transport(String),
+    /// It did not say what it pushed.
+    #[error("the engine did not tell the digest of {0}")]
+    NoDigest(String),
+}
+
+impl ApiError {
+    /// The HTTP status, if the engine answered with one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Engine { status, .. } => *status,
+            Self::Transport(_) | Self::NoDigest(_) => None,
+        }
+    }
+}
+
+/// Where the engine listens: `docker_host` (the variable `DOCKER_HOST`) if it can be used, else the runner's socket.
+/// Looks at the socket and connects to nothing.
+pub fn locate(docker_host: Option<&str>) -> Result<Address, EngineError> {
+    let default = Path::new(DEFAULT_SOCKET);
+    match docker_host.filter(|host| !host.is_empty()) {
+        None => socket(default),
+        Some(host) => match host.split_once("://") {
+            // On a runner, DOCKER_HOST may name a socket that is not mounted into our container.
+            Some(("unix", path)) => {
+                socket(Path::new(path)).or_else(|error| socket(default).map_err(|_| error))
+            }
+            Some(("tcp" | "http", rest)) => Ok(Address::Tcp(rest.trim_end_matches('/').to_owned())),
+            _ => Err(EngineError::Scheme(host.to_owned())),
+        },
+    }
+}
+
+fn socket(path: &Path) -> Result<Address, EngineError> {
+    let shown = path.display().to_string();
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(EngineError::Missing(shown)),
+        Err(error) => Err(EngineError::Unreadable { path: shown, reason: error.to_string() }),
+        Ok(meta) if meta.is_dir() => Err(EngineError::Directory(shown)),
+        Ok(meta) if meta.file_type().is_socket() => Ok(Address::Unix(path.to_owned())),
+        Ok(_) => Err(EngineError::NoSocket(shown)),
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    message: String,
+}
+
+/// A client of the engine's API. Nothing is asked before it is needed.
+#[derive(Debug)]
+pub struct Engine {
+    address: Address,
+    client: OnceCell<Docker>,
+}
+
+impl Engine {
+    /// A client of the engine at `address`.
+    pub fn new(address: Address) -> Self {
+        Self { address, client: OnceCell::new() }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Pushes `repository:tag` from the image store and returns the digest that the registry has it under.
+    pub async fn push(&self, repository: &str, tag: &str, login: Option<&Login>) -> Result<Digest, ApiError> {
+        let options = PushImageOptionsBuilder::default().tag(tag).build();
+        let client = self.client().await?;
+        let mut messages = Box::pin(client.push_image(repository, Some(options), Some(credentials(login, repository))));
+        let mut digest = None;
+        while let Some(message) = messages.next().await {
+            let status = message.map_err(api_error)?.status.unwrap_or_default();
+            // The last words are `main: digest: sha256:… size: 946`.
+            if let Some((_, rest)) = status.split_once("digest: ") {
+                digest = rest.split_whitespace().next().and_then(|text| text.parse().ok()).or(digest);
+            }
+        }
+        digest.ok_or_else(|| ApiError::NoDigest(format!("{repository}:{tag}")))
+    }
+
+    /// The digest that the registry serves `reference` under, as the engine sees it; `None` if it has none.
+    ///
+    /// The engine is asked, not the registry, since a registry such as `localhost:5000` is within the engine's reach
+    /// and not within that of the container that we run in.
+    pub async fn registry_digest(&self, reference: &str, login: Option<&Login>) -> Result<Option<Digest>, ApiError> {
+        let client = self.client().await?;
+        // Without a login an empty one is sent: Engine 20.10 answers 400 where the header is missing.
+        match client.inspect_registry_image(reference, Some(credentials(login, reference))).await.map_err(api_error) {
+            Ok(answer) => Ok(answer.descriptor.digest.and_then(|text| text.parse().ok())),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks whether a registry takes these credentials, as `docker login` does.
+    pub async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError> {
+        let body = json!({
+            "username": login.username,
+            "password": login.password.expose(),
+            // Docker Hub's login server has a name of its own.
+            "serveraddress": if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry },
+        });
+        let (status, answer) = transport::post_json(&self.address, "/auth", body.to_string())
+            .await
+            .map_err(|error| ApiError::Transport(error.to_string()))?;
+        if status.is_success() {
+            return Ok(());
+        }
+        let message = serde_json::from_str::<ErrorAnswer>(&answer).map_or(answer, |answer| answer.message);
+        Err(ApiError::Engine { status: Some(status.as_u16()), message })
+    }
+
+    async fn client(&self) -> Result<&Docker, ApiError> {
+        self.client.get_or_try_init(|| connect(&self.address)).await.map_err(api_error)
+    }
+}
+
+async fn connect(address: &Address) -> Result<Docker, bollard::errors::Error> {
+    let newest = bollard::API_DEFAULT_VERSION;
+    let client = match address {
+        Address::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT, newest)?,
+        Address::Tcp(host) => Docker::connect_with_http(&format!("tcp://{host}"), TIMEOUT, newest)?,
+    };
+    client.negotiate_version().await
+}
+
+fn credentials(login: Option<&Login>, reference: &str) -> DockerCredentials {
+    login.map_or_else(DockerCredentials::default, |login| DockerCredentials {
+        username: Some(login.username.clone()),
+        password: Some(login.password.expose().to_owned()),
+        serveraddress: reference.split('/').next().map(str::to_owned),
+        ..DockerCredentials::default()
+    })
+}
+
+fn api_error(error: bollard::errors::Error) -> ApiError {
+    use bollard::errors::Error;
+    match error {
+        Error::DockerResponseServerError { status_code, message } => {
+            ApiError::Engine { status: Some(status_code), message }
+        }
+        Error::DockerStreamError { error } => ApiError::Engine { status: None, message: error },
+        other => ApiError::Transport(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::{EngineError, locate, socket};
+    use crate::build::transport::Address;
+
+    #[test]
+    fn tells_what_lies_where_the_socket_should_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::create_dir(path("dir")).unwrap();
+        std::fs::write(path("file"), "").unwrap();
+        let _listener = UnixListener::bind(path("sock")).unwrap();
+        let host = format!("unix://{}", path("sock").display());
+        assert_eq!(locate(Some(&host)), Ok(Address::Unix(path("sock"))));
+        assert_eq!(locate(Some("tcp://127.0.0.1:2375")), Ok(Address::Tcp("127.0.0.1:2375".into())));
+        assert!(matches!(locate(Some("ssh://x")), Err(EngineError::Scheme(_))));
+        assert!(matches!(socket(&path("dir")), Err(EngineError::Directory(_))));
+        assert!(matches!(socket(&path("file")), Err(EngineError::NoSocket(_))));
+        assert!(matches!(socket(&path("none")), Err(EngineError::Missing(_))));
+    }
+}

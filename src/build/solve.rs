@@ -1,0 +1,128 @@
+//! The control side of BuildKit: one gRPC channel to the daemon, solves and their status streams on it.
+//!
+//! API: <https://github.com/moby/buildkit/blob/master/api/services/control/control.proto>.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use bollard_buildkit_proto::moby::buildkit::v1::{
+    ListWorkersRequest, SolveRequest, StatusRequest, control_client::ControlClient,
+};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
+use tower::service_fn;
+
+use super::{
+    progress::Progress,
+    transport::{self, Address, TransportError},
+};
+use crate::events::Events;
+
+/// Error details travel in HTTP/2 trailers and hold the whole Dockerfile; hyper's default limit of 16 KiB would turn
+/// a large one into a protocol error.
+const MAX_HEADERS: u32 = 16 << 20;
+/// A status message of a build that logs much is larger than tonic's 4 MiB.
+const MAX_MESSAGE: usize = 64 << 20;
+/// How long the status stream may lag behind the end of its solve.
+const STATUS_GRACE: Duration = Duration::from_secs(3);
+/// The same if it has said nothing yet: the solve failed before it began, and the stream will hang for seconds.
+const SILENT_STATUS_GRACE: Duration = Duration::from_millis(50);
+
+/// Worker label that tells an engine with the containerd image store, as buildx tells it.
+const SNAPSHOTTER: &str = "org.mobyproject.buildkit.worker.snapshotter";
+
+/// Where an engine keeps its images, which decides what its BuildKit can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// The containerd image store: BuildKit pushes, exports caches and builds for many platforms.
+    Containerd,
+    /// The classic (graph driver) store: BuildKit only loads, and the engine pushes.
+    Classic,
+}
+
+/// The BuildKit of an engine.
+#[derive(Clone, Debug)]
+pub struct Control {
+    channel: Channel,
+}
+
+impl Control {
+    /// Connects to the engine at `address`.
+    pub async fn connect(address: &Address) -> Result<Self, TransportError> {
+        // The first connection is made here, so that its error is ours and not a wrapped one of tonic's.
+        let mut first = Some(transport::upgrade(address, "/grpc", &[]).await?);
+        let address = address.clone();
+        let connector = service_fn(move |_| {
+            let (first, address) = (first.take(), address.clone());
+            async move {
+                match first {
+                    Some(stream) => Ok(stream),
+                    None => transport::upgrade(&address, "/grpc", &[]).await.map_err(io::Error::other),
+                }
+            }
+        });
+        let channel = Endpoint::from_static("http://docker")
+            .http2_max_header_list_size(MAX_HEADERS)
+            .connect_with_connector_lazy(connector);
+        Ok(Self { channel })
+    }
+
+    /// Asks which store the engine has.
+    pub async fn store(&self) -> Result<Store, Status> {
+        let workers = self.client().list_workers(ListWorkersRequest::default()).await?.into_inner();
+        let containerd = workers.record.iter().any(|worker| worker.labels.contains_key(SNAPSHOTTER));
+        Ok(if containerd { Store::Containerd } else { Store::Classic })
+    }
+
+    /// Solves, telling the progress as it comes. Returns what the exporter reports. Dropping the future stops the
+    /// build in the daemon.
+    pub async fn solve(
+        &self,
+        request: SolveRequest,
+        progress: &mut Progress,
+        events: &Events,
+    ) -> Result<HashMap<String, String>, Status> {
+        let status = StatusRequest { r#ref: request.r#ref.clone() };
+        let (mut solver, mut watcher) = (self.client(), self.client());
+        let heard = AtomicBool::new(false);
+        let watch = async {
+            let Ok(stream) = watcher.status(status).await else { return };
+            let mut stream = stream.into_inner();
+            while let Ok(Some(message)) = stream.message().await {
+                heard.store(true, Ordering::Relaxed);
+                for event in progress.feed(&message) {
+                    events.emit(event).await;
+                }
+            }
+        };
+        let solve = solver.solve(request);
+        tokio::pin!(solve, watch);
+        let answer = tokio::select! {
+            answer = &mut solve => {
+                let still_open = tokio::time::timeout(SILENT_STATUS_GRACE, &mut watch).await.is_err();
+                if still_open && heard.load(Ordering::Relaxed) {
+                    // Its end is not awaited any longer than this; a build's last words come before.
+                    let _ = tokio::time::timeout(STATUS_GRACE, &mut watch).await;
+                }
+                answer
+            }
+            () = &mut watch => solve.await,
+        };
+        answer.map(|answer| answer.into_inner().exporter_response)
+    }
+
+    /// The channel itself, for the other services that the daemon serves on it.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    fn client(&self) -> ControlClient<Channel> {
+        ControlClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+}

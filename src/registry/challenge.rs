@@ -1,0 +1,78 @@
+//! The `WWW-Authenticate` header of a registry. Pure.
+
+/// How a registry wants to be asked (RFC 9110 section 11.6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// With user name and password.
+    Basic,
+    /// With a token that `realm` gives.
+    Bearer {
+        /// URL of the token server.
+        realm: String,
+        /// What to ask it for: `service`, `scope`.
+        query: Vec<(String, String)>,
+    },
+}
+
+impl Challenge {
+    /// Reads the header's value; `None` for a scheme that we do not speak.
+    pub fn parse(header: &str) -> Option<Self> {
+        let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
+        if scheme.eq_ignore_ascii_case("basic") {
+            return Some(Self::Basic);
+        }
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let mut realm = None;
+        let mut query = Vec::new();
+        for (name, value) in parameters(rest) {
+            match name.as_str() {
+                "realm" => realm = Some(value),
+                "service" | "scope" => query.push((name, value)),
+                _ => {}
+            }
+        }
+        // A token server without TLS would be sent the password in clear.
+        let realm = realm.filter(|realm| realm.starts_with("https://"))?;
+        Some(Self::Bearer { realm, query })
+    }
+}
+
+/// `name="value",name=value`; commas may stand in quotes.
+fn parameters(text: &str) -> Vec<(String, String)> {
+    let mut parameters = Vec::new();
+    let mut rest = text;
+    while let Some((name, after)) = rest.split_once('=') {
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+            None => after.split_once(',').unwrap_or((after, "")),
+        };
+        parameters.push((name.trim_matches([' ', ',']).to_ascii_lowercase(), value.to_owned()));
+        rest = after;
+    }
+    parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Challenge;
+
+    #[test]
+    fn reads_what_registries_send() {
+        let ghcr =
+            r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:o/r:pull,push",error="x""#;
+        let query = [("service", "ghcr.io"), ("scope", "repository:o/r:pull,push")];
+        assert_eq!(
+            Challenge::parse(ghcr),
+            Some(Challenge::Bearer {
+                realm: "https://ghcr.io/token".into(),
+                query: query.map(|(k, v)| (k.into(), v.into())).into(),
+            })
+        );
+        assert_eq!(Challenge::parse("Basic realm=\"x\""), Some(Challenge::Basic));
+        assert_eq!(Challenge::parse("Bearer realm=\"http://evil/\""), None);
+        assert_eq!(Challenge::parse("Negotiate"), None);
+        assert_eq!(Challenge::parse(""), None);
+    }
+}
