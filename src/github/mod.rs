@@ -2,4 +2,5 @@
 
 pub mod commands;
 pub mod files;
+pub mod permissions;
 pub mod untrusted;

@@ -116,7 +116,8 @@ pub fn invocation(argv: impl IntoIterator<Item = OsString>, env: &RunnerEnv) -> 
     let mut inputs = RawInputs::default();
     let mut mistakes = Vec::new();
     for (name, value) in env.inputs() {
-        mistakes.extend(inputs.set(&name, value).err());
+        // Elsewhere such variables may be someone else's; `INPUT_METHOD` is set on many desktops.
+        mistakes.extend(inputs.set(&name, value).err().filter(|_| env.is_github_actions()));
     }
     let mut innermost = &matches;
     while let Some((_, inner)) = innermost.subcommand() {
@@ -262,7 +263,10 @@ mod tests {
 
     #[test]
     fn unknown_inputs_are_all_named_with_the_nearest() {
-        let call = called(&["x"], &[("INPUT_DISCORD-WEBHOK", "https://s3cret"), ("INPUT_ZZZZ", "1")]);
+        let call = called(
+            &["x"],
+            &[("GITHUB_ACTIONS", "true"), ("INPUT_DISCORD-WEBHOK", "https://s3cret"), ("INPUT_ZZZZ", "1")],
+        );
         let shown: Vec<String> = call.unknown.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
@@ -271,6 +275,12 @@ mod tests {
                 "input `zzzz`: there is no such input; remove it from `with:`; the README lists all inputs",
             ]
         );
+    }
+
+    #[test]
+    fn outside_an_action_other_programs_variables_are_no_mistake() {
+        let call = called(&["x"], &[("INPUT_METHOD", "fcitx"), ("INPUT_REGISTRY", "r.example")]);
+        assert_eq!((call.unknown.len(), call.inputs.get("registry")), (0, Some("r.example")));
     }
 
     #[test]

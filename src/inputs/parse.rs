@@ -384,6 +384,8 @@ impl Reader<'_> {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::{any, prop, proptest};
+
     use super::{Inputs, parse};
     use crate::{
         domain::secret::Secret,
@@ -575,6 +577,48 @@ mod tests {
         let webhooks = ["http://127.0.0.1:1/hunter5", "https://discord.com/api/webhooks/1/hunter4"];
         assert_eq!(secrets, [webhooks[0], webhooks[1], "hunter1", "hunter2", "hunter3", "hunter6"]);
         assert!(!format!("{inputs:?}").contains("hunter"));
+    }
+
+    /// Whatever is written into a credential, and however wrong, no message repeats it.
+    #[test]
+    fn mistakes_never_show_a_secret() {
+        let forms = [
+            "CANARY",
+            "id CANARY",
+            "a=1\nCANARY",
+            "- CANARY",
+            "- {registry: CANARY, password: x}",
+            "a: [CANARY",
+            "- registry: r\n  password: [CANARY]",
+            "a: &x CANARY\nb: *x",
+            "CANARY: {x: y}",
+            "{CANARY",
+            "\tCANARY: \"",
+            "https:/CANARY",
+            "https:// CANARY",
+            "id=-----BEGIN CANARY\nCANARY=",
+            "%CANARY",
+            "!CANARY x",
+            "- - CANARY",
+        ];
+        for spec in INPUTS.iter().filter(|spec| spec.kind.is_secret()) {
+            for form in forms {
+                if let Err(mistakes) = parsed(&[(spec.name, form)], &[]) {
+                    assert!(!mistakes.concat().contains("CANARY"), "{}: {mistakes:?}", spec.name);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(index in 0..INPUTS.len(), text in any::<String>(), parts in prop::collection::vec(
+            prop::sample::select(vec!["a", "=", ":", "\n", "- ", "{", "}", "[", "]", "#", ",", "'", "\"", "|", "  ", "é", "1",
+                                      "name", "&x", "*x", "!", "%", "-", "https://", "type=", "@"]), 0..16)) {
+            for text in [text, parts.concat()] {
+                let _ = parsed(&[(INPUTS[index].name, &text)], &[]);
+            }
+        }
     }
 
     #[test]

@@ -212,9 +212,11 @@ fn set_image(image: &mut ImageInput, key: &str, value: Node, env: &RunnerEnv) ->
         "image-name" => image.image_name = text(value)?,
         "build-args" => {
             for (key, value) in pairs(value)? {
-                if let Some(value) = value.or_else(|| env.var(&key).map(str::to_owned)) {
-                    image.build_args.push((key, value));
-                }
+                let Some(value) = value.or_else(|| env.var(&key).map(str::to_owned)) else {
+                    let problem = format!("`{key}` has no value and the environment has none");
+                    return Err((problem, format!("write `{key}=value`")));
+                };
+                image.build_args.push((key, value));
             }
         }
         "labels" => {
@@ -354,7 +356,7 @@ mod tests {
     #[test]
     fn images_take_lists_and_maps() {
         let env = RunnerEnv::new([("VERSION", "7")]);
-        let text = "- name: web\n  context: .\n  build-args: [A=1, VERSION, GONE]\n  labels: {l: x}\n  \
+        let text = "- name: web\n  context: .\n  build-args: [A=1, VERSION]\n  labels: {l: x}\n  \
                     platforms: linux/amd64,linux/arm64\n  tags: |\n    type=raw,value=a\n    b\n- name: docs\n";
         let images = images(text, &env).unwrap();
         let web = &images[0];
@@ -366,7 +368,8 @@ mod tests {
 
     #[test]
     fn mistakes_in_images_come_together() {
-        let text = "- {nam: x}\n- {name: a, target: []}\n- {name: a}\n- b\n- {name: c, platforms: [x]}";
+        let text =
+            "- {nam: x}\n- {name: a, target: []}\n- {name: a}\n- b\n- {name: c, platforms: [x], build-args: [GONE]}";
         let mistakes = images(text, &RunnerEnv::default()).unwrap_err();
         let shown: Vec<&str> = mistakes.iter().map(|mistake| mistake.problem.as_str()).collect();
         assert_eq!(
@@ -378,6 +381,7 @@ mod tests {
                 "two items have the name `a`",
                 "item 4 is no map",
                 "item 5, `platforms`: `x` is no platform",
+                "item 5, `build-args`: `GONE` has no value and the environment has none",
             ]
         );
     }
