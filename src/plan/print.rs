@@ -1,0 +1,45 @@
+//! The plan as text for people.
+
+use std::fmt::{Arguments, Write as _};
+
+use super::{ImagePlan, Plan};
+
+/// Several lines, one image a paragraph. Build arguments stand with their names only: their values may be private.
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    for image in &plan.images {
+        paragraph(&mut out, image);
+    }
+    let push = if plan.push.enabled { "push" } else { "no push" };
+    line(&mut out, format_args!("{push}: {}", plan.push.reason));
+    for channel in &plan.notify {
+        line(&mut out, format_args!("tell {} ({}): {}", channel.kind, channel.mode, channel.on.join(", ")));
+    }
+    for warning in &plan.warnings {
+        line(&mut out, format_args!("warning: {warning}"));
+    }
+    out
+}
+
+fn paragraph(out: &mut String, image: &ImagePlan) {
+    line(out, format_args!("{} -> {}", image.name, image.repository));
+    let mut item = |name: &str, value: String| {
+        if !value.is_empty() {
+            line(out, format_args!("  {name:<11} {value}"));
+        }
+    };
+    item("tags", image.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    item("services", image.services.join(", "));
+    item("context", image.context.clone());
+    item("dockerfile", image.dockerfile.clone().unwrap_or_else(|| "(inline)".to_owned()));
+    item("target", image.target.clone().unwrap_or_default());
+    item("platforms", image.platforms.join(", "));
+    item("build args", image.build_args.keys().cloned().collect::<Vec<_>>().join(", "));
+    item("secrets", image.secret_ids.join(", "));
+    out.push('\n');
+}
+
+fn line(out: &mut String, text: Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{text}");
+}

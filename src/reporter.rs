@@ -1,0 +1,29 @@
+//! Folds events into the state of the run and hands them to the renderers.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use tokio::sync::{mpsc, watch};
+
+use crate::domain::{
+    event::{Event, ImageEvent},
+    run::RunState,
+};
+
+/// Takes events until all their senders are gone, and returns the last state. `log` gets every event; `states` gets
+/// the state whenever an event changed it, which a line of output does not.
+pub async fn report(
+    mut events: mpsc::Receiver<Event>,
+    mut state: RunState,
+    states: watch::Sender<Arc<RunState>>,
+    mut log: impl FnMut(&Event),
+) -> RunState {
+    while let Some(event) = events.recv().await {
+        state.apply(&event, Utc::now());
+        log(&event);
+        if !matches!(event, Event::Image { event: ImageEvent::StepLog { .. }, .. }) {
+            states.send_replace(Arc::new(state.clone()));
+        }
+    }
+    state
+}
