@@ -3,11 +3,18 @@
 //! The code in reading order. A module imports only from those above it; `pipeline` alone knows them all.
 
 pub mod build;
+pub mod commands;
 pub mod compose;
 pub mod compose_files;
 pub mod domain;
 pub mod events;
 pub mod github;
+pub mod http;
 pub mod inputs;
+pub mod pipeline;
 pub mod plan;
+pub mod preflight;
+pub mod registry;
 pub mod report;
+pub mod reporter;
+pub mod signals;

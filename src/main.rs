@@ -1,2 +1,18 @@
-//! The program `build-deploy`.
-fn main() {}
+//! The program `build-deploy`: takes the environment and the arguments, runs the command, ends with its status.
+
+use std::process::ExitCode;
+
+use build_deploy::{commands, inputs::runner::RunnerEnv};
+
+fn main() -> ExitCode {
+    let env = RunnerEnv::new(std::env::vars_os());
+    // One thread: the work is the daemon's; what we do of it waits for sockets, or runs on the blocking pool.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ExitCode::from(commands::fatal(std::io::stdout(), &error)),
+    };
+    let status = runtime.block_on(commands::dispatch(std::env::args_os(), env, std::io::stdout()));
+    // What still runs on the blocking pool, such as the name lookup of a chat that is down, is not waited for.
+    runtime.shutdown_background();
+    ExitCode::from(status)
+}

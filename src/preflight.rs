@@ -117,12 +117,8 @@ pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
         if let Err(error) = builder.engine.check_login(host, login).await
             && error.status() == Some(401)
         {
-            let hint = explain::credentials_hint(host, &error.to_string());
-            return Failure::new(
-                Stage::Preflight,
-                format!("{host} does not accept the credentials"),
-                Some(hint),
-            );
+            let hint = explain::refusal_hint(host, &error.to_string());
+            return Failure::new(Stage::Preflight, format!("{host} does not accept the credentials"), Some(hint));
         }
     }
     std::future::pending().await

@@ -122,10 +122,8 @@ pub struct Subject<'a> {
 pub fn failure(fault: &SolveFault, step: Option<FailedStep>, subject: &Subject<'_>) -> Failure {
     let text = fault.dockerfile.as_deref().or(subject.dockerfile);
     let step_name = step.as_ref().map(|step| step.name.as_str());
-    let lines = fault
-        .lines
-        .or_else(|| line_of_parse_error(&fault.message))
-        .or_else(|| find_instruction(text?, step_name?));
+    let lines =
+        fault.lines.or_else(|| line_of_parse_error(&fault.message)).or_else(|| find_instruction(text?, step_name?));
     let instruction = text.zip(lines).and_then(|(text, lines)| instruction_at(text, lines));
     let explained = explain(fault, instruction.as_deref(), subject.registry);
     let failure = Failure {

@@ -96,9 +96,7 @@ pub fn locate(docker_host: Option<&str>) -> Result<Address, EngineError> {
         None => socket(default),
         Some(host) => match host.split_once("://") {
             // On a runner, DOCKER_HOST may name a socket that is not mounted into our container.
-            Some(("unix", path)) => {
-                socket(Path::new(path)).or_else(|error| socket(default).map_err(|_| error))
-            }
+            Some(("unix", path)) => socket(Path::new(path)).or_else(|error| socket(default).map_err(|_| error)),
             Some(("tcp" | "http", rest)) => Ok(Address::Tcp(rest.trim_end_matches('/').to_owned())),
             _ => Err(EngineError::Scheme(host.to_owned())),
         },

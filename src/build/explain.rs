@@ -3,7 +3,7 @@
 //! BuildKit and registries send most reasons as text only, so text it is that is looked at here, and nowhere else.
 
 use super::diagnose::SolveFault;
-use crate::domain::run::Stage;
+use crate::{domain::run::Stage, registry::permissions::push_hint};
 
 /// An error in plain words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,14 @@ pub fn push(message: &str, registry: &str) -> Explained {
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     let says = ending(message);
-    let unreachable =
-        ["no such host", "connection refused", "i/o timeout", "timed out", "network is unreachable", "no route to host"];
+    let unreachable = [
+        "no such host",
+        "connection refused",
+        "i/o timeout",
+        "timed out",
+        "network is unreachable",
+        "no route to host",
+    ];
     let (headline, hint) = if has(&["429 too many", "toomanyrequests"]) {
         (format!("{registry} answers that there are too many requests"), "wait and run the job again".to_owned())
     } else if has(&unreachable) {
@@ -47,9 +53,9 @@ pub fn push(message: &str, registry: &str) -> Explained {
     } else if has(&["unauthorized", "401", "no basic auth credentials", "authentication required"])
         && !has(&["insufficient_scope"])
     {
-        (format!("{registry} does not accept the credentials"), credentials_hint(registry, &says))
+        (format!("{registry} does not accept the credentials"), refusal_hint(registry, message))
     } else if has(&["denied", "403 forbidden", "insufficient_scope"]) {
-        (format!("{registry} refuses the push"), refused_hint(registry, &says))
+        (format!("{registry} refuses the push"), refusal_hint(registry, message))
     } else if has(&["no space left on device"]) {
         ("a disk is full (the engine's or the registry's)".to_owned(), says)
     } else {
@@ -88,29 +94,10 @@ pub fn is_temporary(fault: &SolveFault) -> bool {
     fault.exit_code.is_none() && SIGNS.iter().any(|sign| fault.message.contains(sign))
 }
 
-/// What to do when a registry does not accept the credentials.
-pub fn credentials_hint(registry: &str, says: &str) -> String {
-    if registry == "ghcr.io" {
-        format!(
-            "leave `username` and `password` out to use the job's own token, with `permissions: packages: write`; \
-             a personal token needs the scope write:packages; the registry says: {says}"
-        )
-    } else {
-        format!("check the inputs `username` and `password` (for Docker Hub an access token); the registry says: {says}")
-    }
-}
-
-/// What to do when a registry knows who asks and still refuses.
-fn refused_hint(registry: &str, says: &str) -> String {
-    if registry == "ghcr.io" {
-        format!(
-            "the job needs `permissions: packages: write`; if the package exists already, its settings \
-             (Package settings > Manage Actions access) must give this repository the role Write; the registry says: \
-             {says}"
-        )
-    } else {
-        format!("the user of `username` needs the right to push to this repository; the registry says: {says}")
-    }
+/// What to do when a registry does not accept the credentials, or who they belong to, and what it says.
+pub fn refusal_hint(registry: &str, says: &str) -> String {
+    let hint = push_hint(registry, says).unwrap_or_else(|| "check the inputs `username` and `password`".to_owned());
+    format!("{hint}; the registry says: {}", ending(says))
 }
 
 /// An error of the build itself: headline and hint.

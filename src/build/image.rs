@@ -57,10 +57,8 @@ pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Even
     };
     let mut progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
     // What the tag points to is asked while the build runs.
-    let (digest, before) = tokio::join!(
-        solve(builder, recipe, export, &mut progress, events),
-        digest_before(builder, recipe, goal),
-    );
+    let (digest, before) =
+        tokio::join!(solve(builder, recipe, export, &mut progress, events), digest_before(builder, recipe, goal),);
     let (steps, cached) = progress.counts();
     Ok(Built { digest: digest?, before, steps, cached, started })
 }
@@ -80,7 +78,8 @@ pub async fn publish(
             events.image(&recipe.name, ImageEvent::Pushing).await;
             digest = Some(push(builder, recipe, events).await?);
         }
-        let pushed = digest.as_ref().ok_or_else(|| push_failure(recipe, "the engine did not tell the image's digest"))?;
+        let pushed =
+            digest.as_ref().ok_or_else(|| push_failure(recipe, "the engine did not tell the image's digest"))?;
         let (verified, bytes) = tokio::join!(verify(builder, recipe, pushed), compressed_size(builder, recipe, pushed));
         verified?;
         size = bytes;
@@ -275,8 +274,5 @@ async fn compressed_size(builder: &Builder, recipe: &Recipe, digest: &Digest) ->
 
 fn push_failure(recipe: &Recipe, message: &str) -> Failure {
     let explained = explain::push(message, recipe.registry());
-    Failure {
-        image: Some(recipe.name.clone()),
-        ..Failure::new(explained.stage, explained.headline, explained.hint)
-    }
+    Failure { image: Some(recipe.name.clone()), ..Failure::new(explained.stage, explained.headline, explained.hint) }
 }

@@ -97,11 +97,7 @@ impl Named for (&Recipe, Built) {
 }
 
 /// Does `work` for every item at once; at the first failure the rest is dropped, which stops it in the daemon too.
-async fn each<'a, T: Named, R, F>(
-    items: &'a [T],
-    events: &Events,
-    work: impl Fn(&'a T) -> F,
-) -> Result<Vec<R>, Failure>
+async fn each<'a, T: Named, R, F>(items: &'a [T], events: &Events, work: impl Fn(&'a T) -> F) -> Result<Vec<R>, Failure>
 where
     F: Future<Output = Result<R, Failure>>,
 {

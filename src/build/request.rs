@@ -171,7 +171,10 @@ mod tests {
         Recipe {
             name: "django".into(),
             context: Context::Directory(PathBuf::from("/w")),
-            dockerfile: Dockerfile::File { directory: "/w/compose/production/django".into(), name: "Dockerfile".into() },
+            dockerfile: Dockerfile::File {
+                directory: "/w/compose/production/django".into(),
+                name: "Dockerfile".into(),
+            },
             repository: "ghcr.io/o/r/django".into(),
             tags: vec!["main".into(), "latest".into()],
             ..Recipe::default()

@@ -100,8 +100,7 @@ async fn upgrade_unbounded(
     headers: &[(&'static str, String)],
 ) -> Result<Upgraded, TransportError> {
     let failed = |source| TransportError::Request { address: address.clone(), path, source };
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(connect(address).await?)).await.map_err(failed)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connect(address).await?)).await.map_err(failed)?;
     // The task ends by itself once the stream is upgraded or closed.
     tokio::spawn(connection.with_upgrades());
     let mut request = Request::post(path)
@@ -129,8 +128,7 @@ pub async fn post_json(
     body: String,
 ) -> Result<(StatusCode, String), TransportError> {
     let failed = |source| TransportError::Request { address: address.clone(), path, source };
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(connect(address).await?)).await.map_err(failed)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connect(address).await?)).await.map_err(failed)?;
     tokio::spawn(connection);
     let request = Request::post(path)
         .header(header::HOST, "docker")

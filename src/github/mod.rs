@@ -3,5 +3,4 @@
 pub mod api;
 pub mod commands;
 pub mod files;
-pub mod permissions;
 pub mod untrusted;

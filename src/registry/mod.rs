@@ -1,5 +1,6 @@
-//! What a registry itself says of an image: its compressed size. Best effort; nothing depends on it.
+//! What a registry says: of an image its compressed size (best effort, nothing depends on it), and what its refusals mean.
 
 pub mod challenge;
 pub mod client;
 pub mod manifest;
+pub mod permissions;

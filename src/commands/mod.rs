@@ -1,0 +1,125 @@
+//! What each subcommand does around the pipeline.
+
+pub mod plan;
+pub mod prepare;
+pub mod run;
+
+use std::{error::Error, ffi::OsString, io::Write};
+
+use crate::{
+    domain::{
+        event::{Diagnostic, Ending, Event, Severity},
+        run::{Failure, Stage},
+    },
+    github::commands::StopToken,
+    inputs::{
+        cli::{self, PlanFormat, Subcommand},
+        error::InputError,
+        parse,
+        runner::RunnerEnv,
+        typed::{CommandInput, Inputs},
+    },
+    report::log::{Annotate, Log, Reader},
+};
+
+/// The program's exit statuses that no signal makes.
+pub mod exit {
+    /// All that was asked for was done.
+    pub const SUCCESS: u8 = 0;
+    /// A stage failed.
+    pub const FAILED: u8 = 1;
+    /// The inputs or the compose file are wrong; nothing was started.
+    pub const WRONG_INPUT: u8 = 2;
+}
+
+/// What a command is given.
+pub struct Call<W> {
+    /// The environment.
+    pub env: RunnerEnv,
+    /// The inputs, checked.
+    pub inputs: Inputs,
+    /// Where everything that is shown goes.
+    pub log: Log<W>,
+}
+
+/// Runs the program: `argv` with its name first, everything shown on `out`. Returns the exit status.
+pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: RunnerEnv, mut out: W) -> u8 {
+    let invocation = match cli::invocation(argv, &env) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            // Help and version are such errors too; nobody is left to tell that their text cannot be written.
+            let _ = write!(out, "{error}");
+            return u8::try_from(error.exit_code()).unwrap_or(exit::WRONG_INPUT);
+        }
+    };
+    let parsed = parse::parse(&invocation.inputs, &env);
+    let annotate = match &parsed {
+        Ok(inputs) if !inputs.github.show.annotations => Annotate::No,
+        _ => Annotate::Yes,
+    };
+    let mut log = Log::new(out, reader(&env, annotate));
+    let mut mistakes = invocation.unknown;
+    let inputs = match parsed {
+        Ok(inputs) if mistakes.is_empty() => inputs,
+        parsed => {
+            mistakes.extend(parsed.err().unwrap_or_default());
+            return refuse(&mistakes, log);
+        }
+    };
+    for secret in inputs.secrets() {
+        let _ = log.mask(secret);
+    }
+    let command = invocation.subcommand.unwrap_or(match inputs.command {
+        CommandInput::Run => Subcommand::Run,
+        CommandInput::Plan => Subcommand::Plan(PlanFormat::Text),
+        CommandInput::Notify => Subcommand::Notify(None),
+    });
+    let call = Call { env, inputs, log };
+    match command {
+        Subcommand::Run => run::run(call).await,
+        Subcommand::Post => exit::SUCCESS,
+        Subcommand::Plan(format) => plan::plan(call, format),
+        Subcommand::Rollback | Subcommand::Notify(_) => later(call.log),
+    }
+}
+
+/// Says that the program could not even begin.
+pub fn fatal(mut out: impl Write, error: &dyn Error) -> u8 {
+    let _ = writeln!(out, "build-deploy cannot start: {error}");
+    exit::FAILED
+}
+
+fn reader(env: &RunnerEnv, annotations: Annotate) -> Reader {
+    if env.is_github_actions() {
+        Reader::Runner { token: StopToken::new(rand::random()), annotations }
+    } else {
+        Reader::Person
+    }
+}
+
+/// Tells all mistakes, each as an error of its own.
+fn refuse<W: Write>(mistakes: &[InputError], mut log: Log<W>) -> u8 {
+    for mistake in mistakes {
+        let diagnostic = Diagnostic {
+            severity: Severity::Error,
+            title: format!("input {}", mistake.input),
+            message: mistake.to_string(),
+            place: None,
+        };
+        let _ = log.event(&Event::Diagnostic(diagnostic));
+    }
+    let headline = match mistakes.len() {
+        1 => "an input is wrong; nothing was started".to_owned(),
+        count => format!("{count} inputs are wrong; nothing was started"),
+    };
+    let failure = Failure::new(Stage::Plan, headline, None);
+    let _ = log.event(&Event::Finished(Ending::Failure(Box::new(failure))));
+    exit::WRONG_INPUT
+}
+
+/// Commands of later versions.
+fn later<W: Write>(mut log: Log<W>) -> u8 {
+    let failure = Failure::new(Stage::Plan, "this command is not available in this version", None);
+    let _ = log.event(&Event::Finished(Ending::Failure(Box::new(failure))));
+    exit::WRONG_INPUT
+}
