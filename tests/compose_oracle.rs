@@ -3,6 +3,8 @@
 //!
 //! Every difference stands in [`DIFFERENCES`] with its reason; one that is no longer there fails the test too.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic wherever it likes")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -149,13 +151,6 @@ const DIFFERENCES: &[(&str, Tool, &str, &str, &str)] = &[
         "bake looks into the service's `environment` for an argument without a value; Compose and we do not, since it describes the run",
     ),
     ("bom-dotenv", Bake, "*", "(refused)", "bake takes no byte order mark in `.env`; Compose does"),
-    (
-        "context-git",
-        Bake,
-        "*",
-        "ssh",
-        "bake hands the SSH agent to every build from git; whether we do is for the builder to decide",
-    ),
     (
         "date",
         Compose,
@@ -372,11 +367,13 @@ fn ours(project: &Project, which: Tool) -> Definitions {
     };
     services
         .into_iter()
-        .filter_map(|service| Some((service.name.clone(), definition(service.build.as_ref()?, &service.image, which))))
+        .filter_map(|service| {
+            Some((service.name.clone(), definition(service.build.as_ref()?, service.image.as_ref(), which)))
+        })
         .collect()
 }
 
-fn definition(build: &Build, image: &Option<String>, which: Tool) -> Definition {
+fn definition(build: &Build, image: Option<&String>, which: Tool) -> Definition {
     let context = |source: &ContextSource| match source {
         ContextSource::Path(text) | ContextSource::Remote(text) => text.clone(),
         ContextSource::Service(name) => format!("service:{name}"),
@@ -388,7 +385,7 @@ fn definition(build: &Build, image: &Option<String>, which: Tool) -> Definition 
     };
     let limit = |limit: &Ulimit| format!("{}={}:{}", limit.name, limit.soft, limit.hard);
     let tags = match which {
-        Bake if build.tags.is_empty() => image.iter().cloned().collect(),
+        Bake if build.tags.is_empty() => image.into_iter().cloned().collect(),
         _ => build.tags.clone(),
     };
     let dockerfile = match (&build.dockerfile, &build.dockerfile_inline) {
