@@ -64,6 +64,10 @@ fn mistakes_name_file_line_column_and_the_way_out() {
             "compose.yaml:3:19: `services.web.build.pull` is no truth value: write `true` or `false`",
         ),
         (
+            "services:\n  web:\n    build: {\n  target: [a],\n}\n",
+            "compose.yaml:4:11: `services.web.build.target` is a list: write a string",
+        ),
+        (
             "services:\n  web:\n    build: {shm_size: lots}\n",
             "compose.yaml:3:23: `services.web.build.shm_size` is no size: write bytes, or such as `64m` or `2gb`",
         ),
