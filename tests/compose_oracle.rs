@@ -187,13 +187,7 @@ const DIFFERENCES: &[(&str, Tool, &str, &str, &str)] = &[
         "entitlements",
         "bake ignores `privileged` and `entitlements`, and takes `network: host` for one; our plan adds that",
     ),
-    (
-        "include-extends",
-        Compose,
-        "*",
-        "(refused)",
-        "newer than this Compose: since compose-go 2.10 a service may extend an included one",
-    ),
+    ("include-extends", Compose, "*", "(refused)", "newer than this Compose: a service may extend an included one"),
     ("include-extends", Bake, "*", "(refused)", "as Compose"),
     (
         "include-nested",

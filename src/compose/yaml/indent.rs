@@ -13,7 +13,7 @@ use saphyr_parser::ScanError;
 
 /// A text of which lines can be moved.
 pub(super) struct Lines {
-    lines: Vec<String>,
+    rows: Vec<String>,
     /// How many characters each line was moved.
     moved: Vec<usize>,
     /// Far enough for every line.
@@ -25,14 +25,14 @@ const MAX_MOVES: usize = 1000;
 
 impl Lines {
     pub(super) fn new(text: &str) -> Self {
-        let lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+        let rows: Vec<String> = text.split('\n').map(str::to_owned).collect();
         let depth = |line: &String| line.find(|c: char| !matches!(c, ' ' | '-' | '?')).unwrap_or(line.len());
-        let distance = lines.iter().map(depth).max().unwrap_or_default() + 1;
-        Self { moved: vec![0; lines.len()], lines, distance }
+        let distance = rows.iter().map(depth).max().unwrap_or_default() + 1;
+        Self { moved: vec![0; rows.len()], rows, distance }
     }
 
     pub(super) fn text(&self) -> String {
-        self.lines.join("\n")
+        self.rows.join("\n")
     }
 
     /// How many characters a line, counted from 1, was moved.
@@ -52,7 +52,7 @@ impl Lines {
         for index in range {
             // Within brackets a line is moved once; if that does not help, nothing will.
             if self.moved.get(index) == Some(&0) && self.moved.iter().filter(|m| **m > 0).count() < MAX_MOVES {
-                self.lines[index].insert_str(0, &" ".repeat(self.distance));
+                self.rows[index].insert_str(0, &" ".repeat(self.distance));
                 self.moved[index] = self.distance;
                 any = true;
             }
@@ -63,7 +63,7 @@ impl Lines {
     /// The line on which the quoted text ends that begins at a place.
     fn quote_end(&self, start: usize, column: usize) -> usize {
         let mut quote = None;
-        for (index, line) in self.lines.iter().enumerate().skip(start) {
+        for (index, line) in self.rows.iter().enumerate().skip(start) {
             let mut chars = line.chars().skip(if index == start { column } else { 0 }).peekable();
             while let Some(c) = chars.next() {
                 match quote {
@@ -75,6 +75,6 @@ impl Lines {
                 }
             }
         }
-        self.lines.len().saturating_sub(1)
+        self.rows.len().saturating_sub(1)
     }
 }
