@@ -1,5 +1,7 @@
 //! What the runner says of each kind of event becomes the right facts, tags and labels.
 
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
+
 use build_deploy::{
     inputs::{
         context::{GitEvent, payload_of},

@@ -105,8 +105,9 @@ pub enum StepOutcome {
 /// What came out of an image's build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageResult {
-    /// The digest that a registry serves it under; without a push, the engine's.
-    pub digest: Digest,
+    /// The digest that a registry serves it under; without a push, the engine's; `None` if it was built only to see
+    /// whether it builds.
+    pub digest: Option<Digest>,
     /// Compressed bytes of its layers and configuration, if known.
     pub size: Option<u64>,
     /// Whether it was pushed.

@@ -1,5 +1,6 @@
 //! The values that every part of a run speaks of. Pure: no I/O, no clock, nothing of ours imported.
 
+pub mod credentials;
 pub mod digest;
 pub mod event;
 pub mod redact;

@@ -142,6 +142,20 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure of a stage that is about no image and no file.
+    pub fn new(stage: Stage, headline: impl Into<String>, hint: Option<String>) -> Self {
+        Self {
+            stage,
+            image: None,
+            headline: headline.into(),
+            hint,
+            place: None,
+            instruction: None,
+            exit_code: None,
+            log: Vec::new(),
+        }
+    }
+
     /// How many lines of a failing step's output are kept for messages.
     pub const LOG_LINES: usize = 40;
 }
@@ -159,6 +173,11 @@ impl RunState {
             Event::Diagnostic(diagnostic) => self.diagnostics.push(diagnostic.clone()),
             Event::Finished(ending) => {
                 let elapsed = (now - self.started).to_std().unwrap_or_default();
+                for image in &mut self.images {
+                    if matches!(image.status, ImageStatus::Waiting | ImageStatus::Building | ImageStatus::Pushing) {
+                        image.status = ImageStatus::Cancelled;
+                    }
+                }
                 self.ending = Some((ending.clone(), elapsed));
             }
             Event::Image { image, event } => {

@@ -63,10 +63,7 @@ pub fn assignments<'a>(
     values: impl IntoIterator<Item = (&'a str, &'a str)>,
     random: [u8; 16],
 ) -> Result<String, FileError> {
-    let delimiter: String = "ghadelimiter_"
-        .chars()
-        .chain(random.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).map(char::from))
-        .collect();
+    let delimiter = format!("ghadelimiter_{:032x}", u128::from_be_bytes(random));
     let mut text = String::new();
     for (name, value) in values {
         if name.is_empty() || name.contains(['\r', '\n', '=']) || name.contains("<<") {
@@ -75,7 +72,7 @@ pub fn assignments<'a>(
         if value.contains(&delimiter) || name.contains(&delimiter) {
             return Err(FileError::Delimiter(name.to_owned()));
         }
-        text.push_str(&format!("{name}<<{delimiter}\n{value}\n{delimiter}\n"));
+        text.extend([name, "<<", &delimiter, "\n", value, "\n", &delimiter, "\n"]);
     }
     Ok(text)
 }

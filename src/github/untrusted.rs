@@ -166,10 +166,11 @@ mod tests {
         fn nothing_is_ever_a_command(text in any::<String>(), parts in prop::collection::vec(
             prop::sample::select(vec!["::", ":", "##[", "#", "[", "]", "\r", "\n", "\u{1b}[", "\u{1b}]", "\u{1b}", "m", "0",
                                       "\u{85}", "\u{2028}", " ", "\u{0}", "\u{7}", "x", "é", ";", "K", "\\"]), 0..24)) {
+            let color = regex::Regex::new("\u{1b}\\[[0-9;:]*m").unwrap();
             for line in inert(&text).iter().chain(&inert(&parts.concat())) {
                 assert!(!is_command(line), "{line:?}");
                 assert!(!line.contains(['\n', '\r']));
-                let without_color = regex::Regex::new("\u{1b}\\[[0-9;:]*m").unwrap().replace_all(line, "").into_owned();
+                let without_color = color.replace_all(line, "").into_owned();
                 assert!(!without_color.contains('\u{1b}'), "{line:?}");
                 assert!(!is_command(&without_color) , "{line:?}");
             }

@@ -230,7 +230,7 @@ fn set_image(image: &mut ImageInput, key: &str, value: Node, env: &RunnerEnv) ->
         "secrets" => image.secrets = list(value)?,
         "services" => image.services = list(value)?,
         "cache-from" => {
-            image.cache_from = list(value)?.iter().map(|line| cache_spec(line)).collect::<Result<_, _>>()?
+            image.cache_from = list(value)?.iter().map(|line| cache_spec(line)).collect::<Result<_, _>>()?;
         }
         "cache-to" => image.cache_to = list(value)?.iter().map(|line| cache_spec(line)).collect::<Result<_, _>>()?,
         _ => return Err(("there is no such key".to_owned(), format!("use {}", IMAGE_KEYS.join(", ")))),

@@ -35,10 +35,11 @@ impl Tag {
         if (1..=Self::LONGEST).contains(&tag.len()) {
             return Self(tag.to_owned());
         }
-        let hash: String = Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let hash = format!("{:x}", Sha256::digest(text));
+        let hash = &hash[..12];
         // Only ASCII is left, so cutting cannot split a character.
         let kept = &tag[..tag.len().min(Self::LONGEST - hash.len() - 1)];
-        Self(if kept.is_empty() { hash } else { format!("{kept}-{hash}") })
+        Self(if kept.is_empty() { hash.to_owned() } else { format!("{kept}-{hash}") })
     }
 
     /// The tag as text.

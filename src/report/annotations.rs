@@ -43,7 +43,7 @@ pub fn annotations(diagnostics: &[Diagnostic], failure: Option<&Failure>) -> Ann
         let room = if severity == Severity::Notice && !all_fit { MOST - 1 } else { MOST };
         let (shown, rest) = kind.split_at(kind.len().min(room));
         commands.extend(shown.iter().map(|one| annotation(severity, &one.title, &one.message, one.place.as_ref())));
-        left_out.extend(rest.iter().map(|one| Diagnostic::clone(one)));
+        left_out.extend(rest.iter().copied().cloned());
         if !rest.is_empty() {
             more.push(human::count(rest.len(), word));
         }
@@ -79,8 +79,8 @@ mod tests {
         Diagnostic { severity, title: "t".into(), message: format!("m{number}"), place }
     }
 
-    fn place(line: u32) -> Option<Place> {
-        Some(Place { file: "Dockerfile".into(), line, end_line: line })
+    fn place(line: u32) -> Place {
+        Place { file: "Dockerfile".into(), line, end_line: line }
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
             image: Some("django".into()),
             headline: "pip install failed".into(),
             hint: Some("fix it".into()),
-            place: place(7),
+            place: Some(place(7)),
             instruction: Some("RUN pip install".into()),
             exit_code: Some(1),
             log: vec!["secret of the log".into()],
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn ten_of_a_kind_and_a_word_on_the_rest() {
-        let mut all: Vec<Diagnostic> = (0..15).map(|n| diagnostic(Severity::Warning, n, place(1))).collect();
+        let mut all: Vec<Diagnostic> = (0..15).map(|n| diagnostic(Severity::Warning, n, Some(place(1)))).collect();
         all.push(diagnostic(Severity::Warning, 99, None));
         all.extend((0..10).map(|n| diagnostic(Severity::Notice, n, None)));
         let drawn = annotations(&all, None);

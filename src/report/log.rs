@@ -7,14 +7,14 @@
 //! On GitHub, all of a group stands in a bracket in which the runner obeys no commands, and each line of others is
 //! made harmless besides ([`crate::github::untrusted`]).
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+mod image;
+mod text;
+
+use std::io::{self, Write};
 
 use crate::{
     domain::{
-        event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Severity, StepId, StepOutcome},
+        event::{Diagnostic, Ending, Event, ImageEvent, StepId},
         run::Failure,
         secret::Secret,
     },
@@ -24,12 +24,9 @@ use crate::{
     },
 };
 
-use super::{annotations::annotations, bounded::BoundedLines, human};
-
-/// Bytes of text that are kept of an image that is not being printed.
-const KEPT_OF_IMAGE: usize = 1 << 20;
-/// Bytes of text that are kept of a running step, to be shown again if it fails.
-const KEPT_OF_STEP: usize = 128 << 10;
+use super::annotations::annotations;
+use image::{ImageLog, Progress};
+use text::{diagnostic_text, failure_text, result_text};
 
 /// Who reads the log.
 #[derive(Clone)]
@@ -64,33 +61,6 @@ pub struct Log<W> {
     diagnostics: Vec<Diagnostic>,
     /// The step whose output was printed last.
     last: Option<(usize, StepId)>,
-}
-
-struct ImageLog {
-    name: String,
-    steps: Vec<StepLog>,
-    /// The step that the last line of output belongs to.
-    speaking: Option<StepId>,
-    kept: BoundedLines,
-    progress: Progress,
-}
-
-struct StepLog {
-    name: String,
-    output: Option<BoundedLines>,
-    failed: bool,
-}
-
-#[derive(PartialEq, Eq)]
-enum Progress {
-    /// Being built.
-    Open,
-    /// Ended, and this is the line about it; its group is still to be printed.
-    Ended(String),
-    /// As before, but failed.
-    Failed(String),
-    /// Its group is printed.
-    Printed,
 }
 
 impl<W: Write> Log<W> {
@@ -200,7 +170,9 @@ impl<W: Write> Log<W> {
                 }
             }
         } else if let Some(image) = self.images.get_mut(index) {
-            lines.into_iter().for_each(|line| image.kept.push(line));
+            for line in lines {
+                image.kept.push(line);
+            }
             if self.live.is_none() {
                 self.print_ended()?;
             }
@@ -211,7 +183,7 @@ impl<W: Write> Log<W> {
     /// Opens an image's group and prints what was kept for it.
     fn open_group(&mut self, index: usize) -> io::Result<()> {
         let Some(image) = self.images.get_mut(index) else { return Ok(()) };
-        let kept = std::mem::replace(&mut image.kept, BoundedLines::new(KEPT_OF_IMAGE));
+        let kept = image.take_kept();
         let (name, speaking) = (image.name.clone(), image.speaking);
         self.live = Some(index);
         self.begin(&name)?;
@@ -329,127 +301,4 @@ impl<W: Write> Log<W> {
             Reader::Person => Ok(()),
         }
     }
-}
-
-impl ImageLog {
-    fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            steps: Vec::new(),
-            speaking: None,
-            kept: BoundedLines::new(KEPT_OF_IMAGE),
-            progress: Progress::Open,
-        }
-    }
-
-    /// The event as harmless lines of the image's group.
-    fn lines_of(&mut self, event: &ImageEvent) -> Vec<String> {
-        match event {
-            ImageEvent::StepStarted { step, name } => {
-                if *step != self.steps.len() {
-                    return Vec::new();
-                }
-                self.steps.push(StepLog {
-                    name: name.clone(),
-                    output: Some(BoundedLines::new(KEPT_OF_STEP)),
-                    failed: false,
-                });
-                self.speaking = Some(*step);
-                inert(name)
-            }
-            ImageEvent::StepLog { step, line } => {
-                let Some(state) = self.steps.get_mut(*step) else { return Vec::new() };
-                let mut lines: Vec<String> = Vec::new();
-                // Steps run at the same time: a line of another step than before says whose it is.
-                if self.speaking != Some(*step) {
-                    lines.push(inert(&format!("{} …", label(&state.name))).join(" "));
-                    self.speaking = Some(*step);
-                }
-                for line in inert(line) {
-                    let line = format!("    {line}");
-                    if let Some(output) = &mut state.output {
-                        output.push(line.clone());
-                    }
-                    lines.push(line);
-                }
-                lines
-            }
-            ImageEvent::StepFinished { step, outcome, duration } => self.step_finished(*step, outcome, *duration),
-            ImageEvent::Pushing => vec!["pushing".to_owned()],
-            ImageEvent::Retrying { reason, attempt, wait } => {
-                inert(&format!("{reason}; try {attempt} in {}", human::duration(*wait)))
-            }
-            ImageEvent::Started | ImageEvent::Finished(_) | ImageEvent::Failed(_) | ImageEvent::Cancelled => Vec::new(),
-        }
-    }
-
-    fn step_finished(&mut self, step: StepId, outcome: &StepOutcome, duration: Duration) -> Vec<String> {
-        let Some(state) = self.steps.get_mut(step) else { return Vec::new() };
-        let time = human::duration(duration);
-        let outcome = match outcome {
-            StepOutcome::Done => format!("DONE {time}"),
-            StepOutcome::Cached => "CACHED".to_owned(),
-            StepOutcome::Failed(message) => {
-                state.failed = true;
-                self.speaking = Some(step);
-                format!("FAILED {time}: {message}")
-            }
-            StepOutcome::Cancelled => format!("STOPPED {time}"),
-        };
-        let lines = inert(&format!("{} {outcome}", label(&state.name)));
-        if state.failed {
-            if let Some(output) = &mut state.output {
-                lines.iter().for_each(|line| output.push(line.clone()));
-            }
-        } else {
-            state.output = None;
-        }
-        lines
-    }
-}
-
-/// What stands for a step where its whole name would be too much: `[2/5]` of `[2/5] RUN …`.
-fn label(name: &str) -> &str {
-    match name.split_once(']') {
-        Some((head, _)) if head.starts_with('[') && head.contains('/') => &name[..=head.len()],
-        _ => name,
-    }
-}
-
-fn result_text(name: &str, result: &ImageResult) -> String {
-    let pushed = if result.pushed { "pushed" } else { "not pushed" };
-    let mut parts = vec![format!("✓ {name}: {pushed}"), human::duration(result.duration)];
-    if result.steps > 0 {
-        parts.push(format!("{} of {} cached", result.cached, human::count(result.steps, "step")));
-    }
-    parts.extend(result.size.map(human::bytes));
-    parts.push(result.digest.to_string());
-    parts.join(", ")
-}
-
-fn diagnostic_text(diagnostic: &Diagnostic) -> String {
-    let word = match diagnostic.severity {
-        Severity::Notice => "notice",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    };
-    let place = diagnostic.place.as_ref().map_or_else(String::new, |p| format!(" ({}:{})", p.file, p.line));
-    format!("{word}: {}: {}{place}", diagnostic.title, diagnostic.message)
-}
-
-fn failure_text(failure: &Failure) -> String {
-    let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {image}"));
-    let mut text = format!("\n✗ {}{of} failed: {}\n", failure.stage.word(), failure.headline);
-    let place = failure.place.as_ref().map(|place| format!("{}:{}", place.file, place.line));
-    let exit_code = failure.exit_code.map(|code| format!("exit code {code}"));
-    for line in [place, failure.instruction.clone(), exit_code].into_iter().flatten() {
-        text.push_str(&format!("  {line}\n"));
-    }
-    for line in &failure.log {
-        text.push_str(&format!("  │ {line}\n"));
-    }
-    if let Some(hint) = &failure.hint {
-        text.push_str(&format!("  → {hint}\n"));
-    }
-    text
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use crate::domain::{
+    digest::Digest,
     event::{Ending, ImageResult},
     run::{ImageState, ImageStatus, RunState},
 };
@@ -81,7 +82,7 @@ fn image(state: &ImageState) -> Image<'_> {
         ImageStatus::Done(result) => Some(result),
         _ => None,
     };
-    let digest = result.map(|result| result.digest.as_str());
+    let digest = result.and_then(|result| result.digest.as_ref()).map(Digest::as_str);
     Image {
         name: &state.name,
         services: &state.services,

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::{
     domain::{
-        event::{Diagnostic, Ending, ImageResult, Severity},
+        event::{Diagnostic, Ending, ImageResult, Place, Severity},
         run::{Failure, ImageState, ImageStatus, RunState},
     },
     github::untrusted::plain,
@@ -35,16 +35,16 @@ pub fn summary(run: &RunState) -> String {
             "\n| Image | Services | Tags | Digest | Size | Time | Cached | Result |\n\
              |---|---|---|---|--:|--:|--:|---|\n",
         );
-        page.add_each(run.images.iter().map(row), "image");
+        page.add_each(&run.images, row, "image");
         page.pull_commands(run);
     }
     let warnings: Vec<&Diagnostic> = run.diagnostics.iter().filter(|one| one.severity >= Severity::Warning).collect();
     if !warnings.is_empty() {
         page.add("\n**Warnings**\n\n");
-        let shown = warnings.len().min(MOST_WARNINGS);
-        page.add_each(warnings.iter().take(shown).map(|one| warning(one)), "warning");
-        if warnings.len() > shown {
-            page.add(&format!("- and {} more in the log\n", warnings.len() - shown));
+        let (shown, rest) = warnings.split_at(warnings.len().min(MOST_WARNINGS));
+        page.add_each(shown, |one| warning(one), "warning");
+        if !rest.is_empty() {
+            page.add(&format!("- and {} more in the log\n", rest.len()));
         }
     }
     page.text
@@ -69,11 +69,11 @@ impl Page {
     }
 
     /// Adds as many as fit and says how many did not.
-    fn add_each(&mut self, parts: impl Iterator<Item = String>, thing: &str) {
-        let left_out = parts.fold(0, |left_out, part| if left_out == 0 && self.add(&part) { 0 } else { left_out + 1 });
-        if left_out > 0 {
+    fn add_each<T>(&mut self, items: &[T], draw: impl Fn(&T) -> String, thing: &str) {
+        let shown = items.iter().take_while(|item| self.add(&draw(item))).count();
+        if shown < items.len() {
             // The margin is kept for this line.
-            let _ = write!(self.text, "\n{} more, left out here\n\n", human::count(left_out, thing));
+            let _ = write!(self.text, "\n{} more, left out here\n\n", human::count(items.len() - shown, thing));
         }
     }
 
@@ -114,7 +114,8 @@ fn headline(run: &RunState) -> String {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if !parts.is_empty() {
-        line.push_str(&format!("{}\n", parts.join(" ")));
+        line.push_str(&parts.join(" "));
+        line.push('\n');
     }
     line
 }
@@ -152,7 +153,7 @@ fn row(image: &ImageState) -> String {
         code(&image.name),
         codes(&image.services),
         codes(&image.tags),
-        cell(result.map(|result| code(result.digest.short()))),
+        cell(result.and_then(|result| result.digest.as_ref()).map(|digest| code(digest.short()))),
         cell(result.and_then(|result| result.size).map(human::bytes)),
         cell(result.map(|result| human::duration(result.duration))),
         cell(result.map(|result| format!("{}/{}", result.cached, result.steps))),
@@ -161,24 +162,19 @@ fn row(image: &ImageState) -> String {
 
 fn failure_section(failure: &Failure) -> String {
     let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {}", code(image)));
-    let mut text = format!("\n**{}{of}**: {}\n", failure.stage.word(), code(&failure.headline));
-    if let Some(place) = &failure.place {
-        text.push_str(&format!("\nat {}\n", code(&format!("{}:{}", place.file, place.line))));
-    }
-    if let Some(instruction) = &failure.instruction {
-        text.push_str(&format!("\n{}", fenced(instruction.lines())));
-    }
-    if let Some(exit_code) = failure.exit_code {
-        text.push_str(&format!("\nexit code {exit_code}\n"));
-    }
-    if !failure.log.is_empty() {
-        let last = failure.log.len().saturating_sub(Failure::LOG_LINES);
-        text.push_str(&format!("\n{}", fenced(failure.log.iter().skip(last).map(String::as_str))));
-    }
-    if let Some(hint) = &failure.hint {
-        text.push_str(&format!("\n→ {}\n", code(hint)));
-    }
-    text
+    let headline = format!("\n**{}{of}**: {}\n", failure.stage.word(), code(&failure.headline));
+    let place = |place: &Place| format!("\nat {}\n", code(&format!("{}:{}", place.file, place.line)));
+    let last = failure.log.len().saturating_sub(Failure::LOG_LINES);
+    let log = failure.log.iter().skip(last).map(String::as_str);
+    let parts = [
+        Some(headline),
+        failure.place.as_ref().map(place),
+        failure.instruction.as_ref().map(|instruction| format!("\n{}", fenced(instruction.lines()))),
+        failure.exit_code.map(|exit_code| format!("\nexit code {exit_code}\n")),
+        (!failure.log.is_empty()).then(|| format!("\n{}", fenced(log))),
+        failure.hint.as_ref().map(|hint| format!("\n→ {}\n", code(hint))),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 fn warning(diagnostic: &Diagnostic) -> String {
@@ -217,7 +213,9 @@ fn fenced<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 
 /// One line without control characters, colours among them, and not too long.
 fn shortened(text: &str) -> String {
-    let mut short = plain(text);
+    // Of a very long text not even the controls are looked at.
+    let end = text.char_indices().nth(8 * LONGEST_TEXT).map_or(text.len(), |(end, _)| end);
+    let mut short = plain(&text[..end]);
     if let Some((end, _)) = short.char_indices().nth(LONGEST_TEXT) {
         short.truncate(end);
         short.push('…');

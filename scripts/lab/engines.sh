@@ -1,0 +1,76 @@
+# Docker Engines, each with a namespace, a data-root and a socket of its own. Sourced by lab.sh.
+# shellcheck shell=bash
+
+engine_dir() { echo "$LAB/engines/$1"; }
+engine_tools() { if [ "$1" = old ]; then echo "$OLD"; else echo "$NEW"; fi; }
+engine_answers() { curl -sf --max-time 2 --unix-socket "$(engine_dir "$1")/docker.sock" http://engine/_ping; }
+
+# engine_up NAME: ready when it answers a ping; with it comes localhost:5000, a registry that only this engine can reach.
+engine_up() {
+  local name=$1 dir
+  dir=$(engine_dir "$name")
+  if ! alive "$dir/docker.pid" "$dir/daemon.json" || ! engine_answers "$name" >/dev/null; then
+    network_engine "$name"
+    mkdir -p "$dir"
+    engine_config "$name" >"$dir/daemon.json"
+    rm -f "$dir/docker.pid"
+    say "starting the engine $name"
+    # nsenter and not 'ip netns exec', which would hide the cgroups.
+    (
+      cd /
+      PATH="$(engine_tools "$name")/sbin:$(engine_tools "$name")/bin:$PATH" \
+        NO_PROXY="${NO_PROXY:+$NO_PROXY,}$LAB_ADDR,localhost,127.0.0.1" \
+        exec setsid nsenter --net="/run/netns/bd-$name" dockerd --config-file "$dir/daemon.json" >"$dir/log" 2>&1 </dev/null 9>&-
+    ) &
+    until_ok 60 "the engine $name" "$dir/log" engine_answers "$name"
+  fi
+  local_registry_up "$name"
+}
+
+engine_config() {
+  local name=$1 dir n port mirrors='' store='' insecure="\"$LAB_ADDR/32\""
+  dir=$(engine_dir "$name")
+  n=$(engine_number "$name")
+  hub_in_reach || mirrors="\"registry-mirrors\": [\"http://$LAB_ADDR:5900\"],"
+  case $name in
+    c8d) store='"features": {"containerd-snapshotter": true},' ;;
+    classic) store='"features": {"containerd-snapshotter": false}, "storage-driver": "overlay2",' ;;
+    old)
+      store='"features": {"buildkit": true}, "storage-driver": "overlay2",'
+      # BuildKit of 20.10 takes no network here, and speaks plain http only where the entry says so.
+      for port in 5000 5001 5002 5900; do insecure+=", \"http://$LAB_ADDR:$port\""; done
+      ;;
+  esac
+  cat <<TEXT
+{
+  "hosts": ["unix://$dir/docker.sock"],
+  "data-root": "$dir/data",
+  "exec-root": "$dir/exec",
+  "pidfile": "$dir/docker.pid",
+  $store
+  $mirrors
+  "insecure-registries": [$insecure],
+  "bip": "10.213.10$n.1/24",
+  "default-address-pools": [{"base": "10.213.$((120 + n)).0/24", "size": 28}],
+  "mtu": $(path_mtu),
+  "log-level": "warn"
+}
+TEXT
+}
+
+engine_down() {
+  local dir
+  dir=$(engine_dir "$1")
+  stop "$dir/registry.pid" "$dir/registry.yml"
+  stop "$dir/docker.pid" "$dir/daemon.json"
+}
+
+engine_status() {
+  local name=$1 dir
+  dir=$(engine_dir "$name")
+  if alive "$dir/docker.pid" "$dir/daemon.json"; then
+    echo "engine $name: unix://$dir/docker.sock (namespace bd-$name, 10.213.$(engine_number "$name").2, has localhost:5000)"
+  else
+    echo "engine $name: down"
+  fi
+}

@@ -1,0 +1,110 @@
+# Downloads what the lab runs. The engines are unpacked, not installed, so that nothing of this machine's own
+# Docker changes; only a few ordinary command-line tools come from apt-get install. Sourced by lab.sh.
+# shellcheck shell=bash
+
+# Raise when a list below changes: it is part of the stamp that says "all there".
+TOOLS_VERSION=1
+NEW="$LAB/tools/new/usr" # Docker 28 from Debian sid, and the clients
+OLD="$LAB/tools/old/usr" # Docker 20.10 from Debian 12
+
+tools() {
+  [ "$(cat "$LAB/tools/stamp" 2>/dev/null)" != "$TOOLS_VERSION" ] || return 0
+  install_commands
+  fetch_engines
+  write_wrappers
+  echo "$TOOLS_VERSION" >"$LAB/tools/stamp"
+}
+
+# The commands that the lab itself calls, with the packages that bring them.
+install_commands() {
+  local pair missing=()
+  for pair in curl:curl ip:iproute2 iptables:iptables nsenter:util-linux flock:util-linux openssl:openssl \
+    perl:perl-base xz:xz-utils jq:jq mmdebstrap:mmdebstrap git:git cc:build-essential; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  [ -x /usr/bin/python3 ] || missing+=(python3-minimal)
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+  [ -e "$DEBIAN_KEYS" ] || missing+=(debian-archive-keyring)
+  # Libraries of the unpacked programs that a small Debian may lack.
+  local lib
+  for lib in libsystemd.so.0:libsystemd0 libseccomp.so.2:libseccomp2 libdevmapper.so.1.02.1:libdevmapper1.02.1; do
+    ldconfig -p | grep -qF "${lib%%:*}" || missing+=("${lib#*:}")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "installing ${missing[*]}"
+  DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$LAB/apt-install.log" 2>&1 ||
+    { tail -n 20 "$LAB/apt-install.log" >&2; fail "apt-get install ${missing[*]} failed"; }
+}
+
+DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# The Debian mirror that this machine already uses, else Debian's own.
+debian_mirror() {
+  local uri
+  uri=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk '$1 == "bookworm" && $2 ~ /^https?:.*\/debian\/?$/ { print $2; exit }')
+  [ -n "$uri" ] || uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null |
+    grep -oE 'https?://[^ ]*/debian/?( |$)' | head -n 1 | tr -d ' ')
+  printf '%s\n' "${uri:-http://deb.debian.org/debian}"
+}
+
+# apt-get with sources, lists and cache of the lab's own: /etc/apt stays as it is.
+lab_apt() {
+  apt-get -o Dir::Etc::sourcelist="$LAB/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+    -o Dir::Etc::preferences="$LAB/apt/preferences" -o Dir::Etc::preferencesparts=/dev/null \
+    -o Dir::State="$LAB/apt/state" -o Dir::State::status="$LAB/apt/state/status" -o Dir::Cache="$LAB/apt/cache" \
+    -o APT::Sandbox::User=root -o APT::Get::List-Cleanup=0 -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
+}
+
+fetch_engines() {
+  local mirror suite
+  mirror=$(debian_mirror)
+  say "downloading the Docker Engines and tools (about 190 MB)"
+  mkdir -p "$LAB"/apt/{state/lists/partial,cache/archives/partial,new,old}
+  : >"$LAB/apt/state/status"
+  # sid is only ever asked for by name; a machine whose clock is ahead would refuse its Release file.
+  for suite in bookworm sid; do
+    printf 'deb [signed-by=%s check-valid-until=no] %s %s main\n' "$DEBIAN_KEYS" "$mirror" "$suite"
+  done >"$LAB/apt/sources.list"
+  printf 'Package: *\nPin: release n=sid\nPin-Priority: 40\n' >"$LAB/apt/preferences"
+  lab_apt update -qq
+  # runc of sid needs a newer libc than Debian 12 has; Debian 12's own works with both engines.
+  fetch new docker.io/sid containerd/sid docker-cli/sid docker-buildx/sid docker-compose/sid tini-static/sid crane/sid \
+    runc/bookworm docker-registry/bookworm
+  fetch old docker.io/bookworm containerd/bookworm runc/bookworm tini-static/sid
+}
+
+# fetch ROLE PACKAGE/SUITE...: downloads and unpacks into tools/ROLE.
+fetch() {
+  local role=$1 deb
+  shift
+  rm -rf "${LAB:?}/apt/$role" "$LAB/tools/$role"
+  mkdir -p "$LAB/apt/$role" "$LAB/tools/$role"
+  (cd "$LAB/apt/$role" && lab_apt download -qq "$@")
+  for deb in "$LAB/apt/$role"/*.deb; do dpkg -x "$deb" "$LAB/tools/$role"; done
+  ln -sf tini-static "$LAB/tools/$role/usr/bin/docker-init"
+  rm -rf "${LAB:?}/apt/$role"
+}
+
+# bin/docker is the client with buildx and compose; bin/crane looks into registries.
+write_wrappers() {
+  mkdir -p "$LAB/bin" "$LAB/docker-config"
+  ln -sfn "$NEW/libexec/docker/cli-plugins" "$LAB/docker-config/cli-plugins"
+  cat >"$LAB/bin/docker" <<TEXT
+#!/bin/sh
+# The Docker client with its buildx and compose, apart from any that this machine has. A caller's own
+# DOCKER_CONFIG (credentials) is honoured: the plugins are linked into it.
+if [ -n "\${DOCKER_CONFIG:-}" ]; then
+  mkdir -p "\$DOCKER_CONFIG"
+  [ -e "\$DOCKER_CONFIG/cli-plugins" ] || ln -sn "$NEW/libexec/docker/cli-plugins" "\$DOCKER_CONFIG/cli-plugins" || true
+else
+  DOCKER_CONFIG=$LAB/docker-config
+fi
+[ -n "\${DOCKER_HOST:-}" ] || DOCKER_HOST=unix://$LAB/engines/c8d/docker.sock
+export DOCKER_CONFIG DOCKER_HOST
+exec "$NEW/bin/docker" "\$@"
+TEXT
+  printf '#!/bin/sh\nexec "%s/bin/crane" "$@"\n' "$NEW" >"$LAB/bin/crane"
+  chmod +x "$LAB/bin/docker" "$LAB/bin/crane"
+}

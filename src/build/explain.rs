@@ -1,0 +1,316 @@
+//! Says in plain words what a build or push error of the daemon means and what to do about it. Pure.
+//!
+//! BuildKit and registries send most reasons as text only, so text it is that is looked at here, and nowhere else.
+
+use super::diagnose::SolveFault;
+use crate::domain::run::Stage;
+
+/// An error in plain words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The stage that failed.
+    pub stage: Stage,
+    /// What went wrong, in one line.
+    pub headline: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Explains a failed solve. `instruction` is the Dockerfile instruction that it is about, as written.
+pub fn explain(fault: &SolveFault, instruction: Option<&str>, registry: &str) -> Explained {
+    let message = without_wrapping(&fault.message);
+    if let Some(code) = fault.exit_code {
+        return exit(code, instruction, message);
+    }
+    if message.contains("failed to push") {
+        return push(message, registry);
+    }
+    let (headline, hint) = build(message);
+    Explained { stage: Stage::Build, headline, hint }
+}
+
+/// Explains an error of a push: what the engine or the registry says.
+pub fn push(message: &str, registry: &str) -> Explained {
+    let lower = message.to_ascii_lowercase();
+    let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+    let says = ending(message);
+    let unreachable =
+        ["no such host", "connection refused", "i/o timeout", "timed out", "network is unreachable", "no route to host"];
+    let (headline, hint) = if has(&["429 too many", "toomanyrequests"]) {
+        (format!("{registry} answers that there are too many requests"), "wait and run the job again".to_owned())
+    } else if has(&unreachable) {
+        let hint = format!("check the input `registry` and the runner's network; the engine says: {says}");
+        (format!("{registry} cannot be reached from the engine"), hint)
+    } else if has(&["x509", "certificate", "server gave http response to https client"]) {
+        let hint = format!("give the engine its CA in /etc/docker/certs.d/{registry}/ca.crt; it says: {says}");
+        (format!("the engine does not trust {registry}"), hint)
+    } else if has(&["unauthorized", "401", "no basic auth credentials", "authentication required"])
+        && !has(&["insufficient_scope"])
+    {
+        (format!("{registry} does not accept the credentials"), credentials_hint(registry, &says))
+    } else if has(&["denied", "403 forbidden", "insufficient_scope"]) {
+        (format!("{registry} refuses the push"), refused_hint(registry, &says))
+    } else if has(&["no space left on device"]) {
+        ("a disk is full (the engine's or the registry's)".to_owned(), says)
+    } else {
+        (format!("the push to {registry} failed"), says)
+    };
+    Explained { stage: Stage::Push, headline, hint: Some(hint) }
+}
+
+/// Whether the same request may well succeed when it is sent again: a broken connection, an overloaded server.
+pub fn is_temporary(fault: &SolveFault) -> bool {
+    const SIGNS: [&str; 22] = [
+        "connection reset",
+        "connection refused",
+        "connection timed out",
+        "broken pipe",
+        "unexpected EOF",
+        ": EOF",
+        "i/o timeout",
+        "TLS handshake timeout",
+        "Client.Timeout exceeded",
+        "Temporary failure in name resolution",
+        "server sent GOAWAY",
+        "use of closed network connection",
+        "408 Request Timeout",
+        "429 Too Many Requests",
+        "toomanyrequests",
+        "received unexpected HTTP status: 5",
+        "unexpected status code 5",
+        // `unexpected status from PUT request to https://…: 503 Service Unavailable`
+        ": 500 Internal",
+        ": 502 Bad",
+        ": 503 Service",
+        ": 504 Gateway",
+        "server misbehaving",
+    ];
+    fault.exit_code.is_none() && SIGNS.iter().any(|sign| fault.message.contains(sign))
+}
+
+/// What to do when a registry does not accept the credentials.
+pub fn credentials_hint(registry: &str, says: &str) -> String {
+    if registry == "ghcr.io" {
+        format!(
+            "leave `username` and `password` out to use the job's own token, with `permissions: packages: write`; \
+             a personal token needs the scope write:packages; the registry says: {says}"
+        )
+    } else {
+        format!("check the inputs `username` and `password` (for Docker Hub an access token); the registry says: {says}")
+    }
+}
+
+/// What to do when a registry knows who asks and still refuses.
+fn refused_hint(registry: &str, says: &str) -> String {
+    if registry == "ghcr.io" {
+        format!(
+            "the job needs `permissions: packages: write`; if the package exists already, its settings \
+             (Package settings > Manage Actions access) must give this repository the role Write; the registry says: \
+             {says}"
+        )
+    } else {
+        format!("the user of `username` needs the right to push to this repository; the registry says: {says}")
+    }
+}
+
+/// An error of the build itself: headline and hint.
+fn build(message: &str) -> (String, Option<String>) {
+    if message.contains("no space left on device") {
+        let hint = "free space on the runner: `docker system prune -af --volumes`, or a larger disk";
+        return ("the engine's disk is full".to_owned(), Some(hint.to_owned()));
+    }
+    if let Some(image) = base_image(message) {
+        return missing_base(&image, message);
+    }
+    if let Some(path) = missing_file(message) {
+        let hint = "check the path (it is relative to the context), and whether .dockerignore leaves it out";
+        return (format!("{path} is not in the build context"), Some(hint.to_owned()));
+    }
+    let hint = if message.contains("target stage ") && message.contains("could not be found") {
+        "check `target`: it must name a stage of the Dockerfile"
+    } else if message.contains("secret ") && message.contains("not found") {
+        "give it with the input `secrets` or `secret-files`"
+    } else if message.contains("is not allowed") {
+        "allow it with the input `allow`"
+    } else if message.contains("exec format error") {
+        "the image is for another platform than this engine can run: install emulation (docker/setup-qemu-action), or \
+         leave `platforms` out"
+    } else {
+        return (message.to_owned(), None);
+    };
+    (message.to_owned(), Some(hint.to_owned()))
+}
+
+/// The message without the layers that say only that something failed.
+fn without_wrapping(message: &str) -> &str {
+    const LAYERS: [&str; 6] = [
+        "failed to solve: ",
+        "failed to solve with frontend dockerfile.v0: ",
+        "failed to build LLB: ",
+        "failed to create LLB definition: ",
+        "failed to load LLB: ",
+        "rpc error: code = Unknown desc = ",
+    ];
+    let mut rest = message.trim();
+    while let Some(inner) = LAYERS.iter().find_map(|layer| rest.strip_prefix(layer)) {
+        rest = inner;
+    }
+    rest
+}
+
+fn exit(code: i64, instruction: Option<&str>, message: &str) -> Explained {
+    let subject = match instruction {
+        Some(text) => {
+            let one_line = text.replace('\\', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("`{}`", beginning(&one_line.replace('`', "'")))
+        }
+        None => beginning(message),
+    };
+    let hint = match code {
+        137 => "the kernel killed it, most often for lack of memory: use less parallelism, or a larger runner",
+        127 => "127 means that a command was not found: is it installed in this stage?",
+        126 => "126 means that a file cannot be executed: `chmod +x` it, and look for CRLF line ends",
+        _ => "",
+    };
+    Explained {
+        stage: Stage::Build,
+        headline: format!("{subject} failed with exit code {code}"),
+        hint: (!hint.is_empty()).then(|| hint.to_owned()),
+    }
+}
+
+/// The first 120 characters.
+fn beginning(text: &str) -> String {
+    let mut short: String = text.chars().take(120).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// The last 160 characters: the cause stands at the end of what BuildKit says.
+fn ending(text: &str) -> String {
+    let skipped = text.chars().count().saturating_sub(160);
+    if skipped == 0 { text.to_owned() } else { format!("…{}", text.chars().skip(skipped).collect::<String>()) }
+}
+
+/// The image of `…: failed to resolve source metadata for docker.io/library/x:1: …`, in all its wordings.
+fn base_image(message: &str) -> Option<String> {
+    let marker = ["failed to resolve source metadata for ", "failed to load metadata for "]
+        .iter()
+        .find(|marker| message.contains(**marker));
+    let name = match marker {
+        Some(marker) => message.split(*marker).nth(1)?.split(": ").next()?,
+        // Before BuildKit 0.10: `docker.io/library/x:1: not found`.
+        None if message.ends_with(": not found") && message.starts_with("docker.io/") => message.split(": ").next()?,
+        None => return None,
+    };
+    let short = name.strip_prefix("docker.io/library/").or_else(|| name.strip_prefix("docker.io/")).unwrap_or(name);
+    (!short.is_empty()).then(|| short.to_owned())
+}
+
+fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
+    let lower = message.to_ascii_lowercase();
+    let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+    if has(&["not found", "does not exist"]) && !has(&["no such host"]) {
+        let hint = "check the name and tag in FROM; a private image needs a login (input `registries`)";
+        (format!("base image {image} does not exist"), Some(hint.to_owned()))
+    } else if has(&["denied", "unauthorized", "401 ", "403 "]) {
+        let hint = "check FROM, or give its registry's login with the input `registries`";
+        (format!("base image {image} does not exist or needs a login"), Some(hint.to_owned()))
+    } else if has(&["429 too many", "toomanyrequests"]) {
+        let hint = "give a login with the input `registries`, or use a mirror";
+        (format!("base image {image}: the registry's pull limit is reached"), Some(hint.to_owned()))
+    } else {
+        (format!("base image {image} cannot be pulled"), Some(format!("the engine says: {}", ending(message))))
+    }
+}
+
+/// The path of a `COPY` or `ADD` whose source is not there.
+fn missing_file(message: &str) -> Option<String> {
+    let about_copy = ["failed to calculate checksum of ref", "failed to compute cache key"];
+    let path = message
+        .strip_suffix(": not found")
+        .filter(|_| about_copy.iter().any(|sign| message.contains(sign)))
+        .and_then(|rest| rest.rsplit(": ").next());
+    // Before BuildKit 0.10 the message is `…: "/x" not found: not found`.
+    path.map(|path| path.trim_end_matches(" not found").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{explain, is_temporary};
+    use crate::{build::diagnose::SolveFault, domain::run::Stage};
+
+    fn fault(message: &str) -> SolveFault {
+        SolveFault { message: message.into(), ..SolveFault::default() }
+    }
+
+    /// Messages as engines really sent them.
+    #[test]
+    fn real_messages_are_understood() {
+        for (message, stage, headline, hint) in [
+            (
+                "failed to solve: nope/nope:1: failed to resolve source metadata for docker.io/nope/nope:1: \
+                 docker.io/nope/nope:1: not found",
+                Stage::Build,
+                "base image nope/nope:1 does not exist",
+                "check the name and tag",
+            ),
+            (
+                "failed to compute cache key: failed to calculate checksum of ref ob37::jveu: \"/missing.txt\": not found",
+                Stage::Build,
+                "\"/missing.txt\" is not in the build context",
+                ".dockerignore",
+            ),
+            ("failed to load LLB: network.host is not allowed", Stage::Build, "network.host is not allowed", "`allow`"),
+            (
+                "failed to push 10.213.0.1:5999/live/web:main: failed to do request: Head \"https://x\": dial tcp \
+                 10.213.0.1:5999: connect: connection refused",
+                Stage::Push,
+                "ghcr.io cannot be reached from the engine",
+                "connect: connection refused",
+            ),
+            (
+                "failed to push ghcr.io/o/r:main: unexpected status from POST request to https://ghcr.io/v2/o/r/blobs/uploads/: \
+                 403 Forbidden",
+                Stage::Push,
+                "ghcr.io refuses the push",
+                "`permissions: packages: write`",
+            ),
+            (
+                "failed to push ghcr.io/o/r:main: push access denied, repository does not exist or may require \
+                 authorization: server message: insufficient_scope: authorization failed",
+                Stage::Push,
+                "ghcr.io refuses the push",
+                "`permissions: packages: write`",
+            ),
+        ] {
+            let explained = explain(&fault(message), None, "ghcr.io");
+            assert_eq!((explained.stage, explained.headline.as_str()), (stage, headline), "{message}");
+            let told = explained.hint.unwrap_or_default();
+            assert!(told.contains(hint), "{told}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for message in [
+            "failed to push x: unexpected status from PUT request to https://x: 503 Service Unavailable",
+            "failed to push x: failed to do request: Put \"https://x\": EOF",
+            "failed to push x: write tcp 1.2.3.4:5->6.7.8.9:443: write: connection reset by peer",
+            "failed to push x: unexpected status: 429 Too Many Requests",
+        ] {
+            assert!(is_temporary(&fault(message)), "{message}");
+        }
+        for message in [
+            "failed to push x: unexpected status from POST request to https://x: 403 Forbidden",
+            "docker.io/nope:1: not found",
+            "dockerfile parse error on line 3: unknown instruction: RUM",
+        ] {
+            assert!(!is_temporary(&fault(message)), "{message}");
+        }
+        let run = SolveFault { exit_code: Some(1), ..fault("process \"curl: connection reset\": exit code: 1") };
+        assert!(!is_temporary(&run), "a command of the Dockerfile that failed is not ours to repeat");
+    }
+}

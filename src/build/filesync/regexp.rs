@@ -1,0 +1,157 @@
+//! Compiles the regular expressions of moby's patterns: Go's syntax, written for the `regex` crate.
+//! PURE. Source: <https://pkg.go.dev/regexp/syntax>.
+//!
+//! The two differ where a pattern holds `[` or `\`: this crate has nested classes and set operators, and its `\d`
+//! is Unicode. Octal, hexadecimal, `\Q` and `\p` escapes, which no ignore file uses, are refused, not misread.
+
+use regex::Regex;
+
+/// Named classes that both know.
+const NAMED: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word",
+    "xdigit",
+];
+
+/// The expression, or `None` if Go refuses it.
+pub(super) fn compile(go: &str) -> Option<Regex> {
+    Regex::new(&translate(go)?).ok()
+}
+
+fn translate(go: &str) -> Option<String> {
+    let mut out = String::with_capacity(go.len() + 8);
+    let mut rest = go;
+    while let Some(ch) = rest.chars().next() {
+        rest = &rest[ch.len_utf8()..];
+        match ch {
+            '\\' => rest = escape(rest, &mut out, Place::Outside)?,
+            '[' => rest = class(rest, &mut out)?,
+            ']' => out.push_str("\\]"),
+            ch => out.push(ch),
+        }
+    }
+    Some(out)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Outside,
+    InClass,
+}
+
+/// Reads what follows a `\`; returns what follows that.
+fn escape<'g>(rest: &'g str, out: &mut String, place: Place) -> Option<&'g str> {
+    let ch = rest.chars().next()?;
+    let rest = &rest[ch.len_utf8()..];
+    let set = match (ch, place) {
+        ('d', _) => "[0-9]",
+        ('D', _) => "[^0-9]",
+        ('s', _) => r"[\t\n\f\r ]",
+        ('S', _) => r"[^\t\n\f\r ]",
+        ('w', _) => "[0-9A-Za-z_]",
+        ('W', _) => "[^0-9A-Za-z_]",
+        ('a', _) => r"\x07",
+        ('f', _) => r"\x0C",
+        ('n', _) => r"\n",
+        ('r', _) => r"\r",
+        ('t', _) => r"\t",
+        ('v', _) => r"\x0B",
+        ('A', Place::Outside) => r"\A",
+        ('z', Place::Outside) => r"\z",
+        ('b', Place::Outside) => r"(?-u:\b)",
+        ('B', Place::Outside) => r"\B",
+        (ch, _) if ch.is_ascii() && !ch.is_ascii_alphanumeric() => {
+            literal(ch, out);
+            return Some(rest);
+        }
+        _ => return None,
+    };
+    out.push_str(set);
+    Some(rest)
+}
+
+fn literal(ch: char, out: &mut String) {
+    if ch.is_ascii() && !ch.is_ascii_alphanumeric() {
+        out.push_str(&format!("\\x{:02X}", u32::from(ch)));
+    } else {
+        out.push(ch);
+    }
+}
+
+/// Reads a class behind its `[`; returns what follows its `]`.
+fn class<'g>(go: &'g str, out: &mut String) -> Option<&'g str> {
+    let mut rest = go;
+    out.push('[');
+    if let Some(negated) = rest.strip_prefix('^') {
+        out.push('^');
+        rest = negated;
+    }
+    let mut first = true;
+    while first || !rest.starts_with(']') {
+        first = false;
+        if let Some((name, behind)) = rest.strip_prefix("[:").and_then(|named| named.split_once(":]")) {
+            if !NAMED.contains(&name.strip_prefix('^').unwrap_or(name)) {
+                return None;
+            }
+            out.push_str(&format!("[:{name}:]"));
+            rest = behind;
+            continue;
+        }
+        let is_set = rest.strip_prefix('\\').is_some_and(|behind| behind.starts_with(['d', 'D', 's', 'S', 'w', 'W']));
+        rest = class_char(rest, out)?;
+        if !is_set
+            && let Some(high) = rest.strip_prefix('-')
+            && !high.is_empty()
+            && !high.starts_with(']')
+        {
+            out.push('-');
+            rest = class_char(high, out)?;
+        }
+    }
+    out.push(']');
+    rest.strip_prefix(']')
+}
+
+fn class_char<'g>(rest: &'g str, out: &mut String) -> Option<&'g str> {
+    if let Some(escaped) = rest.strip_prefix('\\') {
+        return escape(escaped, out, Place::InClass);
+    }
+    let ch = rest.chars().next()?;
+    literal(ch, out);
+    Some(&rest[ch.len_utf8()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Go's `regexp.MustCompile(source).MatchString(text)` says; `None` where `Compile` fails.
+    #[test]
+    fn go_syntax_keeps_its_meaning() {
+        for (source, text, want) in [
+            ("^a[b-d]e$", "ace", Some(true)),
+            // `[a*b]` as a pattern: Go's class is `[a[^/]`, the rest is outside of it.
+            ("^[a[^/]*b]$", "^^ab]", Some(true)),
+            ("^[a[^/]*b]$", "ab", Some(false)),
+            ("^[a&&b]$", "&", Some(true)),
+            ("^[+--]$", ",", Some(true)),
+            ("^[a~~b]$", "~", Some(true)),
+            ("^[]a]$", "]", Some(true)),
+            ("^[[:digit:]x]$", "7", Some(true)),
+            ("^[[:nope:]]$", "7", None),
+            ("^[z-a]$", "b", None),
+            ("^[Local-Only]$", "x", None),
+            (r"^\d$", "7", Some(true)),
+            (r"^\d$", "٧", Some(false)),
+            (r"^\D$", "٧", Some(true)),
+            (r"^\w$", "é", Some(false)),
+            (r"^\.x$", ".x", Some(true)),
+            (r"^\é$", "é", None),
+            (r"^\y$", "y", None),
+            ("^]$", "]", Some(true)),
+            ("^[^a]$", "\n", Some(true)),
+            ("^.$", "\n", Some(false)),
+        ] {
+            assert_eq!(compile(source).map(|regex| regex.is_match(text)), want, "{source:?} {text:?}");
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Answers the daemon's `DiffCopy` calls: lists a directory, and sends what the daemon then asks for.
+//!
+//! The daemon reads one ordered stream of packets from us. Two threads write to it: one lists, the other reads files.
+//! Both wait while the daemon is busy, so that neither list nor content piles up here.
+//! Source: `send.go` of `github.com/tonistiigi/fsutil`.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fs::File,
+    io::Read,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    task::{Context, Poll},
+};
+
+use bollard_buildkit_proto::{
+    fsutil::types::{Packet, Stat, packet::PacketType},
+    moby::filesync::packet::file_sync_server,
+};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio_stream::Stream;
+use tonic::{Response, Status, Streaming};
+
+use super::{
+    FileSyncError, Monitor, SharedDir, Source, Stats,
+    disk::Disk,
+    filter::{Filter, without_nested},
+    follow::follow,
+    memory::Memory,
+    request::Request,
+    table::{Content, Fingerprint, Table},
+    walk::{Listed, Stop, walk},
+};
+
+/// Bytes of content in one packet at most, and in one batch of packets before it is passed on.
+const CHUNK: usize = 64 << 10;
+/// Entries that are passed on together.
+const ENTRIES: usize = 64;
+/// Batches that may wait for the daemon.
+const BATCHES: usize = 4;
+/// Requests that may wait for us; beyond that the daemon waits.
+const REQUESTS: usize = 128;
+
+/// The service `moby.filesync.v1.FileSync` for a set of directories.
+///
+/// Each call keeps up to two of the runtime's blocking threads until it ends.
+#[derive(Debug)]
+pub struct FileSync {
+    dirs: HashMap<String, Shared>,
+    monitor: Monitor,
+}
+
+#[derive(Clone, Debug)]
+struct Shared {
+    source: Origin,
+    stats: Arc<Stats>,
+}
+
+#[derive(Clone, Debug)]
+enum Origin {
+    Path(Arc<std::path::Path>),
+    Memory(Arc<Memory>),
+}
+
+/// An open source.
+#[derive(Debug)]
+enum Tree {
+    Disk(Disk),
+    Memory(Arc<Memory>),
+}
+
+impl FileSync {
+    /// Shares these directories. Nothing is read before the daemon asks; of two with the same name the last counts.
+    pub fn new(dirs: Vec<SharedDir>) -> Self {
+        let mut all = HashMap::new();
+        let mut stats = Vec::new();
+        for SharedDir { name, source } in dirs {
+            let source = match source {
+                Source::Path(path) => Origin::Path(path.into()),
+                Source::Memory(files) => Origin::Memory(Arc::new(Memory::new(files))),
+            };
+            let counters = Arc::new(Stats::default());
+            stats.push((name.clone(), Arc::clone(&counters)));
+            all.insert(name, Shared { source, stats: counters });
+        }
+        Self { dirs: all, monitor: Monitor { stats: stats.into(), failure: Arc::default() } }
+    }
+
+    /// A view on counters and failures that stays when a server takes this over.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
+    }
+}
+
+#[tonic::async_trait]
+impl file_sync_server::FileSync for FileSync {
+    type DiffCopyStream = PacketStream;
+    type TarStreamStream = PacketStream;
+
+    async fn diff_copy(
+        &self,
+        request: tonic::Request<Streaming<Packet>>,
+    ) -> Result<Response<Self::DiffCopyStream>, Status> {
+        let wanted = Request::new(request.metadata())?;
+        let Some(shared) = self.dirs.get(&wanted.dir) else {
+            return Err(Status::not_found(format!("no access allowed to dir {:?}", wanted.dir)));
+        };
+        let (out, batches) = mpsc::channel(BATCHES);
+        let transfer =
+            Transfer { stats: Arc::clone(&shared.stats), monitor: self.monitor.clone(), table: Arc::default(), out };
+        let source = shared.source.clone();
+        let (opened, tree) = tokio::sync::oneshot::channel();
+        tokio::task::spawn_blocking({
+            let transfer = transfer.clone();
+            move || transfer.clone().report(|| transfer.list(&source, &wanted, opened))
+        });
+        tokio::spawn(transfer.answer(request.into_inner(), tree));
+        Ok(Response::new(PacketStream { batches, batch: VecDeque::new(), end: None }))
+    }
+
+    async fn tar_stream(
+        &self,
+        _request: tonic::Request<Streaming<Packet>>,
+    ) -> Result<Response<Self::TarStreamStream>, Status> {
+        Err(Status::unimplemented("only DiffCopy is served"))
+    }
+}
+
+/// One call of the daemon.
+#[derive(Clone)]
+struct Transfer {
+    stats: Arc<Stats>,
+    monitor: Monitor,
+    table: Arc<Mutex<Table>>,
+    out: mpsc::Sender<Vec<Packet>>,
+}
+
+impl Transfer {
+    /// Does the work and tells the daemon, and the caller of the whole, if it fails.
+    fn report(self, work: impl FnOnce() -> Result<(), Stop>) {
+        if let Err(Stop::Failed(error)) = work() {
+            self.monitor.fail(&error);
+            // Without a listener there is nobody to tell.
+            let _ = self.out.blocking_send(vec![packet(PacketType::PacketErr, 0, error.to_string().into_bytes())]);
+        }
+    }
+
+    /// Lists what the daemon wants of the source.
+    fn list(
+        &self,
+        source: &Origin,
+        wanted: &Request,
+        opened: tokio::sync::oneshot::Sender<Arc<Tree>>,
+    ) -> Result<(), Stop> {
+        let tree = Arc::new(match source {
+            Origin::Path(path) => Tree::Disk(Disk::open(path)?),
+            Origin::Memory(memory) => Tree::Memory(Arc::clone(memory)),
+        });
+        // Nobody waits for it if the daemon has gone away; the first send below finds out.
+        let _ = opened.send(Arc::clone(&tree));
+        let filter = tree.filter(wanted)?;
+        let mut listing = Listing { transfer: self, batch: Vec::with_capacity(ENTRIES), first_names: HashMap::new() };
+        let mut list = |listed| listing.add(listed);
+        match &*tree {
+            Tree::Disk(disk) => walk(disk, &filter, &mut list)?,
+            Tree::Memory(memory) => memory.walk(&filter, &mut list)?,
+        }
+        listing.batch.push(packet(PacketType::PacketStat, 0, Vec::new()));
+        listing.pass_on()
+    }
+
+    /// Reads the daemon's requests until it is through.
+    async fn answer(self, mut requests: Streaming<Packet>, tree: tokio::sync::oneshot::Receiver<Arc<Tree>>) {
+        let (ids, queue) = mpsc::channel(REQUESTS);
+        let mut reader = Some((queue, tree));
+        loop {
+            let request = tokio::select! {
+                request = requests.message() => request,
+                () = self.out.closed() => return,
+            };
+            // Without a request the daemon has gone away, or has ended the call.
+            let Ok(Some(request)) = request else { return };
+            match request.r#type() {
+                PacketType::PacketReq => {
+                    if let Some((queue, tree)) = reader.take() {
+                        // It has listed something, so the tree is open.
+                        let Ok(tree) = tree.await else { return };
+                        let transfer = self.clone();
+                        tokio::task::spawn_blocking(move || {
+                            transfer.clone().report(|| transfer.send_files(&tree, queue));
+                        });
+                    }
+                    if ids.send(request.id).await.is_err() {
+                        return;
+                    }
+                }
+                PacketType::PacketFin => {
+                    let _ = self.out.send(vec![packet(PacketType::PacketFin, 0, Vec::new())]).await;
+                    return;
+                }
+                PacketType::PacketErr => {
+                    let reason = String::from_utf8_lossy(&request.data);
+                    let reason = format!("error from receiver: {reason}").into_bytes();
+                    let _ = self.out.send(vec![packet(PacketType::PacketErr, 0, reason)]).await;
+                    return;
+                }
+                PacketType::PacketStat | PacketType::PacketData => {}
+            }
+        }
+    }
+
+    /// Sends the files that are asked for. Small ones are passed on together, as long as more are asked for.
+    fn send_files(&self, tree: &Tree, mut ids: mpsc::Receiver<u32>) -> Result<(), Stop> {
+        let mut batch = Batch { transfer: self, packets: Vec::new(), bytes: 0 };
+        loop {
+            let id = match ids.try_recv() {
+                Ok(id) => id,
+                Err(TryRecvError::Disconnected) => return batch.pass_on(),
+                Err(TryRecvError::Empty) => {
+                    batch.pass_on()?;
+                    match ids.blocking_recv() {
+                        Some(id) => id,
+                        None => return Ok(()),
+                    }
+                }
+            };
+            let (content, path) = {
+                let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+                (table.take(id).ok_or(FileSyncError::UnknownFile(id))?, table.path(id))
+            };
+            match (content, tree) {
+                (Content::File(listed), Tree::Disk(disk)) => send_file(&mut batch, disk, id, &path, listed)?,
+                (Content::File(_), Tree::Memory(memory)) => {
+                    for chunk in memory.content(&path).chunks(CHUNK) {
+                        batch.data(id, chunk.to_vec())?;
+                    }
+                }
+                (Content::Empty | Content::None | Content::Sent, _) => {}
+            }
+            batch.data(id, Vec::new())?;
+            self.stats.files.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Sends what is in a file, which must stay as it was listed until the end.
+fn send_file(batch: &mut Batch<'_>, disk: &Disk, id: u32, path: &str, listed: Fingerprint) -> Result<(), Stop> {
+    let (mut file, size) = disk.file(path, listed)?;
+    let mut left = size;
+    while left > 0 {
+        let chunk = read_chunk(&mut file, left)
+            .map_err(|error| FileSyncError::Read { path: path.to_owned(), reason: error.into() })?;
+        if chunk.is_empty() {
+            let how = "it became shorter".to_owned();
+            return Err(FileSyncError::Changed { path: path.to_owned(), how }.into());
+        }
+        left -= chunk.len() as u64;
+        batch.data(id, chunk)?;
+    }
+    disk.unchanged(&file, path, listed)?;
+    Ok(())
+}
+
+/// The next bytes of a file that has `left` more; fewer at its end.
+fn read_chunk(file: &mut File, left: u64) -> std::io::Result<Vec<u8>> {
+    let length = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+    let mut chunk = Vec::with_capacity(length);
+    file.take(length as u64).read_to_end(&mut chunk)?;
+    Ok(chunk)
+}
+
+impl Tree {
+    fn filter(&self, wanted: &Request) -> Result<Filter, FileSyncError> {
+        let mut include = wanted.include.clone();
+        if !wanted.follow.is_empty() {
+            let followed = match self {
+                Self::Disk(disk) => follow(disk, &wanted.follow)?,
+                Self::Memory(memory) => follow(&**memory, &wanted.follow)?,
+            };
+            if let Some(followed) = followed {
+                include.extend(followed);
+                include = without_nested(include).unwrap_or_default();
+            }
+        }
+        Ok(Filter::new(&include, &wanted.exclude)?)
+    }
+}
+
+/// The list as it is sent.
+struct Listing<'t> {
+    transfer: &'t Transfer,
+    batch: Vec<Packet>,
+    /// Of each inode with several names, the entry that was sent first: the others are links to it.
+    first_names: HashMap<(u64, u64), u32>,
+}
+
+impl Listing<'_> {
+    fn add(&mut self, listed: Listed) -> Result<(), Stop> {
+        let Listed { mut stat, inode, content } = listed;
+        {
+            let mut table = self.transfer.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let id = table.push(&stat.path, content).ok_or(FileSyncError::TooMany)?;
+            if let Some(inode) = inode {
+                let first = *self.first_names.entry(inode).or_insert(id);
+                if first != id {
+                    stat.linkname = table.path(first);
+                }
+            }
+        }
+        self.transfer.stats.listed.fetch_add(1, Ordering::Relaxed);
+        self.batch.push(Packet { stat: Some(stat), ..packet(PacketType::PacketStat, 0, Vec::new()) });
+        if self.batch.len() < ENTRIES { Ok(()) } else { self.pass_on() }
+    }
+
+    fn pass_on(&mut self) -> Result<(), Stop> {
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(ENTRIES));
+        self.transfer.out.blocking_send(batch).map_err(|_| Stop::Gone)
+    }
+}
+
+/// Content on its way.
+struct Batch<'t> {
+    transfer: &'t Transfer,
+    packets: Vec<Packet>,
+    bytes: usize,
+}
+
+impl Batch<'_> {
+    /// Sends bytes of a file; none means that this was all.
+    fn data(&mut self, id: u32, bytes: Vec<u8>) -> Result<(), Stop> {
+        self.transfer.stats.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.bytes += bytes.len() + size_of::<Packet>();
+        self.packets.push(packet(PacketType::PacketData, id, bytes));
+        if self.bytes < CHUNK { Ok(()) } else { self.pass_on() }
+    }
+
+    fn pass_on(&mut self) -> Result<(), Stop> {
+        if self.packets.is_empty() {
+            return Ok(());
+        }
+        self.bytes = 0;
+        self.transfer.out.blocking_send(std::mem::take(&mut self.packets)).map_err(|_| Stop::Gone)
+    }
+}
+
+fn packet(kind: PacketType, id: u32, data: Vec<u8>) -> Packet {
+    Packet { r#type: kind.into(), stat: None::<Stat>, id, data }
+}
+
+/// The packets of one call. It ends behind the first `FIN` or `ERR`.
+#[derive(Debug)]
+pub struct PacketStream {
+    batches: mpsc::Receiver<Vec<Packet>>,
+    batch: VecDeque<Packet>,
+    /// How the call ends, once that is known.
+    end: Option<Option<Status>>,
+}
+
+impl Stream for PacketStream {
+    type Item = Result<Packet, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(end) = &mut self.end {
+                return Poll::Ready(end.take().map(Err));
+            }
+            let Some(packet) = self.batch.pop_front() else {
+                match self.batches.poll_recv(context) {
+                    Poll::Ready(Some(batch)) => self.batch = batch.into(),
+                    Poll::Ready(None) => self.end = Some(None),
+                    Poll::Pending => return Poll::Pending,
+                }
+                continue;
+            };
+            match packet.r#type() {
+                PacketType::PacketFin => self.finish(None),
+                PacketType::PacketErr => {
+                    self.finish(Some(Status::unknown(String::from_utf8_lossy(&packet.data))));
+                }
+                PacketType::PacketStat | PacketType::PacketReq | PacketType::PacketData => {}
+            }
+            return Poll::Ready(Some(Ok(packet)));
+        }
+    }
+}
+
+impl PacketStream {
+    fn finish(&mut self, end: Option<Status>) {
+        self.end = Some(end);
+        // Whoever still writes finds out that nobody reads.
+        self.batches.close();
+    }
+}

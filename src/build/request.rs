@@ -1,0 +1,242 @@
+//! Turns a [`Recipe`] into the request that BuildKit's Dockerfile frontend understands. Pure.
+//!
+//! The attributes are those that `docker buildx build` sends for the same options
+//! (<https://github.com/docker/buildx/blob/master/build/opt.go>); an option that is not set sends none.
+
+use std::collections::HashMap;
+
+use bollard_buildkit_proto::moby::buildkit::v1::{CacheOptions, CacheOptionsEntry, Exporter, SolveRequest};
+use serde_json::json;
+
+use super::recipe::{Context, Dockerfile, NoCache, Recipe};
+use crate::inputs::typed::CacheSpec;
+
+/// Name of the local directory that holds the Dockerfile.
+pub const DOCKERFILE: &str = "dockerfile";
+/// Name of the local directory that is the build context.
+pub const CONTEXT: &str = "context";
+/// The name that an inline Dockerfile is sent under.
+pub const INLINE_NAME: &str = "Dockerfile";
+
+/// What becomes of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// Nothing: the build only has to succeed.
+    Discard,
+    /// BuildKit pushes it. Needs the containerd image store.
+    Push,
+    /// BuildKit pushes it and leaves it in the engine. Needs the containerd image store.
+    PushAndLoad,
+    /// It is left in the engine's image store under its names.
+    Load,
+}
+
+/// The solve request `id` for `recipe` in `session`.
+pub fn solve_request(recipe: &Recipe, export: Export, id: &str, session: &str) -> SolveRequest {
+    let exporter = exporter(recipe, export);
+    SolveRequest {
+        r#ref: id.to_owned(),
+        session: session.to_owned(),
+        frontend: "dockerfile.v0".to_owned(),
+        frontend_attrs: frontend_attrs(recipe),
+        // Before BuildKit 0.13 only these are read.
+        exporter_deprecated: exporter.as_ref().map(|e| e.r#type.clone()).unwrap_or_default(),
+        exporter_attrs_deprecated: exporter.as_ref().map(|e| e.attrs.clone()).unwrap_or_default(),
+        exporters: exporter.into_iter().collect(),
+        cache: Some(CacheOptions {
+            imports: recipe.cache_from.iter().map(cache_entry).collect(),
+            exports: recipe.cache_to.iter().map(cache_entry).collect(),
+            ..CacheOptions::default()
+        }),
+        entitlements: entitlements(recipe),
+        // Keeps the build out of the engine's history, where the build arguments would stand in clear, and saves
+        // the provenance that is computed for it.
+        internal: true,
+        ..SolveRequest::default()
+    }
+}
+
+fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
+    let mut attrs: HashMap<String, String> = HashMap::new();
+    let kind = match export {
+        Export::Discard => return None,
+        Export::Push => {
+            attrs.insert("push".into(), "true".into());
+            // The image is wanted in the registry only: no name in the engine, no unpacked copy.
+            attrs.insert("store".into(), "false".into());
+            "image"
+        }
+        Export::PushAndLoad => {
+            attrs.insert("push".into(), "true".into());
+            "moby"
+        }
+        Export::Load => "moby",
+    };
+    attrs.insert("name".into(), recipe.references().collect::<Vec<_>>().join(","));
+    attrs.extend(recipe.annotations.iter().map(|(key, value)| (format!("annotation.{key}"), value.clone())));
+    Some(Exporter { r#type: kind.to_owned(), attrs })
+}
+
+fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
+    let mut attrs: HashMap<String, String> = HashMap::new();
+    let mut set = |key: &str, value: String| attrs.insert(key.to_owned(), value);
+    match &recipe.dockerfile {
+        Dockerfile::File { name, .. } | Dockerfile::InContext(name) => set("filename", name.clone()),
+        Dockerfile::Inline(_) => set("filename", INLINE_NAME.into()),
+    };
+    if let Context::Remote(url) = &recipe.context {
+        set("context", url.clone());
+        if !matches!(recipe.dockerfile, Dockerfile::InContext(_)) {
+            // The Dockerfile is ours although the context is not.
+            set("dockerfilekey", DOCKERFILE.into());
+        }
+    }
+    for (name, context) in &recipe.named_contexts {
+        let value = match context {
+            Context::Directory(_) => format!("local:{name}"),
+            Context::Remote(url) => url.clone(),
+        };
+        set(&format!("context:{name}"), value);
+    }
+    if !recipe.named_contexts.is_empty() {
+        set("frontend.caps", "moby.buildkit.frontend.contexts+forward".into());
+    }
+    if let Some(target) = &recipe.target {
+        set("target", target.clone());
+    }
+    if !recipe.platforms.is_empty() {
+        set("platform", recipe.platforms.join(","));
+    }
+    for (key, value) in &recipe.build_args {
+        set(&format!("build-arg:{key}"), value.clone());
+    }
+    for (key, value) in &recipe.labels {
+        set(&format!("label:{key}"), value.clone());
+    }
+    if let Some(network) = &recipe.network {
+        set("force-network-mode", network.clone());
+    }
+    if !recipe.add_hosts.is_empty() {
+        set("add-hosts", recipe.add_hosts.join(","));
+    }
+    if let Some(bytes) = recipe.shm_size {
+        set("shm-size", bytes.to_string());
+    }
+    if !recipe.ulimits.is_empty() {
+        set("ulimit", recipe.ulimits.join(","));
+    }
+    match &recipe.no_cache {
+        NoCache::Never => {}
+        NoCache::All => drop(set("no-cache", String::new())),
+        NoCache::Stages(stages) => drop(set("no-cache", stages.join(","))),
+    }
+    // As buildx does on a Docker engine: a base image that is there is used, unless asked otherwise.
+    set("image-resolve-mode", if recipe.pull { "pull" } else { "local" }.into());
+    if !recipe.cache_from.is_empty() {
+        // The frontend reads only this attribute, the solver only the request's own field.
+        let imports: Vec<_> = recipe
+            .cache_from
+            .iter()
+            .map(|cache| json!({"Type": cache.kind, "Attrs": cache.attributes.iter().cloned().collect::<HashMap<_, _>>()}))
+            .collect();
+        set("cache-imports", json!(imports).to_string());
+    }
+    attrs
+}
+
+/// `network: host` needs its entitlement told although the engine grants it to all.
+fn entitlements(recipe: &Recipe) -> Vec<String> {
+    let mut all = recipe.entitlements.clone();
+    if recipe.network.as_deref() == Some("host") && !all.iter().any(|e| e == "network.host") {
+        all.push("network.host".to_owned());
+    }
+    all
+}
+
+fn cache_entry(cache: &CacheSpec) -> CacheOptionsEntry {
+    CacheOptionsEntry { r#type: cache.kind.clone(), attrs: cache.attributes.iter().cloned().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::PathBuf};
+
+    use super::{Export, solve_request};
+    use crate::{
+        build::recipe::{Context, Dockerfile, NoCache, Recipe},
+        inputs::typed::CacheSpec,
+    };
+
+    fn recipe() -> Recipe {
+        Recipe {
+            name: "django".into(),
+            context: Context::Directory(PathBuf::from("/w")),
+            dockerfile: Dockerfile::File { directory: "/w/compose/production/django".into(), name: "Dockerfile".into() },
+            repository: "ghcr.io/o/r/django".into(),
+            tags: vec!["main".into(), "latest".into()],
+            ..Recipe::default()
+        }
+    }
+
+    fn attrs(recipe: &Recipe) -> BTreeMap<String, String> {
+        solve_request(recipe, Export::Discard, "id", "session").frontend_attrs.into_iter().collect()
+    }
+
+    #[test]
+    fn a_plain_build_sends_only_what_it_must() {
+        let sent = attrs(&recipe());
+        let expected = [("filename", "Dockerfile"), ("image-resolve-mode", "local")];
+        assert_eq!(sent, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    }
+
+    #[test]
+    fn every_option_has_its_attribute() {
+        let mut all = recipe();
+        all.target = Some("run".into());
+        all.platforms = vec!["linux/amd64".into(), "linux/arm64".into()];
+        all.build_args = vec![("A".into(), "1".into())];
+        all.labels = vec![("l".into(), "x".into())];
+        all.named_contexts = vec![
+            ("base".into(), Context::Remote("docker-image://alpine".into())),
+            ("src".into(), Context::Directory("/s".into())),
+        ];
+        all.network = Some("host".into());
+        all.add_hosts = vec!["a=1.2.3.4".into()];
+        all.shm_size = Some(64);
+        all.ulimits = vec!["nofile=1:2".into()];
+        all.no_cache = NoCache::Stages(vec!["run".into()]);
+        all.pull = true;
+        all.cache_from = vec![CacheSpec { kind: "registry".into(), attributes: vec![("ref".into(), "r".into())] }];
+        let sent = attrs(&all);
+        for (key, value) in [
+            ("target", "run"),
+            ("platform", "linux/amd64,linux/arm64"),
+            ("build-arg:A", "1"),
+            ("label:l", "x"),
+            ("context:base", "docker-image://alpine"),
+            ("context:src", "local:src"),
+            ("force-network-mode", "host"),
+            ("add-hosts", "a=1.2.3.4"),
+            ("shm-size", "64"),
+            ("ulimit", "nofile=1:2"),
+            ("no-cache", "run"),
+            ("image-resolve-mode", "pull"),
+            ("cache-imports", r#"[{"Attrs":{"ref":"r"},"Type":"registry"}]"#),
+        ] {
+            assert_eq!(sent.get(key).map(String::as_str), Some(value), "{key}");
+        }
+        assert_eq!(solve_request(&all, Export::Discard, "i", "s").entitlements, ["network.host"]);
+    }
+
+    #[test]
+    fn pushes_all_names_at_once_and_stores_nothing() {
+        let request = solve_request(&recipe(), Export::Push, "i", "s");
+        assert_eq!(request.exporters.len(), 1);
+        let exporter = &request.exporters[0];
+        assert_eq!(exporter.r#type, "image");
+        assert_eq!(exporter.attrs["name"], "ghcr.io/o/r/django:main,ghcr.io/o/r/django:latest");
+        assert_eq!((exporter.attrs["push"].as_str(), exporter.attrs["store"].as_str()), ("true", "false"));
+        assert_eq!(request.exporter_deprecated, "image", "for BuildKit before 0.13");
+        assert!(solve_request(&recipe(), Export::Discard, "i", "s").exporters.is_empty());
+    }
+}

@@ -1,0 +1,152 @@
+//! Byte streams to the BuildKit inside a Docker engine.
+//!
+//! The engine speaks HTTP/1.1 on its socket and hands out two kinds of raw HTTP/2 stream by an upgrade:
+//! `POST /grpc`, where we are the gRPC client, and `POST /session`, where the daemon is
+//! (<https://github.com/moby/moby/blob/master/daemon/server/router/build/build_routes.go>, `client/hijack.go`).
+//! Unversioned paths work from Engine 20.10 on.
+
+use std::{fmt, io, path::PathBuf, time::Duration};
+
+use http::{Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::{client::conn::http1, upgrade::Upgraded};
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+
+/// Where an engine listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// `host:port`, plain TCP.
+    Tcp(String),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp(host) => write!(f, "tcp://{host}"),
+        }
+    }
+}
+
+/// Why no stream could be had.
+#[derive(Debug, Error)]
+pub enum TransportError {
+    /// Nothing answers there.
+    #[error("connect to the Docker engine at {address}")]
+    Connect {
+        /// Where.
+        address: Address,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It answers, but not as an engine does.
+    #[error("ask the Docker engine at {address} for {path}")]
+    Request {
+        /// Where.
+        address: Address,
+        /// What was asked for.
+        path: &'static str,
+        /// Why it failed.
+        #[source]
+        source: hyper::Error,
+    },
+    /// It refused to switch protocols.
+    #[error("the Docker engine at {address} answered {status} to {path}: it offers no BuildKit")]
+    Refused {
+        /// Where.
+        address: Address,
+        /// What was asked for.
+        path: &'static str,
+        /// Its answer.
+        status: StatusCode,
+    },
+    /// It did not answer in time.
+    #[error("the Docker engine at {address} did not answer within {limit} s", limit = CONNECT_TIMEOUT.as_secs())]
+    TimedOut {
+        /// Where.
+        address: Address,
+    },
+}
+
+/// An engine that has not answered by then will not.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Upgrades a new connection to raw HTTP/2 at `path` (`/grpc` or `/session`), sending `headers`.
+pub async fn upgrade(
+    address: &Address,
+    path: &'static str,
+    headers: &[(&'static str, String)],
+) -> Result<Upgraded, TransportError> {
+    let attempt = upgrade_unbounded(address, path, headers);
+    tokio::time::timeout(CONNECT_TIMEOUT, attempt)
+        .await
+        .unwrap_or_else(|_| Err(TransportError::TimedOut { address: address.clone() }))
+}
+
+async fn upgrade_unbounded(
+    address: &Address,
+    path: &'static str,
+    headers: &[(&'static str, String)],
+) -> Result<Upgraded, TransportError> {
+    let failed = |source| TransportError::Request { address: address.clone(), path, source };
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(connect(address).await?)).await.map_err(failed)?;
+    // The task ends by itself once the stream is upgraded or closed.
+    tokio::spawn(connection.with_upgrades());
+    let mut request = Request::post(path)
+        .header(header::HOST, "docker")
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "h2c");
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    // Our header values are ids and method names; the path is a constant.
+    let request = request.body(String::new()).unwrap_or_default();
+    let response = sender.send_request(request).await.map_err(failed)?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(TransportError::Refused { address: address.clone(), path, status: response.status() });
+    }
+    hyper::upgrade::on(response).await.map_err(failed)
+}
+
+/// Sends `body` as JSON to `path` and returns the answer's status and text.
+///
+/// For the few calls of the engine's API that bollard lacks.
+pub async fn post_json(
+    address: &Address,
+    path: &'static str,
+    body: String,
+) -> Result<(StatusCode, String), TransportError> {
+    let failed = |source| TransportError::Request { address: address.clone(), path, source };
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(connect(address).await?)).await.map_err(failed)?;
+    tokio::spawn(connection);
+    let request = Request::post(path)
+        .header(header::HOST, "docker")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body)
+        .unwrap_or_default();
+    let response = sender.send_request(request).await.map_err(failed)?;
+    let status = response.status();
+    let text = response.into_body().collect().await.map_err(failed)?.to_bytes();
+    Ok((status, String::from_utf8_lossy(&text).into_owned()))
+}
+
+async fn connect(address: &Address) -> Result<Box<dyn Stream>, TransportError> {
+    let stream: io::Result<Box<dyn Stream>> = match address {
+        Address::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as _),
+        Address::Tcp(host) => TcpStream::connect(host).await.map(|stream| Box::new(stream) as _),
+    };
+    stream.map_err(|source| TransportError::Connect { address: address.clone(), source })
+}

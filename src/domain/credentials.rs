@@ -1,0 +1,72 @@
+//! Registry credentials by host, held in memory only.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::secret::Secret;
+
+/// A user name and a password or token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The user name, which is not secret.
+    pub username: String,
+    /// The password or token.
+    pub password: Secret,
+}
+
+impl Login {
+    /// The value of an `Authorization` header of the scheme Basic (RFC 7617). As secret as the password.
+    pub fn basic(&self) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password.expose())))
+    }
+}
+
+/// Which login goes to which registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials(Vec<(String, Login)>);
+
+/// The names by which Docker Hub is known: in image references, in `config.json`, and to the daemon.
+const DOCKER_HUB: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
+
+impl Credentials {
+    /// Adds a login for a registry, in any spelling: `ghcr.io`, `https://index.docker.io/v1/`. The last one wins.
+    pub fn insert(&mut self, registry: &str, login: Login) {
+        let host = canonical(registry);
+        self.0.retain(|(known, _)| *known != host);
+        self.0.push((host, login));
+    }
+
+    /// The login for a registry host.
+    pub fn for_host(&self, host: &str) -> Option<&Login> {
+        let host = canonical(host);
+        self.0.iter().find(|(known, _)| *known == host).map(|(_, login)| login)
+    }
+}
+
+/// `host[:port]` in lower case, all names of Docker Hub folded into one.
+fn canonical(registry: &str) -> String {
+    let registry = registry.trim();
+    let rest = registry.split_once("://").map_or(registry, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    if DOCKER_HUB.contains(&host.as_str()) { DOCKER_HUB[0].to_owned() } else { host }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, Login};
+    use crate::domain::secret::Secret;
+
+    #[test]
+    fn finds_a_registry_by_any_of_its_names() {
+        let login = |name: &str| Login { username: name.into(), password: Secret::new("x") };
+        let mut all = Credentials::default();
+        all.insert("GHCR.io", login("a"));
+        all.insert("https://index.docker.io/v1/", login("hub"));
+        all.insert("localhost:5000", login("old"));
+        all.insert("localhost:5000", login("new"));
+        let name = |host: &str| all.for_host(host).map(|l| l.username.clone());
+        assert_eq!(name("ghcr.io").as_deref(), Some("a"));
+        assert_eq!(name("registry-1.docker.io").as_deref(), Some("hub"));
+        assert_eq!(name("localhost:5000").as_deref(), Some("new"));
+        assert_eq!(name("localhost"), None);
+    }
+}

@@ -1,0 +1,43 @@
+//! Results, warnings and failures in words. Names and lines of others stand in them as they are: the log makes them
+//! harmless.
+
+use crate::{
+    domain::{
+        event::{Diagnostic, ImageResult, Severity},
+        run::Failure,
+    },
+    report::human,
+};
+
+pub(super) fn result_text(name: &str, result: &ImageResult) -> String {
+    let pushed = if result.pushed { "pushed" } else { "not pushed" };
+    let mut parts = vec![format!("✓ {name}: {pushed}"), human::duration(result.duration)];
+    if result.steps > 0 {
+        parts.push(format!("{} of {} cached", result.cached, human::count(result.steps, "step")));
+    }
+    parts.extend(result.size.map(human::bytes));
+    parts.extend(result.digest.as_ref().map(ToString::to_string));
+    parts.join(", ")
+}
+
+pub(super) fn diagnostic_text(diagnostic: &Diagnostic) -> String {
+    let word = match diagnostic.severity {
+        Severity::Notice => "notice",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    let place = diagnostic.place.as_ref().map_or_else(String::new, |p| format!(" ({}:{})", p.file, p.line));
+    format!("{word}: {}: {}{place}", diagnostic.title, diagnostic.message)
+}
+
+pub(super) fn failure_text(failure: &Failure) -> String {
+    let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {image}"));
+    let headline = format!("\n✗ {}{of} failed: {}", failure.stage.word(), failure.headline);
+    let place = failure.place.as_ref().map(|place| format!("  {}:{}", place.file, place.line));
+    let instruction = failure.instruction.as_ref().map(|instruction| format!("  {instruction}"));
+    let exit_code = failure.exit_code.map(|code| format!("  exit code {code}"));
+    let log = failure.log.iter().map(|line| format!("  │ {line}"));
+    let hint = failure.hint.as_ref().map(|hint| format!("  → {hint}"));
+    let facts = [Some(headline), place, instruction, exit_code].into_iter().flatten();
+    facts.chain(log).chain(hint).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,174 @@
+//! The shape of the code: who may import whom, what is pure, how long a file gets.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use regex::Regex;
+
+/// Whether a module may touch the world.
+#[derive(Clone, Copy, PartialEq)]
+enum Nature {
+    /// No files, network, processes, environment, runtime.
+    Pure,
+    /// May do anything.
+    Worldly,
+}
+use Nature::{Pure, Worldly};
+
+/// One line for each module or part of a module: path under `src` without `.rs`, its nature, and the other top-level
+/// modules that it may import. The longest path that fits a file holds for it.
+const RULES: &[(&str, Nature, &[&str])] = &[
+    ("domain", Pure, &[]),
+    ("events", Worldly, &["domain"]),
+    ("inputs", Pure, &["domain"]),
+    ("compose", Pure, &["domain"]),
+    ("plan", Pure, &["domain", "inputs", "compose"]),
+    ("http", Worldly, &["domain"]),
+    ("preflight", Worldly, &["domain", "plan", "http", "events", "build", "registry"]),
+    ("build", Worldly, &["domain", "plan", "http", "events"]),
+    ("build/dockerignore", Pure, &["domain"]),
+    ("build/progress", Pure, &["domain"]),
+    ("build/request", Pure, &["domain", "plan"]),
+    ("registry", Worldly, &["domain", "http", "events"]),
+    ("notify", Worldly, &["domain", "http"]),
+    ("notify/message", Pure, &["domain"]),
+    ("notify/text", Pure, &["domain"]),
+    ("notify/discord", Pure, &["domain"]),
+    ("github", Worldly, &["domain", "http"]),
+    ("github/commands", Pure, &["domain"]),
+    ("github/untrusted", Pure, &[]),
+    ("report", Pure, &["domain", "github"]),
+    ("pipeline", Worldly, &["*"]),
+    ("error", Worldly, &["*"]),
+    ("demo", Worldly, &["*"]),
+    ("lab", Worldly, &["*"]),
+    ("lib", Worldly, &["*"]),
+    ("main", Worldly, &["*"]),
+];
+
+const LONGEST_FILE: usize = 400;
+
+struct Source {
+    /// Path under `src` without `.rs` and `/mod`.
+    module: String,
+    /// All of it.
+    text: String,
+    /// Without tests and comments.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut open = vec![root.clone()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let module = path.strip_prefix(&root).unwrap().with_extension("").to_str().unwrap().to_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                let before_tests = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
+                let code = before_tests.lines().map(without_comment).collect::<Vec<_>>().join("\n");
+                sources.push(Source { module: module.trim_end_matches("/mod").to_owned(), text, code });
+            }
+        }
+    }
+    assert!(sources.len() > 10);
+    sources
+}
+
+fn without_comment(line: &str) -> &str {
+    let trimmed = line.trim_start();
+    if trimmed.starts_with("//") { "" } else { line.split(" // ").next().unwrap_or(line) }
+}
+
+fn rule(module: &str) -> (Nature, &'static [&'static str]) {
+    let fits = |path: &str| module == path || module.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    let best = RULES.iter().filter(|(path, ..)| fits(path)).max_by_key(|(path, ..)| path.len());
+    best.map_or_else(|| panic!("no rule for src/{module}"), |(_, nature, imports)| (*nature, *imports))
+}
+
+/// Top-level modules of this crate that the code names.
+fn imports(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (start, _) in code.match_indices("crate::") {
+        let rest = &code[start + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut item = String::new();
+            for character in list.chars() {
+                match character {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => found.extend(first_word(&std::mem::take(&mut item))),
+                    _ if depth == 0 => item.push(character),
+                    _ => {}
+                }
+            }
+            found.extend(first_word(&item));
+        } else {
+            found.extend(first_word(rest));
+        }
+    }
+    found
+}
+
+fn first_word(path: &str) -> Option<String> {
+    let word: String = path.trim().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    (!word.is_empty()).then_some(word)
+}
+
+#[test]
+fn modules_import_only_downwards() {
+    for source in sources() {
+        let own = source.module.split('/').next().unwrap().to_owned();
+        let (_, allowed) = rule(&source.module);
+        for import in imports(&source.code) {
+            let fine = import == own || allowed.contains(&"*") || allowed.contains(&import.as_str());
+            assert!(fine, "src/{}.rs may not import {import}", source.module);
+        }
+    }
+}
+
+#[test]
+fn pure_modules_touch_nothing() {
+    let crates = Regex::new(r"\b(tokio|tokio_stream|reqwest|bollard|tonic|octocrab|hyper|axum|rand)::").unwrap();
+    let std = Regex::new(r"\bstd::(\{[^;]*\b)?(fs|env|process|net)\b").unwrap();
+    let clock = Regex::new(r"\b(Utc|Instant|SystemTime|Local)::now\b").unwrap();
+    for source in sources().iter().filter(|source| rule(&source.module).0 == Pure) {
+        for forbidden in [&crates, &std, &clock] {
+            let found = forbidden.find(&source.code).map(|found| found.as_str());
+            assert_eq!(found, None, "src/{}.rs is pure", source.module);
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    for source in sources() {
+        assert!(source.text.starts_with("//! "), "src/{}.rs has no //! on top", source.module);
+    }
+}
+
+#[test]
+fn no_file_is_too_long() {
+    for source in sources() {
+        let lines = source.code.lines().count();
+        assert!(lines <= LONGEST_FILE, "src/{}.rs has {lines} lines without its tests", source.module);
+    }
+}
+
+#[test]
+fn the_checks_see_what_they_look_for() {
+    let code = "use crate::{domain::{a, b}, plan::c,\n github};\nlet x = crate::build::y();";
+    let want: BTreeSet<String> = ["domain", "plan", "github", "build"].map(String::from).into();
+    assert_eq!(imports(code), want);
+}

@@ -1,0 +1,152 @@
+//! `action.yml`, the README, the command line and the code say the same of inputs and outputs.
+//!
+//! `UPDATE=1 cargo test --test contract` writes the parts between markers anew.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::{fmt::Write as _, fs, path::PathBuf};
+
+use build_deploy::{
+    inputs::{
+        cli,
+        spec::{Fallback, INPUTS, InputSpec, Support},
+        yaml::{self, Node},
+    },
+    report::outputs::OUTPUTS,
+};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Compares the part of a file between two markers with what it should be; with `UPDATE=1`, makes it so.
+#[track_caller]
+fn check_section(file: &str, start: &str, end: &str, want: &str) {
+    let text = fs::read_to_string(path(file)).unwrap();
+    let (before, rest) = text.split_once(start).unwrap_or_else(|| panic!("{file} has no `{start}`"));
+    let (found, after) = rest.split_once(end).unwrap_or_else(|| panic!("{file} has no `{end}`"));
+    let want = format!("\n{want}{}", " ".repeat(before.len() - before.trim_end_matches(' ').len()));
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path(file), format!("{before}{start}{want}{end}{after}")).unwrap();
+    } else {
+        assert!(found == want, "{file} is out of date: run UPDATE=1 cargo test --test contract");
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// What `action.yml` says of an input.
+fn description(spec: &InputSpec) -> String {
+    let mut text = spec.help.to_owned();
+    if let Fallback::Described(words) = spec.default {
+        write!(text, " Default: {words}.").unwrap();
+    }
+    if spec.support == Support::DefaultOnly {
+        text.push_str(" Not available in this version.");
+    }
+    text
+}
+
+#[test]
+fn generated_parts_are_up_to_date() {
+    let mut inputs = String::new();
+    let mut table = String::new();
+    let mut group = None;
+    for spec in INPUTS {
+        writeln!(inputs, "  {}:\n    description: {}\n    required: false", spec.name, quoted(&description(spec)))
+            .unwrap();
+        if let Some(default) = spec.default.in_action() {
+            writeln!(inputs, "    default: {}", quoted(default)).unwrap();
+        }
+        if group.replace(spec.group) != Some(spec.group) {
+            write!(table, "\n### {}\n\n| Input | Type | Default | Meaning |\n|---|---|---|---|\n", spec.group.title())
+                .unwrap();
+        }
+        let default = match spec.default {
+            Fallback::None => "–".to_owned(),
+            Fallback::Literal(text) | Fallback::Expression(text) => format!("`{text}`"),
+            Fallback::Described(words) => words.to_owned(),
+        };
+        let later = if spec.support == Support::DefaultOnly { " *Not available in this version.*" } else { "" };
+        let row = format!("| `{}` | {} | {default} | {}{later} |", spec.name, spec.kind.word(), spec.help);
+        assert_eq!(row.matches('|').count(), 5, "a cell of `{}` holds a `|`", spec.name);
+        writeln!(table, "{row}").unwrap();
+    }
+    table.push('\n');
+    let mut outputs = String::new();
+    let mut output_table = "\n| Output | Value |\n|---|---|\n".to_owned();
+    for (name, value) in OUTPUTS {
+        writeln!(outputs, "  {name}:\n    description: {}", quoted(value)).unwrap();
+        writeln!(output_table, "| `{name}` | {value} |").unwrap();
+    }
+    output_table.push('\n');
+    check_section("action.yml", "# inputs:start", "# inputs:end", &inputs);
+    check_section("action.yml", "# outputs:start", "# outputs:end", &outputs);
+    check_section("README.md", "<!-- inputs:start -->", "<!-- inputs:end -->", &table);
+    check_section("README.md", "<!-- outputs:start -->", "<!-- outputs:end -->", &output_table);
+}
+
+fn map(node: Node) -> Vec<(String, Node)> {
+    match node {
+        Node::Map(entries) => entries,
+        Node::Text(_) | Node::List(_) => panic!("no map"),
+    }
+}
+
+fn texts(node: Node) -> Vec<(String, String)> {
+    let text = |(key, value)| match value {
+        Node::Text(text) => (key, text),
+        Node::Map(_) | Node::List(_) => panic!("no text: {key}"),
+    };
+    map(node).into_iter().map(text).collect()
+}
+
+fn entry(entries: &mut Vec<(String, Node)>, key: &str) -> Node {
+    let index = entries.iter().position(|(name, _)| name == key).unwrap_or_else(|| panic!("action.yml has no {key}"));
+    entries.remove(index).1
+}
+
+#[test]
+fn action_yml_agrees_with_the_command_line() {
+    let mut action = map(yaml::read(&fs::read_to_string(path("action.yml")).unwrap()).unwrap());
+    let command = cli::command();
+    let flags: Vec<_> = command.get_arguments().filter(|arg| INPUTS.iter().any(|s| s.name == arg.get_id())).collect();
+    let inputs = map(entry(&mut action, "inputs"));
+    let names: Vec<&str> = inputs.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, flags.iter().map(|arg| arg.get_id().as_str()).collect::<Vec<_>>());
+    for ((name, node), flag) in inputs.into_iter().zip(flags) {
+        let keys = texts(node);
+        let key = |wanted: &str| keys.iter().find(|(key, _)| key == wanted).map(|(_, text)| text.as_str());
+        let help = flag.get_help().unwrap().to_string();
+        assert!(key("description").unwrap().starts_with(&help), "{name}");
+        assert_eq!(key("required"), Some("false"), "{name}");
+        let in_action = key("default").filter(|default| !default.starts_with("${{"));
+        let on_command_line = flag.get_default_values().first().map(|default| default.to_str().unwrap());
+        assert_eq!(in_action, on_command_line, "{name}");
+    }
+    let outputs = map(entry(&mut action, "outputs"));
+    let written: Vec<&str> = OUTPUTS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), written);
+}
+
+#[test]
+fn action_yml_holds_what_the_runner_needs() {
+    let mut action = map(yaml::read(&fs::read_to_string(path("action.yml")).unwrap()).unwrap());
+    let runs = texts(entry(&mut action, "runs"));
+    let owned = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(
+        runs,
+        [
+            owned("using", "docker"),
+            owned("image", "Dockerfile"),
+            owned("entrypoint", "/build-deploy"),
+            owned("post-entrypoint", "/build-deploy-post"),
+        ]
+    );
+    let branding = texts(entry(&mut action, "branding"));
+    assert_eq!(branding, [owned("icon", "package"), owned("color", "green")]);
+    let keys: Vec<&str> = action.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["name", "description", "author", "inputs", "outputs"]);
+}
