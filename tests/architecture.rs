@@ -27,6 +27,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("events", Worldly, &["domain"]),
     ("inputs", Pure, &["domain"]),
     ("compose", Pure, &["domain"]),
+    ("compose_files", Worldly, &["compose"]),
     ("plan", Pure, &["domain", "inputs", "compose"]),
     ("http", Worldly, &["domain"]),
     ("preflight", Worldly, &["domain", "plan", "http", "events", "build", "registry"]),
