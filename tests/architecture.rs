@@ -27,7 +27,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("events", Worldly, &["domain"]),
     ("inputs", Pure, &["domain"]),
     ("compose", Pure, &["domain"]),
-    ("compose_files", Worldly, &["domain", "compose"]),
+    ("compose_files", Worldly, &["compose"]),
     ("plan", Pure, &["domain", "inputs", "compose"]),
     ("http", Worldly, &["domain"]),
     ("preflight", Worldly, &["domain", "plan", "http", "events", "build", "registry"]),
@@ -42,11 +42,9 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("notify/discord", Pure, &["domain"]),
     ("github", Worldly, &["domain", "http"]),
     ("github/commands", Pure, &["domain"]),
-    ("github/permissions", Pure, &[]),
     ("github/untrusted", Pure, &[]),
     ("report", Pure, &["domain", "github"]),
     ("pipeline", Worldly, &["*"]),
-    ("commands", Worldly, &["*"]),
     ("error", Worldly, &["*"]),
     ("demo", Worldly, &["*"]),
     ("lab", Worldly, &["*"]),
@@ -76,10 +74,6 @@ fn sources() -> Vec<Source> {
                 open.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let module = path.strip_prefix(&root).unwrap().with_extension("").to_str().unwrap().to_owned();
-                let is_test = |part: &str| part == "tests" || part.ends_with("_tests");
-                if module.split('/').any(is_test) {
-                    continue;
-                }
                 let text = fs::read_to_string(&path).unwrap();
                 let before_tests = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
                 let code = before_tests.lines().map(without_comment).collect::<Vec<_>>().join("\n");

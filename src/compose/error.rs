@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::yaml::At;
 use crate::domain::event::Place;
 
-/// Why a compose project cannot be read. No text here holds a value that came out of the environment.
+/// Why a compose project cannot be read. The texts never show the value of a build argument, label or variable.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ComposeError {
     /// There is no compose file at all.

@@ -4,7 +4,7 @@ use super::{
     canonical::{scalar_text, wrong},
     error::ComposeError,
     load::{Level, Loader, read_documents},
-    merge::merge,
+    merge::{merge, strip},
     nearest::nearest,
     path::{join, parent},
     yaml::{At, Key, Node, Value},
@@ -91,7 +91,8 @@ fn resolve(
     }
     let base = resolve(loader, from, &wanted, level, trail)?;
     trail.pop();
-    merge(base, service, &format!("services.{name}"))
+    // The marks of the base are about its own past, not about this service's.
+    merge(strip(base), service, &format!("services.{name}"))
 }
 
 /// The services of another file. Its `include` is not followed, as in Compose.

@@ -39,7 +39,7 @@ pub struct Request {
     /// Files with further variables, relative to the working directory; `None` means `.env` beside the first compose
     /// file, if there.
     pub env_files: Option<Vec<String>>,
-    /// The profiles to switch on; `*` means all.
+    /// The profiles to switch on; `*` means all. None means: those of the variable `COMPOSE_PROFILES`.
     pub profiles: Vec<String>,
     /// The project's name where nothing else says one; Compose takes the directory's.
     pub default_name: String,
@@ -92,7 +92,13 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
     let loader = Loader { files, warned: RefCell::default(), warnings: RefCell::default() };
     let level = Level { base, env, including: Vec::new() };
     let tree = loader.merged(&level, documents)?;
-    let mut project = typed::project(&tree, &level.env, &request.profiles)?;
+    let profiles = if request.profiles.is_empty() {
+        let variable = level.env.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+        variable.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    } else {
+        request.profiles.clone()
+    };
+    let mut project = typed::project(&tree, &level.env, &profiles)?;
     project.name = name;
     let mut warnings = loader.warnings.into_inner();
     warnings.append(&mut project.warnings);

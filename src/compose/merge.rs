@@ -88,9 +88,9 @@ fn append(items: &mut Vec<Node>, node: Node, path: &str) {
     }
 }
 
-/// The tree without what was reset.
+/// The tree as it is once nothing more comes below it: without what was reset, and without marks.
 pub(super) fn strip(node: Node) -> Node {
-    let Node { at, role, value } = node;
+    let Node { at, value, .. } = node;
     let value = match value {
         Value::Map(entries) => Value::Map(
             entries
@@ -104,5 +104,5 @@ pub(super) fn strip(node: Node) -> Node {
         }
         value @ Value::Scalar(_) => value,
     };
-    Node { at, role, value }
+    Node { at, role: Role::Merge, value }
 }

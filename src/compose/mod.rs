@@ -8,8 +8,8 @@
 //! 1. a service's `env_file` is never opened, so one that is missing or broken is no error;
 //! 2. keys that do not describe a build (`environment`, `ports`, `volumes`, …) are neither checked nor
 //!    interpolated, so `${DOMAIN:?}` in a label of the running service does not stop a build;
-//! 3. `compose.override.yaml`, `COMPOSE_FILE` and `COMPOSE_PROFILES` are not looked at: they describe somebody's
-//!    own machine. The inputs `compose-file` and `profiles` say what to build;
+//! 3. `compose.override.yaml` and `COMPOSE_FILE` are not looked at: they describe somebody's own machine, and the
+//!    input `compose-file` says what to build;
 //! 4. an external build secret is no error here: the input `secrets` may bring it;
 //! 5. a number or truth value where Compose wants a string (`target: 1.10`) is taken as it is written.
 

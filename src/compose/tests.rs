@@ -37,6 +37,10 @@ fn mistakes_name_file_line_column_and_the_way_out() {
             "services:\n  web: {}\n  web: {}\n",
             "compose.yaml:3:3: the mapping has the key `web` twice: remove one of them",
         ),
+        (
+            "services:\n  my web: {}\n",
+            "compose.yaml:2:3: `services.my web` is no name for a service: use letters, digits, `.`, `_`, `-`",
+        ),
         ("- a\n", "compose.yaml:1:1: a compose file is a mapping, but this is a list: begin with `services:`"),
         ("services: [web]\n", "compose.yaml:1:11: `services` is a list: write a mapping of names"),
         (
@@ -58,6 +62,10 @@ fn mistakes_name_file_line_column_and_the_way_out() {
         (
             "services:\n  web:\n    build: {pull: maybe}\n",
             "compose.yaml:3:19: `services.web.build.pull` is no truth value: write `true` or `false`",
+        ),
+        (
+            "services:\n  web:\n    build: {\n  target: [a],\n}\n",
+            "compose.yaml:4:11: `services.web.build.target` is a list: write a string",
         ),
         (
             "services:\n  web:\n    build: {shm_size: lots}\n",
@@ -121,8 +129,8 @@ fn a_missing_project_says_what_was_looked_for() {
 fn bombs_are_refused() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for i in 1..9 {
-        let previous = format!("*a{}", i - 1);
-        bomb += &format!("a{i}: &a{i} [{}]\n", vec![previous; 10].join(", "));
+        let items = vec![format!("*a{}", i - 1); 10].join(", ");
+        bomb = format!("{bomb}a{i}: &a{i} [{items}]\n");
     }
     assert!(read(&[("compose.yaml", &bomb)]).unwrap_err().to_string().contains("use fewer aliases"));
     let deep = |levels: usize| {

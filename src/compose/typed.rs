@@ -23,6 +23,13 @@ pub(super) fn project(
     let (mut services, mut disabled) = (Vec::new(), Vec::new());
     for (key, node) in tree.get("services").and_then(Node::entries).unwrap_or_default() {
         let path = format!("services.{}", key.text);
+        if key.text.is_empty() || !key.text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+            return Err(ComposeError::key(
+                &key.at,
+                path,
+                "is no name for a service: use letters, digits, `.`, `_`, `-`",
+            ));
+        }
         let service = Fields { node, path }.service(&key.text, env, secrets)?;
         let on = |profile: &String| profiles.contains(profile) || profiles.iter().any(|p| p == "*");
         if service.profiles.is_empty() || service.profiles.iter().any(on) {

@@ -4,14 +4,17 @@
 //! that nothing downstream knows of them; the tags `!reset` and `!override` of Compose stay on their nodes.
 //! Absent on purpose: complex keys, and tags other than those two and the core schema's.
 
+mod indent;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::Arc,
 };
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
+use self::indent::Lines;
 use super::{
     error::ComposeError,
     scalar::{Scalar, resolve},
@@ -123,23 +126,30 @@ pub const MAX_DEPTH: usize = 100;
 ///
 /// `file` is how the text is called in errors.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Node>, ComposeError> {
-    let mut tree = Tree {
-        file: Arc::from(file),
-        anchors: HashMap::new(),
-        frames: Vec::new(),
-        nodes: 0,
-        root: None,
-        documents: Vec::new(),
-    };
-    let mut parser = Parser::new(StrInput::new(text.strip_prefix('\u{feff}').unwrap_or(text)));
-    while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| {
-            let at = tree.at(*error.marker());
-            syntax(at, format!("no valid YAML ({}): check indentation, quotes and brackets up to here", error.info()))
-        })?;
-        tree.take(event, span.start)?;
+    let mut lines = Lines::new(text.strip_prefix('\u{feff}').unwrap_or(text));
+    loop {
+        let text = lines.text();
+        let mut tree = Tree {
+            file: Arc::from(file),
+            lines: &lines,
+            anchors: HashMap::new(),
+            frames: Vec::new(),
+            nodes: 0,
+            root: None,
+            documents: Vec::new(),
+        };
+        match tree.read(&text)? {
+            None => return Ok(tree.documents),
+            Some(error) => {
+                let at = tree.at(*error.marker());
+                if !lines.mend(&error) {
+                    let problem =
+                        format!("no valid YAML ({}): check indentation, quotes and brackets up to here", error.info());
+                    return Err(syntax(at, problem));
+                }
+            }
+        }
     }
-    Ok(tree.documents)
 }
 
 /// A list or mapping that is not closed yet.
@@ -167,8 +177,9 @@ fn syntax(at: At, problem: impl Into<String>) -> ComposeError {
     ComposeError::Syntax { at, problem: problem.into() }
 }
 
-struct Tree {
+struct Tree<'a> {
     file: Arc<str>,
+    lines: &'a Lines,
     /// Finished nodes that have an anchor, and their size.
     anchors: HashMap<usize, (Node, usize)>,
     frames: Vec<Frame>,
@@ -184,10 +195,23 @@ enum Plain {
     No,
 }
 
-impl Tree {
+impl Tree<'_> {
+    /// Takes in a whole text. `Ok(Some(_))` is what the parser complains of.
+    fn read(&mut self, text: &str) -> Result<Option<ScanError>, ComposeError> {
+        let mut parser = Parser::new(StrInput::new(text));
+        while let Some(event) = parser.next_event() {
+            match event {
+                Ok((event, span)) => self.take(event, span.start)?,
+                Err(error) => return Ok(Some(error)),
+            }
+        }
+        Ok(None)
+    }
+
     fn at(&self, marker: Marker) -> At {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        At { file: self.file.clone(), line: number(marker.line()), column: number(marker.col() + 1) }
+        let column = marker.col().saturating_sub(self.lines.moved(marker.line())) + 1;
+        At { file: self.file.clone(), line: number(marker.line()), column: number(column) }
     }
 
     fn take(&mut self, event: Event<'_>, marker: Marker) -> Result<(), ComposeError> {

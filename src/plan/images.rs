@@ -23,8 +23,8 @@ pub struct ImageSpec {
     pub services: Vec<String>,
     /// Whether it is asked for, or only needed to build another.
     pub purpose: Purpose,
-    /// How it is built; paths are relative to the working directory. A context [`ContextSource::Service`] names
-    /// another image of the plan. Caches are in the fields below, not in here.
+    /// How it is built; paths are relative to the working directory. `dockerfile` is relative to the context and
+    /// there unless `dockerfile_inline` is. A context [`ContextSource::Service`] names another image of the plan. Caches are in the fields below, not in here.
     pub build: Build,
     /// Caches to read that compose files or the input `images` name.
     pub cache_from: Vec<CacheSpec>,
@@ -276,10 +276,6 @@ fn essence(build: &Build) -> Build {
     }
     essence.no_cache = false;
     essence.pull = false;
-    if essence.dockerfile_inline.is_none() {
-        let dockerfile = essence.dockerfile.as_deref().unwrap_or("Dockerfile");
-        essence.dockerfile = Some(crate::compose::normalise(dockerfile));
-    }
     essence.network = essence.network.filter(|network| network != "default");
     essence.args.sort();
     essence.labels.sort();

@@ -25,6 +25,7 @@ pub(super) fn spec(
     let cache_from = caches(name, "cache_from", std::mem::take(&mut build.cache_from))?;
     let cache_to = caches(name, "cache_to", std::mem::take(&mut build.cache_to))?;
     build_inputs(name, &mut build, inputs)?;
+    name_dockerfile(&mut build);
     Ok(ImageSpec {
         name: name.to_owned(),
         services,
@@ -35,6 +36,13 @@ pub(super) fn spec(
         tags: Vec::new(),
         image_name: None,
     })
+}
+
+/// Says which Dockerfile it is where that goes without saying, and in one spelling.
+fn name_dockerfile(build: &mut Build) {
+    if build.dockerfile_inline.is_none() {
+        build.dockerfile = Some(normalise(build.dockerfile.as_deref().unwrap_or("Dockerfile")));
+    }
 }
 
 fn caches(image: &str, key: &'static str, lines: Vec<String>) -> Result<Vec<CacheSpec>, ImagesError> {
@@ -145,28 +153,23 @@ pub(super) fn image_input(
     inputs: &BuildInputs,
     unmatched: Unmatched,
 ) -> Result<(), ImagesError> {
-    let index = match specs.iter().position(|spec| spec.name == image.name) {
-        Some(index) => index,
-        None => {
-            let new = match specs.iter_mut().find(|spec| spec.services.contains(&image.name)) {
-                Some(shared) => {
-                    shared.services.retain(|service| *service != image.name);
-                    ImageSpec { name: image.name.clone(), services: vec![image.name.clone()], ..shared.clone() }
-                }
-                None if unmatched == Unmatched::Described && image.context.is_none() && image.dockerfile.is_none() => {
-                    let names = specs.iter().map(|spec| spec.name.as_str());
-                    let near = nearest(&image.name, names).map(str::to_owned);
-                    return Err(ImagesError::Image { name: image.name.clone(), near });
-                }
-                None => alone(&image.name, inputs)?,
-            };
-            specs.push(new);
-            specs.len() - 1
-        }
-    };
-    if let Some(spec) = specs.get_mut(index) {
+    if let Some(spec) = specs.iter_mut().find(|spec| spec.name == image.name) {
         lay_over(spec, image);
+        return Ok(());
     }
+    let mut new = match specs.iter_mut().find(|spec| spec.services.contains(&image.name)) {
+        Some(shared) => {
+            shared.services.retain(|service| *service != image.name);
+            ImageSpec { name: image.name.clone(), services: vec![image.name.clone()], ..shared.clone() }
+        }
+        None if unmatched == Unmatched::Described && image.context.is_none() && image.dockerfile.is_none() => {
+            let near = nearest(&image.name, specs.iter().map(|spec| spec.name.as_str())).map(str::to_owned);
+            return Err(ImagesError::Image { name: image.name.clone(), near });
+        }
+        None => alone(&image.name, inputs)?,
+    };
+    lay_over(&mut new, image);
+    specs.push(new);
     Ok(())
 }
 
@@ -178,6 +181,7 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
     if image.dockerfile.is_some() {
         build.dockerfile.clone_from(&image.dockerfile);
         build.dockerfile_inline = None;
+        name_dockerfile(build);
     }
     if image.target.is_some() {
         build.target.clone_from(&image.target);

@@ -1,3 +1,5 @@
+//! Tables of compose files and inputs, and the images that they come to.
+
 use super::{ImageSpec, ImagesError, Purpose, images};
 use crate::{
     compose::{ContextSource, Files, Project, Request, SecretSource, load},
