@@ -225,3 +225,40 @@ fn attribute(path: &Path, name: &[u8]) -> Option<Vec<u8>> {
     value.truncate(length);
     Some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_opened_outside_of_the_root_with_and_without_openat2() {
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().join("root");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/f"), "").unwrap();
+        fs::write(outer.path().join("secret"), "").unwrap();
+        symlink("..", root.join("up")).unwrap();
+        symlink("a", root.join("link")).unwrap();
+        symlink("../secret", root.join("file")).unwrap();
+        let disk = Disk::open(&root).unwrap();
+        for (path, want) in [
+            ("a/b/f", None),
+            ("a/b", None),
+            (".", None),
+            ("a/b/missing", Some(Errno::NOENT)),
+            ("a/b/f/x", Some(Errno::NOTDIR)),
+            ("file", Some(Errno::LOOP)),
+            ("..", Some(Errno::XDEV)),
+            ("../secret", Some(Errno::XDEV)),
+        ] {
+            assert_eq!(disk.open_below(path, FILE).err(), want, "{path}");
+            assert_eq!(open_stepwise(disk.root(), path, FILE).err(), want, "{path}, stepwise");
+        }
+        for path in ["up/secret", "link/b/f", "a/../../secret"] {
+            let errors = [disk.open_below(path, FILE).err(), open_stepwise(disk.root(), path, FILE).err()];
+            assert!(errors.iter().all(Option::is_some), "{path}: {errors:?}");
+        }
+    }
+}
