@@ -228,13 +228,24 @@ fn walked(files: &[String], include: &[String], exclude: &[String]) -> [Vec<Stri
     let filter = filter::Filter::new(include, exclude).unwrap();
     let mut on_disk = Vec::new();
     let tree = disk::Disk::open(root.path()).unwrap();
-    walk::walk(&tree, &filter, &mut |listed| Ok(on_disk.push(listed.stat))).unwrap();
+    walk::walk(&tree, &filter, &mut |listed| {
+        on_disk.push(listed.stat);
+        Ok(())
+    })
+    .unwrap();
     let mut in_memory = Vec::new();
     let memory = memory::Memory::new(files.iter().map(|file| (file.clone(), Vec::new())).collect());
-    memory.walk(&filter, &mut |listed| Ok(in_memory.push(listed.stat))).unwrap();
+    memory
+        .walk(&filter, &mut |listed| {
+            in_memory.push(listed.stat);
+            Ok(())
+        })
+        .unwrap();
     [on_disk, in_memory].map(|stats| {
         let mut validator = Validator::default();
-        stats.iter().for_each(|stat| validator.check(stat).unwrap());
+        for stat in &stats {
+            validator.check(stat).unwrap();
+        }
         stats.into_iter().map(|stat| stat.path).collect()
     })
 }

@@ -175,8 +175,8 @@ async fn receive(client: &mut FileSyncClient<Channel>, ask: Ask<'_>, mut plan: P
             panic!("the stream ended without FIN");
         };
         match next.r#type() {
-            PacketType::PacketStat => match next.stat {
-                Some(stat) => {
+            PacketType::PacketStat => {
+                if let Some(stat) = next.stat {
                     assert!(!listed, "{} after the end of the list", stat.path);
                     validator.check(&stat).unwrap();
                     let id = u32::try_from(received.stats.len()).unwrap();
@@ -189,8 +189,7 @@ async fn receive(client: &mut FileSyncClient<Channel>, ask: Ask<'_>, mut plan: P
                         }
                     }
                     received.stats.push(stat);
-                }
-                None => {
+                } else {
                     listed = true;
                     if let Some(between) = plan.between.take() {
                         between();
@@ -199,7 +198,7 @@ async fn receive(client: &mut FileSyncClient<Channel>, ask: Ask<'_>, mut plan: P
                         requests.send(packet(PacketType::PacketReq, id)).await.unwrap();
                     }
                 }
-            },
+            }
             PacketType::PacketData if next.data.is_empty() => {
                 let content = open.remove(&next.id).expect("an end for an open file");
                 let path = received.stats[next.id as usize].path.clone();

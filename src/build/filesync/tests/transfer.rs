@@ -217,7 +217,8 @@ async fn a_root_may_be_a_link() {
 
 #[tokio::test]
 async fn a_file_that_changes_after_the_list_is_named() {
-    let cases: [(&str, fn(&Path)); 6] = [
+    type Change = fn(&Path);
+    let cases: [(&str, Change); 6] = [
         ("it is gone", |root| fs::remove_file(root.join("d/f")).unwrap()),
         ("it is no longer a file", |root| {
             fs::remove_file(root.join("d/f")).unwrap();
@@ -279,7 +280,7 @@ fn without_override<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
 fn what_may_not_be_read_is_named_unless_it_is_excluded() {
     let root = tree(&["dir foo", "dir foo/bar", "file secret=x", "file ok"]);
     for path in ["foo/bar", "secret"] {
-        fs::set_permissions(root.path().join(path), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.path().join(path), fs::Permissions::from_mode(0o000)).unwrap();
     }
     let list = |ask: Ask<'static>| without_override(async || send(root.path(), ask).await.map(|all| all.lines()));
     let ask = Ask::default();
