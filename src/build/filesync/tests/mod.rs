@@ -15,12 +15,12 @@ use bollard_buildkit_proto::{
     moby::filesync::packet::{file_sync_client::FileSyncClient, file_sync_server::FileSyncServer},
 };
 use hyper_util::rt::TokioIo;
-use tokio::sync::mpsc;
+use tokio::{io::DuplexStream, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Status,
     metadata::{MetadataKey, MetadataValue},
-    transport::{Channel, Endpoint, Server},
+    transport::{Channel, Endpoint},
 };
 
 use super::*;
@@ -100,16 +100,20 @@ fn escape(text: &str) -> String {
 /// Serves over a connection in memory, as the session does over the engine's socket.
 async fn connect(filesync: FileSync) -> FileSyncClient<Channel> {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
-    let incoming = tokio_stream::iter([Ok::<_, std::io::Error>(ours)]);
+    tokio::spawn(serve(filesync, ours));
+    client(theirs).await
+}
+
+async fn serve(filesync: FileSync, stream: DuplexStream) {
+    let incoming = tokio_stream::iter([Ok::<_, std::io::Error>(stream)]);
     let incoming = tokio_stream::StreamExt::chain(incoming, tokio_stream::pending());
-    let server = Server::builder()
-        .http2_max_header_list_size(16 << 20)
-        .add_service(FileSyncServer::new(filesync))
-        .serve_with_incoming(incoming);
-    tokio::spawn(server);
-    let mut theirs = Some(theirs);
+    server().add_service(FileSyncServer::new(filesync)).serve_with_incoming(incoming).await.unwrap();
+}
+
+async fn client(stream: DuplexStream) -> FileSyncClient<Channel> {
+    let mut stream = Some(stream);
     let connector = tower::service_fn(move |_| {
-        let stream = theirs.take().map(TokioIo::new).ok_or_else(|| std::io::Error::other("used up"));
+        let stream = stream.take().map(TokioIo::new).ok_or_else(|| std::io::Error::other("used up"));
         std::future::ready(stream)
     });
     FileSyncClient::new(Endpoint::from_static("http://memory").connect_with_connector(connector).await.unwrap())
@@ -124,9 +128,11 @@ struct Plan<'a> {
     wanted: &'a (dyn Fn(&Stat) -> bool + Sync),
     /// Runs when all is listed; only then are files requested.
     between: Option<Box<dyn FnOnce() + Send + 'a>>,
+    /// Runs when so many requests are on their way.
+    after: Option<(usize, Box<dyn FnOnce() + Send>)>,
 }
 
-const EVERYTHING: Plan<'static> = Plan { wanted: &|_| true, between: None };
+const EVERYTHING: Plan<'static> = Plan { wanted: &|_| true, between: None, after: None };
 
 /// What arrived.
 #[derive(Debug, Default)]
@@ -155,7 +161,25 @@ impl Received {
 /// Receives like BuildKit: checks order, links and ids, requests files as they are listed, ends with `FIN`.
 /// The error is the text of an `ERR` packet.
 async fn receive(client: &mut FileSyncClient<Channel>, ask: Ask<'_>, mut plan: Plan<'_>) -> Result<Received, String> {
-    let (requests, stream) = mpsc::channel(64);
+    // As in Go, requests do not wait for what is received, and each becomes a frame of its own.
+    let (requests, mut queue) = mpsc::unbounded_channel();
+    let (frames, stream) = mpsc::channel(1);
+    let mut after = plan.after.take();
+    tokio::spawn(async move {
+        let mut sent = 0;
+        while let Some(request) = queue.recv().await {
+            if frames.send(request).await.is_err() {
+                return;
+            }
+            sent += 1;
+            if let Some((_, run)) = after.take_if(|(count, _)| *count == sent) {
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                run();
+            }
+        }
+    });
     let call = client.diff_copy(ask.request(ReceiverStream::new(stream))).await;
     let mut packets = call.map_err(|status| status.message().to_owned())?.into_inner();
     let mut received = Received::default();
@@ -165,7 +189,7 @@ async fn receive(client: &mut FileSyncClient<Channel>, ask: Ask<'_>, mut plan: P
     let mut listed = false;
     loop {
         if listed && open.is_empty() {
-            requests.send(packet(PacketType::PacketFin, 0)).await.unwrap();
+            requests.send(packet(PacketType::PacketFin, 0)).unwrap();
             let fin = packets.message().await.unwrap().expect("FIN is answered");
             assert_eq!(fin.r#type(), PacketType::PacketFin);
             assert_eq!(packets.message().await.unwrap(), None, "nothing follows FIN");
@@ -185,7 +209,7 @@ async fn receive(client: &mut FileSyncClient<Channel>, ask: Ask<'_>, mut plan: P
                         if plan.between.is_some() {
                             held_back.push(id);
                         } else {
-                            requests.send(packet(PacketType::PacketReq, id)).await.unwrap();
+                            requests.send(packet(PacketType::PacketReq, id)).unwrap();
                         }
                     }
                     received.stats.push(stat);
@@ -195,7 +219,7 @@ async fn receive(client: &mut FileSyncClient<Channel>, ask: Ask<'_>, mut plan: P
                         between();
                     }
                     for id in held_back.drain(..) {
-                        requests.send(packet(PacketType::PacketReq, id)).await.unwrap();
+                        requests.send(packet(PacketType::PacketReq, id)).unwrap();
                     }
                 }
             }

@@ -35,7 +35,7 @@ async fn only_what_is_asked_for_is_sent_and_counted() {
     let filesync = shared("api-context", root.path());
     let monitor = filesync.monitor();
     let mut client = connect(filesync).await;
-    let plan = Plan { wanted: &|stat| stat.path == "src/b", between: None };
+    let plan = Plan { wanted: &|stat| stat.path == "src/b", between: None, after: None };
     let received = receive(&mut client, Ask { dir: "api-context", ..Ask::default() }, plan).await.unwrap();
     assert_eq!(received.contents.keys().collect::<Vec<_>>(), ["src/b"]);
     let [(name, stats)] = monitor.stats() else { panic!("one directory") };
@@ -241,7 +241,8 @@ async fn a_file_that_changes_after_the_list_is_named() {
     ];
     for (how, change) in cases {
         let root = tree(&["dir d", "file d/f=before", "file other"]);
-        let plan = Plan { wanted: &|stat| stat.path == "d/f", between: Some(Box::new(|| change(root.path()))) };
+        let plan =
+            Plan { wanted: &|stat| stat.path == "d/f", between: Some(Box::new(|| change(root.path()))), after: None };
         let text = failure(root.path(), Ask::default(), plan).await;
         assert!(text.starts_with(&format!("`d/f` of the build context changed while it was sent: {how};")), "{text}");
     }
@@ -344,7 +345,7 @@ async fn twenty_thousand_files_are_listed_and_sent() {
     let root = many(20_000);
     let exclude = &["**/__pycache__", "**/*.pyc", ".git", "node_modules", "*.log", "!keep.log", ".env*"];
     let began = Instant::now();
-    let nothing = Plan { wanted: &|_| false, between: None };
+    let nothing = Plan { wanted: &|_| false, between: None, after: None };
     let ask = Ask { dir: "context", exclude, ..Ask::default() };
     let listed = receive(&mut connect(shared("context", root.path())).await, ask, nothing).await.unwrap();
     println!("20,000 files listed in {:?}", began.elapsed());
@@ -405,4 +406,41 @@ async fn very_many_patterns_are_read() {
     let mut exclude: Vec<&str> = patterns.iter().map(String::as_str).collect();
     exclude.push("x999");
     assert_eq!(send(root.path(), Ask { exclude: &exclude, ..Ask::default() }).await.unwrap().lines(), ["file keep"]);
+}
+
+/// The daemon writes thousands of requests, each in a frame of its own, before we come to read one. With the usual
+/// limits `h2` takes that for an attack and ends the connection.
+#[tokio::test]
+async fn a_flood_of_requests_is_no_attack() {
+    let root = many(5_000);
+    let (ours, theirs) = tokio::io::duplex(4 << 20);
+    let (listed, end_of_list) = tokio::sync::oneshot::channel();
+    let (stand_still, standing_still) = std::sync::mpsc::channel();
+    let (all_written, wait) = std::sync::mpsc::channel();
+    let (received, end) = tokio::sync::oneshot::channel();
+    let filesync = shared("context", root.path());
+    let server = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::spawn(serve(filesync, ours));
+            let () = end_of_list.await.unwrap();
+            // While this thread waits, the server does not run either.
+            stand_still.send(()).unwrap();
+            let () = wait.recv().unwrap();
+            let () = end.await.unwrap();
+        });
+    });
+    let plan = Plan {
+        wanted: &|_| true,
+        between: Some(Box::new(move || {
+            listed.send(()).unwrap();
+            standing_still.recv().unwrap();
+        })),
+        after: Some((5_000, Box::new(move || all_written.send(()).unwrap()))),
+    };
+    let ask = Ask { dir: "context", ..Ask::default() };
+    let all = receive(&mut client(theirs).await, ask, plan).await.unwrap();
+    assert_eq!(all.contents.len(), 5_000);
+    received.send(()).unwrap();
+    server.join().unwrap();
 }
