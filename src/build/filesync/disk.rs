@@ -3,7 +3,6 @@
 
 use std::{
     fs::File,
-    io,
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -55,22 +54,8 @@ impl Disk {
             Errno::LOOP | Errno::NXIO => changed("it is no longer a file"),
             error => FileSyncError::Read { path: path.to_owned(), reason: error.into() },
         })?;
-        let size = self.unchanged(&fd, path, listed)?;
+        let size = unchanged(&fd, path, listed)?;
         Ok((File::from(fd), size))
-    }
-
-    /// Size of an open file that is still the listed one.
-    pub(super) fn unchanged(&self, file: impl AsFd, path: &str, listed: Fingerprint) -> Result<u64, FileSyncError> {
-        let changed = |how: &str| FileSyncError::Changed { path: path.to_owned(), how: how.to_owned() };
-        let now = rustix::fs::fstat(file)
-            .map_err(|error| FileSyncError::Read { path: path.to_owned(), reason: error.into() })?;
-        if FileType::from_raw_mode(now.st_mode) != FileType::RegularFile {
-            return Err(changed("it is no longer a file"));
-        }
-        if Fingerprint::new(now.st_size, stat::modified(&now)) != listed {
-            return Err(changed("it was written to"));
-        }
-        u64::try_from(now.st_size).map_err(|_| changed("its size is negative"))
     }
 
     fn open_below(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -81,6 +66,20 @@ impl Disk {
             result => result,
         }
     }
+}
+
+/// Size of an open file that is still the listed one.
+pub(super) fn unchanged(file: impl AsFd, path: &str, listed: Fingerprint) -> Result<u64, FileSyncError> {
+    let changed = |how: &str| FileSyncError::Changed { path: path.to_owned(), how: how.to_owned() };
+    let now =
+        rustix::fs::fstat(file).map_err(|error| FileSyncError::Read { path: path.to_owned(), reason: error.into() })?;
+    if FileType::from_raw_mode(now.st_mode) != FileType::RegularFile {
+        return Err(changed("it is no longer a file"));
+    }
+    if Fingerprint::new(now.st_size, stat::modified(&now)) != listed {
+        return Err(changed("it was written to"));
+    }
+    u64::try_from(now.st_size).map_err(|_| changed("its size is negative"))
 }
 
 /// Opens `path` below `root` one component at a time, following no link.
@@ -198,11 +197,20 @@ fn is_absent(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::INVAL | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG)
 }
 
-/// Extended attributes of what is at the absolute `path`, a symbolic link itself included. A file system without them
-/// has none.
-pub(super) fn attributes(path: &Path, scratch: &mut [u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, io::Error> {
+/// An extended attribute.
+#[derive(Debug)]
+pub(super) struct Attribute {
+    /// Its name, namespace included.
+    pub(super) name: Vec<u8>,
+    /// What it says.
+    pub(super) value: Vec<u8>,
+}
+
+/// Extended attributes of what is at the absolute `path`, a symbolic link itself included. `scratch` is for names.
+pub(super) fn attributes(path: &Path, scratch: &mut [u8]) -> Result<Vec<Attribute>, Errno> {
     let list = match rustix::fs::llistxattr(path, &mut *scratch) {
-        Ok(0) => return Ok(Vec::new()),
+        // The second means a file system without attributes, the third a file that is gone.
+        Ok(0) | Err(Errno::NOTSUP | Errno::NOENT) => return Ok(Vec::new()),
         Ok(length) => scratch.get(..length).unwrap_or_default().to_vec(),
         Err(Errno::RANGE) => {
             let mut list = vec![0; rustix::fs::llistxattr_query(path)?];
@@ -210,13 +218,11 @@ pub(super) fn attributes(path: &Path, scratch: &mut [u8]) -> Result<Vec<(Vec<u8>
             list.truncate(length);
             list
         }
-        // Gone, or a file system without attributes.
-        Err(Errno::NOTSUP | Errno::NOENT) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     let names = list.split(|byte| *byte == 0).filter(|name| !name.is_empty() && !name.starts_with(b"com.apple."));
     // One that may not be read is left out, as fsutil does.
-    Ok(names.filter_map(|name| Some((name.to_vec(), attribute(path, name)?))).collect())
+    Ok(names.filter_map(|name| Some(Attribute { name: name.to_vec(), value: attribute(path, name)? })).collect())
 }
 
 fn attribute(path: &Path, name: &[u8]) -> Option<Vec<u8>> {
@@ -224,4 +230,41 @@ fn attribute(path: &Path, name: &[u8]) -> Option<Vec<u8>> {
     let length = rustix::fs::lgetxattr(path, name, value.as_mut_slice()).ok()?;
     value.truncate(length);
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_opened_outside_of_the_root_with_and_without_openat2() {
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().join("root");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/f"), "").unwrap();
+        fs::write(outer.path().join("secret"), "").unwrap();
+        symlink("..", root.join("up")).unwrap();
+        symlink("a", root.join("link")).unwrap();
+        symlink("../secret", root.join("file")).unwrap();
+        let disk = Disk::open(&root).unwrap();
+        for (path, want) in [
+            ("a/b/f", None),
+            ("a/b", None),
+            (".", None),
+            ("a/b/missing", Some(Errno::NOENT)),
+            ("a/b/f/x", Some(Errno::NOTDIR)),
+            ("file", Some(Errno::LOOP)),
+            ("..", Some(Errno::XDEV)),
+            ("../secret", Some(Errno::XDEV)),
+        ] {
+            assert_eq!(disk.open_below(path, FILE).err(), want, "{path}");
+            assert_eq!(open_stepwise(disk.root(), path, FILE).err(), want, "{path}, stepwise");
+        }
+        for path in ["up/secret", "link/b/f", "a/../../secret"] {
+            let errors = [disk.open_below(path, FILE).err(), open_stepwise(disk.root(), path, FILE).err()];
+            assert!(errors.iter().all(Option::is_some), "{path}: {errors:?}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod disk;
 mod filter;
 mod follow;
 mod glob;
+mod limits;
 mod memory;
 mod pattern;
 mod regexp;
@@ -27,6 +28,7 @@ use std::{
     },
 };
 
+pub use limits::server;
 pub use pattern::PatternError;
 pub use send::{FileSync, PacketStream};
 

@@ -258,4 +258,4 @@ fn component_fits(texts: &[String], name: &str) -> bool {
 
 #[cfg(test)]
 #[path = "pattern_tests.rs"]
-mod tests;
+pub(super) mod tests;

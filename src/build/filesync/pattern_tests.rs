@@ -223,36 +223,39 @@ fn a_bad_pattern_is_named() {
     assert!(error.to_string().contains("`[z-a]`"), "{error}");
 }
 
-/// moby's `MatchesOrParentMatches`, with a regular expression for everything that has a star.
-fn reference(patterns: &[String], path: &str) -> Option<bool> {
+/// moby's `MatchesUsingParentResults` from the root down to `path`, with a regular expression for everything that has
+/// a star. (Its `MatchesOrParentMatches` says otherwise of `a/b` under `a/*` and `!a`; a walk does not use that.)
+pub(in super::super) fn reference(patterns: &[String], path: &str) -> Option<bool> {
+    let mut parent: Option<Vec<bool>> = None;
     let mut matched = false;
-    for pattern in patterns.iter().filter(|pattern| !pattern.trim().is_empty()) {
-        let cleaned = glob::clean(pattern.trim());
-        let (exception, text) = match cleaned.strip_prefix('!') {
-            Some(text) => (true, text),
-            None => (false, cleaned.as_str()),
-        };
-        if exception != matched {
-            continue;
-        }
-        let mut paths: Vec<&str> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();
-        paths.push(path);
-        let fits = match kind(text) {
-            Kind::Exact => paths.contains(&text),
-            Kind::Prefix => paths.iter().any(|path| path.starts_with(&text[..text.len() - 2])),
-            Kind::Suffix => {
-                paths.iter().any(|path| path.ends_with(&text[2..]) || text[2..].strip_prefix('/') == Some(*path))
+    for path in path.match_indices('/').map(|(at, _)| &path[..at]).chain([path]) {
+        let mut own = Vec::new();
+        matched = false;
+        for pattern in patterns.iter().filter(|pattern| !pattern.trim().is_empty()) {
+            let cleaned = glob::clean(pattern.trim());
+            let (exception, text) = match cleaned.strip_prefix('!') {
+                Some(text) => (true, text),
+                None => (false, cleaned.as_str()),
+            };
+            let inherited = parent.as_ref().is_some_and(|parent| parent[own.len()]);
+            let fits = inherited || (exception == matched && fits(text, path)?);
+            own.push(fits);
+            if fits {
+                matched = !exception;
             }
-            Kind::Regex(source) => {
-                let regex = regexp::compile(&source)?;
-                paths.iter().any(|path| regex.is_match(path))
-            }
-        };
-        if fits {
-            matched = !exception;
         }
+        parent = Some(own);
     }
     Some(matched)
+}
+
+fn fits(pattern: &str, path: &str) -> Option<bool> {
+    Some(match kind(pattern) {
+        Kind::Exact => path == pattern,
+        Kind::Prefix => path.starts_with(&pattern[..pattern.len() - 2]),
+        Kind::Suffix => path.ends_with(&pattern[2..]) || pattern[2..].strip_prefix('/') == Some(path),
+        Kind::Regex(source) => regexp::compile(&source)?.is_match(path),
+    })
 }
 
 proptest! {

@@ -71,7 +71,9 @@ fn escape<'g>(rest: &'g str, out: &mut String, place: Place) -> Option<&'g str> 
 
 fn literal(ch: char, out: &mut String) {
     if ch.is_ascii() && !ch.is_ascii_alphanumeric() {
-        out.push_str(&format!("\\x{:02X}", u32::from(ch)));
+        // As `\xHH` no character has a meaning of its own, within a class or outside.
+        out.push_str("\\x");
+        out.extend([4, 0].into_iter().filter_map(|shift| char::from_digit(u32::from(ch) >> shift & 15, 16)));
     } else {
         out.push(ch);
     }
@@ -92,7 +94,7 @@ fn class<'g>(go: &'g str, out: &mut String) -> Option<&'g str> {
             if !NAMED.contains(&name.strip_prefix('^').unwrap_or(name)) {
                 return None;
             }
-            out.push_str(&format!("[:{name}:]"));
+            out.extend(["[:", name, ":]"]);
             rest = behind;
             continue;
         }

@@ -23,7 +23,7 @@ use tonic::{Response, Status, Streaming};
 
 use super::{
     FileSyncError, Monitor, SharedDir, Source, Stats,
-    disk::Disk,
+    disk::{self, Disk},
     filter::{Filter, without_nested},
     follow::follow,
     memory::Memory,
@@ -115,7 +115,7 @@ impl file_sync_server::FileSync for FileSync {
             move || transfer.clone().report(|| transfer.list(&source, &wanted, opened))
         });
         tokio::spawn(transfer.answer(request.into_inner(), tree));
-        Ok(Response::new(PacketStream { batches, batch: VecDeque::new(), end: None }))
+        Ok(Response::new(PacketStream { batches, batch: VecDeque::new(), end: End::NotYet }))
     }
 
     async fn tar_stream(
@@ -257,7 +257,7 @@ fn send_file(batch: &mut Batch<'_>, disk: &Disk, id: u32, path: &str, listed: Fi
         left -= chunk.len() as u64;
         batch.data(id, chunk)?;
     }
-    disk.unchanged(&file, path, listed)?;
+    disk::unchanged(&file, path, listed)?;
     Ok(())
 }
 
@@ -347,13 +347,21 @@ fn packet(kind: PacketType, id: u32, data: Vec<u8>) -> Packet {
     Packet { r#type: kind.into(), stat: None::<Stat>, id, data }
 }
 
+/// How far a call is from its end.
+#[derive(Debug)]
+enum End {
+    NotYet,
+    /// The status is still to be passed on.
+    Failed(Status),
+    Reached,
+}
+
 /// The packets of one call. It ends behind the first `FIN` or `ERR`.
 #[derive(Debug)]
 pub struct PacketStream {
     batches: mpsc::Receiver<Vec<Packet>>,
     batch: VecDeque<Packet>,
-    /// How the call ends, once that is known.
-    end: Option<Option<Status>>,
+    end: End,
 }
 
 impl Stream for PacketStream {
@@ -361,21 +369,23 @@ impl Stream for PacketStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            if let Some(end) = &mut self.end {
-                return Poll::Ready(end.take().map(Err));
+            match std::mem::replace(&mut self.end, End::Reached) {
+                End::NotYet => self.end = End::NotYet,
+                End::Failed(status) => return Poll::Ready(Some(Err(status))),
+                End::Reached => return Poll::Ready(None),
             }
             let Some(packet) = self.batch.pop_front() else {
                 match self.batches.poll_recv(context) {
                     Poll::Ready(Some(batch)) => self.batch = batch.into(),
-                    Poll::Ready(None) => self.end = Some(None),
+                    Poll::Ready(None) => self.end = End::Reached,
                     Poll::Pending => return Poll::Pending,
                 }
                 continue;
             };
             match packet.r#type() {
-                PacketType::PacketFin => self.finish(None),
+                PacketType::PacketFin => self.finish(End::Reached),
                 PacketType::PacketErr => {
-                    self.finish(Some(Status::unknown(String::from_utf8_lossy(&packet.data))));
+                    self.finish(End::Failed(Status::unknown(String::from_utf8_lossy(&packet.data))));
                 }
                 PacketType::PacketStat | PacketType::PacketReq | PacketType::PacketData => {}
             }
@@ -385,8 +395,8 @@ impl Stream for PacketStream {
 }
 
 impl PacketStream {
-    fn finish(&mut self, end: Option<Status>) {
-        self.end = Some(end);
+    fn finish(&mut self, end: End) {
+        self.end = end;
         // Whoever still writes finds out that nobody reads.
         self.batches.close();
     }

@@ -194,11 +194,9 @@ impl<L: FnMut(Listed) -> Result<(), Stop>> Walker<'_, L> {
             stat.linkname = String::from_utf8(target).map_err(|_| not_utf8("link target"))?;
         }
         let attributes = disk::attributes(Path::new(OsStr::from_bytes(&self.raw)), &mut self.attributes);
-        for (name, value) in
-            attributes.map_err(|error| FileSyncError::Read { path: self.path.clone(), reason: error.into() })?
-        {
-            let name = String::from_utf8(name).map_err(|_| not_utf8("extended attribute"))?;
-            stat.xattrs.insert(name, value);
+        for attribute in attributes.map_err(|error| self.unreadable(error))? {
+            let name = String::from_utf8(attribute.name).map_err(|_| not_utf8("extended attribute"))?;
+            stat.xattrs.insert(name, attribute.value);
         }
         let content = match kind {
             FileType::RegularFile => Content::File(Fingerprint::new(stat.size, stat.mod_time)),
