@@ -7,7 +7,7 @@ PYTHON_TAGS=(3.13-slim-trixie 3.13-slim 3.13-slim-bookworm 3.14-slim-bookworm 3.
 RUST_TAG=1.95-slim-bookworm
 BUSYBOX_TAG=1.36
 # Raise when the content of the stand-ins changes.
-BASE_VERSION=2
+BASE_VERSION=3
 MIRROR=$LAB_ADDR:5900/library
 
 # base_images [python|busybox|rust|NAME:TAG...]
@@ -75,10 +75,10 @@ debian_tree() {
   local suite=$1 tar=$2 packages=$3 hooks=() hook
   shift 3
   if extra_cas >/dev/null; then
+    # shellcheck disable=SC2016 # $1 is mmdebstrap's: the tree
     hooks+=(--customize-hook='mkdir -p "$1/usr/local/share/ca-certificates" && cp /usr/local/share/ca-certificates/*.crt "$1/usr/local/share/ca-certificates/"'
       --customize-hook='chroot "$1" update-ca-certificates >/dev/null')
   fi
-  # shellcheck disable=SC2016 # $1 is mmdebstrap's: the tree
   for hook in "$@"; do hooks+=(--customize-hook="$hook"); done
   say "making a Debian $suite tree: $packages"
   mmdebstrap --quiet --mode=root --variant=apt --include="$packages" "${hooks[@]}" \
@@ -109,13 +109,12 @@ python_layer() {
   esac
 }
 
+# Like the real image, this one has a Python under /usr/local whose site-packages no Debian package owns: pip may
+# install and replace there what it likes. A virtual environment in that very place does the same.
 python_tree() {
-  # The hooks give it what the real image has: python and pip by those names, and a pip that may install system-wide.
-  # shellcheck disable=SC2016
-  debian_tree "$1" "$2" python3,python3-pip,python3-venv,python3-dev,ca-certificates,adduser,netbase,tzdata \
-    'rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
-    'ln -s /usr/bin/python3 "$1/usr/local/bin/python"' \
-    'ln -s /usr/bin/python3 "$1/usr/local/bin/python3"' \
+  # shellcheck disable=SC2016 # $1 is mmdebstrap's: the tree
+  debian_tree "$1" "$2" python3,python3-venv,python3-dev,ca-certificates,adduser,netbase,tzdata \
+    'chroot "$1" python3 -m venv /usr/local' \
     'if [ -e /etc/pip.conf ]; then cp /etc/pip.conf "$1/etc/pip.conf"; fi'
 }
 
