@@ -7,7 +7,7 @@ PYTHON_TAGS=(3.13-slim-trixie 3.13-slim 3.13-slim-bookworm 3.14-slim-bookworm 3.
 RUST_TAG=1.95-slim-bookworm
 BUSYBOX_TAG=1.36
 # Raise when the content of the stand-ins changes.
-BASE_VERSION=1
+BASE_VERSION=3
 MIRROR=$LAB_ADDR:5900/library
 
 # base_images [python|busybox|rust|NAME:TAG...]
@@ -17,22 +17,27 @@ base_images() {
   tools
   network_host
   registry_up mirror
-  local image tag
+  local image images=() missing=()
   for image in "$@"; do
     case $image in
-      python) for tag in "${PYTHON_TAGS[@]}"; do stand_in "python:$tag"; done ;;
-      busybox) stand_in "busybox:$BUSYBOX_TAG" ;;
-      rust) stand_in "rust:$RUST_TAG" ;;
-      python:* | busybox:* | rust:*) stand_in "$image" ;;
+      python) images+=("${PYTHON_TAGS[@]/#/python:}") ;;
+      busybox) images+=("busybox:$BUSYBOX_TAG") ;;
+      rust) images+=("rust:$RUST_TAG") ;;
+      python:* | busybox:* | rust:*) images+=("$image") ;;
       *) fail "there is no stand-in for '$image' (only for python, busybox and rust)" ;;
     esac
   done
+  for image in "${images[@]}"; do [ -e "$(stand_in_stamp "$image")" ] || missing+=("$image"); done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "Docker Hub is out of reach. STAND-INS made of Debian packages, not the real images, serve as: ${missing[*]}"
+  for image in "${missing[@]}"; do stand_in "$image"; done
 }
 
-# stand_in NAME:TAG: makes and pushes it unless the mirror has it.
+stand_in_stamp() { echo "$LAB/base/pushed-$BASE_VERSION-${1/:/-}"; }
+
+# stand_in NAME:TAG: makes it and pushes it into the mirror.
 stand_in() {
-  local image=$1 stamp=$LAB/base/pushed-$BASE_VERSION-${1/:/-} layers=() config=() layer
-  [ ! -e "$stamp" ] || return 0
+  local image=$1 layers=() config=() layer
   mkdir -p "$LAB/base"
   case $image in
     python:*)
@@ -51,7 +56,6 @@ stand_in() {
       ;;
   esac
   for layer in "${layers[@]}"; do [ -s "$layer" ] || fail "the layer $layer of $image was not made"; done
-  say "Docker Hub is out of reach: $image is a STAND-IN made of Debian packages, not the real image"
   local appends=()
   for layer in "${layers[@]}"; do appends+=(-f "$layer"); done
   {
@@ -60,7 +64,7 @@ stand_in() {
         -e PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${config[@]}" \
         -l org.opencontainers.image.description='stand-in made of Debian packages by the lab of build-deploy'
   } >"$LAB/base/push.log" 2>&1 || { cat "$LAB/base/push.log" >&2; fail "cannot push the stand-in $image"; }
-  touch "$stamp"
+  touch "$(stand_in_stamp "$image")"
 }
 
 # The machine's own CA certificates; false where it has none.
@@ -71,10 +75,10 @@ debian_tree() {
   local suite=$1 tar=$2 packages=$3 hooks=() hook
   shift 3
   if extra_cas >/dev/null; then
+    # shellcheck disable=SC2016 # $1 is mmdebstrap's: the tree
     hooks+=(--customize-hook='mkdir -p "$1/usr/local/share/ca-certificates" && cp /usr/local/share/ca-certificates/*.crt "$1/usr/local/share/ca-certificates/"'
       --customize-hook='chroot "$1" update-ca-certificates >/dev/null')
   fi
-  # shellcheck disable=SC2016 # $1 is mmdebstrap's: the tree
   for hook in "$@"; do hooks+=(--customize-hook="$hook"); done
   say "making a Debian $suite tree: $packages"
   mmdebstrap --quiet --mode=root --variant=apt --include="$packages" "${hooks[@]}" \
@@ -105,13 +109,12 @@ python_layer() {
   esac
 }
 
+# Like the real image, this one has a Python under /usr/local whose site-packages no Debian package owns: pip may
+# install and replace there what it likes. A virtual environment in that very place does the same.
 python_tree() {
-  # The hooks give it what the real image has: python and pip by those names, and a pip that may install system-wide.
-  # shellcheck disable=SC2016
-  debian_tree "$1" "$2" python3,python3-pip,python3-venv,python3-dev,ca-certificates,adduser,netbase,tzdata \
-    'rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
-    'ln -s /usr/bin/python3 "$1/usr/local/bin/python"' \
-    'ln -s /usr/bin/python3 "$1/usr/local/bin/python3"' \
+  # shellcheck disable=SC2016 # $1 is mmdebstrap's: the tree
+  debian_tree "$1" "$2" python3,python3-venv,python3-dev,ca-certificates,adduser,netbase,tzdata \
+    'chroot "$1" python3 -m venv /usr/local' \
     'if [ -e /etc/pip.conf ]; then cp /etc/pip.conf "$1/etc/pip.conf"; fi'
 }
 
@@ -139,13 +142,17 @@ rust_toolchain_layer() { layer "rust-toolchain-$(rustc --version | cut -d ' ' -f
 
 # This machine's own toolchain, without documentation, sources and the tools that a build does not call.
 rust_toolchain_tree() {
-  local sysroot host config=${CARGO_HOME:-$HOME/.cargo}/config.toml
+  local sysroot host cargo_home=${CARGO_HOME:-$HOME/.cargo}
   sysroot=$(rustc --print sysroot)
   host=$(rustc -vV | awk '/^host:/ { print $2 }')
-  (cd "$sysroot" && tar --owner=0 --group=0 --numeric-owner --transform 's,^,usr/local/,' -cf "$1" \
-    bin/cargo bin/rustc lib/*.so lib/rustlib/"$host"/lib)
+  (
+    cd "$sysroot"
+    shopt -s nullglob
+    tar --owner=0 --group=0 --numeric-owner --transform 's,^,usr/local/,' -cf "$1" \
+      bin/cargo bin/rustc lib/*.so lib/*.so.* lib/rustlib/"$host"/lib lib/rustlib/"$host"/bin/{rust-lld,gcc-ld}
+  )
   # A crates.io mirror that this machine is set to use.
-  if grep -qs '^\[source' "$config"; then
-    tar --owner=0 --group=0 --numeric-owner --transform 's,.*,usr/local/cargo/config.toml,' -rf "$1" -C "$(dirname "$config")" config.toml
+  if grep -qs '^\[source' "$cargo_home/config.toml"; then
+    tar --owner=0 --group=0 --numeric-owner --transform 's,^,usr/local/cargo/,' -rf "$1" -C "$cargo_home" config.toml
   fi
 }

@@ -2,6 +2,12 @@
 # shellcheck shell=bash
 
 LAB=${BUILD_DEPLOY_LAB:-/var/tmp/build-deploy-lab}
+case $LAB in
+  *[[:space:]\"]* | [!/]*)
+    echo "lab: error: BUILD_DEPLOY_LAB must be an absolute path without blanks: $LAB" >&2
+    exit 1
+    ;;
+esac
 # The one address under which host, engines and containers reach the lab's shared services.
 LAB_ADDR=10.213.0.1
 ENGINES=(c8d classic old)
@@ -51,11 +57,12 @@ stop() {
   rm -f "$1"
 }
 
-# Whether engines can pull from Docker Hub; tried once, then remembered.
+# Whether engines can pull from Docker Hub; tried once, then remembered for a day.
 hub_in_reach() {
   local answer=${BUILD_DEPLOY_LAB_HUB:-}
   if [ -z "$answer" ]; then
-    if [ ! -s "$LAB/hub" ]; then
+    if [ -z "$(find "$LAB/hub" -mmin -1440 -size +0 2>/dev/null)" ]; then
+      mkdir -p "$LAB"
       # 401 is Docker Hub's own answer to a client without a token.
       if [ "$(curl -s -o /dev/null -w '%{http_code}' --max-time 8 https://registry-1.docker.io/v2/ || true)" = 401 ]; then
         echo yes >"$LAB/hub"

@@ -7,24 +7,41 @@ engine_answers() { curl -sf --max-time 2 --unix-socket "$(engine_dir "$1")/docke
 
 # engine_up NAME: ready when it answers a ping; with it comes localhost:5000, a registry that only this engine can reach.
 engine_up() {
-  local name=$1 dir
+  local name=$1 dir config
   dir=$(engine_dir "$name")
+  config=$(engine_config "$name")
+  if alive "$dir/docker.pid" "$dir/daemon.json" && [ "$config" != "$(cat "$dir/daemon.json")" ]; then
+    say "the engine $name runs with another configuration: restarting it"
+    stop "$dir/docker.pid" "$dir/daemon.json"
+  fi
   if ! alive "$dir/docker.pid" "$dir/daemon.json" || ! engine_answers "$name" >/dev/null; then
     network_engine "$name"
     mkdir -p "$dir"
-    engine_config "$name" >"$dir/daemon.json"
+    printf '%s\n' "$config" >"$dir/daemon.json"
     rm -f "$dir/docker.pid"
     say "starting the engine $name"
-    # nsenter and not 'ip netns exec', which would hide the cgroups.
-    (
-      cd /
-      PATH="$(engine_tools "$name")/sbin:$(engine_tools "$name")/bin:$PATH" \
-        NO_PROXY="${NO_PROXY:+$NO_PROXY,}$LAB_ADDR,localhost,127.0.0.1" \
-        exec setsid nsenter --net="/run/netns/bd-$name" dockerd --config-file "$dir/daemon.json" >"$dir/log" 2>&1 </dev/null 9>&-
-    ) &
+    engine_start "$name"
     until_ok 60 "the engine $name" "$dir/log" engine_answers "$name"
   fi
   local_registry_up "$name"
+}
+
+engine_start() {
+  local name=$1 dir own_mounts=()
+  dir=$(engine_dir "$name")
+  if dns_up; then
+    # Only this engine sees the other resolv.conf; mounts of the host still reach it.
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    own_mounts=(unshare --mount --propagation slave sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$LAB/dns/resolv.conf")
+  fi
+  # nsenter and not 'ip netns exec', which would hide the cgroups.
+  (
+    cd /
+    PATH="$(engine_tools "$name")/sbin:$(engine_tools "$name")/bin:$PATH" \
+      NO_PROXY="${NO_PROXY:+$NO_PROXY,}$LAB_ADDR,localhost,127.0.0.1" \
+      exec setsid "${own_mounts[@]}" nsenter --net="/run/netns/bd-$name" \
+      dockerd --config-file "$dir/daemon.json" >"$dir/log" 2>&1 </dev/null 9>&-
+  ) &
 }
 
 engine_config() {
@@ -63,6 +80,10 @@ engine_down() {
   dir=$(engine_dir "$1")
   stop "$dir/registry.pid" "$dir/registry.yml"
   stop "$dir/docker.pid" "$dir/daemon.json"
+  # What a killed engine leaves mounted would keep its directory from being deleted.
+  awk -v dir="$dir/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r mount; do
+    umount -l "$mount" 2>/dev/null || true
+  done
 }
 
 engine_status() {

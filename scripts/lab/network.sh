@@ -24,6 +24,24 @@ network_host() {
   ip addr show dev lo | grep -qF " $LAB_ADDR/32" || ip addr add "$LAB_ADDR/32" dev lo
 }
 
+# loopback_resolver: this machine's resolver if it can only be reached from the host's own loopback.
+loopback_resolver() {
+  awk '$1 == "nameserver" { n++; if ($2 !~ /^127\./) other = 1; else if (first == "") first = $2 }
+    END { if (n && !other) print first; else exit 1 }' /etc/resolv.conf
+}
+
+# dns_up: gives the engines a resolver within their reach where the machine's is not; false where they need none.
+dns_up() {
+  local upstream dir=$LAB/dns
+  upstream=$(loopback_resolver) || return 1
+  mkdir -p "$dir"
+  { echo "nameserver $LAB_ADDR" && grep -E '^(search|options)' /etc/resolv.conf || true; } >"$dir/resolv.conf"
+  if alive "$dir/pid" dns_relay.py; then return 0; fi
+  setsid /usr/bin/python3 "$here/lab/dns_relay.py" "$LAB_ADDR" "$upstream" >"$dir/log" 2>&1 </dev/null 9>&- &
+  echo $! >"$dir/pid"
+  until_ok 10 "the DNS relay" "$dir/log" bash -c "exec 3<>/dev/tcp/$LAB_ADDR/53"
+}
+
 # network_engine NAME: the engine's namespace, with a way to the lab's services and, through the host, to the package registries.
 network_engine() {
   local name=$1 n ns=bd-$1
@@ -52,11 +70,12 @@ network_engine() {
 path_mtu() {
   local dev
   dev=$(ip route show default | awk '{ for (i = 1; i < NF; i++) if ($i == "dev") { print $(i + 1); exit } }')
-  cat "/sys/class/net/${dev:-lo}/mtu" 2>/dev/null | awk '{ print ($1 > 1500) ? 1500 : $1 }'
+  awk '{ print ($1 > 1500) ? 1500 : $1 }' "/sys/class/net/${dev:-lo}/mtu"
 }
 
 network_down() {
   local name table line
+  stop "$LAB/dns/pid" dns_relay.py
   for name in "${ENGINES[@]}"; do
     ip netns del "bd-$name" 2>/dev/null || true
     ip link del "bd-$name" 2>/dev/null || true

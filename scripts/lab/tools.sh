@@ -8,8 +8,8 @@ NEW="$LAB/tools/new/usr" # Docker 28 from Debian sid, and the clients
 OLD="$LAB/tools/old/usr" # Docker 20.10 from Debian 12
 
 tools() {
-  [ "$(cat "$LAB/tools/stamp" 2>/dev/null)" != "$TOOLS_VERSION" ] || return 0
   install_commands
+  [ "$(cat "$LAB/tools/stamp" 2>/dev/null)" != "$TOOLS_VERSION" ] || return 0
   fetch_engines
   write_wrappers
   echo "$TOOLS_VERSION" >"$LAB/tools/stamp"

@@ -1,0 +1,27 @@
+# The action's image: one static binary on nothing.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY . .
+# glibc linked statically; only with an explicit --target are build scripts and macros left alone.
+# The caches keep a second build short and are not part of any layer.
+RUN --mount=type=cache,id=build-deploy-registry,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,id=build-deploy-target,target=/src/target,sharing=locked \
+    target="$(uname -m)-unknown-linux-gnu" \
+    && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" \
+    && mkdir -p /image/etc/ssl/certs \
+    && cp "target/$target/release/build-deploy" /image/build-deploy \
+    # The post stage is the same program under another name: an action's post-entrypoint is one word.
+    && ln -s /build-deploy /image/build-deploy-post \
+    && printf '[safe]\n\tdirectory = *\n' > /image/etc/gitconfig
+# The public roots alone: a CA of the building machine must not travel.
+RUN find /usr/share/ca-certificates/mozilla -name '*.crt' | LC_ALL=C sort | xargs cat > /image/etc/ssl/certs/ca-certificates.crt
+
+FROM scratch
+COPY --from=build /image/ /
+LABEL org.opencontainers.image.title="build-deploy" \
+      org.opencontainers.image.description="Builds, pushes, announces and deploys the images of a compose project in one step of a GitHub workflow" \
+      org.opencontainers.image.source="https://github.com/izhan/build-deploy" \
+      org.opencontainers.image.licenses="MIT"
+# No USER and no WORKDIR: the runner needs root for the engine's socket and sets the directory itself.
+ENTRYPOINT ["/build-deploy"]

@@ -1,0 +1,49 @@
+# What a newcomer types. Everything works from a fresh clone, as root, on Debian 12 with a Rust toolchain.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# A root shell does not always have rustup's directory in its path.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export BUILD_DEPLOY_LAB ?= /var/tmp/build-deploy-lab
+OUT := $(CURDIR)/.lab/demo
+
+.PHONY: help demo test bench image lint lab-up lab-down
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run the action on examples/django: real engine and registry, a local Discord; the messages land in .lab/demo
+	@scripts/lab.sh up c8d registry
+	@scripts/lab.sh base-images python
+	@DOCKER_HOST= scripts/image.sh
+	@# Not --release: the action itself is the released build, inside its image; this is only the harness around it,
+	@# and shares its build with the tests.
+	@mkdir -p $(OUT)
+	@cargo run --quiet --locked --features demo -- demo \
+	  --engine-socket $(BUILD_DEPLOY_LAB)/engines/c8d/docker.sock --registry 10.213.0.1:5000 \
+	  --project $(CURDIR)/examples/django --discord-listen 10.213.0.1:0 --out $(OUT)
+
+test: ## formatting, clippy and every test, against three engines and three kinds of registry
+	@scripts/test.sh
+
+bench: ## compare with `docker buildx bake --push` on the same engine and registry
+	@scripts/lab.sh up c8d registry
+	@scripts/lab.sh base-images python busybox
+	@DOCKER_HOST= scripts/image.sh
+	@scripts/bench.sh
+
+image: ## build the action's image build-deploy:dev in the engine that DOCKER_HOST names (default: the lab's)
+	@scripts/image.sh
+
+lint: ## formatting, clippy and the shell scripts
+	@cargo fmt --check
+	@cargo clippy --locked --features demo --all-targets -- -D warnings
+	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/*.sh; else echo 'lint: no shellcheck here, the shell scripts were not checked'; fi
+
+lab-up: ## start all engines and registries of the lab
+	@scripts/lab.sh up all
+	@scripts/lab.sh status
+
+lab-down: ## stop everything that the lab runs
+	@scripts/lab.sh down
