@@ -267,7 +267,7 @@ fn tool(tool: Tool) -> PathBuf {
         Compose => "docker-compose",
         Bake => "docker-buildx",
     };
-    let path = Path::new(&lab).join("tools/28.5.2/usr/libexec/docker/cli-plugins").join(name);
+    let path = Path::new(&lab).join("docker-config/cli-plugins").join(name);
     assert!(path.exists(), "{} is not there: run `scripts/lab.sh tools`", path.display());
     path
 }
