@@ -106,8 +106,12 @@ impl file_sync_server::FileSync for FileSync {
             return Err(Status::not_found(format!("no access allowed to dir {:?}", wanted.dir)));
         };
         let (out, batches) = mpsc::channel(BATCHES);
-        let transfer =
-            Transfer { stats: Arc::clone(&shared.stats), monitor: self.monitor.clone(), table: Arc::default(), out };
+        let transfer = Transfer {
+            stats: if wanted.is_ignore_file() { Arc::default() } else { Arc::clone(&shared.stats) },
+            monitor: self.monitor.clone(),
+            table: Arc::default(),
+            out,
+        };
         let source = shared.source.clone();
         let (opened, tree) = tokio::sync::oneshot::channel();
         tokio::task::spawn_blocking({
@@ -238,7 +242,7 @@ impl Transfer {
                 (Content::Empty | Content::None | Content::Sent, _) => {}
             }
             batch.data(id, Vec::new())?;
-            self.stats.files.fetch_add(1, Ordering::Relaxed);
+            self.stats.sent_files.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -307,7 +311,9 @@ impl Listing<'_> {
                 }
             }
         }
-        self.transfer.stats.listed.fetch_add(1, Ordering::Relaxed);
+        if content != Content::None {
+            self.transfer.stats.files.fetch_add(1, Ordering::Relaxed);
+        }
         self.batch.push(Packet { stat: Some(stat), ..packet(PacketType::PacketStat, 0, Vec::new()) });
         if self.batch.len() < ENTRIES { Ok(()) } else { self.pass_on() }
     }
@@ -328,7 +334,7 @@ struct Batch<'t> {
 impl Batch<'_> {
     /// Sends bytes of a file; none means that this was all.
     fn data(&mut self, id: u32, bytes: Vec<u8>) -> Result<(), Stop> {
-        self.transfer.stats.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.transfer.stats.sent_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.bytes += bytes.len() + size_of::<Packet>();
         self.packets.push(packet(PacketType::PacketData, id, bytes));
         if self.bytes < CHUNK { Ok(()) } else { self.pass_on() }
