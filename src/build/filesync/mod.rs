@@ -11,6 +11,7 @@ mod follow;
 mod glob;
 mod limits;
 mod memory;
+mod packets;
 mod pattern;
 mod regexp;
 mod request;
@@ -29,8 +30,9 @@ use std::{
 };
 
 pub use limits::server;
+pub use packets::PacketStream;
 pub use pattern::PatternError;
-pub use send::{FileSync, PacketStream};
+pub use send::FileSync;
 
 /// A directory that BuildKit may read, and the name by which it asks for it.
 #[derive(Clone, Debug)]
