@@ -11,6 +11,7 @@ mod follow;
 mod glob;
 mod limits;
 mod memory;
+mod packets;
 mod pattern;
 mod regexp;
 mod request;
@@ -29,8 +30,9 @@ use std::{
 };
 
 pub use limits::server;
+pub use packets::PacketStream;
 pub use pattern::PatternError;
-pub use send::{FileSync, PacketStream};
+pub use send::FileSync;
 
 /// A directory that BuildKit may read, and the name by which it asks for it.
 #[derive(Clone, Debug)]
@@ -132,28 +134,29 @@ impl From<rustix::io::Errno> for Reason {
     }
 }
 
-/// How much of a [`SharedDir`] was sent, over all requests for it so far.
+/// How much of a [`SharedDir`] was sent, over all requests for it so far. The `.dockerignore`, which the daemon asks for
+/// by itself before each build, does not count.
 #[derive(Debug, Default)]
 pub struct Stats {
-    listed: AtomicU64,
     files: AtomicU64,
-    bytes: AtomicU64,
+    sent_files: AtomicU64,
+    sent_bytes: AtomicU64,
 }
 
 impl Stats {
-    /// Entries that were listed: files, directories and links.
-    pub fn listed(&self) -> u64 {
-        self.listed.load(Ordering::Relaxed)
-    }
-
-    /// Files whose content was sent.
+    /// Files that were listed, sent or not.
     pub fn files(&self) -> u64 {
         self.files.load(Ordering::Relaxed)
     }
 
+    /// Files whose content was sent.
+    pub fn sent_files(&self) -> u64 {
+        self.sent_files.load(Ordering::Relaxed)
+    }
+
     /// Bytes of content that were sent.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Ordering::Relaxed)
     }
 }
 

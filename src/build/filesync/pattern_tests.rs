@@ -259,7 +259,7 @@ fn fits(pattern: &str, path: &str) -> Option<bool> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn shortcuts_and_parent_results_change_nothing(

@@ -26,6 +26,11 @@ impl Request {
             follow: values(metadata, "followpaths")?,
         })
     }
+
+    /// Whether the daemon only wants to read the ignore file, before it asks for the context.
+    pub(super) fn is_ignore_file(&self) -> bool {
+        self.follow == [".dockerignore"]
+    }
 }
 
 fn values(metadata: &MetadataMap, key: &str) -> Result<Vec<String>, Status> {

@@ -5,20 +5,17 @@
 //! Source: `send.go` of `github.com/tonistiigi/fsutil`.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fs::File,
     io::Read,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    task::{Context, Poll},
 };
 
 use bollard_buildkit_proto::{
-    fsutil::types::{Packet, Stat, packet::PacketType},
+    fsutil::types::{Packet, packet::PacketType},
     moby::filesync::packet::file_sync_server,
 };
 use tokio::sync::mpsc::{self, error::TryRecvError};
-use tokio_stream::Stream;
 use tonic::{Response, Status, Streaming};
 
 use super::{
@@ -27,6 +24,7 @@ use super::{
     filter::{Filter, without_nested},
     follow::follow,
     memory::Memory,
+    packets::{PacketStream, packet},
     request::Request,
     table::{Content, Fingerprint, Table},
     walk::{Listed, Stop, walk},
@@ -106,8 +104,12 @@ impl file_sync_server::FileSync for FileSync {
             return Err(Status::not_found(format!("no access allowed to dir {:?}", wanted.dir)));
         };
         let (out, batches) = mpsc::channel(BATCHES);
-        let transfer =
-            Transfer { stats: Arc::clone(&shared.stats), monitor: self.monitor.clone(), table: Arc::default(), out };
+        let transfer = Transfer {
+            stats: if wanted.is_ignore_file() { Arc::default() } else { Arc::clone(&shared.stats) },
+            monitor: self.monitor.clone(),
+            table: Arc::default(),
+            out,
+        };
         let source = shared.source.clone();
         let (opened, tree) = tokio::sync::oneshot::channel();
         tokio::task::spawn_blocking({
@@ -115,7 +117,7 @@ impl file_sync_server::FileSync for FileSync {
             move || transfer.clone().report(|| transfer.list(&source, &wanted, opened))
         });
         tokio::spawn(transfer.answer(request.into_inner(), tree));
-        Ok(Response::new(PacketStream { batches, batch: VecDeque::new(), end: End::NotYet }))
+        Ok(Response::new(PacketStream::new(batches)))
     }
 
     async fn tar_stream(
@@ -238,7 +240,7 @@ impl Transfer {
                 (Content::Empty | Content::None | Content::Sent, _) => {}
             }
             batch.data(id, Vec::new())?;
-            self.stats.files.fetch_add(1, Ordering::Relaxed);
+            self.stats.sent_files.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -307,7 +309,9 @@ impl Listing<'_> {
                 }
             }
         }
-        self.transfer.stats.listed.fetch_add(1, Ordering::Relaxed);
+        if content != Content::None {
+            self.transfer.stats.files.fetch_add(1, Ordering::Relaxed);
+        }
         self.batch.push(Packet { stat: Some(stat), ..packet(PacketType::PacketStat, 0, Vec::new()) });
         if self.batch.len() < ENTRIES { Ok(()) } else { self.pass_on() }
     }
@@ -328,7 +332,7 @@ struct Batch<'t> {
 impl Batch<'_> {
     /// Sends bytes of a file; none means that this was all.
     fn data(&mut self, id: u32, bytes: Vec<u8>) -> Result<(), Stop> {
-        self.transfer.stats.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.transfer.stats.sent_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.bytes += bytes.len() + size_of::<Packet>();
         self.packets.push(packet(PacketType::PacketData, id, bytes));
         if self.bytes < CHUNK { Ok(()) } else { self.pass_on() }
@@ -340,64 +344,5 @@ impl Batch<'_> {
         }
         self.bytes = 0;
         self.transfer.out.blocking_send(std::mem::take(&mut self.packets)).map_err(|_| Stop::Gone)
-    }
-}
-
-fn packet(kind: PacketType, id: u32, data: Vec<u8>) -> Packet {
-    Packet { r#type: kind.into(), stat: None::<Stat>, id, data }
-}
-
-/// How far a call is from its end.
-#[derive(Debug)]
-enum End {
-    NotYet,
-    /// The status is still to be passed on.
-    Failed(Status),
-    Reached,
-}
-
-/// The packets of one call. It ends behind the first `FIN` or `ERR`.
-#[derive(Debug)]
-pub struct PacketStream {
-    batches: mpsc::Receiver<Vec<Packet>>,
-    batch: VecDeque<Packet>,
-    end: End,
-}
-
-impl Stream for PacketStream {
-    type Item = Result<Packet, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            match std::mem::replace(&mut self.end, End::Reached) {
-                End::NotYet => self.end = End::NotYet,
-                End::Failed(status) => return Poll::Ready(Some(Err(status))),
-                End::Reached => return Poll::Ready(None),
-            }
-            let Some(packet) = self.batch.pop_front() else {
-                match self.batches.poll_recv(context) {
-                    Poll::Ready(Some(batch)) => self.batch = batch.into(),
-                    Poll::Ready(None) => self.end = End::Reached,
-                    Poll::Pending => return Poll::Pending,
-                }
-                continue;
-            };
-            match packet.r#type() {
-                PacketType::PacketFin => self.finish(End::Reached),
-                PacketType::PacketErr => {
-                    self.finish(End::Failed(Status::unknown(String::from_utf8_lossy(&packet.data))));
-                }
-                PacketType::PacketStat | PacketType::PacketReq | PacketType::PacketData => {}
-            }
-            return Poll::Ready(Some(Ok(packet)));
-        }
-    }
-}
-
-impl PacketStream {
-    fn finish(&mut self, end: End) {
-        self.end = end;
-        // Whoever still writes finds out that nobody reads.
-        self.batches.close();
     }
 }

@@ -262,7 +262,7 @@ fn without_shortcuts(files: &[String], include: &[String], exclude: &[String]) -
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn the_walk_lists_what_matches_in_order(

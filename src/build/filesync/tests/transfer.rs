@@ -31,7 +31,7 @@ async fn contents_arrive_whole() {
 
 #[tokio::test]
 async fn only_what_is_asked_for_is_sent_and_counted() {
-    let root = tree(&["dir src", "file src/a=aaa", "file src/b=bbbbb", "file c=c"]);
+    let root = tree(&["dir src", "file src/a=aaa", "file src/b=bbbbb", "file c=c", "file .dockerignore"]);
     let filesync = shared("api-context", root.path());
     let monitor = filesync.monitor();
     let mut client = connect(filesync).await;
@@ -39,10 +39,14 @@ async fn only_what_is_asked_for_is_sent_and_counted() {
     let received = receive(&mut client, Ask { dir: "api-context", ..Ask::default() }, plan).await.unwrap();
     assert_eq!(received.contents.keys().collect::<Vec<_>>(), ["src/b"]);
     let [(name, stats)] = monitor.stats() else { panic!("one directory") };
-    assert_eq!((name.as_str(), stats.listed(), stats.files(), stats.bytes()), ("api-context", 4, 1, 5));
+    let counted = || (stats.files(), stats.sent_files(), stats.sent_bytes());
+    assert_eq!((name.as_str(), counted()), ("api-context", (4, 1, 5)));
+    let ignore_file = Ask { dir: "api-context", follow: &[".dockerignore"], ..Ask::default() };
+    assert_eq!(receive(&mut client, ignore_file, EVERYTHING).await.unwrap().contents.len(), 1);
+    assert_eq!(counted(), (4, 1, 5));
     // The same directory again, on the same connection: ids start anew, counters go on.
     receive(&mut client, Ask { dir: "api-context", ..Ask::default() }, EVERYTHING).await.unwrap();
-    assert_eq!((stats.listed(), stats.files(), stats.bytes()), (8, 4, 14));
+    assert_eq!(counted(), (8, 5, 14));
     assert!(monitor.failure().is_none());
 }
 
