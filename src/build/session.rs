@@ -41,13 +41,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::JoinHandle,
 };
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::Connected},
-};
+use tonic::{Request, Response, Status, transport::server::Connected};
 
 use super::{
-    filesync::FileSync,
+    filesync::{self, FileSync},
     transport::{self, Address, TransportError},
 };
 use crate::domain::{credentials::Credentials, secret::Secret};
@@ -103,7 +100,7 @@ impl Session {
         ];
         headers.extend(METHODS.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
         let upgraded = transport::upgrade(address, "/session", &headers).await?;
-        let services = Server::builder()
+        let services = filesync::server()
             .add_service(HealthServer::new(Alive))
             .add_service(FileSyncServer::new(offer.files).max_encoding_message_size(MAX_MESSAGE))
             .add_service(AuthServer::new(Keyring(offer.credentials)))

@@ -27,6 +27,9 @@ use crate::events::Events;
 /// Error details travel in HTTP/2 trailers and hold the whole Dockerfile; hyper's default limit of 16 KiB would turn
 /// a large one into a protocol error.
 const MAX_HEADERS: u32 = 16 << 20;
+/// h2 takes more small frames than a connection's window explains for an attack and ends the connection; a build's
+/// status is many small frames. A large window allows many, and costs nothing until it is used.
+const CONNECTION_WINDOW: u32 = 64 << 20;
 /// A status message of a build that logs much is larger than tonic's 4 MiB.
 const MAX_MESSAGE: usize = 64 << 20;
 /// How long the status stream may lag behind the end of its solve.
@@ -69,6 +72,7 @@ impl Control {
         });
         let channel = Endpoint::from_static("http://docker")
             .http2_max_header_list_size(MAX_HEADERS)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .connect_with_connector_lazy(connector);
         Ok(Self { channel })
     }

@@ -15,7 +15,7 @@ use std::{
 
 use thiserror::Error;
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncRead, AsyncReadExt as _},
     process::{Child, Command},
     sync::mpsc,
     task::JoinHandle,
@@ -330,7 +330,7 @@ const FILES: [&str; 7] =
     ["add_path", "set_env", "step_summary", "save_state", "set_output", "artifacts", "artifacts_list"];
 const LABEL: &str = "fe1400";
 
-async fn pump(mut from: impl AsyncReadExt + Unpin, stream: usize, to: mpsc::UnboundedSender<(usize, Vec<u8>)>) {
+async fn pump(mut from: impl AsyncRead + Unpin, stream: usize, to: mpsc::UnboundedSender<(usize, Vec<u8>)>) {
     let mut buffer = vec![0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         if to.send((stream, buffer[..read].to_vec())).is_err() {
