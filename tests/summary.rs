@@ -19,7 +19,7 @@ use proptest::prelude::{any, prop, proptest};
 
 fn result() -> ImageResult {
     ImageResult {
-        digest: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
+        digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
         size: Some(45_260_000),
         pushed: true,
         changed: Some(true),
