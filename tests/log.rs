@@ -79,7 +79,7 @@ fn ended(step: usize, outcome: StepOutcome) -> ImageEvent {
 
 fn finished() -> ImageEvent {
     ImageEvent::Finished(Box::new(ImageResult {
-        digest: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
+        digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
         size: Some(45_260_000),
         pushed: true,
         changed: Some(true),
