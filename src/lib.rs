@@ -13,6 +13,7 @@ pub mod events;
 pub mod github;
 pub mod http;
 pub mod inputs;
+pub mod notify;
 pub mod pipeline;
 pub mod plan;
 pub mod preflight;

@@ -1,6 +1,8 @@
 //! What each subcommand does around the pipeline.
 
+pub mod chat;
 pub mod plan;
+pub mod post;
 pub mod prepare;
 pub mod run;
 
@@ -77,7 +79,7 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
     let call = Call { env, inputs, log };
     match command {
         Subcommand::Run => run::run(call).await,
-        Subcommand::Post => exit::SUCCESS,
+        Subcommand::Post => post::post(call).await,
         Subcommand::Plan(format) => plan::plan(call, format),
         Subcommand::Rollback | Subcommand::Notify(_) => later(call.log),
         #[cfg(feature = "demo")]

@@ -6,12 +6,14 @@ use chrono::Utc;
 use tokio::sync::watch;
 
 use super::{
-    Call, exit,
+    Call,
+    chat::{self, Chat, warning},
+    exit,
     prepare::{self, Context},
 };
 use crate::{
     domain::{
-        event::{Diagnostic, Ending, Event, Severity},
+        event::{Diagnostic, Ending, Event},
         redact::Redactor,
         run::{Failure, RunState, Stage},
     },
@@ -28,6 +30,9 @@ use crate::{
     signals::Signals,
 };
 
+/// How long the last state may take to reach the chat; after a cancellation the runner is about to kill us.
+const LAST_WORD: Duration = Duration::from_secs(5);
+const LAST_WORD_CANCELLED: Duration = Duration::from_secs(2);
 /// Longer than any job may run: what no `timeout` means.
 const NO_LIMIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -39,7 +44,12 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         Err(error) => return super::fatal(log.into_sink(), &error),
     };
     let context = prepare::context(&inputs, &env);
-    let (events, receiver) = Events::channel(Redactor::new(inputs.secrets()));
+    let chat = Chat::new(&inputs);
+    let addresses = chat.secrets();
+    for secret in &addresses {
+        let _ = log.mask(secret);
+    }
+    let (events, receiver) = Events::channel(Redactor::new(inputs.secrets().chain(&addresses)));
     let (git_tags, warning) = git_tags(&inputs, &env, &context).await;
     let planned = prepare::plan(&inputs, &env, &context, git_tags.as_deref());
 
@@ -47,13 +57,16 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     if let Ok(plan) = &planned {
         state.images = plan.image_states();
     }
-    let (sender, _states) = watch::channel(Arc::new(state.clone()));
+    let (sender, states) = watch::channel(Arc::new(state.clone()));
+    // The first message is on its way while the build begins.
+    let live = chat.start(&states);
+    let posted = live.posted();
     let reporting = reporter::report(receiver, state, sender, |event| {
         // A log that cannot be written has nobody to be told to.
         let _ = log.event(event);
     });
     let work = async {
-        for diagnostic in context.warnings.iter().cloned().chain(warning) {
+        for diagnostic in context.warnings.iter().chain(&chat.warnings).cloned().chain(warning) {
             events.emit(Event::Diagnostic(diagnostic)).await;
         }
         let (ending, status) = match &planned {
@@ -64,11 +77,19 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         drop(events);
         status
     };
-    let (status, state) = tokio::join!(work, reporting);
-    for diagnostic in leave_behind(&env, &inputs, &state) {
-        let _ = log.event(&Event::Diagnostic(diagnostic));
+    let (status, state) = tokio::select! {
+        ended = futures_util::future::join(work, reporting) => ended,
+        never = chat::save(&env, posted) => match never {},
+    };
+    let last_word = if matches!(state.ending, Some((Ending::Cancelled, _))) { LAST_WORD_CANCELLED } else { LAST_WORD };
+    let reports = live.finish(Arc::new(state.clone()), last_word).await;
+    let (mut warnings, told) = chat::settle(&env, &reports);
+    let message = reports.iter().find_map(|report| report.posted.as_ref());
+    warnings.extend(leave_behind(&env, &inputs, &state, message.map(|posted| posted.message_id.as_str())));
+    for warning in warnings {
+        let _ = log.late(&warning);
     }
-    status
+    if inputs.notify.strict && !told { status.max(exit::FAILED) } else { status }
 }
 
 /// The pipeline, until it ends, a signal comes or the time is over.
@@ -125,8 +146,8 @@ async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> (Optio
 }
 
 /// Writes outputs and the job summary. What cannot be written is a warning: the images are pushed all the same.
-fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState) -> Vec<Diagnostic> {
-    let values = outputs(state, None);
+fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_id: Option<&str>) -> Vec<Diagnostic> {
+    let values = outputs(state, message_id);
     let pairs = values.iter().map(|(name, value)| (*name, value.as_str()));
     let written = assignments(pairs, rand::random()).and_then(|text| append(env, RunnerFile::Output, &text));
     let summarised =
@@ -140,8 +161,4 @@ fn append(env: &RunnerEnv, file: RunnerFile, text: &str) -> Result<(), FileError
         Some(path) => file.append(Path::new(path), text),
         None => Ok(()),
     }
-}
-
-fn warning(title: &str, message: String) -> Diagnostic {
-    Diagnostic { severity: Severity::Warning, title: title.to_owned(), message, place: None }
 }

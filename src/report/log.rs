@@ -108,6 +108,16 @@ impl<W: Write> Log<W> {
         self.sink.flush()
     }
 
+    /// Writes a diagnostic that came up after the end of the run, when the annotations are out.
+    pub fn late(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+        if !self.annotates() {
+            return self.text(&diagnostic_text(diagnostic));
+        }
+        let Diagnostic { severity, title, message, place } = diagnostic;
+        self.line(&commands::annotation(*severity, title, message, place.as_ref()))?;
+        self.sink.flush()
+    }
+
     /// Ends the log and gives the sink back.
     pub fn into_sink(self) -> W {
         self.sink
