@@ -21,7 +21,7 @@ demo: ## run the action on examples/django: real engine and registry, a local Di
 	@# and shares its build with the tests.
 	@mkdir -p $(OUT)
 	@cargo run --quiet --locked --features demo -- demo \
-	  --engine-socket $(BUILD_DEPLOY_LAB)/engines/c8d/docker.sock --registry 10.213.0.1:5000 \
+	  --docker $(BUILD_DEPLOY_LAB)/bin/docker --engine-socket $(BUILD_DEPLOY_LAB)/engines/c8d/docker.sock --registry 10.213.0.1:5000 \
 	  --project $(CURDIR)/examples/django --discord-listen 10.213.0.1:0 --out $(OUT)
 
 test: ## formatting, clippy and every test, against three engines and three kinds of registry

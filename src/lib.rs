@@ -6,6 +6,7 @@ pub mod build;
 pub mod commands;
 pub mod compose;
 pub mod compose_files;
+
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod domain;

@@ -6,6 +6,8 @@ pub mod post;
 pub mod prepare;
 pub mod run;
 
+#[cfg(feature = "demo")]
+use std::collections::BTreeMap;
 use std::{error::Error, ffi::OsString, io::Write};
 
 use crate::{
@@ -83,7 +85,7 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
         Subcommand::Plan(format) => plan::plan(call, format),
         Subcommand::Rollback | Subcommand::Notify(_) => later(call.log),
         #[cfg(feature = "demo")]
-        Subcommand::Demo => later(call.log),
+        Subcommand::Demo(flags) => demo(&flags, call.log.into_sink()).await,
     }
 }
 
@@ -119,6 +121,22 @@ fn refuse<W: Write>(mistakes: &[InputError], mut log: Log<W>) -> u8 {
     let failure = Failure::new(Stage::Plan, headline, None);
     let _ = log.event(&Event::Finished(Ending::Failure(Box::new(failure))));
     exit::WRONG_INPUT
+}
+
+#[cfg(feature = "demo")]
+async fn demo(flags: &BTreeMap<String, String>, mut out: impl Write) -> u8 {
+    use crate::demo::show::{Options, show};
+    let shown = match Options::read(|name| flags.get(name).cloned()) {
+        Ok(options) => show(&options, &mut out).await.map_err(|error| error.to_string()),
+        Err(mistake) => Err(mistake),
+    };
+    match shown {
+        Ok(()) => exit::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(out, "demo: {error}");
+            exit::FAILED
+        }
+    }
 }
 
 /// Commands of later versions.

@@ -64,7 +64,7 @@ pub struct Invocation {
 }
 
 /// A subcommand and its own options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subcommand {
     /// The whole pipeline.
     Run,
@@ -76,10 +76,14 @@ pub enum Subcommand {
     Rollback,
     /// Send one message.
     Notify(Option<NotifyState>),
-    /// The demonstration, in builds with the feature `demo`.
+    /// The demonstration, in builds with the feature `demo`: its flags.
     #[cfg(feature = "demo")]
-    Demo,
+    Demo(BTreeMap<String, String>),
 }
+
+/// The flags of `demo`.
+#[cfg(feature = "demo")]
+const DEMO_FLAGS: [&str; 6] = ["docker", "engine-socket", "registry", "project", "discord-listen", "out"];
 
 /// How `plan` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,7 +156,9 @@ fn subcommand(matches: &ArgMatches) -> Option<Subcommand> {
             _ => None,
         })),
         #[cfg(feature = "demo")]
-        "demo" => Some(Subcommand::Demo),
+        "demo" => Some(Subcommand::Demo(
+            DEMO_FLAGS.iter().filter_map(|name| Some(((*name).to_owned(), option(name)?.to_owned()))).collect(),
+        )),
         _ => Some(Subcommand::Run),
     }
 }
@@ -180,7 +186,11 @@ pub fn command() -> Command {
             "State that the message shows; by default the job's",
         )));
     #[cfg(feature = "demo")]
-    let root = root.subcommand(Command::new("demo").about("Shows a whole run on this machine"));
+    let root = root.subcommand(
+        Command::new("demo")
+            .about("Shows a whole run on this machine; `make demo` calls it")
+            .args(DEMO_FLAGS.map(|name| Arg::new(name).long(name))),
+    );
     root
 }
 
