@@ -18,7 +18,7 @@ tools() {
 # The commands that the lab itself calls, with the packages that bring them.
 install_commands() {
   local pair missing=()
-  for pair in curl:curl ip:iproute2 iptables:iptables nsenter:util-linux flock:util-linux openssl:openssl \
+  for pair in curl:curl ip:iproute2 iptables:iptables mount:mount nsenter:util-linux flock:util-linux openssl:openssl \
     perl:perl-base xz:xz-utils jq:jq mmdebstrap:mmdebstrap git:git cc:build-essential; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
   done
