@@ -92,7 +92,8 @@ write_wrappers() {
   mkdir -p "$LAB/bin" "$LAB/docker-config"
   ln -sfn "$NEW/libexec/docker/cli-plugins" "$LAB/docker-config/cli-plugins"
   cat >"$LAB/bin/docker" <<TEXT
-#!/bin/sh
+#!/bin/bash
+# bash, since dash drops variables whose names hold a hyphen, as those of an action's inputs do.
 # The Docker client with its buildx and compose, apart from any that this machine has. A caller's own
 # DOCKER_CONFIG (credentials) is honoured: the plugins are linked into it.
 if [ -n "\${DOCKER_CONFIG:-}" ]; then
@@ -105,6 +106,6 @@ fi
 export DOCKER_CONFIG DOCKER_HOST
 exec "$NEW/bin/docker" "\$@"
 TEXT
-  printf '#!/bin/sh\nexec "%s/bin/crane" "$@"\n' "$NEW" >"$LAB/bin/crane"
+  printf '#!/bin/bash\nexec "%s/bin/crane" "$@"\n' "$NEW" >"$LAB/bin/crane"
   chmod +x "$LAB/bin/docker" "$LAB/bin/crane"
 }
