@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{self, Write},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Output, Stdio},
     time::Duration,
 };
@@ -34,7 +34,7 @@ pub struct Options {
     pub project: PathBuf,
     /// Where the local Discord listens; port 0 takes a free one.
     pub discord_listen: SocketAddr,
-    /// Where the messages are saved.
+    /// Where the messages are saved: a directory that is there.
     pub out: PathBuf,
 }
 
@@ -85,7 +85,6 @@ pub async fn show(options: &Options, out: &mut impl Write) -> Result<(), DemoErr
         let what = what.to_owned();
         move |source| DemoError::Io { what, source }
     };
-    fs::create_dir_all(&options.out).map_err(io("make the directory for the messages"))?;
     let discord = Receiver::start(options.discord_listen).await.map_err(io("start the local Discord"))?;
     let temp = options.out.join("runner_temp");
     fs::create_dir_all(&temp).map_err(io("make the runner's directory"))?;
@@ -243,7 +242,8 @@ impl Options {
             registry: required("registry")?,
             project: absolute(required("project")?)?,
             discord_listen: listen.parse().map_err(|error| format!("--discord-listen {listen}: {error}"))?,
-            out: Path::new(&required("out")?).to_owned(),
+            // Docker takes a path that is not absolute for the name of a volume.
+            out: absolute(required("out")?)?,
         })
     }
 }
