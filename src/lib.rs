@@ -4,3 +4,6 @@
 
 pub mod domain;
 pub mod events;
+pub mod notify;
+#[cfg(feature = "demo")]
+pub mod demo;

@@ -1,0 +1,211 @@
+//! What Discord's answer to a call means. PURE.
+//!
+//! Codes: <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json>. The answer may come from
+//! Discord (v8 and later, or the older v6 shapes), from the network in front of it (HTML, a bare `error code:`) or
+//! from a proxy; all of them are read.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    text,
+    webhook::{Server, Versioned},
+};
+
+/// A wait longer than this is not waited for.
+pub const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// A message that a channel has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its id; no secret.
+    pub message_id: String,
+    /// The channel's, or the thread's, id; empty if the server did not say.
+    pub channel_id: String,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Done. A server that does not say which message it made leaves none to edit.
+    Done(Option<Posted>),
+    /// Too many calls: wait this long, or as one sees fit.
+    Busy(Option<Duration>),
+    /// This message is more than an hour old and was edited too often: wait, or post another.
+    EditsExhausted(Option<Duration>),
+    /// The server is out of order.
+    Broken(String),
+    /// Nobody may post here any more: never call again.
+    WebhookGone(String),
+    /// The message is gone: post another.
+    MessageGone,
+    /// These fields of the body are wrong; none if the server does not say which.
+    Malformed(Vec<Vec<String>>, String),
+    /// Words in it are not wanted here (a link filter, AutoMod): say it without the words of others.
+    Unwanted(String),
+    /// It will not do it, and asking again does not help.
+    Refused(String),
+}
+
+/// A server's answer as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The header `Retry-After`.
+    pub retry_after: Option<String>,
+    /// How long no further call is allowed, from `X-RateLimit-Remaining: 0` and `X-RateLimit-Reset-After`.
+    pub hold: Option<Duration>,
+    /// The body's beginning.
+    pub body: String,
+}
+
+/// Reads an answer.
+pub fn read(server: Server, reply: &Reply) -> Answer {
+    let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+    let code = body.get("code").and_then(Value::as_i64).unwrap_or_default();
+    let reason = || reason(reply.status, &body);
+    match (reply.status, code) {
+        (200..300, _) => Answer::Done(posted(&body)),
+        (429, 30046) => Answer::EditsExhausted(wait(server, reply, &body)),
+        (429, _) => Answer::Busy(wait(server, reply, &body)),
+        (404, 10008) => Answer::MessageGone,
+        (401 | 403 | 404, _) => Answer::WebhookGone(reason()),
+        (400, 200_000 | 200_001 | 240_000) => Answer::Unwanted(reason()),
+        (400, 220_001..=220_004 | 40_067 | 50_083 | 160_005) => Answer::Refused(reason()),
+        (400, _) => Answer::Malformed(wrong_fields(&body), reason()),
+        (408 | 500.., _) => Answer::Broken(reason()),
+        _ => Answer::Refused(reason()),
+    }
+}
+
+fn posted(body: &Value) -> Option<Posted> {
+    let id = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    let message_id = id("id").filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()))?;
+    Some(Posted { message_id, channel_id: id("channel_id").unwrap_or_default() })
+}
+
+/// The longer of the body's and the header's time.
+fn wait(server: Server, reply: &Reply, body: &Value) -> Option<Duration> {
+    let from_body = body.get("retry_after").map(ToString::to_string);
+    let times = [from_body.as_deref(), reply.retry_after.as_deref()].into_iter().flatten();
+    times.filter_map(|time| seconds(server, time.trim().trim_matches('"'))).max()
+}
+
+/// Seconds, with a fraction; but whole milliseconds before API version 8, which an address without a version gets.
+/// There, a whole number beyond any wait that we would accept is taken for milliseconds.
+fn seconds(server: Server, time: &str) -> Option<Duration> {
+    let number: f64 = time.parse().ok()?;
+    let old = matches!(server, Server::Foreign { versioned: Versioned::No, .. });
+    let milliseconds = old && !time.contains('.') && number > LONGEST_WAIT.as_secs_f64();
+    Duration::try_from_secs_f64(if milliseconds { number / 1000.0 } else { number }).ok()
+}
+
+/// Paths of the fields in the `errors` of a 50035, which ends in `_errors` wherever a field is wrong. The older
+/// shape, `{"embeds":["0"]}`, names the embed only.
+fn wrong_fields(body: &Value) -> Vec<Vec<String>> {
+    fn walk(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+        for (key, inner) in value.as_object().into_iter().flatten() {
+            if key == "_errors" {
+                found.push(path.clone());
+            } else if path.len() < 16 {
+                path.push(key.clone());
+                walk(inner, path, found);
+                path.pop();
+            }
+        }
+    }
+    let mut found = Vec::new();
+    if let Some(errors) = body.get("errors") {
+        walk(errors, &mut Vec::new(), &mut found);
+    }
+    found
+}
+
+/// One line for a warning: the status, what Discord says, which fields.
+fn reason(status: u16, body: &Value) -> String {
+    let said = body.get("message").and_then(Value::as_str).unwrap_or_default();
+    let mut reason = format!("HTTP {status}");
+    if !said.is_empty() {
+        reason.push_str(&format!(", {}", text::plain(said, 120)));
+    }
+    if let Some(code) = body.get("code").and_then(Value::as_i64).filter(|code| *code != 0) {
+        reason.push_str(&format!(" (code {code})"));
+    }
+    let fields: Vec<String> = wrong_fields(body).iter().take(4).map(|path| path.join(".")).collect();
+    if !fields.is_empty() {
+        reason.push_str(&format!(": {}", text::plain(&fields.join(", "), 200)));
+    }
+    reason
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Answer, Posted, Reply, read};
+    use crate::notify::webhook::{Server, Transport, Versioned};
+
+    const OLD: Server = Server::Foreign { versioned: Versioned::No, transport: Transport::Tls };
+
+    fn answer(server: Server, status: u16, retry_after: Option<&str>, body: &str) -> Answer {
+        read(server, &Reply { status, retry_after: retry_after.map(str::to_owned), hold: None, body: body.to_owned() })
+    }
+
+    #[test]
+    fn reads_every_kind_of_429() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (server, header, body, want) in [
+            (Server::Discord, None, r#"{"retry_after": 0.25, "global": false}"#, ms(250)),
+            (Server::Discord, Some("2"), r#"{"retry_after": 1.5}"#, ms(2000)),
+            (Server::Discord, Some("65"), "", ms(65_000)),
+            (Server::Discord, None, r#"{"code": 0, "message": "You are being blocked"}"#, None),
+            (Server::Discord, Some("soon"), "error code: 1015", None),
+            (Server::Discord, Some("-1"), "", None),
+            (OLD, Some("1500"), r#"{"retry_after": 1500}"#, ms(1500)),
+            (OLD, Some("2"), r#"{"retry_after": 1.5}"#, ms(2000)),
+        ] {
+            assert_eq!(answer(server, 429, header, body), Answer::Busy(want), "{header:?} {body}");
+        }
+        let exhausted = r#"{"code": 30046, "retry_after": 3}"#;
+        assert_eq!(answer(Server::Discord, 429, None, exhausted), Answer::EditsExhausted(ms(3000)));
+    }
+
+    #[test]
+    fn tells_what_is_gone_from_what_is_wrong() {
+        let nested = r#"{"code": 50035, "message": "Invalid Form Body", "errors": {"embeds": {"0": {"fields":
+            {"3": {"value": {"_errors": [{"code": "BASE_TYPE_MAX_LENGTH", "message": "too long"}]}}}}}}}"#;
+        let path = ["embeds", "0", "fields", "3", "value"].map(str::to_owned).to_vec();
+        for (status, body, want) in [
+            (
+                200,
+                r#"{"id": "12", "channel_id": "34"}"#,
+                Answer::Done(Some(Posted { message_id: "12".into(), channel_id: "34".into() })),
+            ),
+            (204, "", Answer::Done(None)),
+            (404, r#"{"code": 10008}"#, Answer::MessageGone),
+            (
+                404,
+                r#"{"code": 10015, "message": "Unknown Webhook"}"#,
+                Answer::WebhookGone("HTTP 404, Unknown Webhook (code 10015)".into()),
+            ),
+            (401, "", Answer::WebhookGone("HTTP 401".into())),
+            (
+                400,
+                nested,
+                Answer::Malformed(
+                    vec![path],
+                    "HTTP 400, Invalid Form Body (code 50035): embeds.0.fields.3.value".into(),
+                ),
+            ),
+            (400, r#"{"embeds":["0"]}"#, Answer::Malformed(vec![], "HTTP 400".into())),
+            (400, r#"{"code": 240000}"#, Answer::Unwanted("HTTP 400 (code 240000)".into())),
+            (400, r#"{"code": 220001}"#, Answer::Refused("HTTP 400 (code 220001)".into())),
+            (502, "<html>", Answer::Broken("HTTP 502".into())),
+            (302, "", Answer::Refused("HTTP 302".into())),
+        ] {
+            assert_eq!(answer(Server::Discord, status, None, body), want, "{status} {body}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! A [`Message`] as the body of a Discord webhook call: one embed, within every limit. PURE.
+//!
+//! Limits and fields: <https://discord.com/developers/docs/resources/message#embed-object>. Each length is counted
+//! in code points after escaping. What does not fit goes in this order: old log lines, the lesser lines of the
+//! images, whole images, the instruction, the commit.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    message::{FailureBlock, Field, Line, Message, Phase, Role, Span},
+    text::{self, LinkStyle, length},
+};
+
+const TITLE: usize = 256;
+const DESCRIPTION: usize = 4096;
+const FIELDS: usize = 25;
+const FIELD_NAME: usize = 256;
+const FIELD_VALUE: usize = 1024;
+const FOOTER: usize = 200;
+const TOTAL: usize = 6000;
+
+/// How many lines of a log a message shows at most, and how wide: more is what the linked log is for.
+const LOG_LINES: usize = 15;
+const LOG_WIDTH: usize = 160;
+
+/// The bar's colours, `0xRRGGBB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colors {
+    /// While it runs.
+    pub started: u32,
+    /// It went well.
+    pub success: u32,
+    /// It failed.
+    pub failure: u32,
+    /// It was stopped.
+    pub cancelled: u32,
+    /// It ran out of time.
+    pub timed_out: u32,
+}
+
+impl Default for Colors {
+    fn default() -> Self {
+        Self { started: 0xFE_E75C, success: 0x57_F287, failure: 0xED_4245, cancelled: 0x95_A5A6, timed_out: 0xE6_7E22 }
+    }
+}
+
+impl Colors {
+    /// The colour for a role.
+    pub fn of(&self, role: Role) -> u32 {
+        match role {
+            Role::Started => self.started,
+            Role::Success => self.success,
+            Role::Failure => self.failure,
+            Role::Cancelled => self.cancelled,
+            Role::TimedOut => self.timed_out,
+        }
+    }
+}
+
+/// How messages look, whatever they say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The bar's colours.
+    pub colors: Colors,
+    username: Option<String>,
+    avatar_url: Option<String>,
+    thumbnail_url: Option<String>,
+}
+
+impl Look {
+    /// Takes over what Discord accepts of the inputs `discord-username`, `discord-avatar-url` and
+    /// `discord-thumbnail-url` and says why it drops the rest: one of them wrong would cost the whole message.
+    /// Empty means none.
+    pub fn new(colors: Colors, username: &str, avatar_url: &str, thumbnail_url: &str) -> (Self, Vec<String>) {
+        let mut warnings = Vec::new();
+        let username = checked_username(username).unwrap_or_else(|why| {
+            warnings.push(format!("`discord-username` is not used: {why}"));
+            None
+        });
+        let mut address = |input: &str, url: &str| {
+            let checked = text::web_address(url);
+            if checked.is_none() && !url.trim().is_empty() {
+                warnings.push(format!("`{input}` is not used: it must be an http(s) address of at most 2048 characters"));
+            }
+            checked
+        };
+        let avatar_url = address("discord-avatar-url", avatar_url);
+        let thumbnail_url = address("discord-thumbnail-url", thumbnail_url);
+        (Self { colors, username, avatar_url, thumbnail_url }, warnings)
+    }
+}
+
+/// Discord's rules for a webhook's name
+/// (<https://discord.com/developers/docs/resources/user#usernames-and-nicknames>).
+fn checked_username(name: &str) -> Result<Option<String>, &'static str> {
+    let name = text::first_line(name);
+    let lower = name.to_lowercase();
+    match () {
+        () if name.is_empty() => Ok(None),
+        () if lower.contains("discord") || lower.contains("clyde") => {
+            Err("Discord refuses names with `discord` or `clyde` in them")
+        }
+        () if lower == "everyone" || lower == "here" => Err("Discord refuses the names `everyone` and `here`"),
+        () if length(&name) > 80 => Err("Discord refuses names of more than 80 characters"),
+        () => Ok(Some(name)),
+    }
+}
+
+/// Whether a new message makes a sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// As the reader has set the channel.
+    Usual,
+    /// None: another message that matters more will follow.
+    Silent,
+}
+
+/// The body that creates a message with this embed.
+pub fn create_body(embed: &Value, look: &Look, attention: Attention) -> Value {
+    /// `SUPPRESS_NOTIFICATIONS`.
+    const SILENT: u32 = 1 << 12;
+    let mut body = edit_body(embed);
+    if let Some(body) = body.as_object_mut() {
+        let identity = [("username", &look.username), ("avatar_url", &look.avatar_url)];
+        for (key, value) in identity {
+            if let Some(value) = value {
+                body.insert(key.to_owned(), json!(value));
+            }
+        }
+        if attention == Attention::Silent {
+            body.insert("flags".to_owned(), json!(SILENT));
+        }
+    }
+    body
+}
+
+/// The body that gives a message this embed. Who posted it cannot be changed, and mentions must be forbidden
+/// anew each time.
+pub fn edit_body(embed: &Value) -> Value {
+    json!({ "embeds": [embed], "allowed_mentions": { "parse": [] } })
+}
+
+/// The message as an embed.
+pub fn embed(message: &Message, look: &Look) -> Value {
+    let title = title(message);
+    let footer = text::plain(&message.footer, FOOTER);
+    let room = TOTAL - length(&title) - length(&footer);
+    let mut best = None;
+    // From all of it to less and less, until there is room for the text and a good part of the log.
+    for (fields, lines) in [(24, 5), (24, 2), (24, 1), (12, 1), (4, 1)] {
+        let fields = draw_fields(&message.fields, fields, lines);
+        let used: usize = fields.iter().map(|(name, value)| length(name) + length(value)).sum();
+        let Some(room) = room.checked_sub(used) else { continue };
+        let (description, fit) = draw_description(message, room.min(DESCRIPTION));
+        best = Some((description, fields));
+        if fit == Fit::Whole {
+            break;
+        }
+    }
+    let (description, fields) = best.unwrap_or_default();
+    let mut embed = Map::new();
+    let mut put = |key: &str, value: Value| embed.insert(key.to_owned(), value);
+    put("title", json!(title));
+    put("color", json!(look.colors.of(message.phase.role())));
+    if let Some(url) = text::web_address(&message.url) {
+        put("url", json!(url));
+    }
+    if !description.is_empty() {
+        put("description", json!(description));
+    }
+    if !fields.is_empty() {
+        put("fields", fields.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect());
+    }
+    if !footer.is_empty() {
+        put("footer", json!({ "text": footer }));
+    }
+    if let Some(ended) = message.ended {
+        put("timestamp", json!(ended.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)));
+    }
+    if let Some(url) = &look.thumbnail_url {
+        put("thumbnail", json!({ "url": url }));
+    }
+    Value::Object(embed)
+}
+
+/// An embed with nothing in it that Discord could object to: state, link, colour, and no word of others.
+pub fn minimal(phase: Phase, url: &str, look: &Look) -> Value {
+    let mut embed = json!({
+        "title": format!("{} build-deploy: {}", phase.sign(), phase.word()),
+        "color": look.colors.of(phase.role()),
+    });
+    if let (Some(url), Some(embed)) = (text::web_address(url), embed.as_object_mut()) {
+        embed.insert("url".to_owned(), json!(url));
+    }
+    embed
+}
+
+/// The body without the fields that Discord named as wrong (`["embeds", "0", "fields", "3", "value"]`); `None` if
+/// that leaves no message to speak of.
+pub fn without(body: &Value, wrong: &[Vec<String>]) -> Option<Value> {
+    let mut body = body.clone();
+    let mut wrong: Vec<Vec<&str>> = wrong.iter().map(|path| path.iter().map(String::as_str).collect()).collect();
+    // From the back, so that the numbers before stay right.
+    wrong.sort_by_key(|path| std::cmp::Reverse(path.get(3).and_then(|index| index.parse::<usize>().ok())));
+    wrong.dedup_by_key(|path| path.get(..4).map(<[&str]>::to_vec).unwrap_or_default());
+    for path in &wrong {
+        match path.as_slice() {
+            [key @ ("username" | "avatar_url" | "flags"), ..] => {
+                body.as_object_mut()?.remove(*key)?;
+            }
+            ["embeds", "0", "fields", index, ..] => {
+                let fields = body.pointer_mut("/embeds/0/fields")?.as_array_mut()?;
+                let index = index.parse().ok().filter(|index| *index < fields.len())?;
+                fields.remove(index);
+            }
+            ["embeds", "0", "title", ..] => return None,
+            ["embeds", "0", key, ..] => {
+                body.pointer_mut("/embeds/0")?.as_object_mut()?.remove(*key)?;
+            }
+            _ => return None,
+        }
+    }
+    (!wrong.is_empty()).then_some(body)
+}
+
+fn title(message: &Message) -> String {
+    let status = text::escape(&message.status, TITLE / 2);
+    let sign = message.phase.sign();
+    let room = TITLE - length(&status) - length(sign) - length(" : ");
+    let place = text::escape(&message.place, room);
+    if place.is_empty() { format!("{sign} {status}") } else { format!("{sign} {place}: {status}") }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Whole,
+    Cut,
+}
+
+/// The description within `room`, and whether it is all of it.
+fn draw_description(message: &Message, room: usize) -> (String, Fit) {
+    /// A part of the description: the lower its rank, the longer it stays.
+    struct Part {
+        rank: u8,
+        text: String,
+        gap: &'static str,
+    }
+    let mut parts: Vec<Part> = Vec::new();
+    let mut part = |rank, gap, text: String| {
+        if !text.is_empty() {
+            parts.push(Part { rank, text, gap });
+        }
+    };
+    let intro: Vec<String> = message.intro.iter().map(|l| line(l, 700)).filter(|l| !l.is_empty()).collect();
+    part(5, "\n", intro.join("\n"));
+    let mut log: &[String] = &[];
+    if let Some(FailureBlock { headline, facts, instruction, log: lines, hint }) = &message.failure {
+        part(0, "\n\n", strong(headline, 400));
+        part(3, "\n", line(facts, 900));
+        let shown = instruction.get(..instruction.len().min(8)).unwrap_or_default();
+        part(4, "\n", text::fence(shown, "dockerfile", LOG_WIDTH, 700));
+        log = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
+        // Holds the log's place; what room is left is its.
+        part(6, "\n", if log.is_empty() { String::new() } else { LOG_PLACE.to_owned() });
+        part(2, "\n", hint.as_ref().map_or_else(String::new, |hint| format!("💡 {}", text::escape(hint, 500))));
+    }
+    let gap = if message.failure.is_some() { "\n\n" } else { "\n" };
+    part(1, gap, line(&message.links, 1200));
+
+    let mut fit = Fit::Whole;
+    let used = |parts: &[Part]| parts.iter().map(|p| length(&p.text) + length(p.gap)).sum::<usize>();
+    while used(&parts) > room {
+        fit = Fit::Cut;
+        let Some(last) = (0..parts.len()).max_by_key(|i| parts[*i].rank) else { break };
+        parts.remove(last);
+    }
+    let left = room.saturating_sub(used(&parts));
+    if let Some(place) = parts.iter_mut().find(|p| p.text == LOG_PLACE) {
+        place.text = text::fence(log, "", LOG_WIDTH, left + LOG_PLACE.len());
+        let shown = place.text.lines().count().saturating_sub(2);
+        if shown < log.len().min(8) {
+            fit = Fit::Cut;
+        }
+    }
+    let mut description = String::new();
+    for Part { text, gap, .. } in parts.iter().filter(|p| !p.text.is_empty()) {
+        if !description.is_empty() {
+            // A block stands apart by itself.
+            let gap = if description.ends_with("```") && *gap == "\n\n" { "\n" } else { gap };
+            description.push_str(gap);
+        }
+        description.push_str(text);
+    }
+    (description, fit)
+}
+
+/// Cannot be anything else's text, which has no control characters.
+const LOG_PLACE: &str = "\u{0}";
+
+/// Name and value of at most `count` fields of at most `lines` lines each, the rest summed up in one.
+fn draw_fields(fields: &[Field], count: usize, lines: usize) -> Vec<(String, String)> {
+    let (shown, rest) = if fields.len() <= count { (fields, &[][..]) } else { fields.split_at(count) };
+    let mut drawn: Vec<(String, String)> = shown
+        .iter()
+        .map(|field| {
+            let mut value = String::new();
+            for text in field.lines.iter().take(lines).map(|l| line(l, 500)).filter(|text| !text.is_empty()) {
+                if length(&value) + length(&text) < FIELD_VALUE {
+                    if !value.is_empty() {
+                        value.push('\n');
+                    }
+                    value.push_str(&text);
+                }
+            }
+            // Discord refuses an empty value.
+            let value = if value.is_empty() { "–".to_owned() } else { value };
+            (format!("{} {}", field.sign, text::escape(&field.name, FIELD_NAME / 4)), value)
+        })
+        .collect();
+    if !rest.is_empty() {
+        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.sign, text::escape(&f.name, 60))).collect();
+        let mut value = String::new();
+        let mut left = names.len();
+        for name in &names {
+            if length(&value) + length(name) > FIELD_VALUE / 2 {
+                break;
+            }
+            value.push_str(name);
+            value.push_str("  ");
+            left -= 1;
+        }
+        if left > 0 {
+            value.push_str(&format!("and {left} more"));
+        }
+        drawn.push((format!("and {} more", rest.len()), value.trim_end().to_owned()));
+    }
+    drawn.truncate(FIELDS);
+    drawn
+}
+
+/// A line as markdown, of at most `max` code points: spans that do not fit are left out, with a `…`.
+fn line(spans: &Line, max: usize) -> String {
+    let mut out = String::new();
+    for span in spans {
+        let text = match span {
+            Span::Text(text) => spaced(text, 300),
+            Span::Strong(text) => strong(text, 120),
+            Span::Code(text) => text::code(text, 140),
+            Span::CodeLink(label, url) => code_link(label, url),
+            Span::Link(label, url) => text::link(label, url, LinkStyle::Words),
+            Span::Ago(moment) => format!("<t:{}:R>", moment.timestamp()),
+        };
+        if length(&out) + length(&text) > max {
+            out.push('…');
+            break;
+        }
+        out.push_str(&text);
+    }
+    out.trim().to_owned()
+}
+
+/// Escaping trims; between spans the blanks count.
+fn spaced(text: &str, max: usize) -> String {
+    let inner = text::escape(text, max);
+    if inner.is_empty() {
+        return if text.contains(' ') { " ".to_owned() } else { inner };
+    }
+    let blank = |yes: bool| if yes { " " } else { "" };
+    format!("{}{inner}{}", blank(text.starts_with(' ')), blank(text.ends_with(' ')))
+}
+
+fn strong(text: &str, max: usize) -> String {
+    let inner = text::escape(text, max);
+    if inner.is_empty() { inner } else { format!("**{inner}**") }
+}
+
+/// A path with a line number is a fine label once its colon is known to be harmless.
+fn code_link(label: &str, url: &str) -> String {
+    const LONGEST: usize = 700;
+    if length(url) > LONGEST { text::code(label, 200) } else { text::link(label, url, LinkStyle::Code) }
+}

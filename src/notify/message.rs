@@ -1,0 +1,483 @@
+//! What a message says of a run, whatever the channel. PURE.
+//!
+//! [`Message::of`] draws it from the [`RunState`]; `discord.rs` and its like put it into their channel's words.
+//! Every text in a message is as untrusted as it came: a renderer makes all of it inert, without exception.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::{
+    event::{Ending, ImageResult, Severity, StepOutcome},
+    run::{Failure, ImageState, ImageStatus, RunInfo, RunState, Stage, is_dockerfile_step},
+};
+
+/// Where a run stands, as a reader distinguishes it: each has a word and a colour of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It runs, and is in this stage.
+    Running(Stage),
+    /// All was done.
+    Succeeded,
+    /// A stage failed.
+    Failed,
+    /// Someone stopped it.
+    Cancelled,
+    /// It took longer than the input `timeout` allows.
+    TimedOut,
+    /// It was killed and could not say so itself; the post stage says it.
+    Interrupted,
+}
+
+/// What a colour stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Yellow.
+    Started,
+    /// Green.
+    Success,
+    /// Red.
+    Failure,
+    /// Grey.
+    Cancelled,
+    /// Orange.
+    TimedOut,
+}
+
+impl Phase {
+    /// Where this run stands.
+    pub fn of(state: &RunState) -> Self {
+        match &state.ending {
+            None => Self::Running(state.stage),
+            Some((Ending::Success, _)) => Self::Succeeded,
+            Some((Ending::Failure(_), _)) => Self::Failed,
+            Some((Ending::Cancelled, _)) => Self::Cancelled,
+            Some((Ending::TimedOut, _)) => Self::TimedOut,
+        }
+    }
+
+    /// Its colour.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Running(_) => Role::Started,
+            Self::Succeeded => Role::Success,
+            Self::Failed => Role::Failure,
+            Self::Cancelled | Self::Interrupted => Role::Cancelled,
+            Self::TimedOut => Role::TimedOut,
+        }
+    }
+
+    /// The colour as a sign, for clients that hide the colour bar.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Running(_) => "🟡",
+            Self::Succeeded => "🟢",
+            Self::Failed => "🔴",
+            Self::Cancelled | Self::Interrupted => "⚪",
+            Self::TimedOut => "🟠",
+        }
+    }
+
+    /// The state in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running(Stage::Plan | Stage::Preflight) => "starting…",
+            Self::Running(Stage::Build) => "building…",
+            Self::Running(Stage::Push) => "pushing…",
+            Self::Running(Stage::Deploy) => "deploying…",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed out",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A message about a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Where the run stands.
+    pub phase: Phase,
+    /// Repository and branch. With [`Message::status`] it is the title; where room is short, it is what gives.
+    pub place: String,
+    /// How it goes, in a few words that begin with the phase's word.
+    pub status: String,
+    /// What the title links to: the run, at this attempt.
+    pub url: String,
+    /// Who did what, and what came of it.
+    pub intro: Vec<Line>,
+    /// Why it failed.
+    pub failure: Option<FailureBlock>,
+    /// One an image, then warnings.
+    pub fields: Vec<Field>,
+    /// Where to read on.
+    pub links: Line,
+    /// A few words of little weight.
+    pub footer: String,
+    /// When the run ended; `None` while it runs.
+    pub ended: Option<DateTime<Utc>>,
+}
+
+/// A headed block of lines, the most important line first: a channel that runs out of room drops the last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Where the thing stands, as a sign.
+    pub sign: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What there is to say.
+    pub lines: Vec<Line>,
+}
+
+/// Why a run failed, for someone who does not open the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailureBlock {
+    /// What went wrong.
+    pub headline: String,
+    /// Image, stage, place, exit code.
+    pub facts: Line,
+    /// The Dockerfile instruction, line by line.
+    pub instruction: Vec<String>,
+    /// The last lines of its output, the newest last.
+    pub log: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// A line of text.
+pub type Line = Vec<Span>;
+
+/// A piece of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Span {
+    /// Text as it is.
+    Text(String),
+    /// Text that stands out.
+    Strong(String),
+    /// Something literal: a tag, a digest, a command.
+    Code(String),
+    /// A literal that leads somewhere: label, address. An empty address leads nowhere.
+    CodeLink(String, String),
+    /// Words that lead somewhere: label, address.
+    Link(String, String),
+    /// A moment, shown as how long ago it was.
+    Ago(DateTime<Utc>),
+}
+
+impl Span {
+    fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    fn code(text: impl Into<String>) -> Self {
+        Self::Code(text.into())
+    }
+}
+
+impl Message {
+    /// The message for the run as it is.
+    pub fn of(state: &RunState) -> Self {
+        Self::new(state, Phase::of(state))
+    }
+
+    /// The message for a run that was killed before it could tell its end.
+    pub fn interrupted(state: &RunState) -> Self {
+        Self::new(state, Phase::Interrupted)
+    }
+
+    fn new(state: &RunState, phase: Phase) -> Self {
+        let info = &state.info;
+        let elapsed = state.ending.as_ref().map(|(_, elapsed)| *elapsed);
+        let place: Vec<&str> =
+            [short_repository(info), &info.ref_name].into_iter().filter(|part| !part.is_empty()).collect();
+        let mut fields: Vec<Field> = state.images.iter().map(image_field).collect();
+        fields.extend(warnings(state));
+        Self {
+            phase,
+            place: place.join(" · "),
+            status: status(state, phase, elapsed),
+            url: info.run_url.clone(),
+            intro: intro(state, phase),
+            failure: state.failure().map(|failure| failure_block(failure, info)),
+            fields,
+            links: links(info, phase),
+            footer: [&info.workflow, &info.repository]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" · "),
+            ended: elapsed.and_then(|elapsed| Some(state.started + chrono::Duration::from_std(elapsed).ok()?)),
+        }
+    }
+}
+
+/// `owner/name` is the footer's; titles have room for the name only.
+fn short_repository(info: &RunInfo) -> &str {
+    info.repository.rsplit('/').next().unwrap_or_default()
+}
+
+fn status(state: &RunState, phase: Phase, elapsed: Option<Duration>) -> String {
+    let word = phase.word();
+    let took = |joint: &str| elapsed.map_or_else(String::new, |elapsed| format!(" {joint} {}", duration(elapsed)));
+    match phase {
+        Phase::Running(_) => {
+            let done = state.images.iter().filter(|i| matches!(i.status, ImageStatus::Done(_))).count();
+            match state.images.len() {
+                0 | 1 => word.to_owned(),
+                all => format!("{word} {done} of {all} images done"),
+            }
+        }
+        Phase::Succeeded => format!("{word}{}", took("in")),
+        Phase::Failed => format!("{word} {}", state.failure().map_or_else(String::new, what_failed)).trim_end().into(),
+        Phase::Cancelled | Phase::TimedOut => format!("{word}{}", took("after")),
+        Phase::Interrupted => word.to_owned(),
+    }
+}
+
+/// What a failure failed to do: `to build django`.
+fn what_failed(failure: &Failure) -> String {
+    let image = failure.image.as_deref();
+    match (failure.stage, image) {
+        (Stage::Plan, _) => "to plan the build".to_owned(),
+        (Stage::Preflight, _) => "before the build began".to_owned(),
+        (Stage::Build, Some(image)) => format!("to build {image}"),
+        (Stage::Build, None) => "to build".to_owned(),
+        (Stage::Push, Some(image)) => format!("to push {image}"),
+        (Stage::Push, None) => "to push".to_owned(),
+        (Stage::Deploy, _) => "to deploy".to_owned(),
+    }
+}
+
+fn intro(state: &RunState, phase: Phase) -> Vec<Line> {
+    let info = &state.info;
+    let mut who = Line::new();
+    if !info.actor.is_empty() {
+        let did = match info.event_name.as_str() {
+            "push" => " pushed ",
+            "pull_request" | "pull_request_target" => " proposes ",
+            "merge_group" => " merges ",
+            _ => " started ",
+        };
+        who.extend([Span::Strong(info.actor.clone()), Span::text(did)]);
+    }
+    if let Some(short) = info.sha.get(..7) {
+        who.extend([Span::CodeLink(short.to_owned(), info.commit_url.clone()), Span::text(" ")]);
+    }
+    who.push(Span::text(info.subject.clone()));
+    let mut lines = vec![who];
+    let outcome = match phase {
+        Phase::Running(_) | Phase::Failed => None,
+        Phase::Succeeded => Some(success(state)),
+        Phase::Cancelled => Some("Stopped by a cancel, or by a newer run of the same workflow".to_owned()),
+        Phase::TimedOut => Some("Stopped because it took longer than the input timeout allows".to_owned()),
+        Phase::Interrupted => Some("The job ended before this step could say how it went".to_owned()),
+    };
+    let mut when = outcome.map(|text| vec![Span::text(text), Span::text(" · ")]).unwrap_or_default();
+    when.extend([Span::text("started "), Span::Ago(state.started)]);
+    lines.push(when);
+    lines
+}
+
+/// `2 images built and pushed`.
+fn success(state: &RunState) -> String {
+    let results = state.images.iter().filter_map(|image| match &image.status {
+        ImageStatus::Done(result) => Some(result),
+        _ => None,
+    });
+    let (pushed, built): (Vec<_>, Vec<_>) = results.partition(|result| result.pushed);
+    match (pushed.len(), built.len()) {
+        (0, 0) => "Nothing to build".to_owned(),
+        (0, n) => format!("{} built, not pushed", images(n)),
+        (n, 0) => format!("{} built and pushed", images(n)),
+        (p, b) => format!("{} built, {p} of them pushed", images(p + b)),
+    }
+}
+
+fn images(n: usize) -> String {
+    format!("{n} image{}", if n == 1 { "" } else { "s" })
+}
+
+fn links(info: &RunInfo, phase: Phase) -> Line {
+    let running = matches!(phase, Phase::Running(_));
+    let label = if running { "Watch the job" } else { "Open the job log" };
+    let mut line = Line::new();
+    for (label, url) in [(label, &info.job_url), ("Run", &info.run_url)] {
+        if !url.is_empty() && !line.iter().any(|span| matches!(span, Span::Link(_, seen) if seen == url)) {
+            if !line.is_empty() {
+                line.push(Span::text(" · "));
+            }
+            line.push(Span::Link(label.to_owned(), url.clone()));
+        }
+    }
+    line
+}
+
+fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
+    let mut facts = Line::new();
+    let mut fact = |spans: Vec<Span>| {
+        if !facts.is_empty() {
+            facts.push(Span::text(" · "));
+        }
+        facts.extend(spans);
+    };
+    if let Some(place) = &failure.place {
+        let label = format!("{}:{}", place.file, place.line);
+        // The file's page at this commit, on the line; only if the path needs no escaping to be one.
+        let blob = info.commit_url.strip_suffix(&format!("/commit/{}", info.sha)).filter(|_| !info.sha.is_empty());
+        let plain = place.file.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
+        fact(match blob {
+            Some(base) if plain => {
+                let url = format!("{base}/blob/{}/{}#L{}", info.sha, place.file, place.line);
+                vec![Span::CodeLink(label, url)]
+            }
+            _ => vec![Span::code(label)],
+        });
+    }
+    if let Some(image) = &failure.image {
+        fact(vec![Span::text("image "), Span::Strong(image.clone())]);
+    }
+    fact(vec![Span::text(format!("stage {}", failure.stage.word()))]);
+    if let Some(code) = failure.exit_code {
+        fact(vec![Span::text(format!("exit code {code}"))]);
+    }
+    FailureBlock {
+        headline: failure.headline.clone(),
+        facts,
+        instruction: failure.instruction.iter().flat_map(|text| text.lines().map(str::to_owned)).collect(),
+        log: failure.log.clone(),
+        hint: failure.hint.clone(),
+    }
+}
+
+fn image_field(image: &ImageState) -> Field {
+    let (sign, mut lines) = match &image.status {
+        ImageStatus::Waiting => ("🕓", vec![vec![Span::text("waiting")]]),
+        ImageStatus::Building => ("🔨", vec![building(image)]),
+        ImageStatus::Pushing => ("📤", vec![pushing(image)]),
+        ImageStatus::Done(result) => ("✅", done(image, result)),
+        ImageStatus::Failed(failure) => ("❌", vec![failed(failure)]),
+        ImageStatus::Cancelled => ("⏹️", vec![vec![Span::text("stopped")]]),
+    };
+    let others = image.services.iter().any(|service| *service != image.name);
+    if others {
+        lines.push(vec![Span::text(format!("for {}", image.services.join(", ")))]);
+    }
+    Field { sign, name: image.name.clone(), lines }
+}
+
+/// `building · step 5/12 · RUN pip install …`.
+fn building(image: &ImageState) -> Line {
+    let mut line = vec![Span::text("building")];
+    let running = |dockerfile: bool| {
+        let mut steps = image.steps.iter().rev();
+        steps.find(|step| step.outcome.is_none() && is_dockerfile_step(&step.name) == dockerfile)
+    };
+    if let Some(step) = running(true) {
+        // `is_dockerfile_step` says that the name is `[…] instruction`.
+        let (number, instruction) = step.name.trim_start_matches('[').split_once(']').unwrap_or(("", &step.name));
+        line.push(Span::text(format!(" · step {} · ", number.split_whitespace().collect::<Vec<_>>().join(" "))));
+        line.push(Span::code(instruction.trim()));
+    } else if let Some(step) = running(false) {
+        line.extend([Span::text(" · "), Span::code(step.name.trim_start_matches("[internal] "))]);
+    }
+    line
+}
+
+fn pushing(image: &ImageState) -> Line {
+    let (mut steps, mut cached) = (0, 0);
+    for (_, step) in image.dockerfile_steps() {
+        steps += 1;
+        cached += usize::from(matches!(step.outcome, Some((StepOutcome::Cached, _))));
+    }
+    let mut line = vec![Span::text("built, pushing to "), Span::code(image.repository.clone())];
+    if steps > 0 {
+        line.push(Span::text(format!(" · {cached} of {steps} steps cached")));
+    }
+    line
+}
+
+fn done(image: &ImageState, result: &ImageResult) -> Vec<Line> {
+    let mut facts = vec![match (result.pushed, result.changed) {
+        (true, Some(false)) => "pushed, same as before".to_owned(),
+        (true, _) => "pushed".to_owned(),
+        (false, _) => "built, not pushed".to_owned(),
+    }];
+    facts.extend(result.size.map(size));
+    facts.push(duration(result.duration));
+    if result.steps > 0 {
+        facts.push(format!("{} of {} steps cached", result.cached, result.steps));
+    }
+    let mut names = vec![Span::code(image.repository.clone())];
+    for tag in &image.tags {
+        names.extend([Span::text(" "), Span::code(tag.clone())]);
+    }
+    vec![vec![Span::text(facts.join(" · "))], names, vec![Span::code(result.digest.short())]]
+}
+
+fn failed(failure: &Failure) -> Line {
+    vec![Span::text(format!("failed {}", what_failed(failure)))]
+}
+
+fn warnings(state: &RunState) -> Option<Field> {
+    const SHOWN: usize = 3;
+    let all: Vec<_> = state.diagnostics.iter().filter(|d| d.severity == Severity::Warning).collect();
+    let mut lines: Vec<Line> = all
+        .iter()
+        .take(SHOWN)
+        .map(|warning| {
+            let mut line = vec![Span::text(warning.title.clone())];
+            if let Some(place) = &warning.place {
+                line.extend([Span::text(" "), Span::code(format!("{}:{}", place.file, place.line))]);
+            }
+            line
+        })
+        .collect();
+    if all.len() > SHOWN {
+        lines.push(vec![Span::text(format!("and {} more", all.len() - SHOWN))]);
+    }
+    let name = format!("{} warning{}", all.len(), if all.len() == 1 { "" } else { "s" });
+    (!all.is_empty()).then_some(Field { sign: "⚠️", name, lines })
+}
+
+/// A duration in the two units that matter: `4.2s`, `42s`, `1m 12s`, `1h 02m`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..10 => format!("{:.1}s", duration.as_secs_f64().min(9.9)),
+        10..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Bytes as registries show them, in powers of ten: `183.4 MB`.
+pub fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..1_000 => return format!("{bytes} B"),
+        1_000..1_000_000 => (1_000, "kB"),
+        1_000_000..1_000_000_000 => (1_000_000, "MB"),
+        _ => (1_000_000_000, "GB"),
+    };
+    format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{duration, size};
+
+    #[test]
+    fn writes_numbers_for_people() {
+        for (millis, want) in
+            [(0, "0.0s"), (9_990, "9.9s"), (59_999, "59s"), (72_000, "1m 12s"), (3_725_000, "1h 02m")]
+        {
+            assert_eq!(duration(Duration::from_millis(millis)), want);
+        }
+        for (bytes, want) in [(12, "12 B"), (1_500, "1.5 kB"), (183_456_789, "183.4 MB"), (2_000_000_000, "2.0 GB")] {
+            assert_eq!(size(bytes), want);
+        }
+    }
+}

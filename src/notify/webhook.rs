@@ -1,0 +1,279 @@
+//! The address of a Discord webhook, as people paste it. PURE.
+//!
+//! Whoever knows the address can post, edit and delete: it is a [`Secret`] in every form.
+
+use thiserror::Error;
+
+use super::text;
+use crate::domain::{redact::Redactor, secret::Secret};
+
+/// A webhook and the thread to post to.
+#[derive(Clone, Debug)]
+pub struct DiscordWebhook {
+    /// As it was given, to be masked.
+    given: Secret,
+    /// Scheme, host and path, without a slash at the end.
+    base: Secret,
+    /// What a foreign address carries in its query, without `wait`; empty for Discord's own.
+    query: Secret,
+    token: Secret,
+    thread_id: Option<String>,
+    server: Server,
+}
+
+/// Whose server the address is on, and so which dialect it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Discord's: called as API v10.
+    Discord,
+    /// Another one, called as it stands: a proxy, a test.
+    Foreign {
+        /// Whether the address names an API version from 8 on. Below it, or with none, waiting times are
+        /// milliseconds.
+        versioned: Versioned,
+        /// Whether the connection is encrypted.
+        transport: Transport,
+    },
+}
+
+/// Whether an address names API version 8 or later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioned {
+    /// It does.
+    Yes,
+    /// It names an older one or none.
+    No,
+}
+
+/// How an address is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// https.
+    Tls,
+    /// http: whoever is on the way can read the token. The caller warns of it.
+    Plain,
+}
+
+/// Why a text is no webhook address. Never shows the text, since it may be one but for a slip.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum WebhookError {
+    /// No `https://` in front.
+    #[error("the Discord webhook is no web address: copy it from the channel's settings under Integrations, Webhooks")]
+    NoAddress,
+    /// On Discord, but something else than a webhook.
+    #[error("the Discord address is no webhook: it must look like https://discord.com/api/webhooks/ID/TOKEN")]
+    NoWebhook,
+    /// Discord over http.
+    #[error("the Discord webhook begins with http: Discord takes https only")]
+    PlainHttp,
+    /// A thread id of other than digits.
+    #[error("the Discord thread id is not a number: copy it with \"Copy Thread ID\"")]
+    BadThread,
+}
+
+impl DiscordWebhook {
+    /// Reads an address with everything that people paste along: blanks, quotes, angle brackets, the suffixes
+    /// `/github` and `/slack`, the hosts of Discord's test clients, any API version, `?wait` and `?thread_id`.
+    /// `thread_id` wins over the address's; empty means none.
+    pub fn parse(given: &str, thread_id: Option<&str>) -> Result<Self, WebhookError> {
+        let address = given.trim_matches(|c: char| c.is_whitespace() || "\"'<>`".contains(c));
+        let (scheme, rest) = address.split_once("://").ok_or(WebhookError::NoAddress)?;
+        let transport = match scheme.to_ascii_lowercase().as_str() {
+            "https" => Transport::Tls,
+            "http" => Transport::Plain,
+            _ => return Err(WebhookError::NoAddress),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (host, path) = place.split_once('/').unwrap_or((place, ""));
+        if host.is_empty() || rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(WebhookError::NoAddress);
+        }
+        let mut asked_thread = None;
+        let mut kept = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("thread_id", id) => asked_thread = Some(id),
+                ("wait", _) => {}
+                _ => kept.push(pair),
+            }
+        }
+        let thread = thread_id.map(str::trim).filter(|id| !id.is_empty()).or(asked_thread);
+        if thread.is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
+            return Err(WebhookError::BadThread);
+        }
+        let path = path.trim_end_matches('/');
+        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let (server, base, token) = if is_discord(host) {
+            if transport == Transport::Plain {
+                return Err(WebhookError::PlainHttp);
+            }
+            let (id, token) = discord_path(&segments).ok_or(WebhookError::NoWebhook)?;
+            (Server::Discord, format!("https://discord.com/api/v10/webhooks/{id}/{token}"), token)
+        } else {
+            let versioned = segments.iter().any(|part| api_version(part).is_some_and(|version| version >= 8));
+            let versioned = if versioned { Versioned::Yes } else { Versioned::No };
+            let token = segments.last().copied().unwrap_or_default();
+            (Server::Foreign { versioned, transport }, format!("{scheme}://{host}/{path}"), token)
+        };
+        Ok(Self {
+            given: Secret::new(address),
+            base: Secret::new(base.trim_end_matches('/')),
+            query: Secret::new(if server == Server::Discord { String::new() } else { kept.join("&") }),
+            token: Secret::new(token),
+            thread_id: thread.map(str::to_owned),
+            server,
+        })
+    }
+
+    /// The texts that must be masked and redacted: GitHub masks what it knows exactly, and of our form of the
+    /// address it knows nothing.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let all = [&self.given, &self.base, &self.token, &self.query];
+        all.into_iter().filter(|secret| !secret.is_empty()).cloned().collect()
+    }
+
+    /// Takes this address out of what a server or a library said.
+    pub fn redactor(&self) -> Redactor {
+        Redactor::new(&self.secrets())
+    }
+
+    /// Whose server it is on.
+    pub fn server(&self) -> Server {
+        self.server
+    }
+
+    /// What the user should know about the address.
+    pub fn warning(&self) -> Option<&'static str> {
+        match self.server {
+            Server::Foreign { transport: Transport::Plain, .. } => {
+                Some("the Discord webhook is sent over http, unencrypted: whoever is on the way can use it")
+            }
+            _ => None,
+        }
+    }
+
+    /// Where to POST a message so that the answer says what became of it.
+    pub fn create_url(&self) -> Secret {
+        self.url("", "wait=true")
+    }
+
+    /// Where to GET and PATCH a message.
+    pub fn message_url(&self, message_id: &str) -> Secret {
+        // The id comes from a server or a state file; only what can be one goes into a path.
+        let digits: String = message_id.chars().filter(char::is_ascii_alphanumeric).collect();
+        self.url(&format!("/messages/{digits}"), "")
+    }
+
+    fn url(&self, path: &str, query: &str) -> Secret {
+        let thread = self.thread_id.as_ref().map(|id| format!("thread_id={id}")).unwrap_or_default();
+        let query = [self.query.expose(), query, &thread].into_iter().filter(|part| !part.is_empty());
+        let query = query.collect::<Vec<_>>().join("&");
+        let mark = if query.is_empty() { "" } else { "?" };
+        Secret::new(format!("{}{path}{mark}{query}", self.base.expose()))
+    }
+}
+
+fn is_discord(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix(":443").unwrap_or(&host);
+    let host = ["ptb.", "canary.", "www."].iter().find_map(|prefix| host.strip_prefix(prefix)).unwrap_or(host);
+    matches!(host, "discord.com" | "discordapp.com")
+}
+
+/// Id and token of `api[/vN]/webhooks/ID/TOKEN[/github|/slack]`.
+fn discord_path<'a>(segments: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    let rest = segments.strip_prefix(&["api"])?;
+    let rest = match rest.split_first() {
+        Some((first, rest)) if api_version(first).is_some() => rest,
+        _ => rest,
+    };
+    let (id, token) = match rest.strip_prefix(&["webhooks"])? {
+        [id, token] | [id, token, "github" | "slack"] => (*id, *token),
+        _ => return None,
+    };
+    let id_is_one = (15..=20).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit());
+    let token_is_one = text::length(token) >= 20 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    (id_is_one && token_is_one).then_some((id, token))
+}
+
+fn api_version(segment: &str) -> Option<u32> {
+    segment.strip_prefix('v')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DiscordWebhook, Server, Transport, Versioned, WebhookError};
+
+    const ID: &str = "1234567890123456789";
+    const TOKEN: &str = "abcDEF-_0123456789abcDEF-_0123456789abcDEF-_0123456789abcDEF-_012345";
+
+    #[test]
+    fn reads_what_people_paste() {
+        let want = format!("https://discord.com/api/v10/webhooks/{ID}/{TOKEN}?wait=true");
+        for (prefix, suffix) in [
+            ("https://discord.com/api/webhooks/", ""),
+            ("https://discordapp.com/api/webhooks/", ""),
+            ("https://ptb.discord.com/api/v6/webhooks/", "/"),
+            ("https://canary.discord.com/api/v9/webhooks/", "/github"),
+            ("HTTPS://Discord.com:443/api/webhooks/", "/slack/"),
+            ("  \"https://discord.com/api/webhooks/", "?wait=false\"\r\n"),
+            ("<https://discord.com//api/webhooks/", ">"),
+        ] {
+            let webhook = DiscordWebhook::parse(&format!("{prefix}{ID}/{TOKEN}{suffix}"), None).expect(prefix);
+            assert_eq!(webhook.create_url().expose(), want, "{prefix}{suffix}");
+            assert_eq!(webhook.server(), Server::Discord);
+            assert_eq!(webhook.warning(), None);
+            assert!(!format!("{webhook:?}").contains("abcDEF"), "{webhook:?}");
+        }
+    }
+
+    #[test]
+    fn keeps_the_thread() {
+        let address = format!("https://discord.com/api/webhooks/{ID}/{TOKEN}?wait=true&thread_id=42&x=y");
+        let base = format!("https://discord.com/api/v10/webhooks/{ID}/{TOKEN}");
+        let webhook = DiscordWebhook::parse(&address, None).expect("a webhook");
+        assert_eq!(webhook.message_url("7").expose(), format!("{base}/messages/7?thread_id=42"));
+        assert_eq!(webhook.message_url("7/../x?y").expose(), format!("{base}/messages/7xy?thread_id=42"));
+        let webhook = DiscordWebhook::parse(&address, Some("43")).expect("a webhook");
+        assert_eq!(webhook.create_url().expose(), format!("{base}?wait=true&thread_id=43"));
+        assert_eq!(DiscordWebhook::parse(&address, Some("general")).err(), Some(WebhookError::BadThread));
+    }
+
+    #[test]
+    fn uses_foreign_hosts_as_they_stand() {
+        let tls = |versioned| Server::Foreign { versioned, transport: Transport::Tls };
+        let plain = |versioned| Server::Foreign { versioned, transport: Transport::Plain };
+        for (address, create, server) in [
+            (
+                "http://127.0.0.1:8080/api/webhooks/1/abc?key=v&thread_id=5",
+                "http://127.0.0.1:8080/api/webhooks/1/abc?key=v&wait=true&thread_id=5",
+                plain(Versioned::No),
+            ),
+            ("https://proxy.example/api/v10/webhooks/1/a/", "https://proxy.example/api/v10/webhooks/1/a?wait=true", tls(Versioned::Yes)),
+            ("https://discord.com.evil.example/x", "https://discord.com.evil.example/x?wait=true", tls(Versioned::No)),
+            ("http://[::1]:9", "http://[::1]:9?wait=true", plain(Versioned::No)),
+        ] {
+            let webhook = DiscordWebhook::parse(address, None).expect(address);
+            assert_eq!(webhook.create_url().expose(), create);
+            assert_eq!(webhook.server(), server, "{address}");
+            assert_eq!(webhook.warning().is_some(), address.starts_with("http:"));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_none() {
+        for (address, want) in [
+            ("", WebhookError::NoAddress),
+            ("discord.com/api/webhooks/1/2", WebhookError::NoAddress),
+            ("ftp://discord.com/api/webhooks/1/2", WebhookError::NoAddress),
+            ("https:///x", WebhookError::NoAddress),
+            ("https://h/a b", WebhookError::NoAddress),
+            ("https://discord.com/channels/1/2", WebhookError::NoWebhook),
+            ("https://discord.com/api/webhooks/123/short", WebhookError::NoWebhook),
+            (&format!("http://discord.com/api/webhooks/{ID}/{TOKEN}"), WebhookError::PlainHttp),
+        ] {
+            assert_eq!(DiscordWebhook::parse(address, None).err(), Some(want), "{address}");
+        }
+    }
+}
