@@ -40,6 +40,8 @@ pub struct Built {
     digest: Option<Digest>,
     /// What the first tag pointed to before; outer `None` if that could not be told.
     before: Option<Option<Digest>>,
+    /// Compressed bytes, if the engine told them.
+    size: Option<u64>,
     steps: usize,
     cached: usize,
     started: Instant,
@@ -59,8 +61,16 @@ pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Even
     // What the tag points to is asked while the build runs.
     let (digest, before) =
         tokio::join!(solve(builder, recipe, export, &mut progress, events), digest_before(builder, recipe, goal),);
+    let digest = digest?;
+    // At once: what nothing in the engine refers to may be gone a moment later.
+    let size = match &digest {
+        Some(digest) if goal.pushes() && builder.store == Store::Containerd => {
+            content::image_size(builder.control.channel(), digest).await
+        }
+        _ => None,
+    };
     let (steps, cached) = progress.counts();
-    Ok(Built { digest: digest?, before, steps, cached, started })
+    Ok(Built { digest, before, size, steps, cached, started })
 }
 
 /// Pushes an image that BuildKit could not, proves that the registry has what was built, and says so.
@@ -72,7 +82,7 @@ pub async fn publish(
     events: &Events,
 ) -> Result<(), Failure> {
     let mut digest = built.digest.clone();
-    let mut size = None;
+    let mut size = built.size;
     if goal.pushes() {
         if builder.store == Store::Classic {
             events.image(&recipe.name, ImageEvent::Pushing).await;
@@ -80,9 +90,10 @@ pub async fn publish(
         }
         let pushed =
             digest.as_ref().ok_or_else(|| push_failure(recipe, "the engine did not tell the image's digest"))?;
-        let (verified, bytes) = tokio::join!(verify(builder, recipe, pushed), compressed_size(builder, recipe, pushed));
+        let (verified, bytes) =
+            tokio::join!(verify(builder, recipe, pushed), size_in_registry(builder, recipe, pushed));
         verified?;
-        size = bytes;
+        size = size.or(bytes);
     }
     let result = ImageResult {
         changed: built.before.as_ref().map(|before| *before != digest),
@@ -260,16 +271,10 @@ async fn digest_before(builder: &Builder, recipe: &Recipe, goal: Goal) -> Option
     builder.engine.registry_digest(&reference, builder.credentials.for_host(recipe.registry())).await.ok()
 }
 
-/// The containerd store has the manifest that was pushed; the classic one never made it, so the registry is asked,
-/// unless it is one that only the engine can reach.
-async fn compressed_size(builder: &Builder, recipe: &Recipe, digest: &Digest) -> Option<u64> {
-    match builder.store {
-        Store::Containerd => content::image_size(builder.control.channel(), digest).await,
-        Store::Classic => {
-            let login = builder.credentials.for_host(recipe.registry());
-            client::image_size(builder.http.as_ref()?, &recipe.repository, digest, login).await
-        }
-    }
+/// Compressed bytes as the registry itself tells them, which is asked only where [`Builder::http`] says so.
+async fn size_in_registry(builder: &Builder, recipe: &Recipe, digest: &Digest) -> Option<u64> {
+    let login = builder.credentials.for_host(recipe.registry());
+    client::image_size(builder.http.as_ref()?, &recipe.repository, digest, login).await
 }
 
 fn push_failure(recipe: &Recipe, message: &str) -> Failure {

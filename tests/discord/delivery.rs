@@ -1,0 +1,439 @@
+//! Runs told to the receiver, in good order and with everything going wrong.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use build_deploy::{
+    demo::discord::{Call, Fault, Receiver},
+    domain::run::RunState,
+    notify::{
+        delivery::{DeliveryError, Timing},
+        discord::{Colors, Look},
+        live::{self, CANCEL_BUDGET, FINAL_BUDGET, Left, Live, Mode, NotifyOn, Options, Report},
+        message::Role,
+        webhook::DiscordWebhook,
+    },
+};
+use tokio::sync::watch;
+
+use crate::runs::{End, run};
+
+const YELLOW: u64 = 0xFE_E75C;
+const GREEN: u64 = 0x57_F287;
+const RED: u64 = 0xED_4245;
+const GREY: u64 = 0x95_A5A6;
+
+async fn receiver() -> Receiver {
+    Receiver::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("listens")
+}
+
+fn quick() -> Options {
+    Options {
+        look: Look::default(),
+        mode: Mode::Edit,
+        on: NotifyOn::ALWAYS,
+        timing: Timing { edit_gap: Duration::from_millis(20), backoff: Duration::from_millis(10), ..Timing::default() },
+    }
+}
+
+fn hook(url: &str) -> DiscordWebhook {
+    DiscordWebhook::parse(url, None).expect("a webhook")
+}
+
+/// A run under way, told to one webhook.
+struct Told {
+    live: Live,
+    states: watch::Sender<Arc<RunState>>,
+    last: Arc<RunState>,
+}
+
+fn begin(url: &str, options: Options, end: End) -> Told {
+    let mut all = run(end);
+    let last = Arc::new(all.pop().expect("an end"));
+    let (states, receiver) = watch::channel(Arc::new(all.swap_remove(3)));
+    Told { live: live::start(vec![hook(url)], options, &receiver), states, last }
+}
+
+impl Told {
+    async fn posted(&self) -> String {
+        let mut posted = self.live.posted();
+        let all = posted.wait_for(|all| all.iter().all(Option::is_some)).await.expect("is told");
+        all[0].as_ref().expect("posted").message_id.clone()
+    }
+
+    async fn end(self, budget: Duration) -> (Report, Duration) {
+        let began = Instant::now();
+        let mut reports = self.live.finish(self.last, budget).await;
+        (reports.remove(0), began.elapsed())
+    }
+}
+
+async fn calls(receiver: &Receiver, count: usize) -> Vec<Call> {
+    let mut changes = receiver.changes();
+    loop {
+        let calls = receiver.calls();
+        if calls.len() >= count {
+            return calls;
+        }
+        tokio::time::timeout(Duration::from_secs(10), changes.changed()).await.expect("more calls").expect("runs");
+    }
+}
+
+fn colors(receiver: &Receiver) -> Vec<u64> {
+    receiver.messages().iter().map(|m| m.embed()["color"].as_u64().expect("a color")).collect()
+}
+
+fn assert_all_right(receiver: &Receiver) {
+    for call in receiver.calls() {
+        assert!(call.wrong.is_empty(), "{} {:#}: {:?}", call.method, call.body, call.wrong);
+    }
+}
+
+#[tokio::test]
+async fn one_message_turns_from_yellow_to_its_end() {
+    for (end, color, word) in [
+        (End::Green, GREEN, "succeeded"),
+        (End::Red, RED, "failed to build django"),
+        (End::Cancelled, GREY, "cancelled"),
+        (End::TimedOut, 0xE6_7E22, "timed out"),
+    ] {
+        let receiver = receiver().await;
+        let told = begin(&receiver.url(), quick(), end);
+        let id = told.posted().await;
+        assert_eq!(colors(&receiver), [YELLOW]);
+        let (report, _) = told.end(FINAL_BUDGET).await;
+        assert_eq!((report.left, report.warning.as_deref()), (Left::Settled, None));
+        assert_eq!(report.posted.expect("posted").message_id, id);
+        assert_eq!(colors(&receiver), [color], "{end:?}");
+        let title = receiver.messages()[0].embed()["title"].as_str().expect("a title").to_owned();
+        assert!(title.contains(word), "{title}");
+        assert!(title.contains("shop · main"), "{title}");
+        let methods: Vec<String> = receiver.calls().into_iter().map(|call| call.method).collect();
+        assert_eq!(methods, ["POST", "PATCH"]);
+        assert_all_right(&receiver);
+    }
+}
+
+#[tokio::test]
+async fn every_state_is_accepted_and_shown() {
+    let receiver = receiver().await;
+    for end in [End::Green, End::Red, End::Cancelled, End::TimedOut] {
+        let mut all = run(end);
+        let last = Arc::new(all.pop().expect("an end"));
+        let (states, watching) = watch::channel(Arc::new(all.remove(0)));
+        let live = live::start(vec![hook(&receiver.url())], quick(), &watching);
+        let mut told = live.posted();
+        told.wait_for(|all| all[0].is_some()).await.expect("posted");
+        for state in all {
+            states.send_replace(Arc::new(state));
+            tokio::task::yield_now().await;
+        }
+        let before = receiver.calls().len();
+        calls(&receiver, before + 1).await;
+        live.finish(last, FINAL_BUDGET).await;
+    }
+    assert_eq!(colors(&receiver), [GREEN, RED, GREY, 0xE6_7E22]);
+    assert_all_right(&receiver);
+}
+
+#[tokio::test]
+async fn edits_are_few_and_never_the_same_twice() {
+    let receiver = receiver().await;
+    let options = Options { timing: Timing { edit_gap: Duration::from_millis(200), ..quick().timing }, ..quick() };
+    let told = begin(&receiver.url(), options, End::Green);
+    told.posted().await;
+    let states = run(End::Green);
+    for state in states.iter().take(states.len() - 1).cycle().take(500) {
+        told.states.send_replace(Arc::new(state.clone()));
+        tokio::task::yield_now().await;
+    }
+    let seen = calls(&receiver, 2).await;
+    assert!(seen[1].at - seen[0].at >= Duration::from_millis(190), "the gap is kept");
+    // The same state again is no reason for a call.
+    let shown = told.states.borrow().clone();
+    told.states.send_replace(shown);
+    told.end(FINAL_BUDGET).await;
+    let seen = receiver.calls();
+    assert!(seen.len() <= 4, "{} calls for 500 states", seen.len());
+    for pair in seen.windows(2) {
+        assert_ne!(pair[0].body["embeds"], pair[1].body["embeds"]);
+    }
+}
+
+#[tokio::test]
+async fn faults_of_the_first_message_are_overcome() {
+    let limited = |body, header| Fault::RateLimited { body, header };
+    for (name, faults) in [
+        ("429 body", vec![limited(Some(0.05), None)]),
+        ("429 header", vec![Fault::Answer(429, String::new()), limited(Some(0.01), Some(0.05))]),
+        ("429 neither", vec![limited(None, None), limited(None, None)]),
+        ("502 page", vec![Fault::bad_gateway()]),
+        ("400 thumbnail", vec![Fault::invalid(&["embeds", "0", "thumbnail", "url"])]),
+        ("400 field", vec![Fault::invalid(&["embeds", "0", "fields", "0", "value"])]),
+        ("400 unnamed", vec![Fault::Answer(400, r#"{"embeds":["0"]}"#.into())]),
+        ("400 twice", vec![Fault::invalid(&["embeds", "0", "description"]), Fault::invalid(&["embeds", "0", "title"])]),
+        ("link filter", vec![Fault::error(400, 240_000, "Message blocked by harmful links filter")]),
+        ("automod", vec![Fault::error(400, 200_000, "Message was blocked by automatic moderation")]),
+    ] {
+        let receiver = receiver().await;
+        let count = faults.len();
+        receiver.fail_next(faults);
+        let look = Look::new(Colors::default(), "", "", "https://example.org/a.png").0;
+        let told = begin(&receiver.url(), Options { look, ..quick() }, End::Green);
+        told.posted().await;
+        assert_eq!(receiver.calls().len(), count + 1, "{name}");
+        assert_eq!(colors(&receiver), [YELLOW], "{name}");
+        let (report, _) = told.end(FINAL_BUDGET).await;
+        assert_eq!(report.warning, None, "{name}");
+        assert_eq!(colors(&receiver), [GREEN], "{name}");
+        assert_all_right(&receiver);
+    }
+}
+
+#[tokio::test]
+async fn faults_of_the_last_message_are_overcome() {
+    let limited = |body, header| Fault::RateLimited { body, header };
+    for (name, faults, messages) in [
+        ("429 body", vec![limited(Some(0.05), Some(1.0))], 1),
+        ("429 neither", vec![limited(None, None)], 1),
+        ("500", vec![Fault::error(500, 0, "500: Internal Server Error"), Fault::bad_gateway()], 1),
+        ("reset before", vec![Fault::ResetBefore], 1),
+        ("reset after", vec![Fault::ResetAfter], 1),
+        ("one call hangs", vec![Fault::Hang], 1),
+        ("slow", vec![Fault::Slow(Duration::from_secs(1))], 1),
+        ("deleted message", vec![Fault::unknown_message()], 2),
+        ("old message", vec![Fault::edits_exhausted(0.05)], 1),
+        ("very old message", vec![Fault::edits_exhausted(0.05), Fault::edits_exhausted(0.05)], 2),
+        ("old message, long wait", vec![Fault::edits_exhausted(20.0)], 2),
+        ("400", vec![Fault::invalid(&["embeds", "0", "description"])], 1),
+        ("link filter", vec![Fault::error(400, 240_000, "Message blocked by harmful links filter")], 1),
+    ] {
+        let receiver = receiver().await;
+        let told = begin(&receiver.url(), quick(), End::Red);
+        told.posted().await;
+        receiver.fail_next(faults);
+        let (report, took) = told.end(FINAL_BUDGET).await;
+        assert_eq!((report.left, report.warning), (Left::Settled, None), "{name}");
+        assert!(took < FINAL_BUDGET, "{name} took {took:?}");
+        let shown = colors(&receiver);
+        assert_eq!(shown.last(), Some(&RED), "{name}");
+        assert_eq!(shown.len(), messages, "{name}");
+        let last = receiver.messages().pop().expect("a message");
+        assert_eq!(report.posted.expect("posted").message_id, last.id, "{name}");
+        assert_all_right(&receiver);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_webhook_is_called_once() {
+    for fault in [Fault::unknown_webhook(), Fault::error(401, 50027, "Invalid Webhook Token"), Fault::error(403, 0, "")]
+    {
+        let receiver = receiver().await;
+        receiver.fail_next([fault]);
+        let told = begin(&receiver.url(), quick(), End::Green);
+        calls(&receiver, 1).await;
+        let (report, took) = told.end(FINAL_BUDGET).await;
+        let warning = report.warning.expect("a warning");
+        assert!(warning.contains("webhook does not exist any more"), "{warning}");
+        assert_eq!((report.left, receiver.calls().len()), (Left::Stale, 1));
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_ambiguous_first_post_is_not_repeated_while_it_runs() {
+    for fault in [Fault::ResetAfter, Fault::error(500, 0, "")] {
+        let receiver = receiver().await;
+        receiver.fail_next([fault]);
+        let told = begin(&receiver.url(), quick(), End::Green);
+        calls(&receiver, 1).await;
+        let (report, _) = told.end(FINAL_BUDGET).await;
+        assert_eq!(report.warning, None);
+        assert_eq!(receiver.calls().len(), 2);
+        assert_eq!(colors(&receiver).last(), Some(&GREEN), "the end is told anew");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_costs_five_seconds_and_a_cancel_two() {
+    for (budget, end) in
+        [(FINAL_BUDGET, End::Green), (Duration::from_secs(600), End::Red), (CANCEL_BUDGET, End::Cancelled)]
+    {
+        let receiver = receiver().await;
+        receiver.fail_next(vec![Fault::Hang; 20]);
+        let told = begin(&receiver.url(), quick(), end);
+        calls(&receiver, 1).await;
+        let (report, took) = told.end(budget).await;
+        let warning = report.warning.expect("a warning");
+        assert_eq!(report.left, Left::Stale);
+        assert!(took <= budget.min(FINAL_BUDGET) + Duration::from_millis(200), "{took:?}");
+        assert!(!warning.contains("local-demo-token"), "{warning}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_rate_limit_is_not_waited_for() {
+    let receiver = receiver().await;
+    let told = begin(&receiver.url(), quick(), End::Green);
+    told.posted().await;
+    receiver.fail_next([Fault::RateLimited { body: Some(3600.0), header: Some(3600.0) }]);
+    let (report, took) = told.end(FINAL_BUDGET).await;
+    let warning = report.warning.expect("a warning");
+    assert!(warning.contains("rate limited for 3600.0 s"), "{warning}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(receiver.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_listening_costs_no_build_anything() {
+    // A port that was free a moment ago.
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("binds");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let told = begin(&format!("http://{address}/api/webhooks/1/secret-token"), quick(), End::Green);
+    let (report, took) = told.end(FINAL_BUDGET).await;
+    let warning = report.warning.expect("a warning");
+    assert!(warning.contains("connect"), "{warning}");
+    assert!(!warning.contains("secret-token") && !warning.contains("api/webhooks"), "{warning}");
+    assert!(took <= FINAL_BUDGET + Duration::from_millis(200), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_copied_address_is_answered_in_milliseconds() {
+    let receiver = receiver().await;
+    receiver.fail_next([Fault::RateLimited { body: Some(0.5), header: None }]);
+    let told = begin(&receiver.copied_url(), quick(), End::Green);
+    told.posted().await;
+    let calls = receiver.calls();
+    let waited = calls[1].at - calls[0].at;
+    assert!((0.5..2.0).contains(&waited.as_secs_f64()), "{waited:?}");
+}
+
+#[tokio::test]
+async fn cancel_turns_the_message_grey_at_once_even_while_an_edit_hangs() {
+    let receiver = receiver().await;
+    let told = begin(&receiver.url(), quick(), End::Cancelled);
+    told.posted().await;
+    receiver.fail_next([Fault::Hang]);
+    told.states.send_replace(Arc::new(run(End::Cancelled).swap_remove(9)));
+    calls(&receiver, 2).await;
+    let (report, took) = told.end(CANCEL_BUDGET).await;
+    assert_eq!(report.warning, None);
+    assert!(took < CANCEL_BUDGET, "{took:?}");
+    assert_eq!(colors(&receiver), [GREY]);
+}
+
+#[tokio::test]
+async fn a_message_deleted_meanwhile_is_posted_anew() {
+    let receiver = receiver().await;
+    let told = begin(&receiver.url(), quick(), End::Green);
+    let id = told.posted().await;
+    receiver.delete(&id);
+    told.states.send_replace(Arc::new(run(End::Green).swap_remove(9)));
+    calls(&receiver, 3).await;
+    assert_eq!(colors(&receiver), [YELLOW]);
+    let (report, _) = told.end(FINAL_BUDGET).await;
+    assert_ne!(report.posted.expect("posted").message_id, id);
+    assert_eq!(colors(&receiver), [GREEN]);
+}
+
+#[tokio::test]
+async fn says_only_what_was_asked_for() {
+    let only = |roles: &[Role]| roles.iter().fold(NotifyOn::NEVER, |on, role| on.and(*role));
+    for (mode, on, end, want) in [
+        (Mode::Edit, NotifyOn::NEVER, End::Red, &[][..]),
+        (Mode::Edit, only(&[Role::Failure]), End::Green, &[]),
+        (Mode::Edit, only(&[Role::Failure]), End::Red, &[RED]),
+        (Mode::Edit, only(&[Role::Failure]), End::TimedOut, &[0xE6_7E22]),
+        (Mode::Edit, only(&[Role::Success]), End::Cancelled, &[]),
+        // A yellow message is never left.
+        (Mode::Edit, only(&[Role::Started, Role::Failure]), End::Green, &[GREEN]),
+        (Mode::Post, NotifyOn::ALWAYS, End::Green, &[YELLOW, GREEN]),
+        (Mode::Post, only(&[Role::Started]), End::Green, &[YELLOW]),
+    ] {
+        let receiver = receiver().await;
+        let told = begin(&receiver.url(), Options { mode, on, ..quick() }, end);
+        if on.has(Role::Started) {
+            told.posted().await;
+        }
+        let (report, _) = told.end(FINAL_BUDGET).await;
+        assert_eq!(report.warning, None);
+        assert_eq!(colors(&receiver), want, "{mode:?} {on:?} {end:?}");
+        assert_all_right(&receiver);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_channel_does_not_hold_up_another() {
+    let (good, bad) = (receiver().await, receiver().await);
+    bad.fail_next(vec![Fault::Hang; 9]);
+    let (_states, watching) = watch::channel(Arc::new(run(End::Green).swap_remove(3)));
+    let live = live::start(vec![hook(&bad.url()), hook(&good.url())], quick(), &watching);
+    live.posted().wait_for(|all| all[1].is_some()).await.expect("posted");
+    let last = run(End::Green).pop().expect("an end");
+    let mut changes = good.changes();
+    let ending = tokio::spawn(live.finish(Arc::new(last), Duration::from_secs(2)));
+    while colors(&good) != [GREEN] {
+        changes.changed().await.expect("runs");
+    }
+    assert!(!ending.is_finished());
+    let reports = ending.await.expect("reports");
+    assert_eq!(reports.iter().map(|r| (r.webhook, r.left)).collect::<Vec<_>>(), [(0, Left::Stale), (1, Left::Settled)]);
+    assert!(reports[0].warning.as_deref().is_some_and(|w| w.contains("webhook 1")), "{reports:?}");
+}
+
+#[tokio::test]
+async fn post_repairs_what_a_kill_left_and_nothing_else() {
+    let receiver = receiver().await;
+    let told = begin(&receiver.url(), quick(), End::Green);
+    let id = told.posted().await;
+    let Told { live, last, .. } = told;
+    drop(live);
+    let state = run(End::Green).swap_remove(0);
+    let repair =
+        || live::repair(hook(&receiver.url()), &id, &state, FINAL_BUDGET_OPTIONS.get_or_init(quick), FINAL_BUDGET);
+    repair().await.expect("repaired");
+    assert_eq!(colors(&receiver), [GREY]);
+    assert!(receiver.messages()[0].embed()["title"].as_str().is_some_and(|title| title.contains("interrupted")));
+    // Not yellow any more: stays as it is.
+    let before = receiver.messages()[0].body.clone();
+    live::repair(hook(&receiver.url()), &id, &last, &quick(), FINAL_BUDGET).await.expect("nothing to do");
+    assert_eq!(receiver.messages()[0].body, before);
+    receiver.delete(&id);
+    assert_eq!(repair().await, Err(DeliveryError::MessageGone));
+    assert_all_right(&receiver);
+}
+
+static FINAL_BUDGET_OPTIONS: std::sync::OnceLock<Options> = std::sync::OnceLock::new();
+
+#[tokio::test]
+async fn the_rate_limit_of_a_real_channel_is_kept() {
+    let receiver = receiver().await;
+    receiver.limit(5, Duration::from_millis(500));
+    let told = begin(&receiver.url(), quick(), End::Green);
+    told.posted().await;
+    for state in run(End::Green).into_iter().take(12) {
+        let before = receiver.calls().len();
+        told.states.send_replace(Arc::new(state));
+        calls(&receiver, before + 1).await;
+    }
+    let (report, _) = told.end(FINAL_BUDGET).await;
+    assert_eq!(report.warning, None);
+    assert_eq!(colors(&receiver), [GREEN]);
+}
+
+#[tokio::test]
+async fn messages_go_to_the_thread() {
+    let receiver = receiver().await;
+    let webhook = DiscordWebhook::parse(&receiver.url(), Some("1330000000000000777")).expect("a webhook");
+    let (_states, watching) = watch::channel(Arc::new(run(End::Green).swap_remove(3)));
+    let live = live::start(vec![webhook], quick(), &watching);
+    live.posted().wait_for(|all| all[0].is_some()).await.expect("posted");
+    let reports = live.finish(Arc::new(run(End::Green).pop().expect("an end")), FINAL_BUDGET).await;
+    assert_eq!(reports[0].posted.as_ref().map(|p| p.channel_id.as_str()), Some("1330000000000000777"));
+    assert_eq!(receiver.messages()[0].thread.as_deref(), Some("1330000000000000777"));
+    assert_eq!(colors(&receiver), [GREEN]);
+}

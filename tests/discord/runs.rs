@@ -1,0 +1,140 @@
+//! Runs to tell of, moment by moment.
+
+use std::time::Duration;
+
+use build_deploy::domain::{
+    event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, Severity, StepOutcome},
+    run::{Failure, ImageState, ImageStatus, RunInfo, RunState, Stage},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub const SHA: &str = "3f2c1ab90d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a";
+
+pub fn info() -> RunInfo {
+    RunInfo {
+        repository: "acme/shop".into(),
+        workflow: "Deploy".into(),
+        actor: "ada".into(),
+        event_name: "push".into(),
+        ref_name: "main".into(),
+        sha: SHA.into(),
+        subject: "Fix the checkout total for carts with a voucher".into(),
+        run_url: "https://github.com/acme/shop/actions/runs/1234567890/attempts/1".into(),
+        job_url: "https://github.com/acme/shop/actions/runs/1234567890/job/4567".into(),
+        commit_url: format!("https://github.com/acme/shop/commit/{SHA}"),
+    }
+}
+
+pub fn image(name: &str, services: &[&str]) -> ImageState {
+    ImageState {
+        name: name.into(),
+        services: services.iter().map(|s| (*s).to_owned()).collect(),
+        repository: format!("ghcr.io/acme/shop/{name}"),
+        tags: vec!["main".into(), "sha-3f2c1ab".into(), "latest".into()],
+        status: ImageStatus::Waiting,
+        steps: Vec::new(),
+    }
+}
+
+pub fn result(size: u64, seconds: u64, cached: usize, steps: usize) -> ImageResult {
+    ImageResult {
+        digest: Some(format!("sha256:{}", "0a1b2c3d4e5f6071".repeat(4)).parse().expect("a digest")),
+        size: Some(size),
+        pushed: true,
+        changed: Some(true),
+        platforms: vec![],
+        steps,
+        cached,
+        duration: Duration::from_secs(seconds),
+    }
+}
+
+pub fn failure() -> Failure {
+    let log = "\
+Collecting django-allauth==65.3.0
+  Downloading django_allauth-65.3.0.tar.gz (1.5 MB)
+Collecting argon2-cffi==23.1.0
+  Downloading argon2_cffi-23.1.0-py3-none-any.whl (15 kB)
+ERROR: Could not find a version that satisfies the requirement psycopg-c==3.2.33 (from versions: 3.0, 3.1, 3.2.3)
+ERROR: No matching distribution found for psycopg-c==3.2.33";
+    Failure {
+        stage: Stage::Build,
+        image: Some("django".into()),
+        headline: "pip could not find psycopg-c==3.2.33".into(),
+        hint: Some("check the version in requirements/production.txt".into()),
+        place: Some(Place { file: "compose/production/django/Dockerfile".into(), line: 23, end_line: 24 }),
+        instruction: Some("RUN pip wheel --wheel-dir /usr/src/app/wheels \\\n    -r production.txt".into()),
+        exit_code: Some(1),
+        log: log.lines().map(str::to_owned).collect(),
+    }
+}
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Green,
+    Red,
+    Cancelled,
+    TimedOut,
+}
+
+/// The states of a run of two images, one after each event, the first before any.
+pub fn run(end: End) -> Vec<RunState> {
+    run_from(end, Utc::now() - TimeDelta::seconds(92))
+}
+
+pub fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
+    let image_event = |image: &str, event| Event::Image { image: image.into(), event };
+    let step = |step, name: &str| ImageEvent::StepStarted { step, name: name.into() };
+    let done = |step, outcome| ImageEvent::StepFinished { step, outcome, duration: Duration::from_secs(2) };
+    let mut events = vec![
+        Event::StageStarted(Stage::Preflight),
+        Event::StageStarted(Stage::Build),
+        image_event("django", ImageEvent::Started),
+        image_event("docs", ImageEvent::Started),
+        image_event("django", step(0, "[internal] load build definition from Dockerfile")),
+        image_event("django", done(0, StepOutcome::Done)),
+        image_event("django", step(1, "[build 1/6] FROM docker.io/library/python:3.13-slim")),
+        image_event("django", done(1, StepOutcome::Cached)),
+        image_event("django", step(2, "[build 4/6] RUN pip wheel --wheel-dir /usr/src/app/wheels -r production.txt")),
+        image_event("docs", step(0, "[2/5] RUN apt-get update && apt-get install --no-install-recommends -y make")),
+        Event::Diagnostic(Diagnostic {
+            severity: Severity::Warning,
+            title: "JSONArgsRecommended: use a JSON array for CMD".into(),
+            message: "signals do not reach a shell".into(),
+            place: Some(Place { file: "compose/production/django/Dockerfile".into(), line: 40, end_line: 40 }),
+        }),
+        image_event("docs", done(0, StepOutcome::Done)),
+    ];
+    events.extend(match end {
+        End::Green => vec![
+            image_event("docs", ImageEvent::Pushing),
+            image_event("docs", ImageEvent::Finished(Box::new(result(61_240_112, 41, 3, 5)))),
+            image_event("django", done(2, StepOutcome::Done)),
+            Event::StageStarted(Stage::Push),
+            image_event("django", ImageEvent::Pushing),
+            image_event("django", ImageEvent::Finished(Box::new(result(183_456_789, 84, 9, 14)))),
+            Event::Finished(Ending::Success),
+        ],
+        End::Red => vec![
+            image_event("django", done(2, StepOutcome::Failed("exit code: 1".into()))),
+            image_event("django", ImageEvent::Failed(Box::new(failure()))),
+            image_event("docs", ImageEvent::Cancelled),
+            Event::Finished(Ending::Failure(Box::new(failure()))),
+        ],
+        End::Cancelled | End::TimedOut => vec![
+            image_event("docs", ImageEvent::Finished(Box::new(result(61_240_112, 41, 3, 5)))),
+            image_event("django", ImageEvent::Cancelled),
+            Event::Finished(if end == End::Cancelled { Ending::Cancelled } else { Ending::TimedOut }),
+        ],
+    });
+    let mut state = RunState::new(info(), started);
+    let mut states = vec![state.clone()];
+    state.images = vec![image("django", &["django", "celeryworker", "celerybeat", "flower"]), image("docs", &["docs"])];
+    for (second, event) in events.iter().enumerate() {
+        let elapsed = i64::try_from(second).expect("few events") * 5;
+        state.apply(event, started + TimeDelta::seconds(elapsed));
+        states.push(state.clone());
+    }
+    states
+}
