@@ -19,6 +19,8 @@ usage: scripts/lab.sh COMMAND
   tools              download the engines and tools only
   base-images [IMAGE...]
                      put the base images within reach of the engines; without IMAGE: python and busybox
+  prune              throw away what was pushed into the registries and built in the running engines,
+                     all but the action's own image; the base images stay
   env                the addresses, sockets and passwords as shell variables
   purge              down, and delete the lab's directory
 
@@ -70,6 +72,12 @@ down() {
   network_down
 }
 
+prune() {
+  local name
+  for name in "${ENGINES[@]}"; do engine_prune "$name"; done
+  for name in plain basic token; do registry_prune "$name"; done
+}
+
 status() {
   local name
   for name in "${ENGINES[@]}"; do engine_status "$name"; done
@@ -84,7 +92,7 @@ status() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  up | down | tools | base-images | purge)
+  up | down | tools | base-images | prune | purge)
     [ "$(id -u)" = 0 ] || fail "needs root (network namespaces and Docker Engines)"
     mkdir -p "$LAB"
     # One caller at a time: tests and make may start the lab from several processes.
@@ -95,6 +103,7 @@ case $command in
       down) down ;;
       tools) tools ;;
       base-images) base_images "$@" ;;
+      prune) prune ;;
       purge) down && rm -rf -- "${LAB:?}"/* ;;
     esac
     ;;

@@ -86,6 +86,18 @@ engine_down() {
   done
 }
 
+# engine_prune NAME: frees what builds and pushes left in a running engine, its localhost:5000 included.
+engine_prune() {
+  local name=$1 dir
+  dir=$(engine_dir "$name")
+  alive "$dir/docker.pid" "$dir/daemon.json" || return 0
+  say "emptying the engine $name"
+  DOCKER_HOST=unix://$dir/docker.sock "$LAB/bin/docker" image prune -af --filter 'label!=build-deploy.sources' >/dev/null
+  stop "$dir/registry.pid" "$dir/registry.yml"
+  rm -rf "$dir/registry"
+  local_registry_up "$name"
+}
+
 engine_status() {
   local name=$1 dir
   dir=$(engine_dir "$name")

@@ -90,6 +90,15 @@ registry_down() {
   if [ "$1" = token ]; then stop "$dir/server.pid" token_server.py; fi
 }
 
+# registry_prune NAME: forgets what was pushed; it runs again if it ran.
+registry_prune() {
+  local name=$1 dir=$LAB/registries/$1 ran=no
+  if alive "$dir/pid" "$dir/config.yml"; then ran=yes; fi
+  stop "$dir/pid" "$dir/config.yml"
+  rm -rf "$dir/data"
+  [ "$ran" = no ] || registry_up "$name"
+}
+
 registry_status() {
   local dir=$LAB/registries/$1
   if alive "$dir/pid" "$dir/config.yml"; then

@@ -9,10 +9,11 @@ OLD="$LAB/tools/old/usr" # Docker 20.10 from Debian 12
 
 tools() {
   install_commands
-  [ "$(cat "$LAB/tools/stamp" 2>/dev/null)" != "$TOOLS_VERSION" ] || return 0
-  fetch_engines
+  if [ "$(cat "$LAB/tools/stamp" 2>/dev/null)" != "$TOOLS_VERSION" ]; then
+    fetch_engines
+    echo "$TOOLS_VERSION" >"$LAB/tools/stamp"
+  fi
   write_wrappers
-  echo "$TOOLS_VERSION" >"$LAB/tools/stamp"
 }
 
 # The commands that the lab itself calls, with the packages that bring them.
@@ -87,13 +88,13 @@ fetch() {
   rm -rf "${LAB:?}/apt/$role"
 }
 
-# bin/docker is the client with buildx and compose; bin/crane looks into registries.
+# bin/docker is the client with buildx and compose; bin/crane looks into registries. Bash, since dash drops variables
+# whose names hold a hyphen, as those of an action's inputs do.
 write_wrappers() {
   mkdir -p "$LAB/bin" "$LAB/docker-config"
   ln -sfn "$NEW/libexec/docker/cli-plugins" "$LAB/docker-config/cli-plugins"
-  cat >"$LAB/bin/docker" <<TEXT
+  write_program "$LAB/bin/docker" <<TEXT
 #!/bin/bash
-# bash, since dash drops variables whose names hold a hyphen, as those of an action's inputs do.
 # The Docker client with its buildx and compose, apart from any that this machine has. A caller's own
 # DOCKER_CONFIG (credentials) is honoured: the plugins are linked into it.
 if [ -n "\${DOCKER_CONFIG:-}" ]; then
@@ -106,6 +107,18 @@ fi
 export DOCKER_CONFIG DOCKER_HOST
 exec "$NEW/bin/docker" "\$@"
 TEXT
-  printf '#!/bin/bash\nexec "%s/bin/crane" "$@"\n' "$NEW" >"$LAB/bin/crane"
-  chmod +x "$LAB/bin/docker" "$LAB/bin/crane"
+  write_program "$LAB/bin/crane" <<TEXT
+#!/bin/bash
+exec "$NEW/bin/crane" "\$@"
+TEXT
+}
+
+# write_program PATH: from standard input, and whole or not at all: somebody may be running the old one.
+write_program() {
+  local new
+  new=$(cat)
+  if [ -x "$1" ] && [ "$new" = "$(cat "$1")" ]; then return 0; fi
+  printf '%s\n' "$new" >"$1.new"
+  chmod +x "$1.new"
+  mv "$1.new" "$1"
 }
