@@ -38,13 +38,24 @@ const ATTEMPTS: u32 = 4;
 pub struct Built {
     /// What the exporter reports; of the classic store the configuration's digest.
     digest: Option<Digest>,
-    /// What the first tag pointed to before; outer `None` if that could not be told.
-    before: Option<Option<Digest>>,
+    /// What the first tag pointed to before.
+    before: Before,
     /// Compressed bytes, if the engine told them.
     size: Option<u64>,
     steps: usize,
     cached: usize,
     started: Instant,
+}
+
+/// What a tag pointed to before the run.
+#[derive(Debug, PartialEq, Eq)]
+enum Before {
+    /// The registry did not tell.
+    Unknown,
+    /// There was no such tag.
+    Nothing,
+    /// An image.
+    Image(Digest),
 }
 
 /// Builds one image and, where the engine's BuildKit can, pushes it.
@@ -96,7 +107,11 @@ pub async fn publish(
         size = size.or(bytes);
     }
     let result = ImageResult {
-        changed: built.before.as_ref().map(|before| *before != digest),
+        changed: match &built.before {
+            Before::Unknown => None,
+            Before::Nothing => Some(true),
+            Before::Image(before) => Some(digest.as_ref() != Some(before)),
+        },
         digest,
         size,
         pushed: goal.pushes(),
@@ -266,9 +281,14 @@ async fn registry_digest(
     }
 }
 
-async fn digest_before(builder: &Builder, recipe: &Recipe, goal: Goal) -> Option<Option<Digest>> {
-    let reference = recipe.references().next().filter(|_| goal.pushes())?;
-    builder.engine.registry_digest(&reference, builder.credentials.for_host(recipe.registry())).await.ok()
+async fn digest_before(builder: &Builder, recipe: &Recipe, goal: Goal) -> Before {
+    let Some(reference) = recipe.references().next().filter(|_| goal.pushes()) else { return Before::Unknown };
+    let login = builder.credentials.for_host(recipe.registry());
+    match builder.engine.registry_digest(&reference, login).await {
+        Ok(Some(digest)) => Before::Image(digest),
+        Ok(None) => Before::Nothing,
+        Err(_) => Before::Unknown,
+    }
 }
 
 /// Compressed bytes as the registry itself tells them, which is asked only where [`Builder::http`] says so.

@@ -258,16 +258,16 @@ mod tests {
     use super::Progress;
     use crate::domain::event::{Event, ImageEvent, StepOutcome};
 
-    fn at(millis: i64) -> Option<Timestamp> {
-        Some(Timestamp { seconds: millis / 1000, nanos: i32::try_from(millis % 1000).unwrap() * 1_000_000 })
+    fn at(millis: i64) -> Timestamp {
+        Timestamp { seconds: millis / 1000, nanos: i32::try_from(millis % 1000).unwrap() * 1_000_000 }
     }
 
     fn vertex(digest: &str, times: (Option<i64>, Option<i64>), cached: bool, error: &str) -> StatusResponse {
         let vertex = Vertex {
             digest: digest.into(),
             name: format!("[{digest}/9] RUN x"),
-            started: times.0.and_then(at),
-            completed: times.1.and_then(at),
+            started: times.0.map(at),
+            completed: times.1.map(at),
             cached,
             error: error.into(),
             ..Vertex::default()
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_push_is_told_once_an_attempt() {
         let mut progress = Progress::new("django", "");
-        let status = VertexStatus { id: "pushing layers".into(), started: at(1), ..VertexStatus::default() };
+        let status = VertexStatus { id: "pushing layers".into(), started: Some(at(1)), ..VertexStatus::default() };
         let message = StatusResponse { statuses: vec![status], ..StatusResponse::default() };
         assert_eq!(told(progress.feed(&message)), ["pushing"]);
         assert_eq!(told(progress.feed(&message)), Vec::<String>::new());

@@ -34,7 +34,7 @@ use crate::{
 const LAST_WORD: Duration = Duration::from_secs(5);
 const LAST_WORD_CANCELLED: Duration = Duration::from_secs(2);
 /// Longer than any job may run: what no `timeout` means.
-const NO_LIMIT: Duration = Duration::from_secs(30 * 24 * 3600);
+const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
 
 /// Runs the pipeline and returns the exit status.
 pub async fn run<W: Write>(call: Call<W>) -> u8 {

@@ -128,14 +128,14 @@ fn reason(status: u16, body: &Value) -> String {
     let said = body.get("message").and_then(Value::as_str).unwrap_or_default();
     let mut reason = format!("HTTP {status}");
     if !said.is_empty() {
-        reason.push_str(&format!(", {}", text::plain(said, 120)));
+        reason = format!("{reason}, {}", text::plain(said, 120));
     }
     if let Some(code) = body.get("code").and_then(Value::as_i64).filter(|code| *code != 0) {
-        reason.push_str(&format!(" (code {code})"));
+        reason = format!("{reason} (code {code})");
     }
     let fields: Vec<String> = wrong_fields(body).iter().take(4).map(|path| path.join(".")).collect();
     if !fields.is_empty() {
-        reason.push_str(&format!(": {}", text::plain(&fields.join(", "), 200)));
+        reason = format!("{reason}: {}", text::plain(&fields.join(", "), 200));
     }
     reason
 }

@@ -331,7 +331,7 @@ fn draw_fields(fields: &[Field], count: usize, lines: usize) -> Vec<(String, Str
             left -= 1;
         }
         if left > 0 {
-            value.push_str(&format!("and {left} more"));
+            value = format!("{value}and {left} more");
         }
         drawn.push((format!("and {} more", rest.len()), value.trim_end().to_owned()));
     }

@@ -138,7 +138,7 @@ pub fn start(webhooks: Vec<DiscordWebhook>, options: Options, states: &watch::Re
             tokio::spawn(teller.run(states.clone(), lasts.clone()))
         }
         Err(error) => {
-            let warning = warning(index, &error.to_string());
+            let warning = Some(warning(index, &error.to_string()));
             tokio::spawn(async move { Report { webhook: index, posted: None, left: Left::Stale, warning } })
         }
     });
@@ -163,19 +163,14 @@ impl Live {
         self.end.send_replace(Some(End { deadline: deadline - budget / 20 }));
         let mut reports = Vec::with_capacity(self.tasks.len());
         for (index, mut task) in self.tasks.into_iter().enumerate() {
-            let report = match timeout_at(deadline, &mut task).await {
-                Ok(Ok(report)) => report,
+            let report = if let Ok(Ok(report)) = timeout_at(deadline, &mut task).await {
+                report
+            } else {
                 // Past the deadline, or a panic in it: neither may cost the build anything.
-                Ok(Err(_)) | Err(_) => {
-                    task.abort();
-                    let posted = self.posted.borrow().get(index).cloned().flatten();
-                    Report {
-                        webhook: index,
-                        posted,
-                        left: Left::Stale,
-                        warning: warning(index, "gave up: no time left"),
-                    }
-                }
+                task.abort();
+                let posted = self.posted.borrow().get(index).cloned().flatten();
+                let warning = Some(warning(index, "gave up: no time left"));
+                Report { webhook: index, posted, left: Left::Stale, warning }
             };
             reports.push(report);
         }
@@ -345,11 +340,11 @@ impl Teller {
     }
 
     fn report(&self, left: Left, error: Option<DeliveryError>) -> Report {
-        let warning = error.and_then(|error| warning(self.index, &error.to_string()));
+        let warning = error.map(|error| warning(self.index, &error.to_string()));
         Report { webhook: self.index, posted: self.posted.clone(), left, warning }
     }
 }
 
-fn warning(index: usize, why: &str) -> Option<String> {
-    Some(format!("no message to Discord webhook {}: {why}", index + 1))
+fn warning(index: usize, why: &str) -> String {
+    format!("no message to Discord webhook {}: {why}", index + 1)
 }

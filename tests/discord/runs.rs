@@ -8,9 +8,9 @@ use build_deploy::domain::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub const SHA: &str = "3f2c1ab90d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a";
+pub(crate) const SHA: &str = "3f2c1ab90d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a";
 
-pub fn info() -> RunInfo {
+pub(crate) fn info() -> RunInfo {
     RunInfo {
         repository: "acme/shop".into(),
         workflow: "Deploy".into(),
@@ -25,7 +25,7 @@ pub fn info() -> RunInfo {
     }
 }
 
-pub fn image(name: &str, services: &[&str]) -> ImageState {
+pub(crate) fn image(name: &str, services: &[&str]) -> ImageState {
     ImageState {
         name: name.into(),
         services: services.iter().map(|s| (*s).to_owned()).collect(),
@@ -36,7 +36,7 @@ pub fn image(name: &str, services: &[&str]) -> ImageState {
     }
 }
 
-pub fn result(size: u64, seconds: u64, cached: usize, steps: usize) -> ImageResult {
+pub(crate) fn result(size: u64, seconds: u64, cached: usize, steps: usize) -> ImageResult {
     ImageResult {
         digest: Some(format!("sha256:{}", "0a1b2c3d4e5f6071".repeat(4)).parse().expect("a digest")),
         size: Some(size),
@@ -49,7 +49,7 @@ pub fn result(size: u64, seconds: u64, cached: usize, steps: usize) -> ImageResu
     }
 }
 
-pub fn failure() -> Failure {
+pub(crate) fn failure() -> Failure {
     let log = "\
 Collecting django-allauth==65.3.0
   Downloading django_allauth-65.3.0.tar.gz (1.5 MB)
@@ -71,7 +71,7 @@ ERROR: No matching distribution found for psycopg-c==3.2.33";
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     Green,
     Red,
     Cancelled,
@@ -79,11 +79,11 @@ pub enum End {
 }
 
 /// The states of a run of two images, one after each event, the first before any.
-pub fn run(end: End) -> Vec<RunState> {
+pub(crate) fn run(end: End) -> Vec<RunState> {
     run_from(end, Utc::now() - TimeDelta::seconds(92))
 }
 
-pub fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
+pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
     let image_event = |image: &str, event| Event::Image { image: image.into(), event };
     let step = |step, name: &str| ImageEvent::StepStarted { step, name: name.into() };
     let done = |step, outcome| ImageEvent::StepFinished { step, outcome, duration: Duration::from_secs(2) };

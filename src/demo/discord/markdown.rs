@@ -10,13 +10,13 @@ pub enum Node {
     /// An end of line.
     Break,
     /// Text in a style.
-    Styled(Style, Vec<Node>),
+    Styled(Style, Vec<Self>),
     /// Code within a line.
     Code(String),
     /// A block of code and its language, which may be empty.
     Fence(String, String),
     /// Text that leads somewhere.
-    Link(Vec<Node>, String),
+    Link(Vec<Self>, String),
     /// `<t:…:R>`: a moment.
     Time(i64),
     /// Something that would be highlighted as a mention.

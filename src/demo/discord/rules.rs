@@ -105,7 +105,7 @@ impl Rules {
         wrong
     }
 
-    /// All that is wrong with a body that is POSTed or PATCHed.
+    /// All that is wrong with a body of a POST or PATCH.
     pub fn check_body(&self, method: &Method, body: &Value) -> Vec<Wrong> {
         let is_edit = *method == Method::PATCH;
         let validator = if is_edit { &self.edit } else { &self.create };

@@ -77,14 +77,15 @@ fn render(nodes: &[Node], now: DateTime<Utc>, paint: Paint) -> String {
             Node::Break => out.push('\n'),
             Node::Styled(style, inner) => {
                 let inner = render(inner, now, paint);
-                out.push_str(&match style {
+                let styled = match style {
                     Style::Bold | Style::Heading => paint.wrap("1", &inner),
                     Style::Italic => paint.wrap("3", &inner),
                     Style::Underline => paint.wrap("4", &inner),
                     Style::Strike => paint.wrap("9", &inner),
                     Style::Quote => format!("│ {inner}"),
                     Style::Spoiler => "█".repeat(inner.chars().count()),
-                });
+                };
+                out.push_str(&styled);
             }
             Node::Code(code) => out.push_str(&paint.wrap("36", code)),
             Node::Fence(_, code) => {
