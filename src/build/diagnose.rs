@@ -68,10 +68,11 @@ struct SourcePosition {
 }
 
 impl SolveFault {
-    /// Takes the daemon's answer apart. Details that do not parse are left out: the message is always there.
-    pub fn from_status(status: &tonic::Status) -> Self {
-        let mut fault = Self { message: status.message().to_owned(), ..Self::default() };
-        let details = rpc::Status::decode(status.details()).map(|status| status.details).unwrap_or_default();
+    /// Takes the daemon's answer apart: its message, and the encoded `google.rpc.Status` that comes with it. Details
+    /// that do not parse are left out: the message is always there.
+    pub fn new(message: &str, details: &[u8]) -> Self {
+        let mut fault = Self { message: message.to_owned(), ..Self::default() };
+        let details = rpc::Status::decode(details).map(|status| status.details).unwrap_or_default();
         for detail in details {
             let json = detail.value.as_slice();
             // The type URL is `github.com/moby/buildkit/errdefs.Vertex+json`, or its short form.
@@ -201,14 +202,14 @@ mod tests {
 
     const DOCKERFILE: &str = "FROM python\nRUN pip install \\\n    nope\nCMD x\n";
 
-    fn status(details: &[(&str, String)]) -> tonic::Status {
+    fn fault(details: &[(&str, String)]) -> SolveFault {
         let any = |(kind, json): &(&str, String)| Any {
             type_url: format!("github.com/moby/buildkit/{kind}+json"),
             value: json.clone().into(),
         };
         let message = "process \"/bin/sh -c pip install nope\" did not complete successfully: exit code: 1";
         let status = rpc::Status { code: 2, message: message.into(), details: details.iter().map(any).collect() };
-        tonic::Status::with_details(tonic::Code::Unknown, message, status.encode_to_vec().into())
+        SolveFault::new(message, &status.encode_to_vec())
     }
 
     fn subject() -> Subject<'static> {
@@ -226,12 +227,12 @@ mod tests {
             r#"{{"info":{{"filename":"Dockerfile","data":"{}"}},"ranges":[{{"start":{{"line":2}},"end":{{"line":3}}}}]}}"#,
             STANDARD.encode(DOCKERFILE)
         );
-        let fault = SolveFault::from_status(&status(&[
+        let fault = fault(&[
             ("errdefs.Vertex", r#"{"digest":"sha256:ab"}"#.into()),
             ("gatewayapi.ExitMessage", r#"{"Code":1}"#.into()),
             ("errdefs.Source", source),
             ("stack.Stack", "not even json".into()),
-        ]));
+        ]);
         assert_eq!((fault.vertex.as_deref(), fault.exit_code, fault.lines), (Some("sha256:ab"), Some(1), Some((2, 3))));
         let step =
             FailedStep { name: "[2/2] RUN pip install nope".into(), log: vec!["No matching distribution".into()] };
@@ -244,10 +245,11 @@ mod tests {
 
     #[test]
     fn without_details_the_dockerfile_tells_where() {
-        let fault = SolveFault::from_status(&tonic::Status::unknown(
+        let fault = SolveFault::new(
             "failed to solve with frontend dockerfile.v0: failed to build LLB: executor failed running \
              [/bin/sh -c pip install nope]: exit code: 1",
-        ));
+            &[],
+        );
         assert_eq!((fault.exit_code, fault.lines), (Some(1), None));
         let step = FailedStep { name: "[2/2] RUN pip install     nope".into(), log: Vec::new() };
         let failure = failure(&fault, Some(step), &subject());
@@ -258,7 +260,7 @@ mod tests {
     fn parse_errors_name_their_line_in_both_wordings() {
         for on in ["", "on "] {
             let message = format!("dockerfile parse error {on}line 4: unknown instruction: CMDD");
-            let failure = failure(&SolveFault::from_status(&tonic::Status::unknown(&message)), None, &subject());
+            let failure = failure(&SolveFault::new(&message, &[]), None, &subject());
             assert_eq!(failure.place.map(|p| p.line), Some(4), "{message}");
             assert_eq!(failure.instruction.as_deref(), Some("CMD x"));
         }

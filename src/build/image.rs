@@ -141,7 +141,7 @@ async fn solve(
             Ok(response) => return Ok(response.get("containerimage.digest").and_then(|text| text.parse().ok())),
             Err(status) => status,
         };
-        let fault = SolveFault::from_status(&status);
+        let fault = SolveFault::new(status.message(), status.details());
         if attempt == ATTEMPTS || !is_temporary(&fault) {
             return Err(solve_failure(&fault, progress, recipe, &monitor).await);
         }

@@ -13,85 +13,33 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{Path, RawQuery, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+mod answers;
+mod fault;
 pub mod markdown;
 pub mod page;
 pub mod rules;
 pub mod terminal;
 
-use rules::{Dialect, Rules};
+pub use self::fault::Fault;
+
+use self::{
+    answers::{Outcome, broken, error, json_answer, message_object, rate_limited, raw, rejected},
+    rules::{Dialect, Rules},
+};
 
 const WEBHOOK: &str = "1330000000000000001";
 const TOKEN: &str = "local-demo-token-that-opens-nothing-0123456789abcdefghijklmnopqrstuv";
 const CHANNEL: &str = "1330000000000000002";
 const GUILD: &str = "1330000000000000003";
-
-/// What goes wrong with the next call.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fault {
-    /// Nothing.
-    None,
-    /// 429 with `retry_after` in the body and `Retry-After` in the header, in seconds, each if given; with neither it is
-    /// what the network in front of Discord sends.
-    RateLimited {
-        /// The body's.
-        body: Option<f64>,
-        /// The header's.
-        header: Option<f64>,
-    },
-    /// An answer with this status and body.
-    Answer(u16, String),
-    /// No answer, ever. The call is not carried out.
-    Hang,
-    /// The answer comes this late.
-    Slow(Duration),
-    /// The call is carried out, and the connection breaks before the answer.
-    ResetAfter,
-    /// The connection breaks and nothing was done.
-    ResetBefore,
-}
-
-impl Fault {
-    /// The page of the network in front of Discord.
-    pub fn bad_gateway() -> Self {
-        Self::Answer(502, "<html><head><title>502 Bad Gateway</title></head></html>".to_owned())
-    }
-
-    /// An error as Discord's API gives it.
-    pub fn error(status: u16, code: u32, message: &str) -> Self {
-        Self::Answer(status, json!({ "code": code, "message": message }).to_string())
-    }
-
-    /// 404 of a webhook that was deleted.
-    pub fn unknown_webhook() -> Self {
-        Self::error(404, 10015, "Unknown Webhook")
-    }
-
-    /// 404 of a message that was deleted.
-    pub fn unknown_message() -> Self {
-        Self::error(404, 10008, "Unknown Message")
-    }
-
-    /// 429 of a message that is more than an hour old.
-    pub fn edits_exhausted(retry_after: f64) -> Self {
-        let message = "Maximum number of edits to messages older than 1 hour reached. Try again later.";
-        Self::Answer(429, json!({ "code": 30046, "message": message, "retry_after": retry_after }).to_string())
-    }
-
-    /// 400 that names one field.
-    pub fn invalid(path: &[&str]) -> Self {
-        let wrong = rules::Wrong::new(path.iter().map(|part| (*part).to_owned()), "INVALID", "is not accepted");
-        Self::Answer(400, rules::form_errors(&[wrong], Dialect::Current).to_string())
-    }
-}
 
 /// A call as it came.
 #[derive(Clone, Debug)]
@@ -262,9 +210,6 @@ impl Shared {
         self.changed.send_replace(());
     }
 }
-
-/// An answer and, for the record, its status.
-struct Outcome(u16, Response);
 
 async fn versioned(
     State(shared): State<Arc<Shared>>,
@@ -443,70 +388,5 @@ impl Channel {
         let oldest = recent.len().checked_sub(limit).and_then(|at| recent.get(at))?;
         let left = window.saturating_sub(oldest.at.elapsed()).as_secs_f64();
         Some(rate_limited(dialect, Some(left), Some(left.ceil())))
-    }
-}
-
-fn message_object(message: &Message) -> Value {
-    json!({
-        "id": message.id,
-        "channel_id": message.thread.as_deref().unwrap_or(CHANNEL),
-        "webhook_id": WEBHOOK,
-        "type": 0,
-        "timestamp": message.at.to_rfc3339(),
-        "edited_timestamp": message.edited.map(|at| at.to_rfc3339()),
-        "author": { "id": WEBHOOK, "username": message.author, "bot": true },
-        "content": message.body.get("content").cloned().unwrap_or_else(|| json!("")),
-        "embeds": message.body.get("embeds").cloned().unwrap_or_else(|| json!([])),
-    })
-}
-
-fn rate_limited(dialect: Dialect, body: Option<f64>, header: Option<f64>) -> Outcome {
-    let seconds = |time: f64| match dialect {
-        Dialect::Current => json!(time),
-        Dialect::Old => json!((time * 1000.0).ceil()),
-    };
-    let json = match body {
-        Some(time) => {
-            json!({ "message": "You are being rate limited.", "retry_after": seconds(time), "global": false })
-        }
-        None => json!({ "code": 0, "message": "You are being blocked from accessing our API temporarily." }),
-    };
-    let Outcome(status, mut response) = json_answer(429, &json);
-    if let Some(value) = header.and_then(|time| seconds(time).to_string().parse().ok()) {
-        response.headers_mut().insert(header::RETRY_AFTER, value);
-    }
-    Outcome(status, response)
-}
-
-fn rejected(wrong: &[rules::Wrong], dialect: Dialect) -> Outcome {
-    if wrong.iter().any(|wrong| wrong.is("EMPTY_MESSAGE")) {
-        return error(400, 50006, "Cannot send an empty message");
-    }
-    json_answer(400, &rules::form_errors(wrong, dialect))
-}
-
-fn error(status: u16, code: u32, message: &str) -> Outcome {
-    json_answer(status, &json!({ "code": code, "message": message }))
-}
-
-fn json_answer(status: u16, body: &Value) -> Outcome {
-    Outcome(status, raw(status, body.to_string()))
-}
-
-fn raw(status: u16, body: String) -> Response {
-    let kind = if body.starts_with('<') { "text/html" } else { "application/json" };
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
-}
-
-/// An answer whose body breaks off, and the connection with it.
-fn broken() -> Response {
-    let error = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("reset")) });
-    Response::new(Body::from_stream(error))
-}
-
-impl IntoResponse for Outcome {
-    fn into_response(self) -> Response {
-        self.1
     }
 }

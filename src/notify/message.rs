@@ -73,7 +73,8 @@ impl Phase {
             Self::Running(_) => "🟡",
             Self::Succeeded => "🟢",
             Self::Failed => "🔴",
-            Self::Cancelled | Self::Interrupted => "⚪",
+            // With the selector that asks for an emoji: by itself it is a letter-like sign in many fonts.
+            Self::Cancelled | Self::Interrupted => "⚪\u{FE0F}",
             Self::TimedOut => "🟠",
         }
     }
@@ -191,7 +192,7 @@ impl Message {
         let elapsed = state.ending.as_ref().map(|(_, elapsed)| *elapsed);
         let place: Vec<&str> =
             [short_repository(info), &info.ref_name].into_iter().filter(|part| !part.is_empty()).collect();
-        let mut fields: Vec<Field> = state.images.iter().map(image_field).collect();
+        let mut fields: Vec<Field> = state.images.iter().map(|image| image_field(image, state.failure())).collect();
         fields.extend(warnings(state));
         Self {
             phase,
@@ -270,8 +271,8 @@ fn intro(state: &RunState, phase: Phase) -> Vec<Line> {
     let outcome = match phase {
         Phase::Running(_) | Phase::Failed => None,
         Phase::Succeeded => Some(success(state)),
-        Phase::Cancelled => Some("Stopped by a cancel, or by a newer run of the same workflow".to_owned()),
-        Phase::TimedOut => Some("Stopped because it took longer than the input timeout allows".to_owned()),
+        Phase::Cancelled => Some("Stopped by hand or by a newer run".to_owned()),
+        Phase::TimedOut => Some("Stopped: it took longer than the input timeout allows".to_owned()),
         Phase::Interrupted => Some("The job ended before this step could say how it went".to_owned()),
     };
     let mut when = outcome.map(|text| vec![Span::text(text), Span::text(" · ")]).unwrap_or_default();
@@ -302,16 +303,9 @@ fn images(n: usize) -> String {
 fn links(info: &RunInfo, phase: Phase) -> Line {
     let running = matches!(phase, Phase::Running(_));
     let label = if running { "Watch the job" } else { "Open the job log" };
-    let mut line = Line::new();
-    for (label, url) in [(label, &info.job_url), ("Run", &info.run_url)] {
-        if !url.is_empty() && !line.iter().any(|span| matches!(span, Span::Link(_, seen) if seen == url)) {
-            if !line.is_empty() {
-                line.push(Span::text(" · "));
-            }
-            line.push(Span::Link(label.to_owned(), url.clone()));
-        }
-    }
-    line
+    // The title leads to the run already.
+    let url = if info.job_url.is_empty() { &info.run_url } else { &info.job_url };
+    if url.is_empty() { Line::new() } else { vec![Span::Link(label.to_owned(), url.clone())] }
 }
 
 fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
@@ -351,13 +345,15 @@ fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
     }
 }
 
-fn image_field(image: &ImageState) -> Field {
+/// `told` is the failure that the message tells at length.
+fn image_field(image: &ImageState, told: Option<&Failure>) -> Field {
     let (sign, mut lines) = match &image.status {
         ImageStatus::Waiting => ("🕓", vec![vec![Span::text("waiting")]]),
         ImageStatus::Building => ("🔨", vec![building(image)]),
         ImageStatus::Pushing => ("📤", vec![pushing(image)]),
         ImageStatus::Done(result) => ("✅", done(image, result)),
-        ImageStatus::Failed(failure) => ("❌", vec![failed(failure)]),
+        ImageStatus::Failed(failure) if told == Some(&**failure) => ("❌", vec![vec![Span::text("failed")]]),
+        ImageStatus::Failed(failure) => ("❌", vec![vec![Span::text(format!("failed: {}", failure.headline))]]),
         ImageStatus::Cancelled => ("⏹️", vec![vec![Span::text("stopped")]]),
     };
     let others = image.services.iter().any(|service| *service != image.name);
@@ -377,7 +373,9 @@ fn building(image: &ImageState) -> Line {
     if let Some(step) = running(true) {
         // `is_dockerfile_step` says that the name is `[…] instruction`.
         let (number, instruction) = step.name.trim_start_matches('[').split_once(']').unwrap_or(("", &step.name));
-        line.push(Span::text(format!(" · step {} · ", number.split_whitespace().collect::<Vec<_>>().join(" "))));
+        let (stage, number) = number.trim().rsplit_once(' ').unwrap_or(("", number.trim()));
+        let stage = if stage.trim().is_empty() { String::new() } else { format!(" ({})", stage.trim()) };
+        line.push(Span::text(format!(" · step {number}{stage} · ")));
         line.push(Span::code(instruction.trim()));
     } else if let Some(step) = running(false) {
         line.extend([Span::text(" · "), Span::code(step.name.trim_start_matches("[internal] "))]);
@@ -415,10 +413,6 @@ fn done(image: &ImageState, result: &ImageResult) -> Vec<Line> {
     }
     let digest = result.digest.as_ref().map(|digest| vec![Span::code(digest.short())]);
     [vec![Span::text(facts.join(" · "))], names].into_iter().chain(digest).collect()
-}
-
-fn failed(failure: &Failure) -> Line {
-    vec![Span::text(format!("failed {}", what_failed(failure)))]
 }
 
 fn warnings(state: &RunState) -> Option<Field> {

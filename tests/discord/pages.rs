@@ -29,8 +29,8 @@ async fn all_states_read_well() {
         ),
         (
             "building",
-            Message::of(&run(End::Green)[14]),
-            &["building…", "step build 4/6", "RUN pip wheel", "built, pushing"],
+            Message::of(&run(End::Green)[13]),
+            &["building…", "step 4/6 (build)", "RUN pip wheel", "built, pushing"],
         ),
         (
             "green",

@@ -1,0 +1,83 @@
+//! The answers that Discord gives.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, Bytes},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{
+    CHANNEL, Message, WEBHOOK,
+    rules::{self, Dialect},
+};
+
+/// An answer and, for the record, its status.
+pub(super) struct Outcome(pub(super) u16, pub(super) Response);
+
+pub(super) fn message_object(message: &Message) -> Value {
+    json!({
+        "id": message.id,
+        "channel_id": message.thread.as_deref().unwrap_or(CHANNEL),
+        "webhook_id": WEBHOOK,
+        "type": 0,
+        "timestamp": message.at.to_rfc3339(),
+        "edited_timestamp": message.edited.map(|at| at.to_rfc3339()),
+        "author": { "id": WEBHOOK, "username": message.author, "bot": true },
+        "content": message.body.get("content").cloned().unwrap_or_else(|| json!("")),
+        "embeds": message.body.get("embeds").cloned().unwrap_or_else(|| json!([])),
+    })
+}
+
+pub(super) fn rate_limited(dialect: Dialect, body: Option<f64>, header: Option<f64>) -> Outcome {
+    let seconds = |time: f64| match dialect {
+        Dialect::Current => json!(time),
+        Dialect::Old => json!(Duration::from_secs_f64(time).as_millis().max(1)),
+    };
+    let json = match body {
+        Some(time) => {
+            json!({ "message": "You are being rate limited.", "retry_after": seconds(time), "global": false })
+        }
+        None => json!({ "code": 0, "message": "You are being blocked from accessing our API temporarily." }),
+    };
+    let Outcome(status, mut response) = json_answer(429, &json);
+    if let Some(value) = header.and_then(|time| seconds(time).to_string().parse().ok()) {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    Outcome(status, response)
+}
+
+pub(super) fn rejected(wrong: &[rules::Wrong], dialect: Dialect) -> Outcome {
+    if wrong.iter().any(|wrong| wrong.is("EMPTY_MESSAGE")) {
+        return error(400, 50006, "Cannot send an empty message");
+    }
+    json_answer(400, &rules::form_errors(wrong, dialect))
+}
+
+pub(super) fn error(status: u16, code: u32, message: &str) -> Outcome {
+    json_answer(status, &json!({ "code": code, "message": message }))
+}
+
+pub(super) fn json_answer(status: u16, body: &Value) -> Outcome {
+    Outcome(status, raw(status, body.to_string()))
+}
+
+pub(super) fn raw(status: u16, body: String) -> Response {
+    let kind = if body.starts_with('<') { "text/html" } else { "application/json" };
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// An answer whose body breaks off, and the connection with it.
+pub(super) fn broken() -> Response {
+    let error = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("reset")) });
+    Response::new(Body::from_stream(error))
+}
+
+impl IntoResponse for Outcome {
+    fn into_response(self) -> Response {
+        self.1
+    }
+}

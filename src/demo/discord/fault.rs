@@ -1,0 +1,66 @@
+//! What can be made to go wrong with a call.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::rules::{self, Dialect};
+
+/// What goes wrong with the next call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// 429 with `retry_after` in the body and `Retry-After` in the header, in seconds, each if given; with neither it is
+    /// what the network in front of Discord sends.
+    RateLimited {
+        /// The body's.
+        body: Option<f64>,
+        /// The header's.
+        header: Option<f64>,
+    },
+    /// An answer with this status and body.
+    Answer(u16, String),
+    /// No answer, ever. The call is not carried out.
+    Hang,
+    /// The answer comes this late.
+    Slow(Duration),
+    /// The call is carried out, and the connection breaks before the answer.
+    ResetAfter,
+    /// The connection breaks and nothing was done.
+    ResetBefore,
+}
+
+impl Fault {
+    /// The page of the network in front of Discord.
+    pub fn bad_gateway() -> Self {
+        Self::Answer(502, "<html><head><title>502 Bad Gateway</title></head></html>".to_owned())
+    }
+
+    /// An error as Discord's API gives it.
+    pub fn error(status: u16, code: u32, message: &str) -> Self {
+        Self::Answer(status, json!({ "code": code, "message": message }).to_string())
+    }
+
+    /// 404 of a webhook that was deleted.
+    pub fn unknown_webhook() -> Self {
+        Self::error(404, 10015, "Unknown Webhook")
+    }
+
+    /// 404 of a message that was deleted.
+    pub fn unknown_message() -> Self {
+        Self::error(404, 10008, "Unknown Message")
+    }
+
+    /// 429 of a message that is more than an hour old.
+    pub fn edits_exhausted(retry_after: f64) -> Self {
+        let message = "Maximum number of edits to messages older than 1 hour reached. Try again later.";
+        Self::Answer(429, json!({ "code": 30046, "message": message, "retry_after": retry_after }).to_string())
+    }
+
+    /// 400 that names one field.
+    pub fn invalid(path: &[&str]) -> Self {
+        let wrong = rules::Wrong::new(path.iter().map(|part| (*part).to_owned()), "INVALID", "is not accepted");
+        Self::Answer(400, rules::form_errors(&[wrong], Dialect::Current).to_string())
+    }
+}
