@@ -3,13 +3,15 @@
 //! [`Message::of`] draws it from the [`RunState`]; `discord.rs` and its like put it into their channel's words.
 //! Every text in a message is as untrusted as it came: a renderer makes all of it inert, without exception.
 
+mod fields;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::domain::{
-    event::{Ending, ImageResult, Severity, StepOutcome},
-    run::{Failure, ImageState, ImageStatus, RunInfo, RunState, Stage, is_dockerfile_step},
+    event::Ending,
+    run::{Failure, ImageStatus, RunInfo, RunState, Stage},
 };
 
 /// Where a run stands, as a reader distinguishes it: each has a word and a colour of its own.
@@ -192,8 +194,8 @@ impl Message {
         let elapsed = state.ending.as_ref().map(|(_, elapsed)| *elapsed);
         let place: Vec<&str> =
             [short_repository(info), &info.ref_name].into_iter().filter(|part| !part.is_empty()).collect();
-        let mut fields: Vec<Field> = state.images.iter().map(|image| image_field(image, state.failure())).collect();
-        fields.extend(warnings(state));
+        let images = state.images.iter().map(|image| fields::image_field(image, state.failure()));
+        let fields = images.chain(fields::warnings(state)).collect();
         Self {
             phase,
             place: place.join(" · "),
@@ -343,97 +345,6 @@ fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
         log: failure.log.clone(),
         hint: failure.hint.clone(),
     }
-}
-
-/// `told` is the failure that the message tells at length.
-fn image_field(image: &ImageState, told: Option<&Failure>) -> Field {
-    let (sign, mut lines) = match &image.status {
-        ImageStatus::Waiting => ("🕓", vec![vec![Span::text("waiting")]]),
-        ImageStatus::Building => ("🔨", vec![building(image)]),
-        ImageStatus::Pushing => ("📤", vec![pushing(image)]),
-        ImageStatus::Done(result) => ("✅", done(image, result)),
-        ImageStatus::Failed(failure) if told == Some(&**failure) => ("❌", vec![vec![Span::text("failed")]]),
-        ImageStatus::Failed(failure) => ("❌", vec![vec![Span::text(format!("failed: {}", failure.headline))]]),
-        ImageStatus::Cancelled => ("⏹️", vec![vec![Span::text("stopped")]]),
-    };
-    let others = image.services.iter().any(|service| *service != image.name);
-    if others {
-        lines.push(vec![Span::text(format!("for {}", image.services.join(", ")))]);
-    }
-    Field { sign, name: image.name.clone(), lines }
-}
-
-/// `building · step 5/12 · RUN pip install …`.
-fn building(image: &ImageState) -> Line {
-    let mut line = vec![Span::text("building")];
-    let running = |dockerfile: bool| {
-        let mut steps = image.steps.iter().rev();
-        steps.find(|step| step.outcome.is_none() && is_dockerfile_step(&step.name) == dockerfile)
-    };
-    if let Some(step) = running(true) {
-        // `is_dockerfile_step` says that the name is `[…] instruction`.
-        let (number, instruction) = step.name.trim_start_matches('[').split_once(']').unwrap_or(("", &step.name));
-        let (stage, number) = number.trim().rsplit_once(' ').unwrap_or(("", number.trim()));
-        let stage = if stage.trim().is_empty() { String::new() } else { format!(" ({})", stage.trim()) };
-        line.push(Span::text(format!(" · step {number}{stage} · ")));
-        line.push(Span::code(instruction.trim()));
-    } else if let Some(step) = running(false) {
-        line.extend([Span::text(" · "), Span::code(step.name.trim_start_matches("[internal] "))]);
-    }
-    line
-}
-
-fn pushing(image: &ImageState) -> Line {
-    let (mut steps, mut cached) = (0, 0);
-    for (_, step) in image.dockerfile_steps() {
-        steps += 1;
-        cached += usize::from(matches!(step.outcome, Some((StepOutcome::Cached, _))));
-    }
-    let mut line = vec![Span::text("built, pushing to "), Span::code(image.repository.clone())];
-    if steps > 0 {
-        line.push(Span::text(format!(" · {cached} of {steps} steps cached")));
-    }
-    line
-}
-
-fn done(image: &ImageState, result: &ImageResult) -> Vec<Line> {
-    let mut facts = vec![match (result.pushed, result.changed) {
-        (true, Some(false)) => "pushed, same as before".to_owned(),
-        (true, _) => "pushed".to_owned(),
-        (false, _) => "built, not pushed".to_owned(),
-    }];
-    facts.extend(result.size.map(size));
-    facts.push(duration(result.duration));
-    if result.steps > 0 {
-        facts.push(format!("{} of {} steps cached", result.cached, result.steps));
-    }
-    let mut names = vec![Span::code(image.repository.clone())];
-    for tag in &image.tags {
-        names.extend([Span::text(" "), Span::code(tag.clone())]);
-    }
-    let digest = result.digest.as_ref().map(|digest| vec![Span::code(digest.short())]);
-    [vec![Span::text(facts.join(" · "))], names].into_iter().chain(digest).collect()
-}
-
-fn warnings(state: &RunState) -> Option<Field> {
-    const SHOWN: usize = 3;
-    let all: Vec<_> = state.diagnostics.iter().filter(|d| d.severity == Severity::Warning).collect();
-    let mut lines: Vec<Line> = all
-        .iter()
-        .take(SHOWN)
-        .map(|warning| {
-            let mut line = vec![Span::text(warning.title.clone())];
-            if let Some(place) = &warning.place {
-                line.extend([Span::text(" "), Span::code(format!("{}:{}", place.file, place.line))]);
-            }
-            line
-        })
-        .collect();
-    if all.len() > SHOWN {
-        lines.push(vec![Span::text(format!("and {} more", all.len() - SHOWN))]);
-    }
-    let name = format!("{} warning{}", all.len(), if all.len() == 1 { "" } else { "s" });
-    (!all.is_empty()).then_some(Field { sign: "⚠️", name, lines })
 }
 
 /// A duration in the two units that matter: `4.2s`, `42s`, `1m 12s`, `1h 02m`.
