@@ -1,0 +1,102 @@
+//! Where the lab's engines, registries and tools are (`scripts/lab.sh env`), and what they say.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use serde_json::Value;
+
+/// A kind of engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// The containerd image store.
+    C8d,
+    /// The classic store.
+    Classic,
+    /// Docker 20.10.
+    Old,
+}
+
+impl Engine {
+    pub(crate) const ALL: [Self; 3] = [Self::C8d, Self::Classic, Self::Old];
+
+    pub(crate) fn socket(self) -> PathBuf {
+        let url = var(match self {
+            Self::C8d => "LAB_C8D",
+            Self::Classic => "LAB_CLASSIC",
+            Self::Old => "LAB_OLD",
+        });
+        PathBuf::from(url.trim_start_matches("unix://"))
+    }
+
+    /// What a docker command prints on this engine.
+    pub(crate) fn docker(self, args: &[&str]) -> String {
+        let host = format!("unix://{}", self.socket().display());
+        stdout(Command::new(docker()).args(args).env("DOCKER_HOST", host))
+    }
+}
+
+/// One of `scripts/lab.sh env`'s variables.
+pub(crate) fn var(name: &str) -> String {
+    static VARS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    let vars = VARS.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/lab.sh");
+        let text = stdout(Command::new(script).arg("env"));
+        text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    });
+    std::env::var(name).ok().or_else(|| vars.get(name).cloned()).unwrap_or_else(|| panic!("the lab has no {name}"))
+}
+
+pub(crate) fn docker() -> PathBuf {
+    PathBuf::from(var("LAB_DOCKER"))
+}
+
+/// The registry without logins.
+pub(crate) fn plain() -> String {
+    var("LAB_PLAIN")
+}
+
+/// What crane prints.
+pub(crate) fn crane(args: &[&str]) -> String {
+    stdout(Command::new(var("LAB_CRANE")).arg("--insecure").args(args))
+}
+
+/// The configuration of an image in a registry.
+pub(crate) fn image_config(reference: &str) -> Value {
+    serde_json::from_str(&crane(&["config", reference])).unwrap()
+}
+
+/// Digests of an image's layers.
+pub(crate) fn layers(reference: &str) -> Vec<String> {
+    let manifest: Value = serde_json::from_str(&crane(&["manifest", reference])).unwrap();
+    let layers = manifest["layers"].as_array().unwrap();
+    layers.iter().map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The names of files in an image that the engines' base image does not have.
+pub(crate) fn files_below(reference: &str, directory: &str) -> Vec<String> {
+    let mut export = Command::new(var("LAB_CRANE"));
+    export.args(["--insecure", "export", reference, "-"]);
+    let tar = export.output().unwrap();
+    assert!(tar.status.success(), "{}", String::from_utf8_lossy(&tar.stderr));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image.tar");
+    std::fs::write(&path, tar.stdout).unwrap();
+    let list = stdout(Command::new("tar").arg("-tf").arg(&path));
+    let prefix = format!("{directory}/");
+    let names = list.lines().filter_map(|line| line.strip_prefix(&prefix));
+    let mut names: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[track_caller]
+fn stdout(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    assert!(output.status.success(), "{command:?}: {}{}", text(&output.stderr), text(&output.stdout));
+    text(&output.stdout)
+}

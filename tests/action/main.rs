@@ -1,0 +1,18 @@
+//! The action's container, started as GitHub's runner starts it, on real engines and registries.
+//!
+//! `scripts/test.sh` starts the lab and builds the image `build-deploy:dev` in each of its engines. Every test has a
+//! repository of its own, so they run at the same time.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cancellation;
+mod failures;
+mod faults;
+mod lab;
+mod logins;
+mod mistakes;
+mod output;
+mod projects;
+mod proxy;
+mod run;
+mod secrets;
