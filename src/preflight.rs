@@ -115,7 +115,7 @@ pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
     for host in hosts.into_iter().filter(|_| plan.push.enabled) {
         let Some(login) = builder.credentials.for_host(host) else { continue };
         if let Err(error) = builder.engine.check_login(host, login).await
-            && error.status() == Some(401)
+            && explain::is_refused_login(error.status(), &error.to_string())
         {
             let hint = explain::refusal_hint(host, &error.to_string());
             return Failure::new(Stage::Preflight, format!("{host} does not accept the credentials"), Some(hint));

@@ -100,10 +100,10 @@ impl SolveFault {
         self.dockerfile =
             source.info.and_then(|info| STANDARD.decode(info.data).ok()).and_then(|raw| String::from_utf8(raw).ok());
         let line = |position: Option<&SourcePosition>| position.map(|p| p.line).filter(|line| *line > 0);
-        if let Some(range) = source.ranges.first() {
-            let first = line(range.start.as_ref());
-            self.lines = first.map(|first| (first, line(range.end.as_ref()).unwrap_or(first).max(first)));
-        }
+        // An instruction of several lines comes as a range for each of them.
+        let first = source.ranges.first().and_then(|range| line(range.start.as_ref()));
+        let last = source.ranges.last().and_then(|range| line(range.end.as_ref()));
+        self.lines = first.map(|first| (first, last.unwrap_or(first).max(first)));
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn typed_details_give_line_instruction_and_code() {
         let source = format!(
-            r#"{{"info":{{"filename":"Dockerfile","data":"{}"}},"ranges":[{{"start":{{"line":2}},"end":{{"line":3}}}}]}}"#,
+            r#"{{"info":{{"filename":"Dockerfile","data":"{}"}},"ranges":[{{"start":{{"line":2}},"end":{{"line":2}}}},{{"start":{{"line":3}},"end":{{"line":3}}}}]}}"#,
             STANDARD.encode(DOCKERFILE)
         );
         let fault = fault(&[

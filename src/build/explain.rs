@@ -94,6 +94,13 @@ pub fn is_temporary(fault: &SolveFault) -> bool {
     fault.exit_code.is_none() && SIGNS.iter().any(|sign| fault.message.contains(sign))
 }
 
+/// Whether an engine that was asked to try a login says that the registry refused it. Engines pass the registry's
+/// answer on with a status of their own, such as 500 for a 401.
+pub fn is_refused_login(status: Option<u16>, message: &str) -> bool {
+    let words = [": denied: ", ": unauthorized: ", "status: 401 Unauthorized"];
+    status == Some(401) || words.iter().any(|words| message.contains(words))
+}
+
 /// What to do when a registry does not accept the credentials, or who they belong to, and what it says.
 pub fn refusal_hint(registry: &str, says: &str) -> String {
     let hint = push_hint(registry, says).unwrap_or_else(|| "check the inputs `username` and `password`".to_owned());
@@ -189,8 +196,7 @@ fn base_image(message: &str) -> Option<String> {
     let name = match marker {
         Some(marker) => message.split(*marker).nth(1)?.split(": ").next()?,
         // Before BuildKit 0.10: `docker.io/library/x:1: not found`.
-        None if message.ends_with(": not found") && message.starts_with("docker.io/") => message.split(": ").next()?,
-        None => return None,
+        None => message.strip_suffix(": not found").filter(|name| name.contains('/') && !name.contains([' ', '"']))?,
     };
     let short = name.strip_prefix("docker.io/library/").or_else(|| name.strip_prefix("docker.io/")).unwrap_or(name);
     (!short.is_empty()).then(|| short.to_owned())
@@ -226,7 +232,7 @@ fn missing_file(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{explain, is_temporary};
+    use super::{explain, is_refused_login, is_temporary};
     use crate::{build::diagnose::SolveFault, domain::run::Stage};
 
     fn fault(message: &str) -> SolveFault {
@@ -242,6 +248,12 @@ mod tests {
                  docker.io/nope/nope:1: not found",
                 Stage::Build,
                 "base image nope/nope:1 does not exist",
+                "check the name and tag",
+            ),
+            (
+                "failed to solve with frontend dockerfile.v0: failed to create LLB definition: r.example/nope/nope:1: not found",
+                Stage::Build,
+                "base image r.example/nope/nope:1 does not exist",
                 "check the name and tag",
             ),
             (
@@ -277,6 +289,25 @@ mod tests {
             assert_eq!((explained.stage, explained.headline.as_str()), (stage, headline), "{message}");
             let told = explained.hint.unwrap_or_default();
             assert!(told.contains(hint), "{told}");
+        }
+    }
+
+    /// Answers of Docker 20.10 and 28.
+    #[test]
+    fn a_refused_login_is_told_from_a_registry_in_trouble() {
+        for (status, message) in [
+            (401, "Get \"https://ghcr.io/v2/\": unauthorized: incorrect username or password"),
+            (403, "Get \"https://ghcr.io/v2/\": denied: denied"),
+            (500, "Get \"https://ghcr.io/v2/\": denied: denied"),
+            (500, "login attempt to http://r.example/v2/ failed with status: 401 Unauthorized"),
+        ] {
+            assert!(is_refused_login(Some(status), message), "{message}");
+        }
+        for (status, message) in [
+            (500, "Get \"https://r.example/v2/\": dial tcp: connect: connection refused"),
+            (500, "login attempt to http://r.example/v2/ failed with status: 503 Service Unavailable"),
+        ] {
+            assert!(!is_refused_login(Some(status), message), "{message}");
         }
     }
 

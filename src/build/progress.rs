@@ -187,9 +187,10 @@ impl Progress {
 
     fn warning(&mut self, warning: &VertexWarning) -> Option<Event> {
         let short = text(&warning.short);
-        let range = warning.ranges.first();
-        let line = range.and_then(|r| r.start.as_ref()).and_then(|p| u32::try_from(p.line).ok()).unwrap_or(0);
-        let end_line = range.and_then(|r| r.end.as_ref()).and_then(|p| u32::try_from(p.line).ok()).unwrap_or(line);
+        // An instruction of several lines comes as a range for each of them.
+        let (first, last) = (warning.ranges.first(), warning.ranges.last());
+        let line = first.and_then(|r| r.start.as_ref()).and_then(|p| u32::try_from(p.line).ok()).unwrap_or(0);
+        let end_line = last.and_then(|r| r.end.as_ref()).and_then(|p| u32::try_from(p.line).ok()).unwrap_or(line);
         if !self.warned.insert((short.clone(), line)) {
             return None;
         }

@@ -3,7 +3,7 @@
 //! `scripts/test.sh` starts the lab and builds the image `build-deploy:dev` in each of its engines. Every test has a
 //! repository of its own, so they run at the same time.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::format_collect, reason = "a test that cannot go on fails")]
 
 mod cancellation;
 mod failures;
