@@ -10,7 +10,10 @@ use bollard_buildkit_proto::google::rpc;
 use prost::Message as _;
 use serde::Deserialize;
 
-use super::{explain::explain, progress::FailedStep};
+use super::{
+    explain::{explain, missing_base_image},
+    progress::FailedStep,
+};
 use crate::domain::{
     event::Place,
     run::{Failure, Stage},
@@ -123,8 +126,11 @@ pub struct Subject<'a> {
 pub fn failure(fault: &SolveFault, step: Option<FailedStep>, subject: &Subject<'_>) -> Failure {
     let text = fault.dockerfile.as_deref().or(subject.dockerfile);
     let step_name = step.as_ref().map(|step| step.name.as_str());
-    let lines =
-        fault.lines.or_else(|| line_of_parse_error(&fault.message)).or_else(|| find_instruction(text?, step_name?));
+    let lines = fault
+        .lines
+        .or_else(|| line_of_parse_error(&fault.message))
+        .or_else(|| find_from(text?, &missing_base_image(&fault.message)?))
+        .or_else(|| find_instruction(text?, step_name?));
     let instruction = text.zip(lines).and_then(|(text, lines)| instruction_at(text, lines));
     let explained = explain(fault, instruction.as_deref(), subject.registry);
     let failure = Failure {
@@ -185,6 +191,18 @@ fn find_instruction(text: &str, step: &str) -> Option<(u32, u32)> {
         first = last + 1;
     }
     None
+}
+
+/// Finds the first `FROM` that names this base image, which Engine 20.10 says without a line.
+fn find_from(text: &str, image: &str) -> Option<(u32, u32)> {
+    let named = |line: &str| {
+        let mut words = line.split_whitespace();
+        let is_from = words.next().is_some_and(|word| word.eq_ignore_ascii_case("from"));
+        let name = words.find(|word| !word.starts_with("--"));
+        is_from && name.is_some_and(|name| name == image || name.ends_with(&format!("/{image}")))
+    };
+    let line = u32::try_from(text.lines().position(named)?).ok()? + 1;
+    Some((line, line))
 }
 
 fn squeeze(text: &str) -> String {
@@ -263,6 +281,23 @@ mod tests {
             let failure = failure(&SolveFault::new(&message, &[]), None, &subject());
             assert_eq!(failure.place.map(|p| p.line), Some(4), "{message}");
             assert_eq!(failure.instruction.as_deref(), Some("CMD x"));
+        }
+    }
+
+    #[test]
+    fn without_details_the_base_image_is_found_in_its_from() {
+        for (from, said) in [
+            ("FROM --platform=linux/amd64 nope:1 AS base", "docker.io/library/nope:1: not found"),
+            ("from docker.io/library/nope:1", "docker.io/library/nope:1: not found"),
+            ("FROM r.example/a/nope:1", "r.example/a/nope:1: not found"),
+        ] {
+            let dockerfile = format!("FROM python AS nope\n# FROM nope:1\n{from}\n");
+            let subject = Subject { dockerfile: Some(&dockerfile), ..subject() };
+            let message =
+                format!("failed to solve with frontend dockerfile.v0: failed to create LLB definition: {said}");
+            let failure = failure(&SolveFault::new(&message, &[]), None, &subject);
+            assert_eq!(failure.place.map(|p| p.line), Some(3), "{from}");
+            assert_eq!(failure.instruction.as_deref(), Some(from));
         }
     }
 

@@ -135,6 +135,11 @@ fn build(message: &str) -> (String, Option<String>) {
     (message.to_owned(), Some(hint.to_owned()))
 }
 
+/// The base image that could not be had, if that is what the message is about; in its short form.
+pub fn missing_base_image(message: &str) -> Option<String> {
+    base_image(without_wrapping(message))
+}
+
 /// The message without the layers that say only that something failed.
 fn without_wrapping(message: &str) -> &str {
     const LAYERS: [&str; 6] = [
