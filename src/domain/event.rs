@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     digest::Digest,
-    run::{Failure, Stage},
+    run::{Failure, History, Stage},
 };
 
 /// One thing that happened. Sent in order through [`crate::events::Events`], which redacts every text in it.
@@ -22,6 +22,8 @@ pub enum Event {
     },
     /// Something the user should know that does not fail the run.
     Diagnostic(Diagnostic),
+    /// It became known how the runs before this one ended.
+    History(History),
     /// The run ended.
     Finished(Ending),
 }

@@ -73,8 +73,28 @@ pub struct RunState {
     pub images: Vec<ImageState>,
     /// What the user should know, in order of appearance.
     pub diagnostics: Vec<Diagnostic>,
+    /// How the runs before this one ended; `None` while that is not known.
+    pub history: Option<History>,
     /// How it ended, and after how long; `None` while it runs.
     pub ending: Option<(Ending, Duration)>,
+}
+
+/// The runs of the same workflow on the same branch that ended before this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// How many failed since the last that succeeded; 0 if the last one succeeded or there is none.
+    pub failures: u32,
+}
+
+/// How the end of a run differs from that of the run before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It fails, and the run before did not.
+    Broke,
+    /// It fails again: this is the failure of this number in a row, from 2.
+    StillFailing(u32),
+    /// It succeeds, and the run before did not.
+    Fixed,
 }
 
 /// One image so far.
@@ -163,7 +183,15 @@ impl Failure {
 impl RunState {
     /// A run that has just begun and knows nothing of its images yet.
     pub fn new(info: RunInfo, started: DateTime<Utc>) -> Self {
-        Self { info, started, stage: Stage::Plan, images: Vec::new(), diagnostics: Vec::new(), ending: None }
+        Self {
+            info,
+            started,
+            stage: Stage::Plan,
+            images: Vec::new(),
+            diagnostics: Vec::new(),
+            history: None,
+            ending: None,
+        }
     }
 
     /// Takes in what happened at `now`. An event about an unknown image or step changes nothing.
@@ -171,6 +199,7 @@ impl RunState {
         match event {
             Event::StageStarted(stage) => self.stage = *stage,
             Event::Diagnostic(diagnostic) => self.diagnostics.push(diagnostic.clone()),
+            Event::History(history) => self.history = Some(*history),
             Event::Finished(ending) => {
                 let elapsed = (now - self.started).to_std().unwrap_or_default();
                 for image in &mut self.images {
@@ -185,6 +214,17 @@ impl RunState {
                     state.apply(event);
                 }
             }
+        }
+    }
+
+    /// What the end of this run changes; `None` if nothing, while it runs, and while the runs before are not known.
+    pub fn change(&self) -> Option<Change> {
+        let before = self.history?.failures;
+        match (&self.ending.as_ref()?.0, before) {
+            (Ending::Success, 0) | (Ending::Cancelled, _) => None,
+            (Ending::Success, _) => Some(Change::Fixed),
+            (Ending::Failure(_) | Ending::TimedOut, 0) => Some(Change::Broke),
+            (Ending::Failure(_) | Ending::TimedOut, _) => Some(Change::StillFailing(before.saturating_add(1))),
         }
     }
 
@@ -237,7 +277,35 @@ pub fn is_dockerfile_step(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_dockerfile_step;
+    use std::time::Duration;
+
+    use chrono::DateTime;
+
+    use super::{Change, Failure, History, RunInfo, RunState, Stage, is_dockerfile_step};
+    use crate::domain::event::Ending;
+
+    #[test]
+    fn tells_what_the_end_of_a_run_changes() {
+        let failure = || Ending::Failure(Box::new(Failure::new(Stage::Build, "no", None)));
+        let change = |failures: Option<u32>, ending: Option<Ending>| {
+            let mut state = RunState::new(RunInfo::default(), DateTime::UNIX_EPOCH);
+            state.history = failures.map(|failures| History { failures });
+            state.ending = ending.map(|ending| (ending, Duration::ZERO));
+            state.change()
+        };
+        assert_eq!(change(Some(0), Some(failure())), Some(Change::Broke));
+        assert_eq!(change(Some(1), Some(failure())), Some(Change::StillFailing(2)));
+        assert_eq!(change(Some(2), Some(Ending::TimedOut)), Some(Change::StillFailing(3)));
+        assert_eq!(change(Some(2), Some(Ending::Success)), Some(Change::Fixed));
+        for (failures, ending) in [
+            (None, Some(failure())),
+            (Some(1), None),
+            (Some(0), Some(Ending::Success)),
+            (Some(1), Some(Ending::Cancelled)),
+        ] {
+            assert_eq!(change(failures, ending), None);
+        }
+    }
 
     #[test]
     fn tells_instructions_from_buildkits_own_steps() {
