@@ -161,7 +161,7 @@ fn exit(code: i64, instruction: Option<&str>, message: &str) -> Explained {
     let subject = match instruction {
         Some(text) => {
             let one_line = text.replace('\\', " ").split_whitespace().collect::<Vec<_>>().join(" ");
-            format!("`{}`", beginning(&one_line.replace('`', "'")))
+            format!("`{}`", beginning(&without_flags(&one_line).replace('`', "'")))
         }
         None => beginning(message),
     };
@@ -176,6 +176,16 @@ fn exit(code: i64, instruction: Option<&str>, message: &str) -> Explained {
         headline: format!("{subject} failed with exit code {code}"),
         hint: (!hint.is_empty()).then(|| hint.to_owned()),
     }
+}
+
+/// `RUN --mount=… pip install x` without its flags: there is room for the command only.
+fn without_flags(instruction: &str) -> String {
+    let Some((keyword, rest)) = instruction.split_once(' ') else { return instruction.to_owned() };
+    let mut command = rest;
+    while let Some((_, after)) = command.split_once(' ').filter(|(word, _)| word.starts_with("--")) {
+        command = after;
+    }
+    format!("{keyword} {command}")
 }
 
 /// The first 120 characters.
@@ -314,6 +324,15 @@ mod tests {
         ] {
             assert!(!is_refused_login(Some(status), message), "{message}");
         }
+    }
+
+    #[test]
+    fn a_command_that_failed_is_named_without_the_flags_of_its_run() {
+        let fault = SolveFault { exit_code: Some(2), ..fault("exit code: 2") };
+        let run = "RUN --mount=type=cache,target=/root/.cache/uv \\\n    --network=none \\\n    uv sync --locked";
+        assert_eq!(explain(&fault, Some(run), "ghcr.io").headline, "`RUN uv sync --locked` failed with exit code 2");
+        let bare = explain(&fault, Some("RUN"), "ghcr.io");
+        assert_eq!(bare.headline, "`RUN` failed with exit code 2");
     }
 
     #[test]
