@@ -40,7 +40,7 @@ until_ok() {
 # alive PIDFILE WORD: the process of that file runs, and its command line names WORD (pids are used again after a reboot).
 alive() {
   local pid
-  [ -s "$1" ] && pid=$(cat "$1") && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$2"
+  [ -s "$1" ] && pid=$(cat "$1") && [ -r "/proc/$pid/cmdline" ] && [[ "$(tr '\0' ' ' <"/proc/$pid/cmdline")" == *"$2"* ]]
 }
 
 # stop PIDFILE WORD: ends that process and waits until it is gone.

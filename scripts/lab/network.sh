@@ -21,7 +21,8 @@ rule() {
 }
 
 network_host() {
-  ip addr show dev lo | grep -qF " $LAB_ADDR/32" || ip addr add "$LAB_ADDR/32" dev lo
+  # Not through a pipe into grep -q: it ends at the first hit, and pipefail then takes ip's broken pipe for a no.
+  [[ "$(ip addr show dev lo)" == *" $LAB_ADDR/32"* ]] || ip addr add "$LAB_ADDR/32" dev lo
 }
 
 # loopback_resolver: this machine's resolver if it can only be reached from the host's own loopback.
@@ -69,7 +70,7 @@ network_engine() {
 
 path_mtu() {
   local dev
-  dev=$(ip route show default | awk '{ for (i = 1; i < NF; i++) if ($i == "dev") { print $(i + 1); exit } }')
+  dev=$(ip route show default | awk '!found { for (i = 1; i < NF; i++) if ($i == "dev") { print $(i + 1); found = 1; break } }')
   awk '{ print ($1 > 1500) ? 1500 : $1 }' "/sys/class/net/${dev:-lo}/mtu"
 }
 

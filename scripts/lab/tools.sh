@@ -29,7 +29,7 @@ install_commands() {
   # Libraries of the unpacked programs that a small Debian may lack.
   local lib
   for lib in libsystemd.so.0:libsystemd0 libseccomp.so.2:libseccomp2 libdevmapper.so.1.02.1:libdevmapper1.02.1; do
-    ldconfig -p | grep -qF "${lib%%:*}" || missing+=("${lib#*:}")
+    [[ "$(ldconfig -p)" == *"${lib%%:*}"* ]] || missing+=("${lib#*:}")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing ${missing[*]}"
@@ -43,10 +43,12 @@ DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 # The Debian mirror that this machine already uses, else Debian's own.
 debian_mirror() {
   local uri
+  # The readers below take all of their input: one that ends at its first hit breaks the pipe, which pipefail takes
+  # for a failure.
   uri=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    awk '$1 == "bookworm" && $2 ~ /^https?:.*\/debian\/?$/ { print $2; exit }')
-  [ -n "$uri" ] || uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null |
-    grep -oE 'https?://[^ ]*/debian/?( |$)' | head -n 1 | tr -d ' ')
+    awk '!found && $1 == "bookworm" && $2 ~ /^https?:.*\/debian\/?$/ { print $2; found = 1 }') || true
+  [ -n "$uri" ] || uri=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null || true; } |
+    awk '!found && match($0, /https?:\/\/[^ ]*\/debian\/?( |$)/) { print substr($0, RSTART, RLENGTH); found = 1 }' | tr -d ' ')
   printf '%s\n' "${uri:-http://deb.debian.org/debian}"
 }
 
