@@ -107,11 +107,19 @@ pub fn refusal_hint(registry: &str, says: &str) -> String {
     format!("{hint}; the registry says: {}", ending(says))
 }
 
+const FREE_SPACE: &str = "free space on the runner: `docker system prune -af --volumes`, or a larger disk";
+
+/// What to do about a command that failed, where only its own words tell.
+pub fn hint_in(log: &[String]) -> Option<String> {
+    // Written by the C library, whatever the command.
+    let full = log.iter().any(|line| line.contains("No space left on device"));
+    full.then(|| format!("the engine's disk is full: {FREE_SPACE}"))
+}
+
 /// An error of the build itself: headline and hint.
 fn build(message: &str) -> (String, Option<String>) {
     if message.contains("no space left on device") {
-        let hint = "free space on the runner: `docker system prune -af --volumes`, or a larger disk";
-        return ("the engine's disk is full".to_owned(), Some(hint.to_owned()));
+        return ("the engine's disk is full".to_owned(), Some(FREE_SPACE.to_owned()));
     }
     if let Some(image) = base_image(message) {
         return missing_base(&image, message);
@@ -247,7 +255,7 @@ fn missing_file(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{explain, is_refused_login, is_temporary};
+    use super::{explain, hint_in, is_refused_login, is_temporary};
     use crate::{build::diagnose::SolveFault, domain::run::Stage};
 
     fn fault(message: &str) -> SolveFault {
@@ -264,6 +272,12 @@ mod tests {
                 Stage::Build,
                 "base image nope/nope:1 does not exist",
                 "check the name and tag",
+            ),
+            (
+                "failed to solve: write /var/lib/docker/containerd/daemon/io.containerd.snapshotter.v1.overlayfs/snapshots/6/fs/big.bin: no space left on device",
+                Stage::Build,
+                "the engine's disk is full",
+                "docker system prune",
             ),
             (
                 "failed to solve with frontend dockerfile.v0: failed to create LLB definition: r.example/nope/nope:1: not found",
@@ -333,6 +347,16 @@ mod tests {
         assert_eq!(explain(&fault, Some(run), "ghcr.io").headline, "`RUN uv sync --locked` failed with exit code 2");
         let bare = explain(&fault, Some("RUN"), "ghcr.io");
         assert_eq!(bare.headline, "`RUN` failed with exit code 2");
+    }
+
+    #[test]
+    fn a_command_that_met_a_full_disk_is_told_from_one_that_failed() {
+        let log = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let full = log(
+            "Collecting django\nERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+        );
+        assert!(hint_in(&full).is_some_and(|hint| hint.contains("docker system prune")));
+        assert_eq!(hint_in(&log("ERROR: No matching distribution found")), None);
     }
 
     #[test]
