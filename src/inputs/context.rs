@@ -23,6 +23,8 @@ pub struct GitEvent {
     pub default_branch: Option<String>,
     /// Whether a pull request comes from another repository, so that the run has no secrets.
     pub is_fork_pr: bool,
+    /// `owner/name` of the repository that a pull request comes from, if known.
+    pub head_repository: Option<String>,
     /// Owner of the repository.
     pub owner: String,
     /// Name of the repository, without its owner.
@@ -97,6 +99,7 @@ impl GitEvent {
         let commit = payload.commit(&sha);
         Self {
             is_fork_pr: is_from_fork(payload),
+            head_repository: head.and_then(|head| head.repo.as_ref()?.full_name.clone()),
             default_branch: repository.default_branch,
             owner: owner.to_owned(),
             repo: repo.to_owned(),

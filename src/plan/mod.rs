@@ -228,6 +228,8 @@ impl Plan {
                 tags: image.tags.iter().map(ToString::to_string).collect(),
                 status: ImageStatus::Waiting,
                 steps: Vec::new(),
+                pushing: None,
+                ended: None,
             })
             .collect()
     }
