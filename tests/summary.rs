@@ -231,14 +231,17 @@ fn chart(page: &str) -> Option<&str> {
 }
 
 static LINE: LazyLock<regex::Regex> = LazyLock::new(|| {
-    let name = "(push|step [^:;#%{}<>`\\n]+|[0-9]+/[0-9]+ [^:;#%{}<>`\\n]+)";
+    let name = "(push|· [^:;#%{}<>`\\n]+|[0-9]+/[0-9]+ [^:;#%{}<>`\\n]+)";
     let task = r":((active|crit|done), )?2001-01-10 \d\d:\d\d:\d\d\.\d{3}, [1-9]\d*ms";
-    regex::Regex::new(&format!("^    ({name} {task}|section image [^:;#%{{}}<>`\\n]+)$")).unwrap()
+    regex::Regex::new(&format!("^    ({name} {task}|section [^:;#%{{}}<>`\\n]+)$")).unwrap()
 });
 
 /// Lines of a Gantt chart that Mermaid's grammar cannot take for anything else: names hold no colon, semicolon, `#` or `%`,
 /// and do not begin as a keyword or a date does.
 fn check_chart(chart: &str) {
+    let (init, chart) = chart.split_once('\n').unwrap();
+    let padding = init.strip_prefix("%%{init: {\"gantt\": {\"leftPadding\": ").unwrap().strip_suffix("}}}%%").unwrap();
+    assert!((75..=348).contains(&padding.parse::<u32>().unwrap()), "{init}");
     let mut lines = chart.lines();
     for want in ["gantt", "    dateFormat YYYY-MM-DD HH:mm:ss.SSS", "    axisFormat %M:%S", "    todayMarker off"] {
         assert_eq!(lines.next(), Some(want), "{chart}");
@@ -272,9 +275,9 @@ fn a_page_shows_when_things_happened() {
     check_chart(chart(&page).unwrap());
     assert_eq!(
         chart(&page).unwrap(),
-        "gantt\n    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat %M:%S\n    todayMarker off\n    \
-         section image django\n    \
-         step internal load build context :2001-01-10 00:00:00.000, 2000ms\n    \
+        "%%{init: {\"gantt\": {\"leftPadding\": 75}}}%%\ngantt\n    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat %M:%S\n    todayMarker off\n    \
+         section django\n    \
+         · internal load build context :2001-01-10 00:00:00.000, 2000ms\n    \
          2/3 build RUN pip wheel -r production.txt :2001-01-10 00:00:02.000, 40000ms\n    \
          3/3 build COPY . /app :2001-01-10 00:00:42.000, 1000ms\n    \
          push :active, 2001-01-10 00:00:50.500, 14932ms\n"

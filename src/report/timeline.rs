@@ -1,7 +1,7 @@
 //! The build as a picture: a Gantt chart in Mermaid, which GitHub draws, and its slowest steps as a list.
 //!
 //! Syntax: <https://mermaid.js.org/syntax/gantt.html>. Names of steps come from Dockerfiles, which anyone may change in
-//! a pull request: of them only letters, digits and a few marks that mean nothing there are drawn, after a word or
+//! a pull request: of them only letters, digits and a few marks that mean nothing there are drawn, after a mark or
 //! number of ours, so that no line begins as a keyword does.
 
 use std::{cmp::Reverse, fmt::Write as _, time::Duration};
@@ -47,16 +47,18 @@ pub(super) fn chart(run: &RunState) -> Option<String> {
         return None;
     }
     let axis = if *end < Duration::from_hours(1) { "%M:%S" } else { "%H:%M:%S" };
+    let longest = rows.iter().map(|(image, _)| harmless(&image.name).chars().count()).max().unwrap_or_default();
+    let left = 7 * longest.clamp(9, LONGEST_NAME) + 12;
     let mut text = format!(
-        "```mermaid\ngantt\n    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat {axis}\n    todayMarker off\n"
+        "```mermaid\n%%{{init: {{\"gantt\": {{\"leftPadding\": {left}}}}}}}%%\ngantt\n    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat {axis}\n    todayMarker off\n"
     );
-    let mut left = MOST;
+    let mut room = MOST;
     for (image, bars) in rows.iter().filter(|(_, bars)| !bars.is_empty()) {
-        let shown = bars.len().min(left);
-        left -= shown;
+        let shown = bars.len().min(room);
+        room -= shown;
         if shown > 0 {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "    section image {}", harmless(&image.name));
+            let _ = writeln!(text, "    section {}", harmless(&image.name));
         }
         for Bar { name, kind, began, time } in bars.iter().take(shown) {
             let millis = time.as_millis().max(1);
@@ -111,10 +113,10 @@ fn bar(step: &StepState, until: Duration) -> Option<Bar> {
     Some(Bar { name: name(&step.name), kind, began: step.began, time })
 }
 
-/// `[build 2/5] RUN make` as `2/5 build RUN make`, and BuildKit's own `[internal] load x` as `step internal load x`.
+/// `[build 2/5] RUN make` as `2/5 build RUN make`, and BuildKit's own `[internal] load x` as `· internal load x`.
 fn name(step: &str) -> String {
     let inside = step.strip_prefix('[').and_then(|rest| rest.split_once(']')).filter(|_| is_dockerfile_step(step));
-    let Some((head, rest)) = inside else { return format!("step {}", harmless(step)) };
+    let Some((head, rest)) = inside else { return format!("· {}", harmless(step)) };
     let (stage, number) = head.rsplit_once(' ').unwrap_or(("", head));
     format!("{} {}", harmless(number), harmless(&format!("{stage} {rest}")))
 }
@@ -155,8 +157,8 @@ mod tests {
             "2/12 build RUN pip install -r requirements.txt"
         );
         assert_eq!(name("[ 2/12] COPY . /app"), "2/12 COPY . /app");
-        assert_eq!(name("[internal] load build context"), "step internal load build context");
-        assert_eq!(name("section x :crit, 0, 1"), "step section x crit 0 1");
+        assert_eq!(name("[internal] load build context"), "· internal load build context");
+        assert_eq!(name("section x :crit, 0, 1"), "· section x crit 0 1");
         assert_eq!(
             name("[1/2] RUN echo \"#1; %%{init}\" && a:b\nsection evil"),
             "1/2 RUN echo 1 init a b section evil"
