@@ -100,7 +100,8 @@ pub async fn builder(plan: &Plan, edges: &Edges) -> Result<Builder, Failure> {
         credentials: edges.credentials.clone(),
         secrets: edges.secrets.clone(),
         // Sizes of what was there before, and of what the classic store pushed, are the registry's to tell.
-        http: plan.push.enabled.then(|| http::builder().build().ok()).flatten(),
+        http: (plan.push.enabled || plan.compare_with.is_some()).then(|| http::builder().build().ok()).flatten(),
+        compare_with: plan.compare_with.as_ref().map(ToString::to_string),
     })
 }
 

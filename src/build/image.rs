@@ -65,7 +65,8 @@ pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Even
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
     let export = match (goal, builder.store) {
-        (Goal::Check, _) => Export::Discard,
+        (Goal::Check, _) | (Goal::Measure, Store::Classic) => Export::Discard,
+        (Goal::Measure, Store::Containerd) => Export::Pack,
         (Goal::Push, Store::Containerd) => Export::Push,
         (Goal::PushAndLoad, Store::Containerd) => Export::PushAndLoad,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
@@ -77,7 +78,7 @@ pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Even
     let digest = digest?;
     // At once: what nothing in the engine refers to may be gone a moment later.
     let size = match &digest {
-        Some(digest) if goal.pushes() && builder.store == Store::Containerd => {
+        Some(digest) if goal != Goal::Check && builder.store == Store::Containerd => {
             content::image_size(builder.control.channel(), digest).await
         }
         _ => None,
@@ -114,16 +115,18 @@ pub async fn publish(
         size = bytes;
     }
     let (previous, previous_size) = match &built.before {
-        Before::Image(before, size) => (Some(before.clone()), *size),
+        Before::Image(before, size) => (goal.pushes().then(|| before.clone()), *size),
         Before::Unknown | Before::Nothing => (None, None),
     };
     let result = ImageResult {
         changed: match &built.before {
+            _ if !goal.pushes() => None,
             Before::Unknown => None,
             Before::Nothing => Some(true),
             Before::Image(before, _) => Some(digest.as_ref() != Some(before)),
         },
-        digest,
+        // What is only measured is nowhere.
+        digest: digest.filter(|_| goal != Goal::Measure),
         size,
         previous,
         previous_size,
@@ -295,7 +298,9 @@ async fn registry_digest(
 }
 
 async fn image_before(builder: &Builder, recipe: &Recipe, goal: Goal) -> Before {
-    let Some(reference) = recipe.references().next().filter(|_| goal.pushes()) else { return Before::Unknown };
+    let compared = builder.compare_with.as_ref().map(|tag| format!("{}:{tag}", recipe.repository));
+    let reference = if goal.pushes() { recipe.references().next() } else { compared };
+    let Some(reference) = reference else { return Before::Unknown };
     let login = builder.credentials.for_host(recipe.registry());
     match builder.engine.registry_digest(&reference, login).await {
         Ok(Some(digest)) => {

@@ -28,6 +28,13 @@ use crate::{
 /// The runner tells GitHub of a step that begins within a second or two; before that, the step before it seems to run.
 const STEPS_ARE_TOLD: Duration = Duration::from_secs(5);
 
+/// Whether GitHub knows by now which step runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Steps {
+    Told,
+    Uncertain,
+}
+
 /// What is to be asked.
 #[derive(Debug)]
 pub struct Inquiry {
@@ -76,7 +83,11 @@ impl Inquiry {
             _ = ended.wait_for(|ended| *ended) => {}
             () = sleep_until(self.began + STEPS_ARE_TOLD) => {}
         }
-        let own = self.own_job(events).await;
+        let steps = if self.began.elapsed() >= STEPS_ARE_TOLD { Steps::Told } else { Steps::Uncertain };
+        if undecided.is_none() && steps == Steps::Uncertain {
+            return;
+        }
+        let own = self.own_job(steps, events).await;
         match (undecided, own) {
             (Some(before), Some(own)) => {
                 let history = before.history_of(&self.client, &own).await;
@@ -98,11 +109,10 @@ impl Inquiry {
     }
 
     /// What this job and step are called. A step is named only if it is certain.
-    async fn own_job(&self, events: &Events) -> Option<Own> {
+    async fn own_job(&self, steps: Steps, events: &Events) -> Option<Own> {
         let id = self.job?;
-        let is_late = self.began.elapsed() >= STEPS_ARE_TOLD;
         let job = jobs::job(&self.client, id).await.ok()?;
-        let step = job.running_step().filter(|_| is_late);
+        let step = job.running_step().filter(|_| steps == Steps::Told);
         if let Some(step) = step {
             events.emit(Event::JobUrl(Job::url(&self.run_url, id, Some(step.number)))).await;
         }

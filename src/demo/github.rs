@@ -212,7 +212,7 @@ async fn serve(
     let below = path.strip_prefix(&repository).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let mut call = Call {
         method: method.to_string(),
-        path: below.unwrap_or("/not-here").to_owned(),
+        path: decoded(below.unwrap_or("/not-here")),
         query: uri.query().unwrap_or_default().to_owned(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
         status: 0,
@@ -276,6 +276,11 @@ impl Answer {
         let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
         (status, kind, self.body.to_string()).into_response()
     }
+}
+
+/// The path without its percent signs.
+fn decoded(path: &str) -> String {
+    rules::pairs(&format!("x={}", path.replace('+', "%2B"))).into_iter().map(|(_, path)| path).collect()
 }
 
 /// The pages around this one, as the header `Link` tells them.

@@ -116,7 +116,8 @@ pub struct ImageResult {
     pub size: Option<u64>,
     /// What its first tag pointed to before; `None` if there was no such tag, or that is not known.
     pub previous: Option<Digest>,
-    /// Compressed bytes of the image at `previous`, if known.
+    /// Compressed bytes of the image that this one is compared with, if known: the one at `previous`; where nothing is
+    /// pushed, the one of the branch that a pull request is for.
     pub previous_size: Option<u64>,
     /// Whether it was pushed.
     pub pushed: bool,

@@ -5,6 +5,8 @@
 //! A workflow fails for the sake of any of its jobs, so where a run failed its jobs are looked at: the same step of the
 //! same job tells how it went for what we do.
 
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 
 use super::{
@@ -128,7 +130,7 @@ pub async fn before(client: &Client, lineage: &Lineage) -> Result<Before, ApiErr
             return Ok(Before { runs });
         }
     }
-    let path = format!("/actions/workflows/{}/runs", lineage.workflow);
+    let path = format!("/actions/workflows/{}/runs", percent_encoded(&lineage.workflow));
     for page in 1..=PAGES {
         let query = [
             ("branch", lineage.branch.clone()),
@@ -205,6 +207,20 @@ impl Own {
             _ => Verdict::of(job.conclusion.as_deref()),
         }
     }
+}
+
+/// The text as one segment of a path.
+fn percent_encoded(text: &str) -> String {
+    let mut segment = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(segment, "%{byte:02X}");
+        }
+    }
+    segment
 }
 
 fn count(verdicts: impl Iterator<Item = Verdict>) -> History {

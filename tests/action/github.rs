@@ -85,9 +85,7 @@ async fn a_run_knows_what_was_before_and_marks_its_push_as_a_deployment() {
         assert_eq!((&before["previous"], &after["previous"]), (&Value::Null, &before["digest"]), "{engine:?}");
         let back = format!("imagetools create --tag {0}:main {0}@{1}", run.image("web"), first.outputs["digest"]);
         assert!(second.summary.contains(&back), "{engine:?}: {}", second.summary);
-        if !after["previous_size"].is_null() {
-            assert_eq!(after["previous_size"], before["size"], "{engine:?}");
-        }
+        assert_eq!(after["previous_size"], before["size"], "{engine:?}");
     }
 }
 
@@ -102,6 +100,30 @@ async fn a_pull_request_has_one_comment_that_is_kept_up_to_date() {
     let comments = github.change(|world| world.comments(7));
     let [comment] = &comments[..] else { panic!("{comments:?}") };
     assert!(comment.contains("### ❌ Failed") && comment.contains("RUN false"), "{comment}");
+}
+
+#[tokio::test]
+async fn a_pull_request_that_is_not_pushed_is_measured_against_its_base() {
+    let base = project(Engine::C8d);
+    let pushed = images(&base.expect(0).await).remove(0);
+    let mut run = project(Engine::C8d).event("pull_request").with("pr-comment", "true");
+    let github = github(&mut run, &[("pull-requests", Access::Write)]).await;
+    let repository = base.repository.clone();
+    let mut run = run.with("image-name", &format!("{{registry}}/{repository}/{{image}}"));
+    run.step.github.insert("GITHUB_BASE_REF".to_owned(), "main".to_owned());
+    // Nothing that a layer could be packed smaller for.
+    let noise: Vec<String> = (0..20_000).map(|_| format!("{:016x}", rand::random::<u64>())).collect();
+    run.write("app/a", &noise.concat());
+    let report = run.expect(0).await;
+    no_faults(&github);
+    let image = images(&report).remove(0);
+    assert_eq!((&image["pushed"], &image["digest"], &image["previous"]), (&json!(false), &Value::Null, &Value::Null));
+    assert_eq!(image["previous_size"], pushed["size"], "{image}");
+    let grown = image["size"].as_u64().unwrap() - pushed["size"].as_u64().unwrap();
+    assert!((150_000..400_000).contains(&grown), "{grown}");
+    let comment = github.change(|world| world.comments(7)).remove(0);
+    assert!(comment.contains(&format!("| +{}.", grown / 1000)), "{comment}");
+    assert_eq!(run.engine.docker(&["images", "-q", &run.image("web")]), "", "nothing stays in the engine");
 }
 
 #[tokio::test]

@@ -70,6 +70,19 @@ async fn history_goes_back_to_the_last_success() {
 }
 
 #[tokio::test]
+async fn odd_names_of_branches_and_workflows_reach_github_as_they_are() {
+    let (github, client) = github(&[("actions", Access::Read)]).await;
+    let branch = "feat/a#b&c=d%2F +é";
+    github.change(|world| {
+        world.add_run(json!({"id": 10, "run_number": 1, "conclusion": "failure", "head_branch": branch,
+            "path": ".github/workflows/build it.yml"}));
+    });
+    let lineage = Lineage { branch: branch.into(), workflow: "build it.yml".into(), ..lineage() };
+    assert_eq!(history::before(&client, &lineage).await.unwrap().history().failures, 1);
+    no_faults(&github);
+}
+
+#[tokio::test]
 async fn history_is_read_page_by_page_and_not_for_ever() {
     let (github, client) = github(&[("actions", Access::Read)]).await;
     github.change(|world| {
