@@ -39,7 +39,7 @@ impl Events {
         match &mut event {
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic),
             Event::Finished(Ending::Failure(failure)) => self.failure(failure),
-            Event::StageStarted(_) | Event::History(_) | Event::Finished(_) => {}
+            Event::StageStarted(_) | Event::History(_) | Event::JobUrl(_) | Event::Finished(_) => {}
             Event::Image { event, .. } => match event {
                 ImageEvent::StepStarted { name: text, .. }
                 | ImageEvent::StepLog { line: text, .. }

@@ -34,6 +34,7 @@ fn goal(plan: &Plan) -> Goal {
         (true, false) => Goal::Push,
         (true, true) => Goal::PushAndLoad,
         (false, true) => Goal::Load,
+        (false, false) if plan.compare_with.is_some() => Goal::Measure,
         (false, false) => Goal::Check,
     }
 }

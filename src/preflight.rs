@@ -15,7 +15,7 @@ use crate::{
         explain,
         recipe::{Context, Dockerfile, Recipe},
         session::BuildSecret,
-        solve::{Control, Store},
+        solve::Control,
     },
     domain::{
         credentials::Credentials,
@@ -99,8 +99,9 @@ pub async fn builder(plan: &Plan, edges: &Edges) -> Result<Builder, Failure> {
         store,
         credentials: edges.credentials.clone(),
         secrets: edges.secrets.clone(),
-        // Only images of the classic store leave a question for the registry itself.
-        http: (store == Store::Classic && plan.push.enabled).then(|| http::builder().build().ok()).flatten(),
+        // Sizes of what was there before, and of what the classic store pushed, are the registry's to tell.
+        http: (plan.push.enabled || plan.compare_with.is_some()).then(|| http::builder().build().ok()).flatten(),
+        compare_with: plan.compare_with.as_ref().map(ToString::to_string),
     })
 }
 

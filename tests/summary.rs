@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use build_deploy::{
     domain::{
-        event::{Diagnostic, Ending, ImageResult, Place, Severity},
-        run::{Failure, ImageState, ImageStatus, RunInfo, RunState, Stage},
+        deployment::{Deployment, DeploymentOutcome},
+        event::{Diagnostic, Ending, ImageResult, Place, Severity, StepOutcome},
+        run::{Failure, History, ImageState, ImageStatus, RunInfo, RunState, Stage, StepState},
     },
     report::{
+        comment,
         outputs::{OUTPUTS, outputs},
         summary::{LONGEST, summary},
     },
@@ -21,6 +23,8 @@ fn result() -> ImageResult {
     ImageResult {
         digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
         size: Some(45_260_000),
+        previous: Some(format!("sha256:{}", "cd".repeat(32)).parse().unwrap()),
+        previous_size: Some(43_960_000),
         pushed: true,
         changed: Some(true),
         platforms: vec!["linux/amd64".into()],
@@ -42,7 +46,14 @@ fn image(name: &str, status: ImageStatus) -> ImageState {
         tags: vec!["main".into(), "sha-0123456".into()],
         status,
         steps: Vec::new(),
+        pushing: None,
+        ended: None,
     }
+}
+
+fn step(name: &str, began: u64, outcome: Option<(StepOutcome, u64)>) -> StepState {
+    let outcome = outcome.map(|(outcome, seconds)| (outcome, Duration::from_secs(seconds)));
+    StepState { name: name.into(), began: Duration::from_secs(began), outcome }
 }
 
 fn failure(text: &str) -> Box<Failure> {
@@ -124,7 +135,7 @@ fn a_green_page_shows_the_images() {
     let page = summary(&run(images, Ending::Success));
     let text = visible(&page);
     assert!(text.contains("✅ Built and pushed in 1m 23s"), "{text}");
-    let row = " | django | django celeryworker | main sha-0123456 | sha256:abababababab | 45.2 MB | 1m 05s | 3/5 | \
+    let row = " | django | django celeryworker | main sha-0123456 | sha256:abababababab | 45.2 MB (+1.3 MB) | 1m 05s | 3/5 | \
                pushed, changed";
     assert!(text.contains(row), "{text}");
     assert!(text.contains("docker pull ghcr.io/o/r/django:main\ndocker pull ghcr.io/o/r/docs:main\n"), "{text}");
@@ -143,20 +154,36 @@ fn a_red_page_shows_why() {
 
 /// A page on which every text that others choose is `text`.
 fn page_of(text: &str) -> String {
+    summary(&run_of(text))
+}
+
+fn run_of(text: &str) -> RunState {
     let mut odd = image("x", ImageStatus::Failed(failure(text)));
     odd.name = text.into();
     odd.services = vec![text.into()];
+    for head in ["[2/5]", "[build 3/5]", ""] {
+        odd.steps.push(step(&format!("{head} {text}"), 1, Some((StepOutcome::Done, 9))));
+    }
+    odd.steps.push(step(&format!("[{text} 4/5] RUN x"), 2, None));
+    odd.steps.push(step(text, 3, Some((StepOutcome::Failed(text.into()), 9))));
     let mut run = run(vec![odd], Ending::Failure(failure(text)));
+    run.deployments = vec![Deployment {
+        place: text.into(),
+        url: Some(format!("https://x.example/{text}")),
+        id: Some(7),
+        outcome: DeploymentOutcome::Failure,
+    }];
     run.info.subject = text.into();
     run.info.ref_name = text.into();
     let place = Some(Place { file: text.into(), line: 1, end_line: 1 });
     run.diagnostics.push(Diagnostic { severity: Severity::Warning, title: text.into(), message: text.into(), place });
-    summary(&run)
+    run
 }
 
 #[test]
 fn evil_text_is_shown_and_changes_nothing() {
     let plain = skeleton(&page_of("plain words"));
+    let plain_comment = skeleton(&comment::body("<!-- m -->", &run_of("plain words")));
     for evil in [
         "| a | b |",
         r"\| a \\| b",
@@ -176,6 +203,8 @@ fn evil_text_is_shown_and_changes_nothing() {
     ] {
         let page = page_of(evil);
         assert_eq!(skeleton(&page), plain, "{evil}\n{page}");
+        let body = comment::body("<!-- m -->", &run_of(evil));
+        assert_eq!(skeleton(&body), plain_comment, "{evil}\n{body}");
     }
     let text = visible(&page_of("a|b <i> @x `y`"));
     assert!(text.replace('\u{200b}', "").contains(" | a|b <i> @x `y` |"), "{text}");
@@ -189,15 +218,122 @@ proptest! {
         let plain = skeleton(&page_of("x"));
         for text in [text, parts.concat()] {
             let text = format!("x{text}");
-            assert_eq!(skeleton(&page_of(&text)), plain, "{text:?}");
+            let page = page_of(&text);
+            assert_eq!(skeleton(&page), plain, "{text:?}");
+            check_chart(chart(&page).unwrap());
         }
     }
+}
+
+/// The Mermaid chart of a page.
+fn chart(page: &str) -> Option<&str> {
+    page.split_once("\n```mermaid\n")?.1.split_once("```\n").map(|(chart, _)| chart)
+}
+
+static LINE: LazyLock<regex::Regex> = LazyLock::new(|| {
+    let name = "(push|· [^:;#%{}<>`\\n]+|[0-9]+/[0-9]+ [^:;#%{}<>`\\n]+)";
+    let task = r":((active|crit|done), )?2001-01-10 \d\d:\d\d:\d\d\.\d{3}, [1-9]\d*ms";
+    regex::Regex::new(&format!("^    ({name} {task}|section [^:;#%{{}}<>`\\n]+)$")).unwrap()
+});
+
+/// Lines of a Gantt chart that Mermaid's grammar cannot take for anything else: names hold no colon, semicolon, `#` or `%`,
+/// and do not begin as a keyword or a date does.
+fn check_chart(chart: &str) {
+    let (init, chart) = chart.split_once('\n').unwrap();
+    let padding = init.strip_prefix("%%{init: {\"gantt\": {\"leftPadding\": ").unwrap().strip_suffix("}}}%%").unwrap();
+    assert!((75..=348).contains(&padding.parse::<u32>().unwrap()), "{init}");
+    let mut lines = chart.lines();
+    for want in ["gantt", "    dateFormat YYYY-MM-DD HH:mm:ss.SSS", "    axisFormat %M:%S", "    todayMarker off"] {
+        assert_eq!(lines.next(), Some(want), "{chart}");
+    }
+    assert!(lines.clone().count() > 1, "{chart}");
+    for one in lines {
+        assert!(LINE.is_match(one), "{one:?}");
+    }
+}
+
+#[test]
+fn a_page_shows_when_things_happened() {
+    let mut django = image("django", done());
+    django.steps = vec![
+        step("[internal] load build context", 0, Some((StepOutcome::Done, 2))),
+        step("[build 1/3] FROM docker.io/library/python:3.13", 1, Some((StepOutcome::Cached, 0))),
+        step("[build 2/3] RUN pip wheel -r production.txt", 2, Some((StepOutcome::Done, 40))),
+        step("[build 3/3] COPY . /app", 42, Some((StepOutcome::Done, 1))),
+        step("exporting to image", 43, Some((StepOutcome::Done, 40))),
+    ];
+    (django.pushing, django.ended) = (Some(Duration::from_millis(50_500)), Some(Duration::from_millis(65_432)));
+    let mut run = run(vec![django, image("docs", done())], Ending::Success);
+    run.history = Some(History { failures: 2 });
+    run.deployments = vec![Deployment {
+        place: "production".into(),
+        url: Some("https://shop.example/a(b)|c".into()),
+        id: Some(7),
+        outcome: DeploymentOutcome::Success,
+    }];
+    let page = summary(&run);
+    check_chart(chart(&page).unwrap());
+    assert_eq!(
+        chart(&page).unwrap(),
+        "%%{init: {\"gantt\": {\"leftPadding\": 75}}}%%\ngantt\n    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat %M:%S\n    todayMarker off\n    \
+         section django\n    \
+         · internal load build context :2001-01-10 00:00:00.000, 2000ms\n    \
+         2/3 build RUN pip wheel -r production.txt :2001-01-10 00:00:02.000, 40000ms\n    \
+         3/3 build COPY . /app :2001-01-10 00:00:42.000, 1000ms\n    \
+         push :active, 2001-01-10 00:00:50.500, 14932ms\n"
+    );
+    let text = visible(&page);
+    for part in [
+        "The run before had failed.",
+        "2 images, 6 of 10 steps from the cache (60 %), 90.5 MB (+2.6 MB)",
+        " | production | success | open",
+        " | [build 2/3] RUN pip wheel -r production.txt | django | 40.0s\n | [build 3/3] COPY . /app | django | 1.0s",
+        &format!("imagetools create --tag ghcr.io/o/r/django:main ghcr.io/o/r/django@sha256:{}\n", "cd".repeat(32)),
+    ] {
+        assert!(text.contains(part), "{part} is missing: {text}");
+    }
+    assert!(page.contains("[open](https://shop.example/a%28b%29%7Cc)"), "{page}");
+    assert_eq!(outputs(&run, None).into_iter().find(|(name, _)| *name == "deployment-id").unwrap().1, "7");
+}
+
+#[test]
+fn what_is_over_in_no_time_makes_no_chart() {
+    let mut quick = image("django", done());
+    quick.steps = vec![
+        step("[1/2] FROM x", 0, Some((StepOutcome::Cached, 9))),
+        step("[2/2] RUN x", 0, Some((StepOutcome::Done, 0))),
+    ];
+    assert_eq!(chart(&summary(&run(vec![quick], Ending::Success))), None);
+    assert_eq!(chart(&summary(&run(Vec::new(), Ending::Cancelled))), None);
+}
+
+#[test]
+fn a_comment_is_short_and_has_the_sizes() {
+    let images = vec![image("django", done()), image("docs", ImageStatus::Cancelled)];
+    let mut green = run(images, Ending::Success);
+    green.info.job_url = "https://github.com/o/r/actions/runs/1/job/2".into();
+    let body = comment::body("<!-- m -->", &green);
+    assert!(body.starts_with("<!-- m -->\n### ✅ Built and pushed in 1m 23s\n"), "{body}");
+    let text = visible(&body);
+    assert!(text.contains(" | django | 45.2 MB | +1.3 MB | 1m 05s | 3/5 | pushed, changed"), "{text}");
+    assert!(text.contains(" | docs | – | – | – | – | stopped"), "{text}");
+    assert!(
+        body.ends_with("for <code>0123456</code> · [log](https://github.com/o/r/actions/runs/1/job/2)\n"),
+        "{body}"
+    );
+    let long = "`<|é".repeat(1000);
+    let many = run((0..1000).map(|_| image(&long, done())).collect(), Ending::Failure(failure(&long)));
+    assert!(comment::body("<!-- m -->", &many).len() <= comment::LONGEST);
 }
 
 #[test]
 fn a_page_is_never_too_long() {
     let long = "`<|é".repeat(1000);
-    let images = (0..1000).map(|_| image(&long, done())).collect();
+    let busy = ImageState {
+        steps: (0..50).map(|n| step(&format!("[{n}/50] {long}"), n, Some((StepOutcome::Done, 5)))).collect(),
+        ..image(&long, done())
+    };
+    let images = (0..1000).map(|_| busy.clone()).collect();
     let mut run = run(images, Ending::Failure(failure(&long)));
     if let Some((Ending::Failure(failure), _)) = &mut run.ending {
         failure.log = vec![long.clone(); 1000];
@@ -227,6 +363,7 @@ fn outputs_of_a_green_run() {
             "tags": ["ghcr.io/o/r/django:main", "ghcr.io/o/r/django:sha-0123456"],
             "digest": digest, "ref": format!("ghcr.io/o/r/django@{digest}"), "platforms": ["linux/amd64"],
             "size": 45_260_000, "duration": 65.4, "steps": 5, "cached": 3, "pushed": true, "changed": true,
+            "previous": format!("sha256:{}", "cd".repeat(32)), "previous_size": 43_960_000,
         })
     );
     let digests: serde_json::Value = serde_json::from_str(&value(&green, "digests")).unwrap();
@@ -243,6 +380,7 @@ fn outputs_of_a_green_run() {
         ("result", "success"),
         ("message-id", "1234"),
         ("run-url", "https://github.com/o/r/actions/runs/1/attempts/1"),
+        ("deployment-id", ""),
         ("duration", "83.3"),
     ] {
         assert_eq!(value(&green, name), want, "{name}");

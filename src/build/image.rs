@@ -32,6 +32,8 @@ use crate::{
 
 /// How often a push that broke is tried, the first time included.
 const ATTEMPTS: u32 = 4;
+/// A registry that takes longer to tell an old image's size is not waited for.
+const PREVIOUS_SIZE: Duration = Duration::from_secs(5);
 
 /// An image that is built, and pushed where BuildKit does that.
 #[derive(Debug)]
@@ -54,8 +56,8 @@ enum Before {
     Unknown,
     /// There was no such tag.
     Nothing,
-    /// An image.
-    Image(Digest),
+    /// An image, and its compressed bytes if they are known.
+    Image(Digest, Option<u64>),
 }
 
 /// Builds one image and, where the engine's BuildKit can, pushes it.
@@ -63,7 +65,8 @@ pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Even
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
     let export = match (goal, builder.store) {
-        (Goal::Check, _) => Export::Discard,
+        (Goal::Check, _) | (Goal::Measure, Store::Classic) => Export::Discard,
+        (Goal::Measure, Store::Containerd) => Export::Pack,
         (Goal::Push, Store::Containerd) => Export::Push,
         (Goal::PushAndLoad, Store::Containerd) => Export::PushAndLoad,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
@@ -71,11 +74,11 @@ pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Even
     let mut progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
     // What the tag points to is asked while the build runs.
     let (digest, before) =
-        tokio::join!(solve(builder, recipe, export, &mut progress, events), digest_before(builder, recipe, goal),);
+        tokio::join!(solve(builder, recipe, export, &mut progress, events), image_before(builder, recipe, goal),);
     let digest = digest?;
     // At once: what nothing in the engine refers to may be gone a moment later.
     let size = match &digest {
-        Some(digest) if goal.pushes() && builder.store == Store::Containerd => {
+        Some(digest) if goal != Goal::Check && builder.store == Store::Containerd => {
             content::image_size(builder.control.channel(), digest).await
         }
         _ => None,
@@ -101,19 +104,32 @@ pub async fn publish(
         }
         let pushed =
             digest.as_ref().ok_or_else(|| push_failure(recipe, "the engine did not tell the image's digest"))?;
-        let (verified, bytes) =
-            tokio::join!(verify(builder, recipe, pushed), size_in_registry(builder, recipe, pushed));
+        let size_known = async {
+            match size {
+                Some(size) => Some(size),
+                None => size_in_registry(builder, recipe, pushed).await,
+            }
+        };
+        let (verified, bytes) = tokio::join!(verify(builder, recipe, pushed), size_known);
         verified?;
-        size = size.or(bytes);
+        size = bytes;
     }
+    let (previous, previous_size) = match &built.before {
+        Before::Image(before, size) => (goal.pushes().then(|| before.clone()), *size),
+        Before::Unknown | Before::Nothing => (None, None),
+    };
     let result = ImageResult {
         changed: match &built.before {
+            _ if !goal.pushes() => None,
             Before::Unknown => None,
             Before::Nothing => Some(true),
-            Before::Image(before) => Some(digest.as_ref() != Some(before)),
+            Before::Image(before, _) => Some(digest.as_ref() != Some(before)),
         },
-        digest,
+        // What is only measured is nowhere.
+        digest: digest.filter(|_| goal != Goal::Measure),
         size,
+        previous,
+        previous_size,
         pushed: goal.pushes(),
         platforms: recipe.platforms.clone(),
         steps: built.steps,
@@ -281,13 +297,26 @@ async fn registry_digest(
     }
 }
 
-async fn digest_before(builder: &Builder, recipe: &Recipe, goal: Goal) -> Before {
-    let Some(reference) = recipe.references().next().filter(|_| goal.pushes()) else { return Before::Unknown };
+async fn image_before(builder: &Builder, recipe: &Recipe, goal: Goal) -> Before {
+    let compared = builder.compare_with.as_ref().map(|tag| format!("{}:{tag}", recipe.repository));
+    let reference = if goal.pushes() { recipe.references().next() } else { compared };
+    let Some(reference) = reference else { return Before::Unknown };
     let login = builder.credentials.for_host(recipe.registry());
     match builder.engine.registry_digest(&reference, login).await {
-        Ok(Some(digest)) => Before::Image(digest),
+        Ok(Some(digest)) => {
+            let size = tokio::time::timeout(PREVIOUS_SIZE, previous_size(builder, recipe, &digest)).await;
+            Before::Image(digest, size.ok().flatten())
+        }
         Ok(None) => Before::Nothing,
         Err(_) => Before::Unknown,
+    }
+}
+
+/// Compressed bytes of an image that was pushed before: from the engine where it still has it, else from the registry.
+async fn previous_size(builder: &Builder, recipe: &Recipe, digest: &Digest) -> Option<u64> {
+    match content::image_size(builder.control.channel(), digest).await {
+        Some(size) => Some(size),
+        None => size_in_registry(builder, recipe, digest).await,
     }
 }
 

@@ -38,6 +38,8 @@ use crate::{
 pub enum Goal {
     /// To see whether they build.
     Check,
+    /// The same, and to see how large they get, where the engine can tell.
+    Measure,
     /// To be pushed.
     Push,
     /// To be used in the engine.
@@ -68,6 +70,8 @@ pub struct Builder {
     pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
     /// For what only the registry itself knows; `None` where it need not be asked.
     pub http: Option<reqwest::Client>,
+    /// Tag of the images that sizes are compared with where nothing is pushed.
+    pub compare_with: Option<String>,
 }
 
 /// Builds all images at the same time and, if that is the goal, pushes them. The first failure stops the others. What

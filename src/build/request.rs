@@ -23,6 +23,8 @@ pub const INLINE_NAME: &str = "Dockerfile";
 pub enum Export {
     /// Nothing: the build only has to succeed.
     Discard,
+    /// It is packed as for a push, and nothing keeps it. Needs the containerd image store.
+    Pack,
     /// BuildKit pushes it. Needs the containerd image store.
     Push,
     /// BuildKit pushes it and leaves it in the engine. Needs the containerd image store.
@@ -60,6 +62,11 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
     let mut attrs: HashMap<String, String> = HashMap::new();
     let kind = match export {
         Export::Discard => return None,
+        Export::Pack => {
+            // Without a name nothing in the engine refers to it.
+            let attrs = HashMap::from([("store".to_owned(), "false".to_owned())]);
+            return Some(Exporter { r#type: "image".to_owned(), attrs });
+        }
         Export::Push => {
             attrs.insert("push".into(), "true".into());
             // The image is wanted in the registry only: no name in the engine, no unpacked copy.

@@ -1,17 +1,17 @@
 //! The chat messages of a run: from the inputs to channels, and what the post stage must know of them.
 
-use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::saved;
 use crate::{
     domain::{
         event::{Diagnostic, Severity},
         run::RunState,
         secret::Secret,
     },
-    github::files::{RunnerFile, assignments},
     inputs::{
         runner::RunnerEnv,
         typed::{DiscordMode, Inputs, Moment},
@@ -124,10 +124,10 @@ impl Chat {
 /// Saves each message for the post stage as soon as it is known. Never ends by itself.
 pub async fn save(env: &RunnerEnv, mut posted: watch::Receiver<Vec<Option<Posted>>>) -> Infallible {
     loop {
-        let text = saved(&posted.borrow_and_update());
+        let text = as_saved(&posted.borrow_and_update());
         if let Some(text) = text {
             // Without it the post stage has nothing to repair, which is no worse than no post stage.
-            let _ = write_state(env, &[(MESSAGES, &text)]);
+            let _ = saved::write(env, &[(MESSAGES, &text)]);
         }
         if posted.changed().await.is_err() {
             return std::future::pending().await;
@@ -141,29 +141,23 @@ pub fn settle(env: &RunnerEnv, reports: &[Report]) -> (Vec<Diagnostic>, bool) {
     let mut warnings: Vec<Diagnostic> =
         reports.iter().filter_map(|report| Some(warning("discord", report.warning.clone()?))).collect();
     let posted: Vec<Option<Posted>> = reports.iter().map(|report| report.posted.clone()).collect();
-    let text = saved(&posted).unwrap_or_default();
+    let text = as_saved(&posted).unwrap_or_default();
     let mut values = vec![(MESSAGES, text.as_str())];
     if settled {
         values.push((SETTLED, "true"));
     }
-    if let Err(error) = write_state(env, &values) {
+    if let Err(error) = saved::write(env, &values) {
         warnings.push(warning("state", error));
     }
     (warnings, settled)
 }
 
-fn saved(posted: &[Option<Posted>]) -> Option<String> {
+fn as_saved(posted: &[Option<Posted>]) -> Option<String> {
     let known = posted.iter().enumerate();
     let all: Vec<Saved> = known
         .filter_map(|(webhook, posted)| Some(Saved { webhook, message: posted.as_ref()?.message_id.clone() }))
         .collect();
     if all.is_empty() { None } else { serde_json::to_string(&all).ok() }
-}
-
-fn write_state(env: &RunnerEnv, values: &[(&str, &str)]) -> Result<(), String> {
-    let Some(path) = env.var(RunnerFile::State.variable()) else { return Ok(()) };
-    let text = assignments(values.iter().copied(), rand::random()).map_err(|error| error.to_string())?;
-    RunnerFile::State.append(Path::new(path), &text).map_err(|error| error.to_string())
 }
 
 /// A warning about something beside the build.

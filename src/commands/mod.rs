@@ -1,10 +1,14 @@
 //! What each subcommand does around the pipeline.
 
 pub mod chat;
+pub mod comment;
+pub mod deployment;
+pub mod inquiry;
 pub mod plan;
 pub mod post;
 pub mod prepare;
 pub mod run;
+pub mod saved;
 
 #[cfg(feature = "demo")]
 use std::collections::BTreeMap;

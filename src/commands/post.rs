@@ -4,7 +4,7 @@ use std::{io::Write, time::Duration};
 
 use chrono::Utc;
 
-use super::{Call, chat::Chat, exit, prepare};
+use super::{Call, chat::Chat, deployment, exit, prepare};
 use crate::domain::{event::Ending, run::RunState};
 
 /// Repairs and returns the exit status, which is success: a repair that fails must not turn a green job red.
@@ -19,7 +19,9 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
     for secret in chat.secrets() {
         let _ = log.mask(&secret);
     }
-    for warning in chat.repair(&env, &state).await {
+    let (warnings, warning) =
+        tokio::join!(chat.repair(&env, &state), deployment::repair(&inputs, &env, &context.event, &state));
+    for warning in warnings.into_iter().chain(warning) {
         let _ = log.late(&warning);
     }
     exit::SUCCESS

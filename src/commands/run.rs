@@ -1,14 +1,18 @@
 //! The command `run`: the pipeline with everything around it that tells people what happens.
 
-use std::{io::Write, path::Path, sync::Arc, time::Duration};
+use std::{io::Write, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use chrono::Utc;
+use futures_util::future::{Either, select};
 use tokio::sync::watch;
 
 use super::{
     Call,
     chat::{self, Chat, warning},
+    comment,
+    deployment::Environment,
     exit,
+    inquiry::Inquiry,
     prepare::{self, Context},
 };
 use crate::{
@@ -33,6 +37,8 @@ use crate::{
 /// How long the last state may take to reach the chat; after a cancellation the runner is about to kill us.
 const LAST_WORD: Duration = Duration::from_secs(5);
 const LAST_WORD_CANCELLED: Duration = Duration::from_secs(2);
+/// How long the end of a run waits for what the runs before it were like.
+const HISTORY: Duration = Duration::from_secs(1);
 /// Longer than any job may run: what no `timeout` means.
 const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
 
@@ -61,6 +67,11 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     // The first message is on its way while the build begins.
     let live = chat.start(&states);
     let posted = live.posted();
+    let inquiry = Inquiry::new(&inputs, &env, &context.event);
+    let begun = match &planned {
+        Ok(plan) => Environment::start(&inputs, &env, &context.event, plan, &state.info.job_url),
+        Err(_) => Ok(None),
+    };
     let reporting = reporter::report(receiver, state, sender, |event| {
         // A log that cannot be written has nobody to be told to.
         let _ = log.event(event);
@@ -71,7 +82,10 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         }
         let (ending, status) = match &planned {
             Err(failure) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
-            Ok(plan) => work(plan, &inputs, &env, &context, &mut signals, &events).await,
+            Ok(plan) => {
+                let work = work(plan, &inputs, &env, &context, &mut signals, &events);
+                asking_meanwhile(inquiry, &events, work).await
+            }
         };
         events.emit(Event::Finished(ending)).await;
         drop(events);
@@ -82,14 +96,50 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         never = chat::save(&env, posted) => match never {},
     };
     let last_word = if matches!(state.ending, Some((Ending::Cancelled, _))) { LAST_WORD_CANCELLED } else { LAST_WORD };
-    let reports = live.finish(Arc::new(state.clone()), last_word).await;
+    let told_github = async {
+        match begun {
+            Ok(Some(environment)) => environment.finish(&state, last_word).await,
+            Ok(None) => (None, None),
+            Err(notice) => (None, Some(notice)),
+        }
+    };
+    let (reports, (deployed, notice), commented) = tokio::join!(
+        live.finish(Arc::new(state.clone()), last_word),
+        told_github,
+        comment::put(&inputs, &env, &context.event, &state, last_word),
+    );
+    let state = RunState { deployments: deployed.into_iter().collect(), ..state };
     let (mut warnings, told) = chat::settle(&env, &reports);
+    warnings.extend(notice.into_iter().chain(commented));
     let message = reports.iter().find_map(|report| report.posted.as_ref());
     warnings.extend(leave_behind(&env, &inputs, &state, message.map(|posted| posted.message_id.as_str())));
     for warning in warnings {
         let _ = log.late(&warning);
     }
     if inputs.notify.strict && !told { status.max(exit::FAILED) } else { status }
+}
+
+/// Does the work and asks GitHub beside it. When the work ended, the answer has a moment left; a run that was cancelled
+/// has none.
+async fn asking_meanwhile(
+    inquiry: Option<Inquiry>,
+    events: &Events,
+    work: impl Future<Output = (Ending, u8)>,
+) -> (Ending, u8) {
+    let Some(inquiry) = inquiry else { return work.await };
+    let (over, ended) = watch::channel(false);
+    let (asking, work) = (pin!(inquiry.ask(events, ended)), pin!(work));
+    match select(work, asking).await {
+        Either::Left((done, asking)) => {
+            over.send_replace(true);
+            if !matches!(done.0, Ending::Cancelled) {
+                // What is not known by then is not told.
+                let _ = tokio::time::timeout(HISTORY, asking).await;
+            }
+            done
+        }
+        Either::Right(((), work)) => work.await,
+    }
 }
 
 /// The pipeline, until it ends, a signal comes or the time is over.

@@ -24,6 +24,8 @@ pub enum Event {
     Diagnostic(Diagnostic),
     /// It became known how the runs before this one ended.
     History(History),
+    /// It became known where this job, or its very step, can be looked at: a page on GitHub's own server.
+    JobUrl(String),
     /// The run ended.
     Finished(Ending),
 }
@@ -112,6 +114,11 @@ pub struct ImageResult {
     pub digest: Option<Digest>,
     /// Compressed bytes of its layers and configuration, if known.
     pub size: Option<u64>,
+    /// What its first tag pointed to before; `None` if there was no such tag, or that is not known.
+    pub previous: Option<Digest>,
+    /// Compressed bytes of the image that this one is compared with, if known: the one at `previous`; where nothing is
+    /// pushed, the one of the branch that a pull request is for.
+    pub previous_size: Option<u64>,
     /// Whether it was pushed.
     pub pushed: bool,
     /// Whether the digest differs from what its first tag pointed to before; `None` if unknown.

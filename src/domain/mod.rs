@@ -1,6 +1,7 @@
 //! The values that every part of a run speaks of. Pure: no I/O, no clock, nothing of ours imported.
 
 pub mod credentials;
+pub mod deployment;
 pub mod digest;
 pub mod event;
 pub mod redact;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, StepId, StepOutcome};
+use super::{
+    deployment::Deployment,
+    event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, StepId, StepOutcome},
+};
 
 /// A part of the run, in the order in which they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +78,8 @@ pub struct RunState {
     pub diagnostics: Vec<Diagnostic>,
     /// How the runs before this one ended; `None` while that is not known.
     pub history: Option<History>,
+    /// What was deployed where.
+    pub deployments: Vec<Deployment>,
     /// How it ended, and after how long; `None` while it runs.
     pub ending: Option<(Ending, Duration)>,
 }
@@ -112,6 +117,10 @@ pub struct ImageState {
     pub status: ImageStatus,
     /// Its steps, by [`StepId`].
     pub steps: Vec<StepState>,
+    /// When its push began, since the run began; `None` before.
+    pub pushing: Option<Duration>,
+    /// When it ended, in whatever way, since the run began; `None` before.
+    pub ended: Option<Duration>,
 }
 
 /// Where an image stands.
@@ -136,6 +145,8 @@ pub enum ImageStatus {
 pub struct StepState {
     /// BuildKit's name for it.
     pub name: String,
+    /// When it began, since the run began.
+    pub began: Duration,
     /// How it ended and how long it ran; `None` while it runs.
     pub outcome: Option<(StepOutcome, Duration)>,
 }
@@ -190,6 +201,7 @@ impl RunState {
             images: Vec::new(),
             diagnostics: Vec::new(),
             history: None,
+            deployments: Vec::new(),
             ending: None,
         }
     }
@@ -200,6 +212,7 @@ impl RunState {
             Event::StageStarted(stage) => self.stage = *stage,
             Event::Diagnostic(diagnostic) => self.diagnostics.push(diagnostic.clone()),
             Event::History(history) => self.history = Some(*history),
+            Event::JobUrl(url) => self.info.job_url.clone_from(url),
             Event::Finished(ending) => {
                 let elapsed = (now - self.started).to_std().unwrap_or_default();
                 for image in &mut self.images {
@@ -211,7 +224,7 @@ impl RunState {
             }
             Event::Image { image, event } => {
                 if let Some(state) = self.images.iter_mut().find(|i| i.name == *image) {
-                    state.apply(event);
+                    state.apply(event, (now - self.started).to_std().unwrap_or_default());
                 }
             }
         }
@@ -238,7 +251,12 @@ impl RunState {
 }
 
 impl ImageState {
-    fn apply(&mut self, event: &ImageEvent) {
+    fn apply(&mut self, event: &ImageEvent, elapsed: Duration) {
+        match event {
+            ImageEvent::Pushing => self.pushing = self.pushing.or(Some(elapsed)),
+            ImageEvent::Finished(_) | ImageEvent::Failed(_) | ImageEvent::Cancelled => self.ended = Some(elapsed),
+            _ => {}
+        }
         match event {
             ImageEvent::Started | ImageEvent::Retrying { .. } => self.status = ImageStatus::Building,
             ImageEvent::Pushing => self.status = ImageStatus::Pushing,
@@ -249,7 +267,7 @@ impl ImageState {
             ImageEvent::StepStarted { step, name } => {
                 // Steps are numbered in order of appearance, so a new one is always the next.
                 if *step == self.steps.len() {
-                    self.steps.push(StepState { name: name.clone(), outcome: None });
+                    self.steps.push(StepState { name: name.clone(), began: elapsed, outcome: None });
                 }
             }
             ImageEvent::StepFinished { step, outcome, duration } => {

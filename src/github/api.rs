@@ -1,31 +1,11 @@
 //! GitHub's API, by octocrab. Everything here is best effort: a run without a token, or whose token may not, goes on.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
-use octocrab::Octocrab;
 use serde::Deserialize;
-use thiserror::Error;
 
-use crate::{domain::secret::Secret, http};
-
-/// Why GitHub did not answer.
-#[derive(Debug, Error)]
-pub enum ApiError {
-    /// The address is wrong.
-    #[error("GITHUB_API_URL `{0}` is no URL")]
-    Url(String),
-    /// It refused, or could not be reached.
-    #[error("ask GitHub for {path}: {reason}")]
-    Request {
-        /// What was asked for.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// It is too slow.
-    #[error("GitHub did not answer {0} within {limit} s", limit = TIMEOUT.as_secs())]
-    TimedOut(String),
-}
+use super::client::{ApiError, Client};
+use crate::domain::secret::Secret;
 
 /// An answer that comes later is not worth the wait.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,20 +21,12 @@ struct TagAnswer {
 /// The short names of the repository's Git tags
 /// (<https://docs.github.com/en/rest/repos/repos#list-repository-tags>).
 pub async fn git_tags(api: &str, token: &Secret, owner: &str, repo: &str) -> Result<Vec<String>, ApiError> {
-    http::install_crypto();
-    let path = format!("/repos/{owner}/{repo}/tags");
-    let refused = |error: &octocrab::Error| ApiError::Request { path: path.clone(), reason: reason(error) };
-    let client = Octocrab::builder()
-        .base_uri(api)
-        .map_err(|_| ApiError::Url(api.to_owned()))?
-        .personal_token(token.expose().to_owned())
-        .build()
-        .map_err(|error| refused(&error))?;
+    let client = Client::new(api, token, owner, repo)?;
     let all = async {
         let mut names = Vec::new();
         for page in 1..=PAGES {
-            let query = [("per_page", PAGE), ("page", page)];
-            let answer: Vec<TagAnswer> = client.get(&path, Some(&query)).await.map_err(|error| refused(&error))?;
+            let query = [("per_page", PAGE.to_string()), ("page", page.to_string())];
+            let answer: Vec<TagAnswer> = client.get("/tags", &query).await?;
             let last = answer.len() < PAGE;
             names.extend(answer.into_iter().map(|tag| tag.name));
             if last {
@@ -63,13 +35,6 @@ pub async fn git_tags(api: &str, token: &Secret, owner: &str, repo: &str) -> Res
         }
         Ok(names)
     };
-    tokio::time::timeout(TIMEOUT, all).await.unwrap_or_else(|_| Err(ApiError::TimedOut(path.clone())))
-}
-
-/// GitHub's own words where it answered.
-fn reason(error: &octocrab::Error) -> String {
-    match error {
-        octocrab::Error::GitHub { source, .. } => source.message.clone(),
-        other => other.source().map_or_else(|| "no answer".to_owned(), ToString::to_string),
-    }
+    let slow = || Err(ApiError::TimedOut(format!("for the tags of {owner}/{repo}")));
+    tokio::time::timeout(TIMEOUT, all).await.unwrap_or_else(|_| slow())
 }

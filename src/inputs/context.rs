@@ -23,6 +23,10 @@ pub struct GitEvent {
     pub default_branch: Option<String>,
     /// Whether a pull request comes from another repository, so that the run has no secrets.
     pub is_fork_pr: bool,
+    /// Short name of the branch that a pull request is to be merged into.
+    pub base_branch: Option<String>,
+    /// `owner/name` of the repository that a pull request comes from, if known.
+    pub head_repository: Option<String>,
     /// Owner of the repository.
     pub owner: String,
     /// Name of the repository, without its owner.
@@ -97,6 +101,8 @@ impl GitEvent {
         let commit = payload.commit(&sha);
         Self {
             is_fork_pr: is_from_fork(payload),
+            base_branch: env.var("GITHUB_BASE_REF").map(str::to_owned),
+            head_repository: head.and_then(|head| head.repo.as_ref()?.full_name.clone()),
             default_branch: repository.default_branch,
             owner: owner.to_owned(),
             repo: repo.to_owned(),

@@ -1,5 +1,6 @@
 //! Turns what was written into [`Inputs`], and finds all mistakes in one go.
 
+mod deploy;
 mod notify;
 
 use crate::domain::{
@@ -42,11 +43,16 @@ pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>
         },
         registry: reader.registry(),
         notify: reader.notify(),
+        deploy: reader.deploy(),
         github: GithubInputs {
             token: reader.text("github-token").map(Secret::new),
             job_id: reader.text("job-id"),
             job_status: reader.text("job-status"),
-            show: Show { summary: reader.boolean("summary"), annotations: annotations_shown },
+            show: Show {
+                summary: reader.boolean("summary"),
+                annotations: annotations_shown,
+                pr_comment: reader.boolean("pr-comment"),
+            },
             dry_run: reader.boolean("dry-run"),
             timeout: reader.checked("timeout", duration, "is no span of time", "write it like `45m` or `1h30m`"),
         },

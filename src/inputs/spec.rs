@@ -170,7 +170,7 @@ const fn notify(kind: Kind, name: &'static str, help: &'static str) -> InputSpec
     InputSpec::new(Group::Notify, kind, name, help)
 }
 const fn deploy(kind: Kind, name: &'static str, help: &'static str) -> InputSpec {
-    InputSpec::new(Group::Deploy, kind, name, help).later()
+    InputSpec::new(Group::Deploy, kind, name, help)
 }
 const fn rest(kind: Kind, name: &'static str, help: &'static str) -> InputSpec {
     InputSpec::new(Group::Rest, kind, name, help)
@@ -293,21 +293,31 @@ pub const INPUTS: &[InputSpec] = &[
     notify(Text, "colors", "Colours of the message's states.")
         .or("started=#FEE75C success=#57F287 failure=#ED4245 cancelled=#95A5A6"),
     notify(Bool, "notify-strict", "Fail the step if a message cannot be sent.").or("false"),
-    deploy(Yaml, "deploy", "Deploy targets: a list of maps."),
-    deploy(Secret, "ssh-key", "Private key for `compose:` targets."),
-    deploy(Text, "ssh-known-hosts", "Host keys of `compose:` targets."),
-    deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`."),
-    deploy(Secret, "kubeconfig", "Kubernetes configuration: the document, or a path to it."),
-    deploy(Text, "aws-region", "AWS region of `ecs:` targets."),
-    deploy(Text, "aws-role", "AWS role to assume with the job's `id-token`."),
-    deploy(Secret, "portainer-token", "Access token for `portainer:` targets."),
-    deploy(Text, "environment", "GitHub deployment environment."),
-    deploy(Text, "environment-url", "Where the deployed site can be seen."),
-    deploy(Text, "to", "`rollback`: the tag, digest or run number to go back to.").or_else("the release before"),
+    deploy(Yaml, "deploy", "Deploy targets: a list of maps.").later(),
+    deploy(Secret, "ssh-key", "Private key for `compose:` targets.").later(),
+    deploy(Text, "ssh-known-hosts", "Host keys of `compose:` targets.").later(),
+    deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`.").later(),
+    deploy(Secret, "kubeconfig", "Kubernetes configuration: the document, or a path to it.").later(),
+    deploy(Text, "aws-region", "AWS region of `ecs:` targets.").later(),
+    deploy(Text, "aws-role", "AWS role to assume with the job's `id-token`.").later(),
+    deploy(Secret, "portainer-token", "Access token for `portainer:` targets.").later(),
+    deploy(
+        Text,
+        "environment",
+        "GitHub environment: what is pushed becomes a deployment of it, with its state and links. Needs `deployments: write`.",
+    ),
+    deploy(Text, "environment-url", "Where the deployed site can be seen, for the `environment`'s link."),
+    deploy(Text, "to", "`rollback`: the tag, digest or run number to go back to.").or_else("the release before").later(),
     rest(Secret, "github-token", "Token for GitHub's API and for `ghcr.io`.").or_expression("${{ github.token }}"),
     rest(Text, "job-id", "Set by the runner; links to this job.").or_expression("${{ job.check_run_id }}"),
     rest(Text, "job-status", "Set by the runner; read after the job.").or_expression("${{ job.status }}"),
     rest(Bool, "summary", "Write the job summary.").or("true"),
+    rest(
+        Bool,
+        "pr-comment",
+        "Keep one comment on the pull request up to date: images, sizes and how they change. Needs `pull-requests: write`.",
+    )
+    .or("false"),
     rest(Bool, "dry-run", "Do everything but push, deploy and send messages.").or("false"),
     rest(Text, "timeout", "Limit for the whole run, such as `45m`."),
     rest(Text, "command", "What to do: `run`, `plan`, `notify` or `rollback`.").or("run"),

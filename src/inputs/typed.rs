@@ -19,6 +19,8 @@ pub struct Inputs {
     pub registry: RegistryInputs,
     /// Who is told.
     pub notify: NotifyInputs,
+    /// Where it is deployed.
+    pub deploy: DeployInputs,
     /// GitHub and the rest.
     pub github: GithubInputs,
     /// What was written but has no effect, and why.
@@ -297,6 +299,15 @@ pub struct Colors {
     pub cancelled: u32,
 }
 
+/// Where it is deployed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeployInputs {
+    /// GitHub environment.
+    pub environment: Option<String>,
+    /// Where what is deployed there can be seen: an `http(s)` URL.
+    pub environment_url: Option<String>,
+}
+
 /// GitHub and the rest.
 #[derive(Clone, Debug)]
 pub struct GithubInputs {
@@ -321,6 +332,8 @@ pub struct Show {
     pub summary: bool,
     /// Annotations of the run.
     pub annotations: bool,
+    /// A comment on the pull request.
+    pub pr_comment: bool,
 }
 
 impl Inputs {

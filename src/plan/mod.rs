@@ -37,6 +37,9 @@ pub struct Plan {
     /// Whether they are left in the engine.
     #[serde(skip)]
     pub load: bool,
+    /// Where sizes are wanted although nothing is pushed: the tag of the images that they are compared with.
+    #[serde(skip)]
+    pub compare_with: Option<Tag>,
     /// Who is told.
     pub notify: Vec<NotifyPlan>,
     /// Where it is deployed.
@@ -209,6 +212,7 @@ impl Plan {
                 run_url: event.run_url.clone(),
             },
             images,
+            compare_with: compare_with(inputs, event),
             push: push(inputs, event),
             load: inputs.registry.load,
             notify: notify(inputs),
@@ -228,6 +232,8 @@ impl Plan {
                 tags: image.tags.iter().map(ToString::to_string).collect(),
                 status: ImageStatus::Waiting,
                 steps: Vec::new(),
+                pushing: None,
+                ended: None,
             })
             .collect()
     }
@@ -313,6 +319,12 @@ fn caches(
         }
     }
     (from, to)
+}
+
+/// A comment on a pull request tells sizes: compared with what was pushed from the branch that it is for.
+fn compare_with(inputs: &Inputs, event: &GitEvent) -> Option<Tag> {
+    let wanted = inputs.github.show.pr_comment && !inputs.github.dry_run && event.is_trial();
+    event.base_branch.as_deref().filter(|_| wanted).map(Tag::repaired)
 }
 
 fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {

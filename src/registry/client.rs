@@ -1,8 +1,10 @@
 //! Reads manifests from a registry that we can reach ourselves.
 //!
 //! Protocol: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>, tokens as in
-//! <https://distribution.github.io/distribution/spec/auth/token/>. Only what a public registry over TLS answers: one on
-//! the runner's own host is the engine's business.
+//! <https://distribution.github.io/distribution/spec/auth/token/>. Over TLS; of a registry at a private address that has
+//! none, only what it tells everyone. One on the runner's own host is the engine's business.
+
+use std::net::Ipv4Addr;
 
 use reqwest::{Client, StatusCode, Url, header};
 use serde::Deserialize;
@@ -24,13 +26,26 @@ struct TokenAnswer {
 pub async fn image_size(http: &Client, repository: &str, digest: &Digest, login: Option<&Login>) -> Option<u64> {
     let (host, path) = repository.split_once('/')?;
     let host = if host == "docker.io" { "registry-1.docker.io" } else { host };
-    let reader = Reader { http, base: format!("https://{host}/v2/{path}/manifests"), login };
-    let (top, authorization) = reader.first(digest.as_str()).await?;
+    let over = |scheme, login| Reader { http, base: format!("{scheme}://{host}/v2/{path}/manifests"), login };
+    let mut reader = over("https", login);
+    let mut first = reader.first(digest.as_str()).await;
+    if first.is_none() && is_private(host) {
+        // No credential goes over the wire in clear.
+        reader = over("http", None);
+        first = reader.first(digest.as_str()).await;
+    }
+    let (top, authorization) = first?;
     let mut total = top.size();
     for child in top.children() {
         total += reader.get(child, authorization.as_deref()).await.ok()?.size();
     }
     Some(total)
+}
+
+/// Whether the host is an address within someone's own network.
+fn is_private(host: &str) -> bool {
+    let address = host.rsplit_once(':').map_or(host, |(address, _port)| address);
+    address.parse::<Ipv4Addr>().is_ok_and(|address| address.is_private())
 }
 
 struct Reader<'a> {
@@ -76,6 +91,19 @@ impl Reader<'_> {
                 let answer: TokenAnswer = request.send().await.ok()?.error_for_status().ok()?.json().await.ok()?;
                 Some(format!("Bearer {}", answer.token))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_private;
+
+    #[test]
+    fn only_addresses_of_ones_own_network_are_asked_in_clear() {
+        assert!(is_private("10.0.0.7:5000") && is_private("192.168.1.2"));
+        for host in ["ghcr.io", "8.8.8.8:5000", "127.0.0.1:5000", "localhost:5000", "10.0.0.7.example"] {
+            assert!(!is_private(host), "{host}");
         }
     }
 }

@@ -15,7 +15,8 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     (
         "images",
         "JSON list, one object an image: `name`, `services`, `repository`, `tags` (full references), `digest`, `ref`, \
-         `platforms`, `size` (compressed bytes), `duration` (seconds), `steps`, `cached`, `pushed`, `changed`.",
+         `platforms`, `size` (compressed bytes), `duration` (seconds), `steps`, `cached`, `pushed`, `changed`, `previous` \
+         (digest that the first tag pointed to before) and `previous_size`.",
     ),
     ("digests", "JSON map from image name to digest."),
     ("digest", "Digest of the first image."),
@@ -26,6 +27,7 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ("result", "`success`, `failure` or `cancelled`."),
     ("message-id", "Id of the Discord message."),
     ("run-url", "The link that the messages carry."),
+    ("deployment-id", "Number of the GitHub deployment, with the input `environment`."),
     ("duration", "Seconds that the run took."),
 ];
 
@@ -46,6 +48,8 @@ struct Image<'a> {
     cached: usize,
     pushed: bool,
     changed: Option<bool>,
+    previous: Option<&'a str>,
+    previous_size: Option<u64>,
 }
 
 /// All outputs with their values, [`OUTPUTS`]' names in its order. What a failed run does not know is empty.
@@ -71,6 +75,9 @@ pub fn outputs(run: &RunState, message_id: Option<&str>) -> Vec<(&'static str, S
         "result" => result.to_owned(),
         "message-id" => message_id.unwrap_or_default().to_owned(),
         "run-url" => run.info.run_url.clone(),
+        "deployment-id" => {
+            run.deployments.iter().find_map(|deployment| deployment.id).map_or_else(String::new, |id| id.to_string())
+        }
         "duration" => duration.map_or_else(String::new, |duration| seconds(duration).to_string()),
         _ => String::new(),
     };
@@ -97,6 +104,8 @@ fn image(state: &ImageState) -> Image<'_> {
         cached: result.map_or(0, |result| result.cached),
         pushed: result.is_some_and(|result| result.pushed),
         changed: result.and_then(|result| result.changed),
+        previous: result.and_then(|result| result.previous.as_ref()).map(Digest::as_str),
+        previous_size: result.and_then(|result| result.previous_size),
     }
 }
 

@@ -1,34 +1,33 @@
-//! The job summary: what a run did, as GitHub-flavoured Markdown.
-//!
-//! Names, log lines and commit messages come from others. Short ones are drawn as `<code>` with every character
-//! that could mean something written as an entity; long ones stand in a fence that they cannot close.
+//! The job summary: what a run did, as GitHub-flavoured Markdown. Nothing of others in it means anything
+//! ([`super::markdown`]).
 
-use std::fmt::Write as _;
-
-use crate::{
-    domain::{
-        event::{Diagnostic, Ending, ImageResult, Place, Severity},
-        run::{Failure, ImageState, ImageStatus, RunState},
-    },
-    github::untrusted::plain,
+use crate::domain::{
+    deployment::Deployment,
+    event::{Diagnostic, Ending, Place, Severity},
+    run::{Change, Failure, ImageState, RunState},
 };
 
-use super::human;
+use super::{
+    human,
+    images::{cached, cell, codes, outcome, result, size, totals},
+    markdown::{Page, code, fenced, link},
+    timeline::{self, Slow},
+};
 
 /// GitHub drops a summary of more than 1 MiB whole. Ours stays below, with room for what other writers add.
 pub const LONGEST: usize = 900 << 10;
 
-/// Longest text from others within a line, in characters.
-const LONGEST_TEXT: usize = 500;
 /// Most warnings that are listed.
 const MOST_WARNINGS: usize = 50;
+/// Most steps that are listed as the slowest.
+const MOST_SLOW: usize = 5;
 
 /// Draws the summary of a run that has ended. Never more than [`LONGEST`] bytes.
 pub fn summary(run: &RunState) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(LONGEST);
     page.add(&headline(run));
     if let Some(failure) = run.failure() {
-        page.add(&failure_section(failure));
+        page.add(&failure_section(failure, &run.info.job_url));
     }
     if !run.images.is_empty() {
         page.add(
@@ -36,75 +35,86 @@ pub fn summary(run: &RunState) -> String {
              |---|---|---|---|--:|--:|--:|---|\n",
         );
         page.add_each(&run.images, row, "image");
-        page.pull_commands(run);
+        page.add(&format!("\n{}\n", totals(run)));
     }
+    if !run.deployments.is_empty() {
+        page.add("\n| Deployed to | Result | |\n|---|---|---|\n");
+        page.add_each(&run.deployments, deployment, "deployment");
+    }
+    if let Some(chart) = timeline::chart(run) {
+        page.add(&format!("\n{chart}"));
+    }
+    let slowest = timeline::slowest(run, MOST_SLOW);
+    if !slowest.is_empty() {
+        page.add("\n| Slowest steps | Image | Time |\n|---|---|--:|\n");
+        page.add_each(&slowest, slow, "step");
+    }
+    warnings(run, &mut page);
+    commands(run, &mut page);
+    page.into_text()
+}
+
+/// Lines for a terminal: to have the images, and to put back what their tags pointed to before.
+fn commands(run: &RunState, page: &mut Page) {
+    let pushed = || run.images.iter().filter_map(|image| Some((image, result(image).filter(|result| result.pushed)?)));
+    let pull: Vec<String> = pushed()
+        .filter_map(|(image, _)| Some(format!("docker pull {}:{}", image.repository, image.tags.first()?)))
+        .collect();
+    if pull.is_empty() {
+        return;
+    }
+    page.add(&format!("\n**Pull**\n\n{}", fenced(pull.iter().map(String::as_str))));
+    let back: Vec<String> = pushed()
+        .filter(|(_, result)| result.changed == Some(true))
+        .filter_map(|(image, result)| {
+            let (repository, tag, before) = (&image.repository, image.tags.first()?, result.previous.as_ref()?);
+            Some(format!("docker buildx imagetools create --tag {repository}:{tag} {repository}@{before}"))
+        })
+        .collect();
+    if !back.is_empty() {
+        let lines = fenced(back.iter().map(String::as_str));
+        page.add(&format!("\n**Roll back** to what the first tag was before this run\n\n{lines}"));
+    }
+}
+
+fn warnings(run: &RunState, page: &mut Page) {
     let warnings: Vec<&Diagnostic> = run.diagnostics.iter().filter(|one| one.severity >= Severity::Warning).collect();
-    if !warnings.is_empty() {
-        page.add("\n**Warnings**\n\n");
-        let (shown, rest) = warnings.split_at(warnings.len().min(MOST_WARNINGS));
-        page.add_each(shown, |one| warning(one), "warning");
-        if !rest.is_empty() {
-            page.add(&format!("- and {} more in the log\n", rest.len()));
-        }
+    if warnings.is_empty() {
+        return;
     }
-    page.text
-}
-
-/// The text so far; what does not fit any more is left out.
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    /// Room that is kept for words about what was left out.
-    const MARGIN: usize = 1 << 10;
-
-    fn add(&mut self, part: &str) -> bool {
-        let fits = self.text.len() + part.len() <= LONGEST - Self::MARGIN;
-        if fits {
-            self.text.push_str(part);
-        }
-        fits
-    }
-
-    /// Adds as many as fit and says how many did not.
-    fn add_each<T>(&mut self, items: &[T], draw: impl Fn(&T) -> String, thing: &str) {
-        let shown = items.iter().take_while(|item| self.add(&draw(item))).count();
-        if shown < items.len() {
-            // The margin is kept for this line.
-            let _ = write!(self.text, "\n{} more, left out here\n\n", human::count(items.len() - shown, thing));
-        }
-    }
-
-    fn pull_commands(&mut self, run: &RunState) {
-        let commands: Vec<String> = run
-            .images
-            .iter()
-            .filter(|image| matches!(&image.status, ImageStatus::Done(result) if result.pushed))
-            .filter_map(|image| Some(format!("docker pull {}:{}\n", image.repository, image.tags.first()?)))
-            .collect();
-        if !commands.is_empty() {
-            let text = commands.concat();
-            self.add(&format!("\n{}", fenced(text.lines())));
-        }
+    page.add("\n**Warnings**\n\n");
+    let (shown, rest) = warnings.split_at(warnings.len().min(MOST_WARNINGS));
+    page.add_each(shown, |one| warning(one), "warning");
+    if !rest.is_empty() {
+        page.add(&format!("- and {} more in the log\n", rest.len()));
     }
 }
 
-fn headline(run: &RunState) -> String {
-    let (mark, words) = match &run.ending {
-        Some((Ending::Success, _)) => ("✅", "Built"),
+/// The mark and words for how a run ended.
+pub(super) fn ending(run: &RunState) -> (&'static str, &'static str) {
+    match &run.ending {
+        Some((Ending::Success, _)) => {
+            let pushed = run.images.iter().any(|image| result(image).is_some_and(|result| result.pushed));
+            ("✅", if pushed { "Built and pushed" } else { "Built" })
+        }
         Some((Ending::Failure(_), _)) => ("❌", "Failed"),
         Some((Ending::Cancelled, _)) => ("⏹️", "Cancelled"),
         Some((Ending::TimedOut, _)) => ("⏱️", "Timed out"),
         None => ("⏳", "Not finished"),
-    };
-    let words = match &run.ending {
-        Some((Ending::Success, _)) if run.images.iter().any(|image| pushed(image).is_some_and(|r| r.pushed)) => {
-            "Built and pushed"
-        }
-        _ => words,
-    };
+    }
+}
+
+/// What the run changed, in a sentence.
+pub(super) fn change(run: &RunState) -> Option<String> {
+    Some(match run.change()? {
+        Change::Broke => "The run before did not fail.".to_owned(),
+        Change::StillFailing(times) => format!("This is failure number {times} in a row."),
+        Change::Fixed => "The run before had failed.".to_owned(),
+    })
+}
+
+fn headline(run: &RunState) -> String {
+    let (mark, words) = ending(run);
     let time = run.ending.as_ref().map_or_else(String::new, |(_, time)| format!(" in {}", human::duration(*time)));
     let mut line = format!("### {mark} {words}{time}\n\n");
     let parts = [
@@ -117,50 +127,38 @@ fn headline(run: &RunState) -> String {
         line.push_str(&parts.join(" "));
         line.push('\n');
     }
+    if let Some(change) = change(run) {
+        line.extend(["\n", &change, "\n"]);
+    }
     line
 }
 
-fn pushed(image: &ImageState) -> Option<&ImageResult> {
-    match &image.status {
-        ImageStatus::Done(result) => Some(result),
-        _ => None,
-    }
-}
-
 fn row(image: &ImageState) -> String {
-    let codes = |texts: &[String]| {
-        let shown: Vec<String> = texts.iter().take(20).map(|text| code(text)).collect();
-        let more = if texts.len() > 20 { format!(" and {} more", texts.len() - 20) } else { String::new() };
-        shown.join(" ") + &more
-    };
-    let result = pushed(image);
-    let cell = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
-    let outcome = match &image.status {
-        ImageStatus::Waiting => "not begun",
-        ImageStatus::Building => "not finished",
-        ImageStatus::Pushing => "push not finished",
-        ImageStatus::Failed(_) => "**failed**",
-        ImageStatus::Cancelled => "stopped",
-        ImageStatus::Done(result) => match (result.pushed, result.changed) {
-            (true, Some(true)) => "pushed, changed",
-            (true, Some(false)) => "pushed, unchanged",
-            (true, None) => "pushed",
-            (false, _) => "built",
-        },
-    };
+    let result = result(image);
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {outcome} |\n",
+        "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
         code(&image.name),
         codes(&image.services),
         codes(&image.tags),
         cell(result.and_then(|result| result.digest.as_ref()).map(|digest| code(digest.short()))),
-        cell(result.and_then(|result| result.size).map(human::bytes)),
+        cell(result.and_then(size)),
         cell(result.map(|result| human::duration(result.duration))),
-        cell(result.map(|result| format!("{}/{}", result.cached, result.steps))),
+        cell(result.map(cached)),
+        outcome(image),
     )
 }
 
-fn failure_section(failure: &Failure) -> String {
+fn deployment(deployment: &Deployment) -> String {
+    let open = deployment.url.as_ref().map_or_else(String::new, |url| link("open", url));
+    format!("| {} | {} | {open} |\n", code(&deployment.place), deployment.outcome.word())
+}
+
+fn slow(slow: &Slow<'_>) -> String {
+    format!("| {} | {} | {} |\n", code(slow.step), code(slow.image), human::duration(slow.time))
+}
+
+/// Why a run failed, with a link to where the log tells it.
+pub(super) fn failure_section(failure: &Failure, job_url: &str) -> String {
     let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {}", code(image)));
     let headline = format!("\n**{}{of}**: {}\n", failure.stage.word(), code(&failure.headline));
     let place = |place: &Place| format!("\nat {}\n", code(&format!("{}:{}", place.file, place.line)));
@@ -173,6 +171,7 @@ fn failure_section(failure: &Failure) -> String {
         failure.exit_code.map(|exit_code| format!("\nexit code {exit_code}\n")),
         (!failure.log.is_empty()).then(|| format!("\n{}", fenced(log))),
         failure.hint.as_ref().map(|hint| format!("\n→ {}\n", code(hint))),
+        (!job_url.is_empty()).then(|| format!("\n{}\n", link("the whole log", job_url))),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -183,42 +182,4 @@ fn warning(diagnostic: &Diagnostic) -> String {
         .as_ref()
         .map_or_else(String::new, |place| format!(" at {}", code(&format!("{}:{}", place.file, place.line))));
     format!("- {}{place}: {}\n", code(&diagnostic.title), code(&diagnostic.message))
-}
-
-/// Text from others as code within a line. Everything but letters, digits and what can mean nothing is an entity,
-/// which Markdown never takes for syntax; in `<code>` GitHub links no names, numbers or commits.
-fn code(text: &str) -> String {
-    let mut inner = String::new();
-    for character in shortened(text).chars() {
-        match character {
-            ' ' | '-' => inner.push(character),
-            // The addition to Markdown that links mail addresses looks at text after entities are read.
-            '@' => inner.push_str("&#8203;&#64;"),
-            _ if character.is_ascii_punctuation() => {
-                let _ = write!(inner, "&#{};", u32::from(character));
-            }
-            _ => inner.push(character),
-        }
-    }
-    format!("<code>{inner}</code>")
-}
-
-/// Lines from others in a fence that none of them closes.
-fn fenced<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let lines: Vec<String> = lines.map(shortened).collect();
-    let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or_default();
-    let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}text\n{}\n{fence}\n", lines.join("\n"))
-}
-
-/// One line without control characters, colours among them, and not too long.
-fn shortened(text: &str) -> String {
-    // Of a very long text not even the controls are looked at.
-    let end = text.char_indices().nth(8 * LONGEST_TEXT).map_or(text.len(), |(end, _)| end);
-    let mut short = plain(&text[..end]);
-    if let Some((end, _)) = short.char_indices().nth(LONGEST_TEXT) {
-        short.truncate(end);
-        short.push('…');
-    }
-    short
 }

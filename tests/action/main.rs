@@ -8,6 +8,7 @@
 mod cancellation;
 mod failures;
 mod faults;
+mod github;
 mod lab;
 mod logins;
 mod messages;

@@ -33,6 +33,8 @@ pub(crate) fn image(name: &str, services: &[&str]) -> ImageState {
         tags: vec!["main".into(), "sha-3f2c1ab".into(), "latest".into()],
         status: ImageStatus::Waiting,
         steps: Vec::new(),
+        pushing: None,
+        ended: None,
     }
 }
 
@@ -40,6 +42,8 @@ pub(crate) fn result(size: u64, seconds: u64, cached: usize, steps: usize) -> Im
     ImageResult {
         digest: Some(format!("sha256:{}", "0a1b2c3d4e5f6071".repeat(4)).parse().expect("a digest")),
         size: Some(size),
+        previous: None,
+        previous_size: None,
         pushed: true,
         changed: Some(true),
         platforms: vec![],

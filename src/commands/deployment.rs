@@ -1,0 +1,220 @@
+//! The GitHub deployment of a run with the input `environment`: made at the start, told at the end how it went.
+//!
+//! Where the job itself has `environment:` of the same name, GitHub has made a deployment for it already and tells it how
+//! the job goes; then that one is named and left alone.
+
+use std::time::Duration;
+
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{chat, inquiry, saved};
+use crate::{
+    domain::{
+        deployment::{Deployment, DeploymentOutcome},
+        event::{Diagnostic, Ending, Severity},
+        run::RunState,
+    },
+    github::{
+        client::{ApiError, Client},
+        deployments::{self, Lifetime, State, Status, Wanted},
+    },
+    inputs::{context::GitEvent, runner::RunnerEnv, typed::Inputs},
+    plan::Plan,
+    report::human,
+};
+
+/// Names in `GITHUB_STATE`.
+const DEPLOYMENT: &str = "deployment";
+const SETTLED: &str = "deployment-settled";
+
+const TITLE: &str = "GitHub deployment";
+/// How often the end is told, the first time included: a deployment that stays in progress misleads.
+const TRIES: u32 = 3;
+/// How long the post stage tries.
+const REPAIR: Duration = Duration::from_secs(5);
+
+/// A deployment under way.
+#[derive(Debug)]
+pub struct Environment {
+    client: Client,
+    env: RunnerEnv,
+    name: String,
+    url: Option<String>,
+    made: JoinHandle<Result<Made, ApiError>>,
+}
+
+/// Which deployment it is.
+#[derive(Clone, Copy, Debug)]
+enum Made {
+    /// We made it and tell how it goes.
+    Ours(u64),
+    /// GitHub made it for the job and does.
+    Jobs(u64),
+}
+
+impl Environment {
+    /// Begins to make the deployment that the inputs ask for. `Ok(None)` if they ask for none; `Err` is a word on why
+    /// there is none.
+    pub fn start(
+        inputs: &Inputs,
+        env: &RunnerEnv,
+        event: &GitEvent,
+        plan: &Plan,
+        log_url: &str,
+    ) -> Result<Option<Self>, Diagnostic> {
+        let Some(name) = inputs.deploy.environment.clone() else { return Ok(None) };
+        if !plan.push.enabled {
+            let message = format!("none is made for {name}: nothing is pushed, {}", plan.push.reason);
+            return Err(notice(message));
+        }
+        let client = inquiry::client(inputs, env, event).filter(|_| !event.sha.is_empty());
+        let Some(client) = client else {
+            return Err(notice(format!("none is made for {name}: there is no token, no API or no commit")));
+        };
+        let wanted = Wanted {
+            environment: name.clone(),
+            sha: event.sha.clone(),
+            description: format!("build and push of {}", human::count(plan.images.len(), "image")),
+            lifetime: if event.is_trial() { Lifetime::PullRequest } else { Lifetime::Lasting },
+        };
+        let url = inputs.deploy.environment_url.clone();
+        let begun = Status {
+            state: State::InProgress,
+            log_url: log_url.to_owned(),
+            environment_url: url.clone(),
+            description: wanted.description.clone(),
+        };
+        let run = env.var("GITHUB_RUN_ID").and_then(|id| id.parse().ok());
+        let commit = env.var("GITHUB_SHA").unwrap_or_default().to_owned();
+        let made = tokio::spawn(make(client.clone(), env.clone(), wanted, begun, run, commit));
+        Ok(Some(Self { client, env: env.clone(), name, url, made }))
+    }
+
+    /// Tells how the run ended; takes no longer than `budget`.
+    pub async fn finish(mut self, run: &RunState, budget: Duration) -> (Option<Deployment>, Option<Diagnostic>) {
+        let deadline = Instant::now() + budget;
+        let made = match timeout_at(deadline, &mut self.made).await {
+            Ok(Ok(made)) => made,
+            // Past the deadline, or a panic in it.
+            Ok(Err(_)) | Err(_) => Err(slow()),
+        };
+        self.made.abort();
+        let outcome = outcome(run);
+        let deployment = |id| Deployment { place: self.name.clone(), url: self.url.clone(), id: Some(id), outcome };
+        let id = match made {
+            Ok(Made::Jobs(id)) => return (Some(deployment(id)), None),
+            Ok(Made::Ours(id)) => id,
+            Err(error) => return (None, Some(refused(&self.name, &error))),
+        };
+        let status = Status {
+            state: match outcome {
+                DeploymentOutcome::Success => State::Success,
+                DeploymentOutcome::Failure => State::Failure,
+                DeploymentOutcome::Cancelled => State::Inactive,
+            },
+            log_url: run.info.job_url.clone(),
+            environment_url: self.url.clone(),
+            description: description(run),
+        };
+        let told = timeout_at(deadline, tell(&self.client, id, &status)).await.unwrap_or_else(|_| Err(slow()));
+        let warning = match told {
+            // Without it the post stage only tells once more what is told.
+            Ok(()) => {
+                let _ = saved::write(&self.env, &[(SETTLED, "true")]);
+                None
+            }
+            Err(error) => Some(chat::warning(TITLE, format!("deployment {id} stays in progress: {error}"))),
+        };
+        (Some(deployment(id)), warning)
+    }
+}
+
+/// The post stage: a deployment that a killed run left in progress is called off, or failed.
+pub async fn repair(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent, run: &RunState) -> Option<Diagnostic> {
+    let id = env.state(DEPLOYMENT).filter(|_| env.state(SETTLED).is_none())?.parse().ok()?;
+    let client = inquiry::client(inputs, env, event)?;
+    let status = Status {
+        state: if matches!(run.ending, Some((Ending::Cancelled, _))) { State::Inactive } else { State::Failure },
+        log_url: run.info.job_url.clone(),
+        environment_url: None,
+        description: "the step ended without a word".to_owned(),
+    };
+    let told = tokio::time::timeout(REPAIR, tell(&client, id, &status)).await;
+    match told.unwrap_or_else(|_| Err(slow())) {
+        Ok(()) => None,
+        Err(error) => Some(chat::warning(TITLE, format!("deployment {id} stays in progress: {error}"))),
+    }
+}
+
+async fn make(
+    client: Client,
+    env: RunnerEnv,
+    wanted: Wanted,
+    begun: Status,
+    run: Option<u64>,
+    commit: String,
+) -> Result<Made, ApiError> {
+    if let Some(run) = run {
+        let commits = [wanted.sha.as_str(), commit.as_str()];
+        if let Some(id) = deployments::of_run(&client, &wanted.environment, &commits, run).await? {
+            return Ok(Made::Jobs(id));
+        }
+    }
+    let id = deployments::create(&client, &wanted).await?;
+    // Without it the post stage has nothing to repair, which is no worse than no post stage.
+    let _ = saved::write(&env, &[(DEPLOYMENT, &id.to_string())]);
+    // The end is what counts; a beginning that is not told is made good by it.
+    let _ = deployments::tell(&client, id, &begun).await;
+    Ok(Made::Ours(id))
+}
+
+async fn tell(client: &Client, id: u64, status: &Status) -> Result<(), ApiError> {
+    let mut attempt = 1;
+    loop {
+        match deployments::tell(client, id, status).await {
+            Err(error) if error.is_temporary() && attempt < TRIES => {
+                sleep(Duration::from_millis(500)).await;
+                attempt += 1;
+            }
+            told => return told,
+        }
+    }
+}
+
+fn slow() -> ApiError {
+    ApiError::TimedOut("for a deployment".to_owned())
+}
+
+fn outcome(run: &RunState) -> DeploymentOutcome {
+    match &run.ending {
+        Some((Ending::Success, _)) => DeploymentOutcome::Success,
+        Some((Ending::Cancelled, _)) => DeploymentOutcome::Cancelled,
+        Some((Ending::Failure(_) | Ending::TimedOut, _)) | None => DeploymentOutcome::Failure,
+    }
+}
+
+fn description(run: &RunState) -> String {
+    let images = human::count(run.images.len(), "image");
+    match &run.ending {
+        Some((Ending::Success, time)) => format!("{images} pushed in {}", human::duration(*time)),
+        Some((Ending::Failure(failure), _)) => {
+            let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {image}"));
+            format!("{}{of} failed", failure.stage.word())
+        }
+        Some((Ending::TimedOut, time)) => format!("timed out after {}", human::duration(*time)),
+        Some((Ending::Cancelled, _)) => "cancelled".to_owned(),
+        None => String::new(),
+    }
+}
+
+fn refused(environment: &str, error: &ApiError) -> Diagnostic {
+    let fix = if error.is_refusal() { "; it needs `permissions: deployments: write`" } else { "" };
+    notice(format!("none is made for {environment}: {error}{fix}"))
+}
+
+fn notice(message: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Notice, title: TITLE.to_owned(), message, place: None }
+}

@@ -1,0 +1,192 @@
+//! What is asked of GitHub beside the build: which job and step this is, and how the runs before this one ended.
+//!
+//! Nobody waits for it but the end of the run, and that only a moment. Without a token, or the permission
+//! `actions: read`, nothing comes of it and nobody is bothered.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    domain::event::Event,
+    events::Events,
+    github::{
+        client::Client,
+        history::{self, Kind, Lineage, Own},
+        jobs::{self, Job},
+    },
+    inputs::{
+        context::{GitEvent, Target},
+        runner::RunnerEnv,
+        typed::Inputs,
+    },
+};
+
+/// The runner tells GitHub of a step that begins within a second or two; before that, the step before it seems to run.
+const STEPS_ARE_TOLD: Duration = Duration::from_secs(5);
+
+/// Whether GitHub knows by now which step runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Steps {
+    Told,
+    Uncertain,
+}
+
+/// What is to be asked.
+#[derive(Debug)]
+pub struct Inquiry {
+    client: Client,
+    run: u64,
+    attempt: u64,
+    /// Page of the run, without the attempt.
+    run_url: String,
+    job: Option<u64>,
+    runner: Option<String>,
+    lineage: Option<Lineage>,
+    began: Instant,
+}
+
+impl Inquiry {
+    /// `None` where there is no run, no token or no API to ask.
+    pub fn new(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent) -> Option<Self> {
+        let client = client(inputs, env, event)?;
+        let number = |name: &str| env.var(name).and_then(|text| text.parse::<u64>().ok());
+        let (run, attempt) = (number("GITHUB_RUN_ID")?, number("GITHUB_RUN_ATTEMPT").unwrap_or(1));
+        Some(Self {
+            client,
+            run,
+            attempt,
+            run_url: format!("{}/actions/runs/{run}", event.repo_url),
+            job: inputs.github.job_id.as_deref().and_then(|id| id.parse().ok()),
+            runner: env.var("RUNNER_NAME").map(str::to_owned),
+            lineage: lineage(env, event, run, attempt),
+            began: Instant::now(),
+        })
+    }
+
+    /// Asks and tells by events what comes of it. `ended` says that the run is over, so that nothing more is waited for.
+    pub async fn ask(mut self, events: &Events, mut ended: watch::Receiver<bool>) {
+        let (found, before) = tokio::join!(self.find_job(), self.before());
+        if let (None, Some(id)) = (self.job, found) {
+            self.job = Some(id);
+            events.emit(Event::JobUrl(Job::url(&self.run_url, id, None))).await;
+        }
+        let undecided = before.as_ref().filter(|before| before.has_failures());
+        if let (Some(before), None) = (&before, undecided) {
+            events.emit(Event::History(before.history())).await;
+        }
+        tokio::select! {
+            biased;
+            _ = ended.wait_for(|ended| *ended) => {}
+            () = sleep_until(self.began + STEPS_ARE_TOLD) => {}
+        }
+        let steps = if self.began.elapsed() >= STEPS_ARE_TOLD { Steps::Told } else { Steps::Uncertain };
+        if undecided.is_none() && steps == Steps::Uncertain {
+            return;
+        }
+        let own = self.own_job(steps, events).await;
+        match (undecided, own) {
+            (Some(before), Some(own)) => {
+                let history = before.history_of(&self.client, &own).await;
+                events.emit(Event::History(history)).await;
+            }
+            (Some(before), None) => events.emit(Event::History(before.history())).await,
+            (None, _) => {}
+        }
+    }
+
+    /// The number of this job, where the runner did not tell it.
+    async fn find_job(&self) -> Option<u64> {
+        let (None, Some(runner)) = (self.job, &self.runner) else { return None };
+        jobs::job_on_runner(&self.client, self.run, self.attempt, runner).await.ok().flatten().map(|job| job.id)
+    }
+
+    async fn before(&self) -> Option<history::Before> {
+        history::before(&self.client, self.lineage.as_ref()?).await.ok()
+    }
+
+    /// What this job and step are called. A step is named only if it is certain.
+    async fn own_job(&self, steps: Steps, events: &Events) -> Option<Own> {
+        let id = self.job?;
+        let job = jobs::job(&self.client, id).await.ok()?;
+        let step = job.running_step().filter(|_| steps == Steps::Told);
+        if let Some(step) = step {
+            events.emit(Event::JobUrl(Job::url(&self.run_url, id, Some(step.number)))).await;
+        }
+        Some(Own { job: job.name.clone(), step: step.map(|step| step.name.clone()) })
+    }
+}
+
+/// The client for this repository, if there are a token and an API.
+pub fn client(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent) -> Option<Client> {
+    let (token, api) = (inputs.github.token.as_ref()?, env.var("GITHUB_API_URL")?);
+    if event.owner.is_empty() {
+        return None;
+    }
+    Client::new(api, token, &event.owner, &event.repo).ok()
+}
+
+/// What the runs before this one have in common with it; `None` where nothing comes before, as in a merge queue.
+fn lineage(env: &RunnerEnv, event: &GitEvent, run: u64, attempt: u64) -> Option<Lineage> {
+    let own = format!("{}/{}", event.owner, event.repo);
+    let (branch, branch_repository) = match &event.target {
+        Target::Branch(name) | Target::Tag(name) => (name.clone(), own.clone()),
+        Target::PullRequest(_) => (env.var("GITHUB_HEAD_REF")?.to_owned(), event.head_repository.clone()?),
+        Target::MergeGroup(_) | Target::Unknown => return None,
+    };
+    // `owner/repo/.github/workflows/build.yml@refs/heads/main`; a workflow of another repository has its runs there.
+    let path = env.var("GITHUB_WORKFLOW_REF")?.split('@').next()?;
+    let file = path.get(own.len()..).filter(|_| path.is_char_boundary(own.len()))?;
+    let of_own = path.get(..own.len()).is_some_and(|start| start.eq_ignore_ascii_case(&own));
+    let workflow = file.strip_prefix("/.github/workflows/").filter(|_| of_own)?.to_owned();
+    let number = env.var("GITHUB_RUN_NUMBER")?.parse().ok()?;
+    Some(Lineage { run, attempt, number, workflow, branch, branch_repository, kind: Kind::of(&event.name) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lineage;
+    use crate::{
+        github::history::Kind,
+        inputs::{
+            context::{GitEvent, Target},
+            runner::RunnerEnv,
+        },
+    };
+
+    fn event(name: &str, target: Target) -> GitEvent {
+        GitEvent { name: name.into(), target, owner: "o".into(), repo: "r".into(), ..GitEvent::default() }
+    }
+
+    fn env(workflow_ref: &str) -> RunnerEnv {
+        RunnerEnv::new([
+            ("GITHUB_WORKFLOW_REF", workflow_ref),
+            ("GITHUB_RUN_NUMBER", "5"),
+            ("GITHUB_HEAD_REF", "feature/a#1"),
+        ])
+    }
+
+    #[test]
+    fn the_lineage_is_the_workflows_on_the_branch() {
+        let env = env("O/R/.github/workflows/build.yml@refs/heads/a@b");
+        let push = lineage(&env, &event("push", Target::Branch("main".into())), 50, 2).unwrap();
+        assert_eq!((push.workflow.as_str(), push.branch.as_str(), push.number), ("build.yml", "main", 5));
+        assert_eq!((push.branch_repository.as_str(), push.kind), ("o/r", Kind::Branch));
+        let of_fork = GitEvent { head_repository: Some("f/r".into()), ..event("pull_request", Target::PullRequest(7)) };
+        let request = lineage(&env, &of_fork, 50, 1).unwrap();
+        assert_eq!((request.branch.as_str(), request.branch_repository.as_str()), ("feature/a#1", "f/r"));
+        assert_eq!(request.kind, Kind::PullRequest);
+    }
+
+    #[test]
+    fn where_nothing_comes_before_nothing_is_asked() {
+        let none = |workflow_ref: &str, target| lineage(&env(workflow_ref), &event("push", target), 50, 1).is_none();
+        assert!(none("o/r/.github/workflows/build.yml@refs/heads/main", Target::MergeGroup(7)));
+        assert!(none("o/r/.github/workflows/build.yml@refs/heads/main", Target::PullRequest(7)), "a deleted fork");
+        assert!(none("org/policies/.github/workflows/build.yml@refs/heads/main", Target::Branch("main".into())));
+        assert!(none("é", Target::Branch("main".into())));
+    }
+}

@@ -1,0 +1,52 @@
+//! Reads the inputs under the heading "Deploy".
+
+use super::Reader;
+use crate::inputs::typed::DeployInputs;
+
+/// GitHub's limit, in characters.
+const LONGEST_ENVIRONMENT: usize = 255;
+
+impl Reader<'_> {
+    pub(super) fn deploy(&mut self) -> DeployInputs {
+        let (no_name, fix) = ("is no name of an environment", "use at most 255 characters in one line");
+        let (no_url, url_fix) = ("is no URL", "write a whole `https://` URL");
+        let deploy = DeployInputs {
+            environment: self.checked("environment", environment, no_name, fix),
+            environment_url: self.checked("environment-url", url, no_url, url_fix),
+        };
+        if deploy.environment_url.is_some() && self.raw.get("environment").is_none() {
+            let message = "`environment-url` is set but `environment` is not; it has no effect".to_owned();
+            self.warn("environment without a name", message);
+        }
+        deploy
+    }
+}
+
+fn environment(text: &str) -> Option<String> {
+    let fits = text.chars().count() <= LONGEST_ENVIRONMENT && !text.contains(char::is_control);
+    fits.then(|| text.to_owned())
+}
+
+/// GitHub takes no other scheme.
+fn url(text: &str) -> Option<String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let fits =
+        !host.is_empty() && !host.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    fits.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{environment, url};
+
+    #[test]
+    fn environments_and_their_urls() {
+        assert_eq!(environment("review/pr-7").as_deref(), Some("review/pr-7"));
+        assert_eq!(environment(&"x".repeat(256)), None);
+        assert_eq!(environment("a\nb"), None);
+        assert_eq!(url("https://shop.example/a?b").as_deref(), Some("https://shop.example/a?b"));
+        for bad in ["shop.example", "javascript:alert(1)", "https://", "https:///x", "https://a b"] {
+            assert_eq!(url(bad), None, "{bad}");
+        }
+    }
+}

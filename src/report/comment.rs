@@ -1,0 +1,91 @@
+//! The comment on a pull request: what a run made of it, as GitHub-flavoured Markdown.
+
+use std::fmt::Write as _;
+
+use crate::domain::run::{ImageState, RunState};
+
+use super::{
+    human,
+    images::{cached, cell, change, outcome, result, totals},
+    markdown::{Page, code, link},
+    summary::{self, failure_section},
+};
+
+/// GitHub refuses a comment of more than 65,536 characters.
+pub const LONGEST: usize = 60 << 10;
+
+/// The line by which the comment is found again, which nobody sees: the same for the same `parts`, such as workflow and job.
+pub fn marker(parts: &[&str]) -> String {
+    let mut name = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            name.push(' ');
+        }
+        for byte in part.bytes() {
+            // Nothing that could end an HTML comment.
+            if byte.is_ascii_alphanumeric() || b"./_".contains(&byte) {
+                name.push(char::from(byte));
+            } else {
+                // Writing to a String cannot fail.
+                let _ = write!(name, "%{byte:02X}");
+            }
+        }
+    }
+    format!("<!-- build-deploy {name} -->")
+}
+
+/// Draws the comment of a run that has ended, beginning with `marker`. Never more than [`LONGEST`] bytes.
+pub fn body(marker: &str, run: &RunState) -> String {
+    let mut page = Page::new(LONGEST);
+    let (mark, words) = summary::ending(run);
+    let time = run.ending.as_ref().map_or_else(String::new, |(_, time)| format!(" in {}", human::duration(*time)));
+    page.add(&format!("{marker}\n### {mark} {words}{time}\n"));
+    if let Some(failure) = run.failure() {
+        page.add(&failure_section(failure, &run.info.job_url));
+    }
+    if !run.images.is_empty() {
+        page.add("\n| Image | Size | Change | Time | Cached | Result |\n|---|--:|--:|--:|--:|---|\n");
+        page.add_each(&run.images, row, "image");
+        page.add(&format!("\n{}\n", totals(run)));
+    }
+    let commit = run.info.sha.get(..7).map(|sha| format!("for {}", code(sha)));
+    let log = (!run.info.job_url.is_empty()).then(|| link("log", &run.info.job_url));
+    let last: Vec<String> = commit.into_iter().chain(log).collect();
+    if !last.is_empty() {
+        page.add(&format!("\n{}\n", last.join(" · ")));
+    }
+    page.into_text()
+}
+
+fn row(image: &ImageState) -> String {
+    let result = result(image);
+    format!(
+        "| {} | {} | {} | {} | {} | {} |\n",
+        code(&image.name),
+        cell(result.and_then(|result| result.size).map(human::bytes)),
+        cell(result.and_then(change)),
+        cell(result.map(|result| human::duration(result.duration))),
+        cell(result.map(cached)),
+        outcome(image),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::marker;
+
+    #[test]
+    fn a_marker_is_one_comment_whatever_its_parts() {
+        assert_eq!(
+            marker(&["o/r/.github/workflows/build.yml", "job"]),
+            "<!-- build-deploy o/r/.github/workflows/build.yml job -->"
+        );
+        for evil in ["-->", "--!>", "a\nb", ">", "é"] {
+            let inner = marker(&[evil]);
+            let inner = inner.strip_prefix("<!--").unwrap().strip_suffix("-->").unwrap();
+            assert!(!inner.contains(['-', '>', '\n']) || inner.trim_start().starts_with("build-deploy"), "{inner}");
+            assert!(!inner.trim_start().trim_start_matches("build-deploy").contains(['-', '>', '<', '\n']), "{inner}");
+        }
+        assert_ne!(marker(&["a b"]), marker(&["a", "b"]));
+    }
+}

@@ -1,0 +1,105 @@
+//! Images as rows of a table, in the summary and in the comment on a pull request.
+
+use crate::domain::{
+    event::ImageResult,
+    run::{ImageState, ImageStatus, RunState},
+};
+
+use super::{human, markdown::code};
+
+/// Most names or tags in a cell.
+const MOST: usize = 20;
+
+/// What came out of an image's build, if it came to its end.
+pub(super) fn result(image: &ImageState) -> Option<&ImageResult> {
+    match &image.status {
+        ImageStatus::Done(result) => Some(result),
+        _ => None,
+    }
+}
+
+/// Where an image stands, in words.
+pub(super) fn outcome(image: &ImageState) -> &'static str {
+    match &image.status {
+        ImageStatus::Waiting => "not begun",
+        ImageStatus::Building => "not finished",
+        ImageStatus::Pushing => "push not finished",
+        ImageStatus::Failed(_) => "**failed**",
+        ImageStatus::Cancelled => "stopped",
+        ImageStatus::Done(result) => match (result.pushed, result.changed) {
+            (true, Some(true)) => "pushed, changed",
+            (true, Some(false)) => "pushed, unchanged",
+            (true, None) => "pushed",
+            (false, _) => "built",
+        },
+    }
+}
+
+/// A cell with texts of others.
+pub(super) fn codes(texts: &[String]) -> String {
+    let shown: Vec<String> = texts.iter().take(MOST).map(|text| code(text)).collect();
+    let more = if texts.len() > MOST { format!(" and {} more", texts.len() - MOST) } else { String::new() };
+    shown.join(" ") + &more
+}
+
+/// A cell that may be unknown.
+pub(super) fn cell(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+/// `45.2 MB`, and the change where the size before is known: `45.2 MB (+1.3 MB)`.
+pub(super) fn size(result: &ImageResult) -> Option<String> {
+    let size = human::bytes(result.size?);
+    Some(match change(result) {
+        Some(change) => format!("{size} ({change})"),
+        None => size,
+    })
+}
+
+/// How the size differs from that of the image before: `+1.3 MB`, `-20.0 kB`, `±0`.
+pub(super) fn change(result: &ImageResult) -> Option<String> {
+    Some(difference(result.size?, result.previous_size?))
+}
+
+/// `3/5`.
+pub(super) fn cached(result: &ImageResult) -> String {
+    format!("{}/{}", result.cached, result.steps)
+}
+
+/// The run in numbers: `2 images, 12 of 20 steps from the cache (60 %), 228.7 MB (+1.3 MB)`.
+pub(super) fn totals(run: &RunState) -> String {
+    let results: Vec<&ImageResult> = run.images.iter().filter_map(result).collect();
+    let (steps, cached) = results.iter().fold((0, 0), |(a, b), result| (a + result.steps, b + result.cached));
+    let mut parts = vec![human::count(run.images.len(), "image")];
+    if let Some(percent) = (cached * 100).checked_div(steps) {
+        parts.push(format!("{cached} of {} from the cache ({percent} %)", human::count(steps, "step")));
+    }
+    let sizes: Option<Vec<u64>> = results.iter().map(|result| result.size).collect();
+    if let Some(sizes) = sizes.filter(|sizes| !sizes.is_empty()) {
+        let total = sizes.iter().sum();
+        let before: Option<Vec<u64>> = results.iter().map(|result| result.previous_size).collect();
+        let change = before.map(|before| format!(" ({})", difference(total, before.iter().sum())));
+        parts.push(human::bytes(total) + &change.unwrap_or_default());
+    }
+    parts.join(", ")
+}
+
+fn difference(now: u64, before: u64) -> String {
+    match now.cmp(&before) {
+        std::cmp::Ordering::Equal => "±0".to_owned(),
+        std::cmp::Ordering::Greater => format!("+{}", human::bytes(now - before)),
+        std::cmp::Ordering::Less => format!("-{}", human::bytes(before - now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::difference;
+
+    #[test]
+    fn differences_have_a_sign() {
+        assert_eq!(difference(1000, 1000), "±0");
+        assert_eq!(difference(46_500_000, 45_200_000), "+1.3 MB");
+        assert_eq!(difference(0, 999), "-999 B");
+    }
+}

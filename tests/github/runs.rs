@@ -1,0 +1,313 @@
+//! What a run asks beside the build and tells at its end.
+
+use std::time::Duration;
+
+use build_deploy::{
+    commands::{
+        comment,
+        deployment::{self, Environment},
+        inquiry::Inquiry,
+    },
+    demo::github::{Access, Fault, GitHub, TOKEN},
+    domain::{
+        deployment::DeploymentOutcome,
+        event::{Ending, Event},
+        redact::Redactor,
+        run::{Failure, History, RunState, Stage},
+    },
+    events::Events,
+    inputs::{
+        cli::RawInputs,
+        context::{GitEvent, Target},
+        parse::parse,
+        payload::Payload,
+        runner::RunnerEnv,
+        typed::Inputs,
+    },
+    plan::{Found, Plan, naming::Project},
+};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+const JOB: &str = "https://github.com/o/r/actions/runs/500/job/9";
+
+/// A job under way, of run 500 on branch `main`.
+struct Job {
+    github: GitHub,
+    env: RunnerEnv,
+    inputs: Inputs,
+    event: GitEvent,
+    state: TempDir,
+}
+
+impl Job {
+    async fn new(scopes: &[(&str, Access)], written: &[(&str, &str)], more_env: &[(&str, &str)]) -> Self {
+        let github = GitHub::start("127.0.0.1:0".parse().unwrap(), "o/r").await.unwrap();
+        for (scope, access) in scopes {
+            github.permit(scope, *access);
+        }
+        github.change(|world| {
+            let steps = json!([
+                {"name": "Run actions/checkout@v5", "number": 2, "status": "completed", "conclusion": "success"},
+                {"name": "Build", "number": 3, "status": "in_progress", "conclusion": null},
+                {"name": "Smoke", "number": 4, "status": "queued", "conclusion": null},
+            ]);
+            world.add_job(json!({"id": 9, "run_id": 500, "name": "build", "status": "in_progress", "conclusion": null,
+                "runner_name": "GitHub Actions 7", "steps": steps}));
+        });
+        let (state, api) = (tempfile::tempdir().unwrap(), github.url());
+        let state_file = state.path().join("state").to_str().unwrap().to_owned();
+        let usual = [
+            ("GITHUB_ACTOR", "octocat"),
+            ("GITHUB_API_URL", api.as_str()),
+            ("GITHUB_EVENT_NAME", "push"),
+            ("GITHUB_JOB", "build"),
+            ("GITHUB_REF", "refs/heads/main"),
+            ("GITHUB_REPOSITORY", "o/r"),
+            ("GITHUB_RUN_ATTEMPT", "1"),
+            ("GITHUB_RUN_ID", "500"),
+            ("GITHUB_RUN_NUMBER", "50"),
+            ("GITHUB_SERVER_URL", "https://github.com"),
+            ("GITHUB_SHA", SHA),
+            ("GITHUB_STATE", state_file.as_str()),
+            ("GITHUB_WORKFLOW_REF", "o/r/.github/workflows/build.yml@refs/heads/main"),
+            ("RUNNER_NAME", "GitHub Actions 7"),
+        ];
+        let env = RunnerEnv::new(usual.iter().chain(more_env).copied());
+        let mut raw = RawInputs::default();
+        for (name, value) in [("github-token", TOKEN)].iter().chain(written) {
+            raw.set(name, value).unwrap();
+        }
+        let inputs = parse(&raw, &env).unwrap();
+        let event = GitEvent::new(&env, &Payload::default(), inputs.github.job_id.as_deref());
+        Self { github, env, inputs, event, state }
+    }
+
+    /// The events that the inquiry tells, in a run that ends at once.
+    async fn asked(&self) -> Vec<Event> {
+        self.asked_in_a_run_that(true).await
+    }
+
+    async fn asked_in_a_run_that(&self, is_over: bool) -> Vec<Event> {
+        let (events, mut receiver) = Events::channel(Redactor::default());
+        let (_over, ended) = watch::channel(is_over);
+        if let Some(inquiry) = Inquiry::new(&self.inputs, &self.env, &self.event) {
+            inquiry.ask(&events, ended).await;
+        }
+        drop(events);
+        let mut told = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            told.push(event);
+        }
+        assert_eq!(self.github.wrong(), Vec::<String>::new());
+        told
+    }
+
+    fn plan(&self) -> Plan {
+        let found = Found { images: Vec::new(), project: Project::Images, warnings: Vec::new() };
+        Plan::new(&self.inputs, &self.event, found, None).unwrap()
+    }
+
+    fn deploy(&self) -> Environment {
+        Environment::start(&self.inputs, &self.env, &self.event, &self.plan(), JOB).unwrap().unwrap()
+    }
+
+    fn ended(&self, ending: Ending) -> RunState {
+        let mut state = RunState::new(self.event.run_info(), DateTime::<Utc>::UNIX_EPOCH);
+        JOB.clone_into(&mut state.info.job_url);
+        state.ending = Some((ending, Duration::from_secs(83)));
+        state
+    }
+
+    /// The environment of the post stage.
+    fn post_env(&self) -> RunnerEnv {
+        let text = std::fs::read_to_string(self.state.path().join("state")).unwrap_or_default();
+        let state = build_deploy::demo::file_commands::parse(&text).unwrap();
+        let state = state.into_iter().map(|(name, value)| (format!("STATE_{name}"), value));
+        let env = self.env.vars().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        RunnerEnv::new(env.chain(state).collect::<Vec<_>>())
+    }
+
+    fn statuses(&self, deployment: u64) -> Vec<Value> {
+        self.github.change(|world| world.statuses(deployment))
+    }
+
+    fn states(&self, deployment: u64) -> Vec<String> {
+        let state = |status: &Value| status["state"].as_str().unwrap().to_owned();
+        self.statuses(deployment).iter().map(state).collect()
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(5);
+
+fn failed() -> Ending {
+    Ending::Failure(Box::new(Failure { image: Some("web".into()), ..Failure::new(Stage::Build, "no", None) }))
+}
+
+#[tokio::test]
+async fn a_green_history_takes_one_call() {
+    let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
+    job.github.change(|world| world.add_run(json!({"id": 490, "run_number": 49})));
+    let told = job.asked().await;
+    assert!(told.contains(&Event::History(History { failures: 0 })), "{told:?}");
+    assert_eq!(job.github.calls()[0].path, "/actions/workflows/build.yml/runs");
+    assert!(job.github.calls().len() <= 2, "{:?}", job.github.calls());
+}
+
+#[tokio::test]
+async fn a_red_history_is_that_of_the_same_job() {
+    let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
+    job.github.change(|world| {
+        world.add_run(json!({"id": 480, "run_number": 48, "conclusion": "failure"}));
+        world.add_job(json!({"id": 1, "run_id": 480, "name": "build", "conclusion": "failure"}));
+        world.add_run(json!({"id": 490, "run_number": 49, "conclusion": "failure"}));
+        world.add_job(json!({"id": 2, "run_id": 490, "name": "lint", "conclusion": "failure"}));
+    });
+    assert_eq!(job.asked().await, [Event::History(History { failures: 1 })]);
+}
+
+#[tokio::test]
+async fn the_job_is_found_where_the_runner_does_not_tell_it() {
+    let job = Job::new(&[("actions", Access::Read)], &[], &[]).await;
+    assert_eq!(job.event.job_url, "https://github.com/o/r/actions/runs/500/attempts/1");
+    let told = job.asked().await;
+    assert_eq!(told[0], Event::JobUrl(JOB.to_owned()));
+    assert!(!told.iter().any(|event| matches!(event, Event::JobUrl(url) if url.contains('#'))), "too early: {told:?}");
+}
+
+#[tokio::test]
+async fn the_step_is_told_as_soon_as_it_is_certain() {
+    let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
+    let told = job.asked_in_a_run_that(false).await;
+    assert_eq!(told, [Event::History(History { failures: 0 }), Event::JobUrl(format!("{JOB}#step:3:1"))]);
+}
+
+#[tokio::test]
+async fn without_permission_token_or_api_nothing_is_told_and_nobody_is_bothered() {
+    let refused = Job::new(&[], &[], &[]).await;
+    assert_eq!(refused.asked().await, []);
+    assert!(refused.github.calls().iter().all(|call| call.status == 403));
+    let limited = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
+    limited.github.fail_next([Fault::RateLimited, Fault::RateLimited, Fault::Broken(500), Fault::RateLimited]);
+    assert_eq!(limited.asked().await, []);
+    for (written, env) in [(("github-token", ""), ("X", "")), (("job-id", "9"), ("GITHUB_API_URL", ""))] {
+        let job = Job::new(&[("actions", Access::Read)], &[written], &[env]).await;
+        assert_eq!(job.asked().await, []);
+        assert_eq!(job.github.calls().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_follows_the_run() {
+    for (ending, state, outcome, words) in [
+        (Ending::Success, "success", DeploymentOutcome::Success, "0 images pushed in 1m 23s"),
+        (failed(), "failure", DeploymentOutcome::Failure, "build of web failed"),
+        (Ending::TimedOut, "failure", DeploymentOutcome::Failure, "timed out after 1m 23s"),
+        (Ending::Cancelled, "inactive", DeploymentOutcome::Cancelled, "cancelled"),
+    ] {
+        let written = [("environment", "production"), ("environment-url", "https://shop.example")];
+        let job = Job::new(&[("deployments", Access::Write)], &written, &[]).await;
+        let (made, warning) = job.deploy().finish(&job.ended(ending), SECOND).await;
+        let made = made.unwrap();
+        assert_eq!((made.outcome, warning), (outcome, None));
+        assert_eq!(job.states(made.id.unwrap()), ["in_progress", state]);
+        let last = job.statuses(made.id.unwrap()).remove(1);
+        assert_eq!((&last["log_url"], &last["environment_url"]), (&json!(JOB), &json!("https://shop.example")));
+        assert_eq!(last["description"], words);
+        let deployment = job.github.change(|world| world.deployments()).remove(0);
+        assert_eq!((&deployment["ref"], &deployment["production_environment"]), (&json!(SHA), &json!(true)));
+        assert_eq!(job.github.wrong(), Vec::<String>::new());
+        let nothing = deployment::repair(&job.inputs, &job.post_env(), &job.event, &job.ended(Ending::Success)).await;
+        assert_eq!((nothing, job.states(made.id.unwrap()).len()), (None, 2), "the post stage leaves it alone");
+    }
+}
+
+#[tokio::test]
+async fn the_jobs_own_deployment_is_not_made_twice() {
+    let job = Job::new(&[("deployments", Access::Write)], &[("environment", "production")], &[]).await;
+    let own = job.github.change(|world| world.add_deployment_of_job("production", SHA, JOB));
+    let (made, warning) = job.deploy().finish(&job.ended(Ending::Success), SECOND).await;
+    assert_eq!((made.unwrap().id, warning), (Some(own), None));
+    assert_eq!(job.states(own), ["in_progress"], "GitHub tells it how the job goes");
+    assert_eq!(job.github.change(|world| world.deployments()).len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_deployment_is_a_notice() {
+    let job = Job::new(&[("deployments", Access::Read)], &[("environment", "production")], &[]).await;
+    let (made, notice) = job.deploy().finish(&job.ended(Ending::Success), SECOND).await;
+    let message = notice.unwrap().message;
+    assert_eq!(made, None);
+    assert!(message.contains("Resource not accessible by integration"), "{message}");
+    assert!(message.ends_with("it needs `permissions: deployments: write`"), "{message}");
+    let dry = Job::new(&[], &[("environment", "production"), ("dry-run", "true")], &[]).await;
+    let notice = Environment::start(&dry.inputs, &dry.env, &dry.event, &dry.plan(), JOB).unwrap_err();
+    assert!(notice.message.contains("nothing is pushed"), "{}", notice.message);
+}
+
+#[tokio::test]
+async fn the_end_of_a_deployment_is_told_again_if_github_stumbles() {
+    let job = Job::new(&[("deployments", Access::Write)], &[("environment", "staging")], &[]).await;
+    let environment = job.deploy();
+    let mut changes = job.github.changes();
+    while job.github.calls().len() < 3 {
+        changes.changed().await.unwrap();
+    }
+    job.github.fail_next([Fault::Broken(502), Fault::Broken(503)]);
+    let (made, warning) = environment.finish(&job.ended(Ending::Success), SECOND).await;
+    assert_eq!(warning, None);
+    assert_eq!(job.states(made.unwrap().id.unwrap()), ["in_progress", "success"]);
+}
+
+#[tokio::test]
+async fn a_github_that_hangs_costs_no_more_than_the_budget() {
+    let job = Job::new(&[("deployments", Access::Write)], &[("environment", "staging")], &[]).await;
+    job.github.fail_next([Fault::Hang]);
+    let environment = job.deploy();
+    let began = std::time::Instant::now();
+    let (made, notice) = environment.finish(&job.ended(Ending::Success), Duration::from_millis(300)).await;
+    assert!(made.is_none() && notice.is_some() && began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn the_post_stage_ends_what_a_killed_run_left_in_progress() {
+    for (ending, state) in [(None, "failure"), (Some(Ending::Cancelled), "inactive")] {
+        let job = Job::new(&[("deployments", Access::Write)], &[("environment", "staging")], &[]).await;
+        let environment = job.deploy();
+        let mut changes = job.github.changes();
+        while job.github.calls().len() < 3 {
+            changes.changed().await.unwrap();
+        }
+        drop(environment);
+        let mut run = job.ended(Ending::Success);
+        run.ending = ending.map(|ending| (ending, Duration::ZERO));
+        let warning = deployment::repair(&job.inputs, &job.post_env(), &job.event, &run).await;
+        let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
+        assert_eq!((warning, job.states(id)), (None, vec!["in_progress".to_owned(), state.to_owned()]));
+    }
+}
+
+#[tokio::test]
+async fn a_pull_request_has_one_comment() {
+    let job = Job::new(&[("pull-requests", Access::Write)], &[("pr-comment", "true")], &[]).await;
+    let event = GitEvent { target: Target::PullRequest(7), ..job.event.clone() };
+    let put = |ending| {
+        let (job, event, state) = (&job, &event, job.ended(ending));
+        async move { comment::put(&job.inputs, &job.env, event, &state, SECOND).await }
+    };
+    assert_eq!(put(Ending::Success).await, None);
+    assert_eq!(put(failed()).await, None);
+    assert_eq!(put(Ending::Cancelled).await, None);
+    let comments = job.github.change(|world| world.comments(7));
+    let [comment] = &comments[..] else { panic!("{comments:?}") };
+    assert!(comment.starts_with("<!-- build-deploy ") && comment.contains("### ❌ Failed in 1m 23s"), "{comment}");
+    assert!(comment.contains(&format!("[the whole log]({JOB})")), "{comment}");
+    assert_eq!(job.github.wrong(), Vec::<String>::new());
+    assert_eq!(comment::put(&job.inputs, &job.env, &job.event, &job.ended(failed()), SECOND).await, None, "no request");
+    job.github.permit("pull-requests", Access::Read);
+    let notice = put(Ending::Success).await.unwrap();
+    assert!(notice.message.ends_with("it needs `permissions: pull-requests: write`"), "{}", notice.message);
+}
