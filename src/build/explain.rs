@@ -3,7 +3,10 @@
 //! BuildKit and registries send most reasons as text only, so text it is that is looked at here, and nowhere else.
 
 use super::diagnose::SolveFault;
-use crate::{domain::run::Stage, registry::permissions::push_hint};
+use crate::{
+    domain::run::Stage,
+    registry::permissions::{missing_repository_hint, push_hint},
+};
 
 /// An error in plain words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,12 @@ pub fn push(message: &str, registry: &str) -> Explained {
         (format!("{registry} does not accept the credentials"), refusal_hint(registry, message))
     } else if has(&["denied", "403 forbidden", "insufficient_scope"]) {
         (format!("{registry} refuses the push"), refusal_hint(registry, message))
+    } else if has(&["tag is immutable", "immutability", "cannot be overwritten"]) {
+        let hint = format!("use tags that no push has had yet, such as those of the commit; the registry says: {says}");
+        (format!("{registry} does not let a tag be moved"), hint)
+    } else if has(&["name unknown", "name_unknown", "404 not found"]) {
+        let hint = missing_repository_hint(registry, message);
+        (format!("{registry} has no such repository"), format!("{hint}; the registry says: {says}"))
     } else if has(&["no space left on device"]) {
         ("a disk is full (the engine's or the registry's)".to_owned(), says)
     } else {
@@ -305,6 +314,20 @@ mod tests {
                 Stage::Push,
                 "ghcr.io refuses the push",
                 "`permissions: packages: write`",
+            ),
+            (
+                "failed to push 123456789012.dkr.ecr.eu-west-1.amazonaws.com/o/r:main: unexpected status from POST request \
+                 to https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/o/r/blobs/uploads/: 404 Not Found",
+                Stage::Push,
+                "ghcr.io has no such repository",
+                "404 Not Found",
+            ),
+            (
+                "failed to push x/o/r:v1: tag invalid: The image tag 'v1' already exists in the 'o/r' repository and \
+                 cannot be overwritten because the tag is immutable.",
+                Stage::Push,
+                "ghcr.io does not let a tag be moved",
+                "no push has had yet",
             ),
             (
                 "failed to push ghcr.io/o/r:main: push access denied, repository does not exist or may require \

@@ -1,6 +1,7 @@
 //! What each subcommand does around the pipeline.
 
 pub mod chat;
+pub mod logins;
 pub mod plan;
 pub mod post;
 pub mod prepare;

@@ -3,4 +3,5 @@
 pub mod api;
 pub mod commands;
 pub mod files;
+pub mod oidc;
 pub mod untrusted;
