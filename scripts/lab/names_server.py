@@ -80,7 +80,8 @@ class Handler(BaseHTTPRequestHandler):
         backend = backends[1] if self.path.startswith("/token") and len(backends) > 1 else backends[0]
         connection = http.client.HTTPConnection(backend, timeout=60)
         hop = ("connection", "transfer-encoding", "content-length")
-        headers = {key: value for key, value in self.headers.items() if key.lower() not in hop}
+        # A header may come more than once, as Accept does.
+        headers = {key: ", ".join(self.headers.get_all(key)) for key in self.headers if key.lower() not in hop}
         # Addresses in the registry's answers follow these two.
         headers["X-Forwarded-Proto"] = "https"
         connection.request(self.command, self.path, body, headers)

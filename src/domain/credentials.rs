@@ -14,7 +14,7 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login by an identity token, as `docker login` keeps it for registries that give one: what OAuth2 calls a
+    /// A login by an identity token, as `docker login` keeps it for registries that give one: what `OAuth2` calls a
     /// refresh token (<https://distribution.github.io/distribution/spec/auth/oauth/>).
     pub fn identity(token: Secret) -> Self {
         Self { username: String::new(), password: token }

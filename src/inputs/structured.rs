@@ -158,7 +158,7 @@ pub fn registries(text: &str) -> Result<Registries, InputError> {
             return Err(at("`registry` is no registry host"));
         }
         if username.is_empty() && !password.is_empty() {
-            username = default_user(&registry, password.expose()).unwrap_or_default().to_owned();
+            default_user(&registry, password.expose()).unwrap_or_default().clone_into(&mut username);
         }
         // A secret that this run may not see arrives empty; that registry is then used with what else is known of it.
         if username.is_empty() || password.is_empty() {

@@ -34,7 +34,8 @@ struct File {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Auth {
-    auth: String,
+    #[serde(rename = "auth")]
+    both: String,
     username: String,
     password: String,
     identitytoken: String,
@@ -46,7 +47,7 @@ impl DockerConfig {
         let file: File = serde_json::from_str(text).ok()?;
         let mut config = Self::default();
         for (registry, auth) in file.auths {
-            config.encoded.extend((!auth.auth.is_empty()).then(|| Secret::new(&*auth.auth)));
+            config.encoded.extend((!auth.both.is_empty()).then(|| Secret::new(&*auth.both)));
             config.logins.extend(auth.login().map(|login| (registry, login)));
         }
         let store = (!file.store.is_empty()).then_some((None, file.store));
@@ -61,7 +62,7 @@ impl Auth {
         if !self.identitytoken.is_empty() {
             return Some(Login::identity(Secret::new(self.identitytoken)));
         }
-        let (username, password) = decoded(&self.auth).unwrap_or((self.username, self.password));
+        let (username, password) = decoded(&self.both).unwrap_or((self.username, self.password));
         let complete = !username.is_empty() && !password.is_empty();
         complete.then(|| Login { username, password: Secret::new(password) })
     }

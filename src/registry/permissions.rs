@@ -107,6 +107,8 @@ mod tests {
         let want = "`aws ecr create-repository --region eu-west-1 --repository-name o/r/web`";
         for message in [
             "name unknown: The repository with name 'o/r/web' does not exist in the registry with id '123456789012'",
+            "failed to push 123456789012.dkr.ecr.eu-west-1.amazonaws.com/o/r/web:main: unknown: The repository with name \
+             'o/r/web' does not exist in the registry with id '123456789012'",
             "failed to push 123456789012.dkr.ecr.eu-west-1.amazonaws.com/o/r/web:main: unexpected status from POST request \
              to https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/o/r/web/blobs/uploads/: 404 Not Found",
         ] {
