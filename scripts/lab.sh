@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The lab: the real parts that the demo, the tests and the benchmarks run against, all from Debian packages.
 # Docker Engines of three kinds, each in a network namespace of its own and beside any Docker that already
-# runs; four registries; and, where Docker Hub cannot be reached, stand-ins for the base images.
+# runs; registries; and, where Docker Hub cannot be reached, stand-ins for the base images.
 set -euo pipefail
 
 usage() {
@@ -12,7 +12,10 @@ usage: scripts/lab.sh COMMAND
                      engines:     c8d      Docker 28, containerd image store
                                   classic  Docker 28, overlay2
                                   old      Docker 20.10
-                     registries:  registry (or plain), basic, token
+                                  named    Docker 28 that finds the lab at ghcr.io and at Amazon ECR
+                     registries:  registry (or plain), basic, token, ghcr, ecr
+                     aws          STS and ECR as moto plays them
+                     names        ghcr and ecr under their real names, over TLS
                      all          everything
   down               stop everything that the lab runs; keeps its downloads, images and caches
   status             what runs where
@@ -40,6 +43,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lab/engines.sh"
 # shellcheck source-path=SCRIPTDIR source=lab/registries.sh
 . "$here/lab/registries.sh"
+# shellcheck source-path=SCRIPTDIR source=lab/aws.sh
+. "$here/lab/aws.sh"
+# shellcheck source-path=SCRIPTDIR source=lab/names.sh
+. "$here/lab/names.sh"
 # shellcheck source-path=SCRIPTDIR source=lab/base_images.sh
 . "$here/lab/base_images.sh"
 
@@ -48,10 +55,12 @@ up() {
   local part parts=()
   for part in "$@"; do
     case $part in
-      c8d | classic | old | plain | basic | token) parts+=("$part") ;;
+      c8d | classic | old | plain | basic | token | ghcr | ecr | aws) parts+=("$part") ;;
       registry) parts+=(plain) ;;
-      all) parts+=(c8d classic old plain basic token) ;;
-      *) fail "there is no part '$part' (parts: c8d classic old registry basic token all)" ;;
+      names) parts+=(aws basic ghcr ecr names) ;;
+      named) parts+=(aws basic ghcr ecr names named) ;;
+      all) parts+=(c8d classic old plain basic token aws ghcr ecr names named) ;;
+      *) fail "there is no part '$part' (parts: c8d classic old named registry basic token ghcr ecr aws names all)" ;;
     esac
   done
   tools
@@ -59,7 +68,8 @@ up() {
   hub_in_reach || registry_up mirror
   for part in "${parts[@]}"; do
     case $part in
-      c8d | classic | old) engine_up "$part" ;;
+      c8d | classic | old | named) engine_up "$part" ;;
+      aws | names) "${part}_up" ;;
       *) registry_up "$part" ;;
     esac
   done
@@ -68,6 +78,8 @@ up() {
 down() {
   local name
   for name in "${ENGINES[@]}"; do engine_down "$name"; done
+  names_down
+  aws_down
   for name in "${REGISTRIES[@]}"; do registry_down "$name"; done
   network_down
 }
@@ -75,13 +87,15 @@ down() {
 prune() {
   local name
   for name in "${ENGINES[@]}"; do engine_prune "$name"; done
-  for name in plain basic token; do registry_prune "$name"; done
+  for name in plain basic token ghcr ecr; do registry_prune "$name"; done
 }
 
 status() {
   local name
   for name in "${ENGINES[@]}"; do engine_status "$name"; done
   for name in "${REGISTRIES[@]}"; do registry_status "$name"; done
+  names_status
+  aws_status
   if hub_in_reach; then
     echo "Docker Hub: in reach, the engines pull from it"
   else

@@ -10,7 +10,7 @@ cargo fmt --check
 "$lab" up all
 "$lab" base-images
 # Built once, then copied into the other engines.
-for engine in c8d classic old; do
+for engine in c8d classic old named; do
   DOCKER_HOST=unix://${BUILD_DEPLOY_LAB:-/var/tmp/build-deploy-lab}/engines/$engine/docker.sock scripts/image.sh
 done
 # Where everything is: LAB_C8D, LAB_PLAIN and so on.

@@ -2,6 +2,7 @@
 //!
 //! The code in reading order. A module imports only from those above it; `pipeline` alone knows them all.
 
+pub mod aws;
 pub mod build;
 pub mod commands;
 pub mod compose;

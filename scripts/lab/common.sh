@@ -10,13 +10,16 @@ case $LAB in
 esac
 # The one address under which host, engines and containers reach the lab's shared services.
 LAB_ADDR=10.213.0.1
-ENGINES=(c8d classic old)
-REGISTRIES=(mirror plain basic token)
+ENGINES=(c8d classic old named)
+REGISTRIES=(mirror plain basic token ghcr ecr)
 # Credentials of this machine's throw-away registries. They look like canaries so that a leak is easy to search for.
 LAB_USER=ci
 LAB_PASSWORD=s3cret-canary-ci
 LAB_READER=reader
 LAB_READER_PASSWORD=s3cret-canary-reader
+# The job's token at the lab's ghcr.io, and one without `packages: write`.
+LAB_JOB_TOKEN=ghs_s3cret-canary-job
+LAB_JOB_TOKEN_READ=ghs_s3cret-canary-read-only
 
 say() { printf 'lab: %s\n' "$*" >&2; }
 fail() {
@@ -84,6 +87,7 @@ LAB_CRANE=$LAB/bin/crane
 LAB_C8D=unix://$LAB/engines/c8d/docker.sock
 LAB_CLASSIC=unix://$LAB/engines/classic/docker.sock
 LAB_OLD=unix://$LAB/engines/old/docker.sock
+LAB_NAMED=unix://$LAB/engines/named/docker.sock
 LAB_PLAIN=$LAB_ADDR:5000
 LAB_BASIC=$LAB_ADDR:5001
 LAB_TOKEN=$LAB_ADDR:5002
@@ -91,5 +95,11 @@ LAB_USER=$LAB_USER
 LAB_PASSWORD=$LAB_PASSWORD
 LAB_READER=$LAB_READER
 LAB_READER_PASSWORD=$LAB_READER_PASSWORD
+LAB_JOB_TOKEN=$LAB_JOB_TOKEN
+LAB_JOB_TOKEN_READ=$LAB_JOB_TOKEN_READ
+LAB_AWS=http://$LAB_ADDR:$AWS_PORT
+LAB_ECR=$LAB_ECR
+LAB_OWN_CA=$LAB_OWN_CA
+LAB_STRANGER=$LAB_STRANGER
 TEXT
 }

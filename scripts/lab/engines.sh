@@ -27,19 +27,25 @@ engine_up() {
 }
 
 engine_start() {
-  local name=$1 dir own_mounts=()
+  local name=$1 dir binds=() own_mounts=() own_env=()
   dir=$(engine_dir "$name")
-  if dns_up; then
-    # Only this engine sees the other resolv.conf; mounts of the host still reach it.
-    # shellcheck disable=SC2016 # expanded by the inner shell
-    own_mounts=(unshare --mount --propagation slave sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$LAB/dns/resolv.conf")
+  if dns_up; then binds+=("$LAB/dns/resolv.conf" /etc/resolv.conf); fi
+  if [ "$name" = named ]; then
+    names_of_engine "$dir"
+    mkdir -p /etc/docker
+    binds+=("$dir/hosts" /etc/hosts "$dir/etc-docker" /etc/docker)
+    own_env=(env "SSL_CERT_FILE=$dir/bundle.pem")
   fi
+  # Only this engine sees these files in place of the host's; mounts of the host still reach it.
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  [ ${#binds[@]} = 0 ] || own_mounts=(unshare --mount --propagation slave sh -c
+    'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done; shift; exec "$@"' sh "${binds[@]}" --)
   # nsenter and not 'ip netns exec', which would hide the cgroups.
   (
     cd /
     PATH="$(engine_tools "$name")/sbin:$(engine_tools "$name")/bin:$PATH" \
       NO_PROXY="${NO_PROXY:+$NO_PROXY,}$LAB_ADDR,localhost,127.0.0.1" \
-      exec setsid "${own_mounts[@]}" nsenter --net="/run/netns/bd-$name" \
+      exec setsid "${own_mounts[@]}" "${own_env[@]}" nsenter --net="/run/netns/bd-$name" \
       dockerd --config-file "$dir/daemon.json" >"$dir/log" 2>&1 </dev/null 9>&-
   ) &
 }
@@ -50,7 +56,7 @@ engine_config() {
   n=$(engine_number "$name")
   hub_in_reach || mirrors="\"registry-mirrors\": [\"http://$LAB_ADDR:5900\"],"
   case $name in
-    c8d) store='"features": {"containerd-snapshotter": true},' ;;
+    c8d | named) store='"features": {"containerd-snapshotter": true},' ;;
     classic) store='"features": {"containerd-snapshotter": false}, "storage-driver": "overlay2",' ;;
     old)
       store='"features": {"buildkit": true}, "storage-driver": "overlay2",'

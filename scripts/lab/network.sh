@@ -8,6 +8,7 @@ engine_number() {
     c8d) echo 1 ;;
     classic) echo 2 ;;
     old) echo 3 ;;
+    named) echo 4 ;;
     *) fail "there is no engine '$1'" ;;
   esac
 }

@@ -6,10 +6,15 @@ registry_port() {
     plain) echo 5000 ;;
     basic) echo 5001 ;;
     token) echo 5002 ;;
+    ghcr) echo 5010 ;;
+    ecr) echo 5011 ;;
     mirror) echo 5900 ;;
     *) fail "there is no registry '$1'" ;;
   esac
 }
+
+# Where the token server of a registry with token auth is.
+token_port() { if [ "$1" = ghcr ]; then echo 5012; else echo 5003; fi; }
 
 # A registry that asks for a password is as ready as one that does not.
 registry_answers() { [[ $(curl -s -o /dev/null -w '%{http_code}' --max-time 2 "http://$1/v2/") =~ ^(200|401)$ ]]; }
@@ -19,19 +24,23 @@ registry_up() {
   address=$LAB_ADDR:$(registry_port "$name")
   if alive "$dir/pid" "$dir/config.yml" && registry_answers "$address"; then return 0; fi
   mkdir -p "$dir"
-  if [ "$name" = token ]; then token_server_up; fi
+  case $name in token | ghcr) token_server_up "$name" ;; esac
   registry_config "$dir/data" "$address" >"$dir/config.yml"
   case $name in
-    basic)
-      printf '%s:%s\n' "$LAB_USER" "$(bcrypt "$LAB_PASSWORD")" >"$dir/htpasswd"
+    basic | ecr)
+      local user=$LAB_USER password=$LAB_PASSWORD
+      if [ "$name" = ecr ]; then user=AWS password=$ECR_PASSWORD; fi
+      printf '%s:%s\n' "$user" "$(bcrypt "$password")" >"$dir/htpasswd"
       printf 'auth:\n  htpasswd:\n    realm: lab\n    path: %s\n' "$dir/htpasswd" >>"$dir/config.yml"
       ;;
-    token)
+    token | ghcr)
+      local realm="http://$LAB_ADDR:$(token_port "$name")/token" service=$address
+      if [ "$name" = ghcr ]; then realm=https://ghcr.io/token service=ghcr.io; fi
       cat >>"$dir/config.yml" <<TEXT
 auth:
   token:
-    realm: http://$LAB_ADDR:5003/token
-    service: $address
+    realm: $realm
+    service: $service
     issuer: build-deploy-lab
     rootcertbundle: $dir/signer.pem
 TEXT
@@ -71,23 +80,30 @@ bcrypt() {
   PASSWORD=$1 SALT=$(openssl rand -hex 11) perl -e 'print crypt($ENV{PASSWORD}, "\$2y\$05\$" . $ENV{SALT})'
 }
 
+# token_server_up REGISTRY
 token_server_up() {
-  local dir=$LAB/registries/token
+  local name=$1 dir=$LAB/registries/$1 port accounts
+  port=$(token_port "$name")
+  case $name in
+    token) accounts="$LAB_USER:$LAB_PASSWORD:write $LAB_READER:$LAB_READER_PASSWORD:read" ;;
+    # At GHCR the token says who it is; the user name hardly matters.
+    ghcr) accounts="octocat:$LAB_JOB_TOKEN:write hubot:$LAB_JOB_TOKEN_READ:read" ;;
+  esac
   if alive "$dir/server.pid" token_server.py; then return 0; fi
   if [ ! -s "$dir/signer.pem" ]; then
     openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=build-deploy-lab \
       -keyout "$dir/signer.key" -out "$dir/signer.pem" 2>/dev/null
   fi
-  LAB_ACCOUNTS="$LAB_USER:$LAB_PASSWORD:write $LAB_READER:$LAB_READER_PASSWORD:read" \
-    setsid /usr/bin/python3 "$here/lab/token_server.py" "$LAB_ADDR" 5003 "$dir" >"$dir/server.log" 2>&1 </dev/null 9>&- &
+  LAB_ACCOUNTS=$accounts \
+    setsid /usr/bin/python3 "$here/lab/token_server.py" "$LAB_ADDR" "$port" "$dir" >"$dir/server.log" 2>&1 </dev/null 9>&- &
   echo $! >"$dir/server.pid"
-  until_ok 20 "the token server" "$dir/server.log" curl -s --max-time 2 "http://$LAB_ADDR:5003/token"
+  until_ok 20 "the token server of $name" "$dir/server.log" curl -s --max-time 2 "http://$LAB_ADDR:$port/token"
 }
 
 registry_down() {
   local dir=$LAB/registries/$1
   stop "$dir/pid" "$dir/config.yml"
-  if [ "$1" = token ]; then stop "$dir/server.pid" token_server.py; fi
+  stop "$dir/server.pid" token_server.py
 }
 
 # registry_prune NAME: forgets what was pushed; it runs again if it ran.

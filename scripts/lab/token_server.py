@@ -1,7 +1,7 @@
 """The lab's token server: what ghcr.io and Docker Hub put before their registries, small enough to read.
 
 Speaks both dialects of the distribution token specification (GET, and the OAuth2 POST), grants each scope by itself,
-answers a bad password with GHCR's `denied`, and signs with a key that the registry trusts.
+takes `refresh-` and a password for an identity token, answers a bad password with GHCR's `denied`, and signs with a key that the registry trusts.
 
 usage: LAB_ACCOUNTS="name:password:write|read ..." token_server.py ADDRESS PORT DIR   (DIR holds signer.key, signer.pem)
 
@@ -63,11 +63,18 @@ class Handler(BaseHTTPRequestHandler):
         kind, _, credentials = self.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "basic":
             user, _, password = base64.b64decode(credentials).decode().partition(":")
+            if not user:
+                # An identity token is for POST; registries that give such tokens say so like this, as Azure's does.
+                return self.reply(401, {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]})
         self.answer(user, password, parse_qs(urlsplit(self.path).query))
 
     def do_POST(self):
         length = int(self.headers.get("Content-Length", 0))
         form = parse_qs(self.rfile.read(length).decode())
+        if refresh := form.get("refresh_token", [None])[0]:
+            # An identity token stands for user and password.
+            names = [name for name, (password, _) in ACCOUNTS.items() if refresh == f"refresh-{password}"]
+            return self.answer(names[0] if names else "nobody", ACCOUNTS[names[0]][0] if names else "", form)
         self.answer(form.get("username", [None])[0], form.get("password", [None])[0], form)
 
     def answer(self, user, password, query):

@@ -38,6 +38,17 @@ install_commands() {
     { tail -n 20 "$LAB/apt-install.log" >&2; fail "apt-get install ${missing[*]} failed"; }
 }
 
+# install_missing_package PACKAGE COMMAND...: that package, unless COMMAND works.
+install_missing_package() {
+  local package=$1
+  shift
+  if "$@" >/dev/null 2>&1; then return 0; fi
+  say "installing $package"
+  { DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package"; } >"$LAB/apt-install.log" 2>&1 ||
+    { tail -n 20 "$LAB/apt-install.log" >&2; fail "apt-get install $package failed"; }
+}
+
 DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # The Debian mirror that this machine already uses, else Debian's own.

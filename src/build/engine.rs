@@ -169,12 +169,16 @@ impl Engine {
 
     /// Asks whether a registry takes these credentials, as `docker login` does.
     pub async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError> {
-        let body = json!({
-            "username": login.username,
-            "password": login.password.expose(),
-            // Docker Hub's login server has a name of its own.
-            "serveraddress": if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry },
-        });
+        // Docker Hub's login server has a name of its own.
+        let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
+        let body = match login.identity_token() {
+            Some(token) => json!({"identitytoken": token.expose(), "serveraddress": server}),
+            None => json!({
+                "username": login.username,
+                "password": login.password.expose(),
+                "serveraddress": server,
+            }),
+        };
         let (status, answer) = transport::post_json(&self.address, "/auth", body.to_string())
             .await
             .map_err(|error| ApiError::Transport(error.to_string()))?;
@@ -200,12 +204,21 @@ async fn connect(address: &Address) -> Result<Docker, bollard::errors::Error> {
 }
 
 fn credentials(login: Option<&Login>, reference: &str) -> DockerCredentials {
-    login.map_or_else(DockerCredentials::default, |login| DockerCredentials {
-        username: Some(login.username.clone()),
-        password: Some(login.password.expose().to_owned()),
-        serveraddress: reference.split('/').next().map(str::to_owned),
-        ..DockerCredentials::default()
-    })
+    let Some(login) = login else { return DockerCredentials::default() };
+    let serveraddress = reference.split('/').next().map(str::to_owned);
+    match login.identity_token() {
+        Some(token) => DockerCredentials {
+            identitytoken: Some(token.expose().to_owned()),
+            serveraddress,
+            ..DockerCredentials::default()
+        },
+        None => DockerCredentials {
+            username: Some(login.username.clone()),
+            password: Some(login.password.expose().to_owned()),
+            serveraddress,
+            ..DockerCredentials::default()
+        },
+    }
 }
 
 fn api_error(error: bollard::errors::Error) -> ApiError {

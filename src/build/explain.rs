@@ -3,7 +3,10 @@
 //! BuildKit and registries send most reasons as text only, so text it is that is looked at here, and nowhere else.
 
 use super::diagnose::SolveFault;
-use crate::{domain::run::Stage, registry::permissions::push_hint};
+use crate::{
+    domain::run::Stage,
+    registry::permissions::{missing_repository_hint, push_hint},
+};
 
 /// An error in plain words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,12 @@ pub fn push(message: &str, registry: &str) -> Explained {
         (format!("{registry} does not accept the credentials"), refusal_hint(registry, message))
     } else if has(&["denied", "403 forbidden", "insufficient_scope"]) {
         (format!("{registry} refuses the push"), refusal_hint(registry, message))
+    } else if has(&["tag is immutable", "immutability", "cannot be overwritten"]) {
+        let hint = format!("use tags that no push has had yet, such as those of the commit; the registry says: {says}");
+        (format!("{registry} does not let a tag be moved"), hint)
+    } else if has(&["name unknown", "name_unknown", "does not exist in the registry", "404 not found"]) {
+        let hint = missing_repository_hint(registry, message);
+        (format!("{registry} has no such repository"), format!("{hint}; the registry says: {says}"))
     } else if has(&["no space left on device"]) {
         ("a disk is full (the engine's or the registry's)".to_owned(), says)
     } else {
@@ -123,6 +132,10 @@ fn build(message: &str) -> (String, Option<String>) {
     }
     if let Some(image) = base_image(message) {
         return missing_base(&image, message);
+    }
+    if let Some(subject) = refused_pull(message) {
+        let hint = "check FROM, or give its registry's login with the input `registries`";
+        return (format!("{subject} does not exist or needs a login"), Some(hint.to_owned()));
     }
     if let Some(path) = missing_file(message) {
         let hint = "check the path (it is relative to the context), and whether .dockerignore leaves it out";
@@ -225,6 +238,17 @@ fn base_image(message: &str) -> Option<String> {
     (!short.is_empty()).then(|| short.to_owned())
 }
 
+/// What was refused, where BuildKit before 0.10 does not say which image: `pulling from host X failed with status code
+/// […]: 401 Unauthorized`, or `pull access denied, …`.
+fn refused_pull(message: &str) -> Option<String> {
+    if message.starts_with("pull access denied") {
+        return Some("a base image".to_owned());
+    }
+    let (_, rest) = message.split_once("pulling from host ")?;
+    let (host, reason) = rest.split_once(" failed with status code ")?;
+    (reason.contains(": 401 ") || reason.contains(": 403 ")).then(|| format!("a base image on {host}"))
+}
+
 fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
@@ -286,6 +310,20 @@ mod tests {
                 "check the name and tag",
             ),
             (
+                "failed to solve with frontend dockerfile.v0: failed to create LLB definition: pulling from host \
+                 r.example:5001 failed with status code [manifests sha256:fbce]: 401 Unauthorized",
+                Stage::Build,
+                "a base image on r.example:5001 does not exist or needs a login",
+                "`registries`",
+            ),
+            (
+                "failed to load LLB: pull access denied, repository does not exist or may require authorization: server \
+                 message: insufficient_scope: authorization failed",
+                Stage::Build,
+                "a base image does not exist or needs a login",
+                "`registries`",
+            ),
+            (
                 "failed to compute cache key: failed to calculate checksum of ref ob37::jveu: \"/missing.txt\": not found",
                 Stage::Build,
                 "\"/missing.txt\" is not in the build context",
@@ -305,6 +343,20 @@ mod tests {
                 Stage::Push,
                 "ghcr.io refuses the push",
                 "`permissions: packages: write`",
+            ),
+            (
+                "failed to push 123456789012.dkr.ecr.eu-west-1.amazonaws.com/o/r:main: unexpected status from POST request \
+                 to https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/o/r/blobs/uploads/: 404 Not Found",
+                Stage::Push,
+                "ghcr.io has no such repository",
+                "404 Not Found",
+            ),
+            (
+                "failed to push x/o/r:v1: tag invalid: The image tag 'v1' already exists in the 'o/r' repository and \
+                 cannot be overwritten because the tag is immutable.",
+                Stage::Push,
+                "ghcr.io does not let a tag be moved",
+                "no push has had yet",
             ),
             (
                 "failed to push ghcr.io/o/r:main: push access denied, repository does not exist or may require \

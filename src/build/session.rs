@@ -203,7 +203,8 @@ struct Keyring(Credentials);
 #[tonic::async_trait]
 impl Auth for Keyring {
     async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
-        // An unknown host is asked anonymously, which is an empty answer and no error.
+        // An unknown host is asked anonymously, which is an empty answer and no error. A secret without a user name is an
+        // identity token.
         let (username, secret) = match self.0.for_host(&request.get_ref().host) {
             Some(login) => (login.username.clone(), login.password.expose().to_owned()),
             None => (String::new(), String::new()),

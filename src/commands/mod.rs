@@ -4,6 +4,7 @@ pub mod chat;
 pub mod comment;
 pub mod deployment;
 pub mod inquiry;
+pub mod logins;
 pub mod plan;
 pub mod post;
 pub mod prepare;

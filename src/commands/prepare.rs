@@ -7,7 +7,7 @@ use crate::{
     compose::{self, ComposeError, SecretSource},
     compose_files::Directory,
     domain::{
-        credentials::{Credentials, Login},
+        credentials::Credentials,
         event::{Diagnostic, Place},
         run::{Failure, Stage},
         secret::Secret,
@@ -71,12 +71,7 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: Optio
 }
 
 /// What the pipeline needs of the world.
-pub fn edges(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Edges {
-    let mut credentials = Credentials::default();
-    for given in &inputs.registry.credentials {
-        let login = Login { username: given.username.clone(), password: given.password.clone() };
-        credentials.insert(&given.registry, login);
-    }
+pub fn edges(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context, credentials: Credentials) -> Edges {
     let secrets = plan.images.iter().map(|image| {
         let all = &image.build.secrets;
         (image.name.clone(), all.iter().filter_map(|secret| build_secret(secret, inputs, env, context)).collect())

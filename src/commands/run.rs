@@ -13,6 +13,7 @@ use super::{
     deployment::Environment,
     exit,
     inquiry::Inquiry,
+    logins::Logins,
     prepare::{self, Context},
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
         event::{Diagnostic, Ending, Event},
         redact::Redactor,
         run::{Failure, RunState, Stage},
+        secret::Secret,
     },
     events::Events,
     github::{
@@ -29,6 +31,7 @@ use crate::{
     inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
     pipeline,
     plan::Plan,
+    preflight::Edges,
     report::{outputs::outputs, summary::summary},
     reporter,
     signals::Signals,
@@ -51,13 +54,26 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     };
     let context = prepare::context(&inputs, &env);
     let chat = Chat::new(&inputs);
-    let addresses = chat.secrets();
-    for secret in &addresses {
-        let _ = log.mask(secret);
-    }
-    let (events, receiver) = Events::channel(Redactor::new(inputs.secrets().chain(&addresses)));
     let (git_tags, warning) = git_tags(&inputs, &env, &context).await;
     let planned = prepare::plan(&inputs, &env, &context, git_tags.as_deref());
+    // Before the first word: what is learned here is secret.
+    let gathered = async {
+        match &planned {
+            Ok(plan) => Logins::gather(plan, &inputs, &env, &context).await,
+            Err(_) => Logins::default(),
+        }
+    };
+    let (logins, stopped) = tokio::select! {
+        biased;
+        signal = signals.next() => (Logins::default(), Some(signal)),
+        logins = gathered => (logins, None),
+    };
+    let learned: Vec<Secret> =
+        chat.secrets().into_iter().chain(logins.secrets.iter().cloned()).chain(env.secrets()).collect();
+    for secret in &learned {
+        let _ = log.mask(secret);
+    }
+    let (events, receiver) = Events::channel(Redactor::new(inputs.secrets().chain(&learned)));
 
     let mut state = RunState::new(context.event.run_info(), Utc::now());
     if let Ok(plan) = &planned {
@@ -77,13 +93,17 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         let _ = log.event(event);
     });
     let work = async {
-        for diagnostic in context.warnings.iter().chain(&chat.warnings).cloned().chain(warning) {
+        for diagnostic in context.warnings.iter().chain(&chat.warnings).chain(&logins.warnings).cloned().chain(warning)
+        {
             events.emit(Event::Diagnostic(diagnostic)).await;
         }
-        let (ending, status) = match &planned {
-            Err(failure) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
-            Ok(plan) => {
-                let work = work(plan, &inputs, &env, &context, &mut signals, &events);
+        let (ending, status) = match (&planned, stopped, logins.failure) {
+            (_, Some(signal), _) => (Ending::Cancelled, signal.exit_code()),
+            (Err(failure), ..) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
+            (Ok(_), None, Some(failure)) => (Ending::Failure(Box::new(failure)), exit::FAILED),
+            (Ok(plan), None, None) => {
+                let edges = prepare::edges(plan, &inputs, &env, &context, logins.credentials);
+                let work = work(plan, &inputs, &edges, &mut signals, &events);
                 asking_meanwhile(inquiry, &events, work).await
             }
         };
@@ -143,23 +163,15 @@ async fn asking_meanwhile(
 }
 
 /// The pipeline, until it ends, a signal comes or the time is over.
-async fn work(
-    plan: &Plan,
-    inputs: &Inputs,
-    env: &RunnerEnv,
-    context: &Context,
-    signals: &mut Signals,
-    events: &Events,
-) -> (Ending, u8) {
+async fn work(plan: &Plan, inputs: &Inputs, edges: &Edges, signals: &mut Signals, events: &Events) -> (Ending, u8) {
     for message in &plan.warnings {
         events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
     }
-    let edges = prepare::edges(plan, inputs, env, context);
     tokio::select! {
         biased;
         signal = signals.next() => (Ending::Cancelled, signal.exit_code()),
         () = tokio::time::sleep(inputs.github.timeout.unwrap_or(NO_LIMIT)) => (Ending::TimedOut, exit::FAILED),
-        result = pipeline::run(plan, &edges, events) => match result {
+        result = pipeline::run(plan, edges, events) => match result {
             Ok(()) => (Ending::Success, exit::SUCCESS),
             Err(failure) => {
                 let status = status_of(&failure);

@@ -1,10 +1,11 @@
-//! Stand-ins for what cannot be had on one's own machine, GitHub's runner, its API and Discord, and the demonstration on top of
-//! them.
+//! Stand-ins for what cannot be had on one's own machine, GitHub's runner, its API and token service, and Discord, and the
+//! demonstration on top of them.
 
 pub mod action;
 pub mod console;
 pub mod discord;
 pub mod file_commands;
 pub mod github;
+pub mod oidc;
 pub mod runner;
 pub mod show;

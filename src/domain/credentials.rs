@@ -7,16 +7,32 @@ use super::secret::Secret;
 /// A user name and a password or token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// The user name, which is not secret.
+    /// The user name, which is not secret. Empty with an identity token.
     pub username: String,
     /// The password or token.
     pub password: Secret,
 }
 
 impl Login {
+    /// A login by an identity token, as `docker login` keeps it for registries that give one: what `OAuth2` calls a
+    /// refresh token (<https://distribution.github.io/distribution/spec/auth/oauth/>).
+    pub fn identity(token: Secret) -> Self {
+        Self { username: String::new(), password: token }
+    }
+
+    /// The token, if that is what the login is by.
+    pub fn identity_token(&self) -> Option<&Secret> {
+        self.username.is_empty().then_some(&self.password)
+    }
+
     /// The value of an `Authorization` header of the scheme Basic (RFC 7617). As secret as the password.
     pub fn basic(&self) -> String {
-        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password.expose())))
+        format!("Basic {}", self.basic_token())
+    }
+
+    /// The same without the scheme: base64 of user name and password.
+    pub fn basic_token(&self) -> String {
+        STANDARD.encode(format!("{}:{}", self.username, self.password.expose()))
     }
 }
 
@@ -33,6 +49,13 @@ impl Credentials {
         let host = canonical(registry);
         self.0.retain(|(known, _)| *known != host);
         self.0.push((host, login));
+    }
+
+    /// Adds a login for a registry that has none yet.
+    pub fn insert_missing(&mut self, registry: &str, login: Login) {
+        if self.for_host(registry).is_none() {
+            self.insert(registry, login);
+        }
     }
 
     /// The login for a registry host.
@@ -63,8 +86,10 @@ mod tests {
         all.insert("https://index.docker.io/v1/", login("hub"));
         all.insert("localhost:5000", login("old"));
         all.insert("localhost:5000", login("new"));
+        all.insert_missing("ghcr.io", login("late"));
+        all.insert_missing("quay.io", login("quay"));
         let name = |host: &str| all.for_host(host).map(|l| l.username.clone());
-        assert_eq!(name("ghcr.io").as_deref(), Some("a"));
+        assert_eq!((name("ghcr.io").as_deref(), name("quay.io").as_deref()), (Some("a"), Some("quay")));
         assert_eq!(name("registry-1.docker.io").as_deref(), Some("hub"));
         assert_eq!(name("localhost:5000").as_deref(), Some("new"));
         assert_eq!(name("localhost"), None);

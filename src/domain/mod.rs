@@ -1,8 +1,10 @@
 //! The values that every part of a run speaks of. Pure: no I/O, no clock, nothing of ours imported.
 
 pub mod credentials;
+pub mod default_user;
 pub mod deployment;
 pub mod digest;
+pub mod ecr;
 pub mod event;
 pub mod redact;
 pub mod run;

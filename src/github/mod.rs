@@ -8,4 +8,5 @@ pub mod deployments;
 pub mod files;
 pub mod history;
 pub mod jobs;
+pub mod oidc;
 pub mod untrusted;

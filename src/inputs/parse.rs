@@ -2,6 +2,7 @@
 
 mod deploy;
 mod notify;
+mod registry;
 
 use crate::domain::{
     event::{Diagnostic, Severity},
@@ -15,8 +16,8 @@ use super::{
     spec::{INPUTS, Support},
     structured,
     typed::{
-        BuildInputs, Cache, CacheSpec, CommandInput, Credentials, GithubInputs, Inputs, NameInputs, Network, NoCache,
-        ProjectInputs, Push, RegistryInputs, Show,
+        BuildInputs, Cache, CacheSpec, CommandInput, GithubInputs, Inputs, NameInputs, Network, NoCache, ProjectInputs,
+        Push, Show,
     },
     values::{boolean, bytes, comma_lines, duration, is_platform, is_registry_host, lines, pair},
 };
@@ -42,6 +43,7 @@ pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>
             annotations,
         },
         registry: reader.registry(),
+        aws: reader.aws(),
         notify: reader.notify(),
         deploy: reader.deploy(),
         github: GithubInputs {
@@ -312,46 +314,6 @@ impl Reader<'_> {
         tags
     }
 
-    fn registry(&mut self) -> RegistryInputs {
-        if let Some(other) = self.raw.get("builder").filter(|builder| !matches!(*builder, "auto" | "engine")) {
-            self.wrong("builder", other, "is not available in this version", "use `auto` or `engine`");
-        }
-        let registry = self.raw.get("registry").unwrap_or(GHCR).to_ascii_lowercase();
-        let actor = self.env.var("GITHUB_ACTOR").filter(|_| registry == GHCR);
-        let username = self.raw.get("username").or(actor).map(str::to_owned);
-        let mut credentials = Vec::new();
-        let token = self.raw.get("github-token").filter(|_| registry == GHCR);
-        match (username.clone(), self.raw.get("password").or(token)) {
-            (Some(username), Some(password)) => {
-                credentials.push(Credentials { registry, username, password: Secret::new(password) });
-            }
-            (None, Some(_)) => {
-                let fix = "set `username` too";
-                self.secret_wrong("password", format!("there is no user name for {registry}"), fix);
-            }
-            // Runs of forks and of Dependabot have no secrets: the build still is worth something.
-            (Some(_), None) if self.raw.written("username").is_some() => self.warn(
-                "no registry password",
-                format!("`username` is set but `password` is empty; {registry} is used without credentials"),
-            ),
-            _ => {}
-        }
-        match self.raw.get("registries").map(structured::registries) {
-            Some(Ok(more)) => credentials.extend(more),
-            Some(Err(mistake)) => self.mistakes.push(mistake),
-            None => {}
-        }
-        RegistryInputs {
-            credentials,
-            username,
-            push: self.push(),
-            load: self.boolean("load"),
-            cache: self.cache(),
-            cache_from: self.cache_specs("cache-from"),
-            cache_to: self.cache_specs("cache-to"),
-        }
-    }
-
     fn push(&mut self) -> Push {
         let text = self.raw.get("push").unwrap_or("auto");
         match boolean(text) {
@@ -399,7 +361,7 @@ mod tests {
             cli::RawInputs,
             runner::RunnerEnv,
             spec::INPUTS,
-            typed::{Cache, Moment, Network, NoCache, Push},
+            typed::{Cache, Credentials, Moment, Network, NoCache, Push},
         },
     };
 
@@ -548,19 +510,22 @@ mod tests {
         let actor = [("GITHUB_ACTOR", "alice")];
         let of = |written: &[(&str, &str)]| {
             let inputs = parsed(written, &actor).unwrap();
-            let shown = |c: &super::Credentials| format!("{}@{} {}", c.username, c.registry, c.password.expose());
+            let shown = |c: &Credentials| format!("{}@{} {}", c.username, c.registry, c.password.expose());
+            assert_eq!(inputs.registry.github.as_ref().map(shown).as_deref(), Some("alice@ghcr.io ghs_1"));
             (inputs.registry.credentials.iter().map(shown).collect::<Vec<_>>(), inputs.warnings.len())
         };
         let token = ("github-token", "ghs_1");
-        assert_eq!(of(&[token]), (vec!["alice@ghcr.io ghs_1".into()], 0));
+        assert_eq!(of(&[token]), (vec![], 0));
         assert_eq!(of(&[token, ("password", "p")]), (vec!["alice@ghcr.io p".into()], 0));
         assert_eq!(of(&[token, ("registry", "r.example")]), (vec![], 0), "GitHub's token goes to GitHub only");
         let own = [token, ("registry", "R.example"), ("username", "u"), ("password", "p")];
         assert_eq!(of(&own), (vec!["u@r.example p".into()], 0));
         assert_eq!(of(&own[..3]), (vec![], 1), "a fork has no secrets");
+        let azure = [token, ("registry", "site.azurecr.io"), ("password", "p")];
+        assert_eq!(of(&azure), (vec!["00000000-0000-0000-0000-000000000000@site.azurecr.io p".into()], 0));
         assert_eq!(
             of(&[token, ("registries", "- {registry: docker.io, username: h, password: q}")]),
-            (vec!["alice@ghcr.io ghs_1".into(), "h@docker.io q".into()], 0)
+            (vec!["h@docker.io q".into()], 0)
         );
     }
 

@@ -4,6 +4,17 @@
 
 use std::{collections::BTreeMap, ffi::OsString, fmt};
 
+use crate::domain::secret::Secret;
+
+/// Variables whose values are secret, whoever set them.
+const SECRET_VARIABLES: [&str; 5] = [
+    "ACTIONS_RUNTIME_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "GITHUB_TOKEN",
+];
+
 /// All environment variables of the process. `Debug` shows names only, since any value may be secret.
 #[derive(Clone, Default)]
 pub struct RunnerEnv {
@@ -71,6 +82,11 @@ impl RunnerEnv {
         let temp = self.var("RUNNER_TEMP")?;
         let in_container = self.workspace().is_some_and(|path| path.starts_with("/github/"));
         (!in_container || temp.starts_with("/github/")).then_some(temp)
+    }
+
+    /// Values that are secret by the names of their variables: the runner's tokens and the keys of AWS.
+    pub fn secrets(&self) -> impl Iterator<Item = Secret> {
+        SECRET_VARIABLES.iter().filter_map(|name| self.var(name)).map(Secret::new)
     }
 
     /// `owner` and `name` of the repository; empty outside an action.

@@ -241,13 +241,17 @@ pub const INPUTS: &[InputSpec] = &[
     names(Bool, "tag-compat", "Compute tags exactly as docker/metadata-action, its oddities included.")
         .or("false")
         .later(),
-    registry(Text, "username", "User name for `registry`.").or_else("on `ghcr.io` the actor"),
-    registry(Secret, "password", "Password or token for `registry`.").or_else("on `ghcr.io` the `github-token`"),
+    registry(Text, "username", "User name for `registry`.")
+        .or_else("on `ghcr.io` the actor; for a token of Google, Azure or Amazon ECR what they want"),
+    registry(Secret, "password", "Password or token for `registry`.")
+        .or_else("on `ghcr.io` the `github-token`; on Amazon ECR a login by `aws-role` or the `AWS_*` variables"),
     registry(
         SecretList,
         "registries",
-        "Credentials for further registries (base images, caches): a YAML list of `{registry, username, password}`.",
+        "Credentials for further registries (base images, caches): a YAML list of `{registry, username, password}`; \
+         `{registry}` alone for one of Amazon ECR, or for `ghcr.io` with the job's token.",
     ),
+    registry(Bool, "ecr-create-repository", "Create a repository that Amazon ECR does not have yet.").or("false"),
     registry(
         Text,
         "push",
@@ -298,8 +302,14 @@ pub const INPUTS: &[InputSpec] = &[
     deploy(Text, "ssh-known-hosts", "Host keys of `compose:` targets.").later(),
     deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`.").later(),
     deploy(Secret, "kubeconfig", "Kubernetes configuration: the document, or a path to it.").later(),
-    deploy(Text, "aws-region", "AWS region of `ecs:` targets.").later(),
-    deploy(Text, "aws-role", "AWS role to assume with the job's `id-token`.").later(),
+    deploy(Text, "aws-region", "AWS region whose endpoint gives `aws-role`.")
+        .or_else("`AWS_REGION`, else the registry's"),
+    deploy(
+        Text,
+        "aws-role",
+        "ARN of the AWS role to assume with the job's OIDC token (`permissions: id-token: write`).",
+    )
+    .or_else("the keys in the usual `AWS_*` variables"),
     deploy(Secret, "portainer-token", "Access token for `portainer:` targets.").later(),
     deploy(
         Text,

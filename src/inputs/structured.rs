@@ -1,6 +1,6 @@
 //! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`, `tags`, caches.
 
-use crate::domain::secret::Secret;
+use crate::domain::{default_user::default_user, secret::Secret};
 
 use super::{
     error::InputError,
@@ -122,14 +122,23 @@ pub fn secrets(text: &str) -> Result<Vec<(String, Secret)>, InputError> {
     Ok(secrets)
 }
 
+/// What `registries` says.
+#[derive(Debug, Default)]
+pub struct Registries {
+    /// Logins.
+    pub credentials: Vec<Credentials>,
+    /// Hosts that are named alone.
+    pub hosts: Vec<String>,
+}
+
 /// `registries`: a YAML list of `{registry, username, password}`.
-pub fn registries(text: &str) -> Result<Vec<Credentials>, InputError> {
+pub fn registries(text: &str) -> Result<Registries, InputError> {
     let fix = "write a YAML list of maps with `registry`, `username` and `password`";
     let wrong = |problem: String| InputError::hidden("registries", problem, fix);
     let Node::List(items) = yaml::read(text).map_err(|error| wrong(error.to_string()))? else {
         return Err(wrong("is no YAML list".to_owned()));
     };
-    let mut all = Vec::new();
+    let mut all = Registries::default();
     for (index, item) in items.into_iter().enumerate() {
         let at = |what: &str| wrong(format!("item {}: {what}", index + 1));
         let Node::Map(entries) = item else { return Err(at("is no map")) };
@@ -148,9 +157,14 @@ pub fn registries(text: &str) -> Result<Vec<Credentials>, InputError> {
         if !is_registry_host(&registry) {
             return Err(at("`registry` is no registry host"));
         }
-        // A secret that this run may not see arrives empty; that registry is then used without credentials.
-        if !username.is_empty() && !password.is_empty() {
-            all.push(Credentials { registry, username, password });
+        if username.is_empty() && !password.is_empty() {
+            default_user(&registry, password.expose()).unwrap_or_default().clone_into(&mut username);
+        }
+        // A secret that this run may not see arrives empty; that registry is then used with what else is known of it.
+        if username.is_empty() || password.is_empty() {
+            all.hosts.push(registry);
+        } else {
+            all.credentials.push(Credentials { registry, username, password });
         }
     }
     Ok(all)
@@ -344,8 +358,11 @@ mod tests {
         let text =
             "- {registry: R.example:5000, username: u, password: hunter2}\n- registry: x.example\n  password: ''";
         let all = registries(text).unwrap();
-        assert_eq!(all.len(), 1, "one without credentials is no error: forks have no secrets");
-        assert_eq!((all[0].registry.as_str(), all[0].password.expose()), ("r.example:5000", "hunter2"));
+        assert_eq!(all.hosts, ["x.example"], "one without credentials is no error: forks have no secrets");
+        let [only] = &all.credentials[..] else { panic!("{all:?}") };
+        assert_eq!((only.registry.as_str(), only.password.expose()), ("r.example:5000", "hunter2"));
+        let google = registries("- {registry: eu.gcr.io, password: hunter2}").unwrap();
+        assert_eq!(google.credentials[0].username, "oauth2accesstoken");
         for bad in ["x", "- x", "- {username: hunter2}", "- {registry: r, pasword: hunter2}", "- {registry: [hunter2]}"]
         {
             let error = registries(bad).unwrap_err().to_string();

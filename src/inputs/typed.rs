@@ -17,6 +17,8 @@ pub struct Inputs {
     pub names: NameInputs,
     /// Where they go.
     pub registry: RegistryInputs,
+    /// Amazon Web Services.
+    pub aws: AwsInputs,
     /// Who is told.
     pub notify: NotifyInputs,
     /// Where it is deployed.
@@ -161,8 +163,14 @@ pub struct NameInputs {
 pub struct RegistryInputs {
     /// Credentials, those for the input `registry` first if there are any.
     pub credentials: Vec<Credentials>,
+    /// GitHub's own for `ghcr.io`: the actor and the job's token.
+    pub github: Option<Credentials>,
+    /// Hosts that `registries` names without credentials, lower case: what else is known of them is to be used.
+    pub hosts: Vec<String>,
     /// The input `username`, or on `ghcr.io` the actor.
     pub username: Option<String>,
+    /// What is done about a repository that Amazon ECR does not have.
+    pub missing_repository: MissingRepository,
     /// Whether to push.
     pub push: Push,
     /// Whether to leave images in the engine.
@@ -173,6 +181,24 @@ pub struct RegistryInputs {
     pub cache_from: Vec<CacheSpec>,
     /// Caches to write, if given.
     pub cache_to: Vec<CacheSpec>,
+}
+
+/// What is done about a repository that Amazon ECR does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingRepository {
+    /// The push fails.
+    Refuse,
+    /// It is created.
+    Create,
+}
+
+/// Amazon Web Services. Keys are not inputs: they come with the usual variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AwsInputs {
+    /// The region, if it is given.
+    pub region: Option<String>,
+    /// ARN of the role to assume with the job's OIDC token.
+    pub role: Option<String>,
 }
 
 /// Credentials for one registry.

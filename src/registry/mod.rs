@@ -2,5 +2,6 @@
 
 pub mod challenge;
 pub mod client;
+pub mod docker_config;
 pub mod manifest;
 pub mod permissions;

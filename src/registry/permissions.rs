@@ -3,6 +3,8 @@
 //! Registries do not say it. GHCR answers the same `denied` for a job without `packages: write` and for a package that
 //! another repository owns, so the hint names both.
 
+use crate::domain::{default_user::default_user, ecr::EcrHost};
+
 /// The fix for a push that `host` refused with `message`, or `None` if the message is about something else.
 pub fn push_hint(host: &str, message: &str) -> Option<String> {
     let message = message.to_ascii_lowercase();
@@ -47,14 +49,74 @@ pub fn push_hint(host: &str, message: &str) -> Option<String> {
              a user or organization that this user may push to"
                 .to_owned()
         }
+        _ if EcrHost::parse(host).is_some() && unknown_user => format!(
+            "give {host} a login: `aws-role` with `permissions: id-token: write`, or the AWS_* variables, or `username` and \
+             `password`"
+        ),
+        _ if EcrHost::parse(host).is_some() => format!(
+            "allow `ecr:BatchCheckLayerAvailability`, `ecr:InitiateLayerUpload`, `ecr:UploadLayerPart`, \
+             `ecr:CompleteLayerUpload`, `ecr:PutImage` and `ecr:BatchGetImage` on this repository of {host} to the role or \
+             user"
+        ),
+        _ if default_user(host, "") == Some("oauth2accesstoken") => format!(
+            "grant the role Artifact Registry Writer in the repository of {host} to the account whose token `password` is; \
+             such a token holds for an hour"
+        ),
         _ if unknown_user => format!("check `username` and `password` for {host}"),
         _ => format!("the user in `username` may not push this repository to {host}; check its rights there"),
     })
 }
 
+/// What to do about a repository that `host` does not have.
+pub fn missing_repository_hint(host: &str, message: &str) -> String {
+    match EcrHost::parse(host) {
+        Some(ecr) => {
+            let name = repository_in(host, message).unwrap_or("NAME");
+            let command = match ecr {
+                EcrHost::Private { region, .. } => {
+                    format!("aws ecr create-repository --region {region} --repository-name {name}")
+                }
+                EcrHost::Public => {
+                    format!("aws ecr-public create-repository --region us-east-1 --repository-name {name}")
+                }
+            };
+            format!("create it with `{command}`, or set `ecr-create-repository: true`")
+        }
+        None => "create it there, and check `registry` and `image-name`".to_owned(),
+    }
+}
+
+/// The repository's path in what a registry or BuildKit says of it.
+fn repository_in<'a>(host: &str, message: &'a str) -> Option<&'a str> {
+    let after = |marker: &str| message.split_once(marker).map(|(_, rest)| rest);
+    let path = match (after("repository with name '"), after(&format!("{host}/v2/"))) {
+        (Some(rest), _) => rest.split('\'').next(),
+        (None, Some(rest)) => rest.split("/blobs/").next()?.split("/manifests/").next(),
+        (None, None) => None,
+    };
+    path.filter(|path| !path.is_empty() && !path.contains(char::is_whitespace))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::push_hint;
+    use super::{missing_repository_hint, push_hint};
+
+    #[test]
+    fn a_missing_repository_of_amazons_comes_with_the_command() {
+        let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+        let want = "`aws ecr create-repository --region eu-west-1 --repository-name o/r/web`";
+        for message in [
+            "name unknown: The repository with name 'o/r/web' does not exist in the registry with id '123456789012'",
+            "failed to push 123456789012.dkr.ecr.eu-west-1.amazonaws.com/o/r/web:main: unknown: The repository with name \
+             'o/r/web' does not exist in the registry with id '123456789012'",
+            "failed to push 123456789012.dkr.ecr.eu-west-1.amazonaws.com/o/r/web:main: unexpected status from POST request \
+             to https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/o/r/web/blobs/uploads/: 404 Not Found",
+        ] {
+            let hint = missing_repository_hint(host, message);
+            assert!(hint.contains(want) && hint.contains("`ecr-create-repository: true`"), "{hint}");
+        }
+        assert!(missing_repository_hint("r.example", "404 Not Found").contains("`image-name`"));
+    }
 
     #[test]
     fn refusals_seen_in_the_wild_have_a_fix() {
@@ -86,6 +148,13 @@ mod tests {
             ("docker.io", "server message: insufficient_scope: authorization failed", "permission Write"),
             ("r.example:5000", "no basic auth credentials", "check `username` and `password` for r.example:5000"),
             ("r.example", "403 Forbidden", "may not push"),
+            ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "no basic auth credentials", "`aws-role`"),
+            (
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+                "denied: User: arn:aws:sts::1:x is not authorized to perform: ecr:InitiateLayerUpload on resource: y",
+                "`ecr:InitiateLayerUpload`",
+            ),
+            ("europe-west1-docker.pkg.dev", "403 Forbidden", "Artifact Registry Writer"),
         ] {
             let hint = push_hint(host, message).unwrap();
             assert!(hint.contains(want), "{message}: {hint}");

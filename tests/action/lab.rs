@@ -18,9 +18,12 @@ pub(crate) enum Engine {
     Classic,
     /// Docker 20.10.
     Old,
+    /// The containerd image store, and the lab under the names of the world.
+    Named,
 }
 
 impl Engine {
+    /// The kinds that differ.
     pub(crate) const ALL: [Self; 3] = [Self::C8d, Self::Classic, Self::Old];
 
     pub(crate) fn socket(self) -> PathBuf {
@@ -28,6 +31,7 @@ impl Engine {
             Self::C8d => "LAB_C8D",
             Self::Classic => "LAB_CLASSIC",
             Self::Old => "LAB_OLD",
+            Self::Named => "LAB_NAMED",
         });
         PathBuf::from(url.trim_start_matches("unix://"))
     }

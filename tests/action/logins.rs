@@ -1,6 +1,12 @@
 //! Registries that want to know who asks.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
 
 use crate::{
     lab::{self, Engine},
@@ -67,6 +73,71 @@ async fn without_a_login_it_says_that_there_is_none() {
             for words in [&*registry, "`username`"] {
                 assert!(error.message.contains(words), "{engine:?}: {error:?}");
             }
+        }
+    }
+}
+
+/// Lets the workflow hand over a `config.json`, where the runner mounts it.
+fn with_config(run: Run, config: &str) -> Run {
+    let directory = run.machine.temp.join("docker");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("config.json"), config).unwrap();
+    let directory = directory.display().to_string();
+    run.env("DOCKER_CONFIG", &directory)
+}
+
+#[tokio::test]
+async fn a_docker_config_of_the_workflows_is_used() {
+    let password = lab::var("LAB_PASSWORD");
+    let auth = STANDARD.encode(format!("{}:{password}", lab::var("LAB_USER")));
+    for registry in [lab::var("LAB_BASIC"), lab::var("LAB_TOKEN")] {
+        let config = json!({
+            "auths": {(registry.clone()): {"auth": auth}},
+            "credHelpers": {"gcr.io": "gcloud"},
+        });
+        for engine in Engine::ALL {
+            let run = with_config(run(engine, &registry, "", ""), &config.to_string());
+            let report = run.secret(&password).secret(&auth).expect(0).await;
+            let warnings: Vec<_> = report.console.of_kind("warning").collect();
+            let helper = "credential helper `gcloud` of gcr.io in /github/runner_temp/docker/config.json";
+            assert!(warnings.len() == 1 && warnings[0].message.contains(helper), "{warnings:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_identity_token_in_a_docker_config_is_used() {
+    let token = format!("refresh-{}", lab::var("LAB_JOB_TOKEN"));
+    let auth = STANDARD.encode("00000000-0000-0000-0000-000000000000:");
+    let config = json!({"auths": {"ghcr.io": {"auth": auth, "identitytoken": token}}});
+    let mut run = with_config(run(Engine::Named, "ghcr.io", "", "").secret(&token), &config.to_string());
+    run.step.expressions.insert("github.token".into(), "ghs_not-this-canary".into());
+    run.expect(0).await;
+}
+
+#[tokio::test]
+async fn a_docker_config_that_is_none_is_told() {
+    let run = run(Engine::Classic, &lab::plain(), "", "");
+    let report = with_config(run, "nonsense-canary").secret("nonsense-canary").expect(0).await;
+    assert!(log(&report).contains("is no configuration of Docker's"), "{}", log(&report));
+    let report =
+        self::run(Engine::Classic, &lab::plain(), "", "").env("DOCKER_CONFIG", "/root/.docker").expect(0).await;
+    assert!(log(&report).contains("${{ runner.temp }}"), "{}", log(&report));
+}
+
+#[tokio::test]
+async fn a_base_image_of_a_private_registry_needs_its_login() {
+    let (user, password) = (lab::var("LAB_USER"), lab::var("LAB_PASSWORD"));
+    for registry in [lab::var("LAB_BASIC"), lab::var("LAB_TOKEN")] {
+        // An engine that pushed it would not have to ask.
+        let base = run(Engine::Named, &registry, &user, &password);
+        let report = base.expect(0).await;
+        for engine in Engine::ALL {
+            let run = Run::new(engine, &[("Dockerfile", &format!("FROM {}\n", report.outputs["ref"]))]);
+            let error = the_error(&run.expect(1).await).message;
+            assert!(error.contains("needs a login") && error.contains("`registries`"), "{engine:?}: {error}");
+            let registries = format!("- {{registry: '{registry}', username: {user}, password: {password}}}");
+            run.with("registries", &registries).secret(&password).expect(0).await;
         }
     }
 }

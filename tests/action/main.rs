@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::format_collect, reason = "a test that cannot go on fails")]
 
 mod cancellation;
+mod clouds;
 mod failures;
 mod faults;
 mod github;

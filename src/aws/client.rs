@@ -1,0 +1,114 @@
+//! A signed call of one of AWS's JSON services: JSON in, JSON out, its name in a header
+//! (<https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html>).
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::Value;
+
+use super::{endpoint::Endpoint, error::AwsError, keys::Keys};
+
+/// How often a call that breaks is tried, the first time included.
+const ATTEMPTS: u32 = 3;
+
+const JSON: &str = "application/x-amz-json-1.1";
+
+/// Calls `name` with `input` and returns the output.
+pub async fn call(
+    http: &Client,
+    endpoint: &Endpoint,
+    keys: &Keys,
+    name: &str,
+    input: &Value,
+) -> Result<Value, AwsError> {
+    let body = input.to_string();
+    let target = format!("{}.{name}", endpoint.service.target());
+    let call = format!("{}:{name}", endpoint.service.signing_name());
+    let answer = answered(
+        endpoint,
+        || {
+            let headers = [("content-type", JSON), ("x-amz-target", target.as_str())];
+            let mut request = http.post(&endpoint.url);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            for (name, value) in keys.sign(endpoint, &headers, &body, SystemTime::now())? {
+                request = request.header(name, value.expose());
+            }
+            Ok(request.body(body.clone()))
+        },
+        |status, text| refusal(&call, status, text),
+    )
+    .await?;
+    serde_json::from_str(&answer).map_err(|_| AwsError::Unreadable { call, missing: "JSON" })
+}
+
+/// Sends a request, again if that may help, and returns the answer of one that succeeded.
+pub(super) async fn answered(
+    endpoint: &Endpoint,
+    request: impl Fn() -> Result<RequestBuilder, AwsError>,
+    refusal: impl Fn(StatusCode, &str) -> AwsError,
+) -> Result<String, AwsError> {
+    let mut attempt = 1;
+    loop {
+        let error = match sent(endpoint, request()?).await {
+            Ok((status, text)) if status.is_success() => return Ok(text),
+            Ok((status, text)) => refusal(status, &text),
+            Err(error) => error,
+        };
+        if attempt == ATTEMPTS || !error.is_temporary() {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+        attempt += 1;
+    }
+}
+
+async fn sent(endpoint: &Endpoint, request: RequestBuilder) -> Result<(StatusCode, String), AwsError> {
+    let unreachable = |error: reqwest::Error| {
+        // The innermost cause is the one that tells; the outer ones name the address again.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let reason = if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
+        AwsError::Unreachable { host: endpoint.host().to_owned(), reason }
+    };
+    let response = request.send().await.map_err(unreachable)?;
+    let status = response.status();
+    Ok((status, response.text().await.map_err(unreachable)?))
+}
+
+/// An error as the JSON protocol words it: `{"__type": "…#Name", "message": "…"}`.
+fn refusal(call: &str, status: StatusCode, text: &str) -> AwsError {
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let field = |names: [&str; 2]| names.iter().find_map(|name| answer.get(name)?.as_str()).map(str::to_owned);
+    let code = field(["__type", "code"]).unwrap_or_else(|| status.to_string());
+    let code = code.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned();
+    let message = field(["message", "Message"]).unwrap_or_else(|| "no reason given".to_owned());
+    AwsError::Refused { call: call.to_owned(), status: status.as_u16(), code, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+
+    use super::refusal;
+
+    #[test]
+    fn reads_errors_in_all_their_spellings() {
+        for (text, code, message) in [
+            (
+                r#"{"__type":"com.amazonaws.ecr#RepositoryNotFoundException","message":"m"}"#,
+                "RepositoryNotFoundException",
+                "m",
+            ),
+            (r#"{"__type":"AccessDeniedException","Message":"m"}"#, "AccessDeniedException", "m"),
+            (r#"{"code":"X:http://y","message":"m"}"#, "X", "m"),
+            ("<html>", "502 Bad Gateway", "no reason given"),
+        ] {
+            let error = refusal("ecr:X", StatusCode::BAD_GATEWAY, text).to_string();
+            assert_eq!(error, format!("ecr:X: {code}: {message}"), "{text}");
+        }
+    }
+}

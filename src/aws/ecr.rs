@@ -1,0 +1,68 @@
+//! Amazon ECR: a login for its registries, and repositories in them
+//! (<https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html>, and the same of
+//! `AmazonECRPublic`).
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use reqwest::Client;
+use serde_json::json;
+
+use super::{
+    client::call,
+    endpoint::{Endpoint, Service},
+    error::AwsError,
+    keys::Keys,
+};
+use crate::domain::{credentials::Login, ecr::EcrHost, secret::Secret};
+
+/// The region in which the public gallery is asked.
+pub const PUBLIC_REGION: &str = "us-east-1";
+
+/// Where a registry's own API is.
+pub fn endpoint<'a>(host: &EcrHost, var: impl Fn(&str) -> Option<&'a str>) -> Endpoint {
+    match host {
+        EcrHost::Private { region, domain, fips, .. } => {
+            Endpoint::new(if *fips { Service::EcrFips } else { Service::Ecr }, region, domain, var)
+        }
+        EcrHost::Public => Endpoint::new(Service::EcrPublic, PUBLIC_REGION, "amazonaws.com", var),
+    }
+}
+
+/// A login that holds for all registries in the endpoint's region that the keys may reach, for 12 hours at most.
+pub async fn login(http: &Client, endpoint: &Endpoint, keys: &Keys) -> Result<Login, AwsError> {
+    let answer = call(http, endpoint, keys, "GetAuthorizationToken", &json!({})).await?;
+    let data = &answer["authorizationData"];
+    // The private registry answers with a list of one.
+    let token = data[0]["authorizationToken"].as_str().or_else(|| data["authorizationToken"].as_str());
+    token.and_then(decoded).ok_or_else(|| AwsError::Unreadable {
+        call: format!("{}:GetAuthorizationToken", endpoint.service.signing_name()),
+        missing: "authorizationToken",
+    })
+}
+
+/// Base64 of `AWS:password`.
+fn decoded(token: &str) -> Option<Login> {
+    let text = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some(Login { username: username.to_owned(), password: Secret::new(password) })
+}
+
+/// Creates a repository; one that is there already is fine. Says whether it is new.
+pub async fn create_repository(http: &Client, endpoint: &Endpoint, keys: &Keys, path: &str) -> Result<bool, AwsError> {
+    match call(http, endpoint, keys, "CreateRepository", &json!({"repositoryName": path})).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("RepositoryAlreadyExistsException") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn a_token_is_a_login() {
+        let login = decoded("QVdTOnBhc3M6d29yZA==").unwrap();
+        assert_eq!((login.username.as_str(), login.password.expose()), ("AWS", "pass:word"));
+        assert_eq!([decoded("%"), decoded("QVdT")], [None, None]);
+    }
+}

@@ -1,0 +1,250 @@
+//! Who logs in to which registry: gathers the credentials of a run from all places that may have them.
+//!
+//! The first that fits a host holds: the inputs; a `DOCKER_CONFIG` of the workflow's; for `ghcr.io` the job's own token;
+//! for Amazon ECR a login that AWS is asked for. What is learned here is secret and must be masked before anything is
+//! told.
+
+use std::{collections::BTreeSet, fs, io, path::Path, time::Duration};
+
+use super::{chat::warning, prepare::Context};
+use crate::{
+    aws::{ecr, endpoint::Endpoint, error::AwsError, keys::Keys},
+    compose::ContextSource,
+    domain::{
+        credentials::{Credentials, Login},
+        ecr::EcrHost,
+        event::Diagnostic,
+        run::{Failure, Stage},
+        secret::Secret,
+    },
+    http,
+    inputs::{
+        runner::RunnerEnv,
+        typed::{self, Inputs, MissingRepository},
+    },
+    plan::Plan,
+    registry::docker_config::DockerConfig,
+};
+
+use aws_keys::{KeySource, NoKeys};
+
+mod aws_keys;
+
+/// How long AWS and GitHub may take together.
+const LIMIT: Duration = Duration::from_secs(30);
+/// The registry for which GitHub's own token is the password.
+const GHCR: &str = "ghcr.io";
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Logins {
+    /// The logins.
+    pub credentials: Credentials,
+    /// What must not be shown and is not known from the inputs.
+    pub secrets: Vec<Secret>,
+    /// What the user should know.
+    pub warnings: Vec<Diagnostic>,
+    /// Why the run cannot push.
+    pub failure: Option<Failure>,
+}
+
+/// A registry of Amazon's that the run needs.
+struct Wanted {
+    host: String,
+    ecr: EcrHost,
+    /// The repositories that are pushed to it.
+    pushes: Vec<String>,
+    /// Whether the workflow names it, so that it expects a login.
+    named: bool,
+}
+
+impl Logins {
+    /// Gathers the logins for what the plan needs. Asks AWS only for registries of Amazon's that have none yet.
+    pub async fn gather(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Self {
+        let mut logins = Self::default();
+        let mut keys = Vec::new();
+        for given in &inputs.registry.credentials {
+            // As docker/login-action has it, the two may be an access key, by which AWS gives the login.
+            match key_of(given) {
+                Some(key) => keys.push((given.registry.clone(), key)),
+                None => logins.credentials.insert(&given.registry, login_of(given)),
+            }
+        }
+        if let Some(directory) = env.var("DOCKER_CONFIG") {
+            logins.docker_config(Path::new(directory));
+        }
+        let hosts = hosts(plan, inputs);
+        if let Some(github) = inputs.registry.github.as_ref().filter(|_| hosts.contains(GHCR)) {
+            logins.credentials.insert_missing(GHCR, login_of(github));
+        }
+        let wanted = wanted(plan, inputs, context, &hosts);
+        if tokio::time::timeout(LIMIT, logins.ecr(&wanted, &keys, inputs, env)).await.is_err() {
+            logins.failure = Some(Failure::new(
+                Stage::Preflight,
+                format!("AWS gave no login within {} s", LIMIT.as_secs()),
+                Some("run the job again".to_owned()),
+            ));
+        }
+        logins
+    }
+
+    /// Takes over the logins of `config.json` for registries that have none.
+    fn docker_config(&mut self, directory: &Path) {
+        let path = directory.join("config.json");
+        let shown = path.display();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                let hint = if error.kind() == io::ErrorKind::NotFound {
+                    "; let it lie below `${{ runner.temp }}` or the workspace, which alone are mounted into the action"
+                } else {
+                    ""
+                };
+                self.warnings.push(warning("DOCKER_CONFIG", format!("{shown}: {error}{hint}")));
+                return;
+            }
+        };
+        let Some(config) = DockerConfig::parse(&text) else {
+            // Nothing of what stands there is quoted: it may be secret.
+            self.warnings.push(warning("DOCKER_CONFIG", format!("{shown} is no configuration of Docker's")));
+            return;
+        };
+        self.secrets.extend(config.encoded);
+        for (registry, login) in config.logins {
+            self.secrets.push(login.password.clone());
+            self.credentials.insert_missing(&registry, login);
+        }
+        for (registry, helper) in config.helpers {
+            let whose = registry.map_or_else(String::new, |registry| format!(" of {registry}"));
+            let message = format!(
+                "the credential helper `{helper}`{whose} in {shown} is out of this action's reach; give its login with \
+                 `username` and `password` or `registries`"
+            );
+            self.warnings.push(warning("DOCKER_CONFIG", message));
+        }
+    }
+
+    /// Asks AWS for the logins of its registries.
+    async fn ecr(&mut self, wanted: &[Wanted], given: &[(String, Keys)], inputs: &Inputs, env: &RunnerEnv) {
+        let mut source = KeySource::new(inputs, env);
+        for one in wanted {
+            let own = given.iter().find(|(host, _)| *host == one.host).map(|(_, keys)| keys.clone());
+            let create = inputs.registry.missing_repository == MissingRepository::Create && !one.pushes.is_empty();
+            if own.is_none() && self.credentials.for_host(&one.host).is_some() && !create {
+                continue;
+            }
+            let result = self.ecr_login(one, own, create, &mut source, env).await;
+            let Err((headline, hint)) = result else { continue };
+            if one.pushes.is_empty() {
+                self.warnings.push(warning("Amazon ECR", format!("{headline}; {hint}")));
+            } else {
+                self.failure = Some(Failure::new(Stage::Preflight, headline, Some(hint)));
+                return;
+            }
+        }
+    }
+
+    /// The login for one registry. The error is a headline and a hint.
+    async fn ecr_login(
+        &mut self,
+        wanted: &Wanted,
+        own: Option<Keys>,
+        create: bool,
+        source: &mut KeySource<'_>,
+        env: &RunnerEnv,
+    ) -> Result<(), (String, String)> {
+        let host = &wanted.host;
+        let client = http::builder().build().map_err(|error| (format!("no HTTP client: {error}"), String::new()))?;
+        let keys = match own {
+            Some(keys) => keys,
+            None => match source.keys(&client, &wanted.ecr, &mut self.secrets).await {
+                Ok(keys) => keys,
+                // What nobody asked for may well do without.
+                Err(NoKeys { is_absent: true, .. }) if wanted.pushes.is_empty() && !wanted.named => return Ok(()),
+                Err(NoKeys { headline, hint, .. }) => return Err((format!("no login for {host}: {headline}"), hint)),
+            },
+        };
+        let endpoint = ecr::endpoint(&wanted.ecr, |name| env.var(name));
+        if self.credentials.for_host(host).is_none() {
+            let refused = |error: AwsError| (format!("no login for {host}: {error}"), error.hint());
+            let login = ecr::login(&client, &endpoint, &keys).await.map_err(refused)?;
+            self.secrets.extend([login.password.clone(), Secret::new(login.basic_token())]);
+            self.credentials.insert(host, login);
+        }
+        if create {
+            self.create(wanted, &client, &endpoint, &keys).await;
+        }
+        Ok(())
+    }
+
+    /// Creates the repositories that are not there. One that cannot be created may be there all the same.
+    async fn create(&mut self, wanted: &Wanted, client: &reqwest::Client, endpoint: &Endpoint, keys: &Keys) {
+        for path in &wanted.pushes {
+            if let Err(error) = ecr::create_repository(client, endpoint, keys, path).await {
+                let message = format!("{}/{path} is not created: {error}; {}", wanted.host, error.hint());
+                self.warnings.push(warning("ecr-create-repository", message));
+            }
+        }
+    }
+}
+
+fn login_of(given: &typed::Credentials) -> Login {
+    Login { username: given.username.clone(), password: given.password.clone() }
+}
+
+/// The access key that a login for Amazon ECR is, by the form of its id
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>).
+fn key_of(given: &typed::Credentials) -> Option<Keys> {
+    let id = &given.username;
+    let is_key = id.starts_with("AKIA") && id.len() >= 16 && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    EcrHost::parse(&given.registry).filter(|_| is_key)?;
+    Some(Keys { id: id.clone(), secret: given.password.clone(), session: None })
+}
+
+/// The hosts that the run pushes to, caches in, or names.
+fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
+    let mut hosts: BTreeSet<&str> = inputs.registry.hosts.iter().map(String::as_str).collect();
+    hosts.extend(inputs.registry.credentials.iter().map(|given| given.registry.as_str()));
+    for image in &plan.images {
+        hosts.insert(image.repository.host());
+        for cache in image.cache_from.iter().chain(&image.cache_to) {
+            let references = cache.attributes.iter().filter(|(name, _)| name == "ref");
+            hosts.extend(references.filter_map(|(_, reference)| reference.split('/').next()));
+        }
+    }
+    hosts
+}
+
+/// Amazon's registries of the run, the base images in its Dockerfiles included.
+fn wanted(plan: &Plan, inputs: &Inputs, context: &Context, hosts: &BTreeSet<&str>) -> Vec<Wanted> {
+    let mut wanted: Vec<Wanted> = hosts.iter().filter_map(|host| Wanted::new(host, plan, true)).collect();
+    for image in &plan.images {
+        let file = image.dockerfile.as_ref().and_then(|path| fs::read_to_string(context.project.join(path)).ok());
+        let inline = image.build.dockerfile_inline.clone();
+        let values = image.build_args.values().cloned();
+        let contexts = image.build.additional_contexts.iter().filter_map(|(_, source)| match source {
+            ContextSource::Remote(url) => Some(url.clone()),
+            ContextSource::Path(_) | ContextSource::Service(_) => None,
+        });
+        for text in values.chain(contexts).chain(file).chain(inline) {
+            for host in EcrHost::private_in(&text) {
+                if !wanted.iter().any(|known| known.host == host) {
+                    wanted.extend(Wanted::new(host, plan, inputs.aws.role.is_some()));
+                }
+            }
+        }
+    }
+    wanted
+}
+
+impl Wanted {
+    fn new(host: &str, plan: &Plan, named: bool) -> Option<Self> {
+        let pushed = plan.images.iter().filter(|image| plan.push.enabled && image.repository.host() == host);
+        Some(Self {
+            host: host.to_owned(),
+            ecr: EcrHost::parse(host)?,
+            pushes: pushed.map(|image| image.repository.path().to_owned()).collect(),
+            named,
+        })
+    }
+}
