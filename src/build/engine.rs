@@ -119,6 +119,19 @@ struct ErrorAnswer {
     message: String,
 }
 
+/// How an engine was told to treat registries, and what else a container in it must know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryRules {
+    /// URLs of mirrors of Docker Hub.
+    pub mirrors: Vec<String>,
+    /// Networks whose registries need no TLS, such as `127.0.0.0/8`.
+    pub insecure_networks: Vec<String>,
+    /// Registries that need no TLS.
+    pub insecure_hosts: Vec<String>,
+    /// Whether users in containers are others than outside (`userns-remap`).
+    pub maps_users: bool,
+}
+
 /// A client of the engine's API. Nothing is asked before it is needed.
 #[derive(Debug)]
 pub struct Engine {
@@ -167,6 +180,25 @@ impl Engine {
         }
     }
 
+    /// The engine's version.
+    pub async fn version(&self) -> Option<String> {
+        self.client().await.ok()?.version().await.ok()?.version
+    }
+
+    /// How the engine was told to treat registries.
+    pub async fn registry_rules(&self) -> Result<RegistryRules, ApiError> {
+        let info = self.client().await?.info().await.map_err(api_error)?;
+        let registries = info.registry_config.unwrap_or_default();
+        let hosts = registries.index_configs.unwrap_or_default().into_iter();
+        let insecure = hosts.filter(|(_, rules)| rules.secure == Some(false)).map(|(host, _)| host);
+        Ok(RegistryRules {
+            mirrors: registries.mirrors.unwrap_or_default(),
+            insecure_networks: registries.insecure_registry_cidrs.unwrap_or_default(),
+            insecure_hosts: insecure.collect(),
+            maps_users: info.security_options.unwrap_or_default().iter().any(|option| option == "name=userns"),
+        })
+    }
+
     /// Asks whether a registry takes these credentials, as `docker login` does.
     pub async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError> {
         let body = json!({
@@ -185,7 +217,8 @@ impl Engine {
         Err(ApiError::Engine { status: Some(status.as_u16()), message })
     }
 
-    async fn client(&self) -> Result<&Docker, ApiError> {
+    /// The client for the calls that are made elsewhere.
+    pub(super) async fn client(&self) -> Result<&Docker, ApiError> {
         self.client.get_or_try_init(|| connect(&self.address)).await.map_err(api_error)
     }
 }
@@ -199,7 +232,7 @@ async fn connect(address: &Address) -> Result<Docker, bollard::errors::Error> {
     client.negotiate_version().await
 }
 
-fn credentials(login: Option<&Login>, reference: &str) -> DockerCredentials {
+pub(super) fn credentials(login: Option<&Login>, reference: &str) -> DockerCredentials {
     login.map_or_else(DockerCredentials::default, |login| DockerCredentials {
         username: Some(login.username.clone()),
         password: Some(login.password.expose().to_owned()),
@@ -208,7 +241,7 @@ fn credentials(login: Option<&Login>, reference: &str) -> DockerCredentials {
     })
 }
 
-fn api_error(error: bollard::errors::Error) -> ApiError {
+pub(super) fn api_error(error: bollard::errors::Error) -> ApiError {
     use bollard::errors::Error;
     match error {
         Error::DockerResponseServerError { status_code, message } => {

@@ -35,7 +35,6 @@ use bollard_buildkit_proto::{
     },
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -45,7 +44,10 @@ use tonic::{Request, Response, Status, transport::server::Connected};
 
 use super::{
     filesync::{self, FileSync},
-    transport::{self, Address, TransportError},
+    reach::Reach,
+    solve::Control,
+    transport::{self, Stream as Bytes, TransportError},
+    tunnel,
 };
 use crate::domain::{credentials::Credentials, secret::Secret};
 
@@ -90,8 +92,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a session with the engine at `address`.
-    pub async fn open(address: &Address, offer: Offer) -> Result<Self, TransportError> {
+    /// Opens a session with the BuildKit behind `reach`, to which `control` is connected.
+    pub async fn open(reach: &Reach, control: &Control, offer: Offer) -> Result<Self, TransportError> {
         let id = new_id();
         let mut headers = vec![
             ("x-docker-expose-session-uuid", id.clone()),
@@ -99,14 +101,23 @@ impl Session {
             ("x-docker-expose-session-sharedkey", offer.shared_key),
         ];
         headers.extend(METHODS.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
-        let upgraded = transport::upgrade(address, "/session", &headers).await?;
+        let stream: Bytes = match reach {
+            Reach::Engine(address) => Box::new(TokioIo::new(transport::upgrade(address, "/session", &headers).await?)),
+            Reach::Endpoint(..) | Reach::Container(..) => {
+                let refused = |status: Status| TransportError::Session {
+                    endpoint: reach.to_string(),
+                    reason: status.message().to_owned(),
+                };
+                Box::new(tunnel::open(control.channel(), &headers).await.map_err(refused)?)
+            }
+        };
         let services = filesync::server()
             .add_service(HealthServer::new(Alive))
             .add_service(FileSyncServer::new(offer.files).max_encoding_message_size(MAX_MESSAGE))
             .add_service(AuthServer::new(Keyring(offer.credentials)))
             .add_service(SecretsServer::new(Safe(offer.secrets)));
         // There is one connection; a pending stream behind it keeps the server from ending before it does.
-        let connection = stream::once(async { Ok::<_, io::Error>(Connection(TokioIo::new(upgraded))) });
+        let connection = stream::once(async move { Ok::<_, io::Error>(Connection(stream)) });
         let incoming = connection.chain(stream::pending());
         let server = tokio::spawn(async move {
             // How a session ends is told by the build that used it.
@@ -137,8 +148,8 @@ pub fn new_id() -> String {
     (0..25).map(|_| char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[rng.random_range(0..36)])).collect()
 }
 
-/// The upgraded stream in the shape that tonic's server takes.
-struct Connection(TokioIo<Upgraded>);
+/// The stream in the shape that tonic's server takes.
+struct Connection(Bytes);
 
 impl Connected for Connection {
     type ConnectInfo = ();

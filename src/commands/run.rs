@@ -12,8 +12,9 @@ use super::{
     prepare::{self, Context},
 };
 use crate::{
+    build::container::Seats,
     domain::{
-        event::{Diagnostic, Ending, Event},
+        event::{Diagnostic, Ending, Event, Severity},
         redact::Redactor,
         run::{Failure, RunState, Stage},
     },
@@ -25,6 +26,7 @@ use crate::{
     inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
     pipeline,
     plan::Plan,
+    preflight::Edges,
     report::{outputs::outputs, summary::summary},
     reporter,
     signals::Signals,
@@ -33,6 +35,8 @@ use crate::{
 /// How long the last state may take to reach the chat; after a cancellation the runner is about to kill us.
 const LAST_WORD: Duration = Duration::from_secs(5);
 const LAST_WORD_CANCELLED: Duration = Duration::from_secs(2);
+/// How long the engine may take to remove a container that nobody builds in any more.
+const LEAVE: Duration = Duration::from_secs(5);
 /// Longer than any job may run: what no `timeout` means.
 const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
 
@@ -51,6 +55,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     }
     let (events, receiver) = Events::channel(Redactor::new(inputs.secrets().chain(&addresses)));
     let (git_tags, warning) = git_tags(&inputs, &env, &context).await;
+    let seats = Seats::default();
     let planned = prepare::plan(&inputs, &env, &context, git_tags.as_deref());
 
     let mut state = RunState::new(context.event.run_info(), Utc::now());
@@ -71,7 +76,10 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         }
         let (ending, status) = match &planned {
             Err(failure) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
-            Ok(plan) => work(plan, &inputs, &env, &context, &mut signals, &events).await,
+            Ok(plan) => {
+                let edges = prepare::edges(plan, &inputs, &env, &context, seats.clone());
+                work(plan, &edges, inputs.github.timeout, &mut signals, &events).await
+            }
         };
         events.emit(Event::Finished(ending)).await;
         drop(events);
@@ -82,7 +90,9 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         never = chat::save(&env, posted) => match never {},
     };
     let last_word = if matches!(state.ending, Some((Ending::Cancelled, _))) { LAST_WORD_CANCELLED } else { LAST_WORD };
-    let reports = live.finish(Arc::new(state.clone()), last_word).await;
+    // What still uses a container of ours is gone with the pipeline.
+    let (reports, ()) =
+        futures_util::future::join(live.finish(Arc::new(state.clone()), last_word), seats.leave(LEAVE)).await;
     let (mut warnings, told) = chat::settle(&env, &reports);
     let message = reports.iter().find_map(|report| report.posted.as_ref());
     warnings.extend(leave_behind(&env, &inputs, &state, message.map(|posted| posted.message_id.as_str())));
@@ -95,21 +105,23 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
 /// The pipeline, until it ends, a signal comes or the time is over.
 async fn work(
     plan: &Plan,
-    inputs: &Inputs,
-    env: &RunnerEnv,
-    context: &Context,
+    edges: &Edges,
+    limit: Option<Duration>,
     signals: &mut Signals,
     events: &Events,
 ) -> (Ending, u8) {
     for message in &plan.warnings {
         events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
     }
-    let edges = prepare::edges(plan, inputs, env, context);
+    for message in &plan.notices {
+        let notice = Diagnostic { severity: Severity::Notice, ..warning("plan", message.clone()) };
+        events.emit(Event::Diagnostic(notice)).await;
+    }
     tokio::select! {
         biased;
         signal = signals.next() => (Ending::Cancelled, signal.exit_code()),
-        () = tokio::time::sleep(inputs.github.timeout.unwrap_or(NO_LIMIT)) => (Ending::TimedOut, exit::FAILED),
-        result = pipeline::run(plan, &edges, events) => match result {
+        () = tokio::time::sleep(limit.unwrap_or(NO_LIMIT)) => (Ending::TimedOut, exit::FAILED),
+        result = pipeline::run(plan, edges, events) => match result {
             Ok(()) => (Ending::Success, exit::SUCCESS),
             Err(failure) => {
                 let status = status_of(&failure);

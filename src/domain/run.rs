@@ -199,6 +199,7 @@ impl RunState {
         match event {
             Event::StageStarted(stage) => self.stage = *stage,
             Event::Diagnostic(diagnostic) => self.diagnostics.push(diagnostic.clone()),
+            Event::Note(_) => {}
             Event::History(history) => self.history = Some(*history),
             Event::Finished(ending) => {
                 let elapsed = (now - self.started).to_std().unwrap_or_default();
