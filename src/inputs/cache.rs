@@ -88,6 +88,13 @@ fn is_enterprise_server(server: &str) -> bool {
     host != "github.com" && !host.ends_with(".ghe.com") && !host.ends_with(".localhost")
 }
 
+/// The first part of a token.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "alg")]
+    _algorithm: String,
+}
+
 /// Everything that BuildKit asks of a token (<https://github.com/tonistiigi/go-actions-cache/blob/master/cache.go>).
 #[derive(Deserialize)]
 struct Claims {
@@ -110,7 +117,8 @@ struct Grant {
 /// What a token grants; `None` if BuildKit would not take it for one.
 fn granted(token: &str) -> Option<CacheAccess> {
     let mut parts = token.split('.');
-    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let (header, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let _: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
     let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     let grants: Vec<Grant> = serde_json::from_str(&claims.ac).ok()?;
     let writes = grants.iter().any(|grant| grant.permission & 2 != 0);
@@ -202,7 +210,8 @@ mod tests {
 
     fn token(ac: &str) -> String {
         let payload = serde_json::json!({"ac": ac, "exp": 4_000_000_000_u64, "nbf": 0}).to_string();
-        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
+        format!("{header}.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
     }
 
     fn access(more: &[(&str, &str)]) -> Option<CacheAccess> {
@@ -234,7 +243,7 @@ mod tests {
         assert_eq!(access(&[("GITHUB_SERVER_URL", "https://us.ghe.com")]), Some(CacheAccess::Full));
         assert_eq!(access(&[("GITHUB_SERVER_URL", "https://github.com/")]), Some(CacheAccess::Full));
         assert_eq!(access(&[("ACTIONS_RESULTS_URL", "")]), None);
-        for odd in ["t0ken", "a.b.c", "..", &token("all")] {
+        for odd in ["t0ken", "a.b.c", "e30.e30.e30", "..", &token("all")] {
             assert_eq!(access(&[("ACTIONS_RUNTIME_TOKEN", odd)]), None, "{odd}");
         }
     }

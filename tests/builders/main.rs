@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bridge;
+mod caches;
 mod endpoints;
 #[expect(dead_code, reason = "the tests of the action use the rest of it")]
 #[path = "../action/lab.rs"]
