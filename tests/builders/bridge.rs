@@ -20,7 +20,7 @@ use rustls::{
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
-use crate::lab::Engine;
+use crate::lab::{self, Engine};
 
 /// A bridge. It counts its connections.
 pub(crate) struct Bridge {
@@ -30,7 +30,16 @@ pub(crate) struct Bridge {
 
 impl Bridge {
     pub(crate) async fn tcp(engine: Engine, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0", engine, tls).await
+    }
+
+    /// One that containers in the engines can reach.
+    pub(crate) async fn near_engines(engine: Engine) -> Self {
+        Self::at(&format!("{}:0", lab::var("LAB_ADDR")), engine, None).await
+    }
+
+    async fn at(listen: &str, engine: Engine, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind(listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let count = connections.clone();

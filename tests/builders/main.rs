@@ -8,6 +8,7 @@
 
 mod bridge;
 mod caches;
+mod containers;
 mod endpoints;
 #[expect(dead_code, reason = "the tests of the action use the rest of it")]
 #[path = "../action/lab.rs"]

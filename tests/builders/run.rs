@@ -74,6 +74,11 @@ impl Run {
         self
     }
 
+    /// The environment of the step.
+    pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
     /// The image, with its registry.
     pub(crate) fn image(&self) -> String {
         format!("{}/{}", lab::plain(), self.repository)
