@@ -47,6 +47,38 @@ fn set(cache: &mut CacheSpec, name: &str, value: &str) {
     cache.attributes.push((name.to_owned(), value.to_owned()));
 }
 
+/// Gives a share of an image caches of its own, for builders that write at the same time: each cache that is written is
+/// named after the platforms too, and is read before those that are given.
+pub fn divide(recipe: &mut Recipe) {
+    let suffix = recipe.platforms.iter().flat_map(|platform| ["-", platform]).collect::<String>().replace('/', "-");
+    for cache in &mut recipe.cache_to {
+        name(cache, &suffix);
+    }
+    let mut own = recipe.cache_from.clone();
+    own.retain_mut(|cache| name(cache, &suffix));
+    recipe.cache_from.splice(0..0, own);
+}
+
+/// Adds to the name of a cache; false if it has none.
+fn name(cache: &mut CacheSpec, suffix: &str) -> bool {
+    let attribute = match cache.kind.as_str() {
+        "registry" => "ref",
+        "gha" => "scope",
+        "s3" | "azblob" => "name",
+        _ => return false,
+    };
+    let Some(found) = cache.attributes.iter_mut().find(|(known, _)| known == attribute) else {
+        // BuildKit's own name for those that are given none.
+        cache.attributes.push((attribute.to_owned(), format!("buildkit{suffix}")));
+        return true;
+    };
+    // A reference without a tag gets one.
+    let tagged = attribute != "ref" || found.1.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    found.1.push_str(if tagged { "" } else { ":latest" });
+    found.1.push_str(suffix);
+    true
+}
+
 /// A step of a build that is about a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheStep {
@@ -118,6 +150,36 @@ mod tests {
             typed::CacheSpec,
         },
     };
+
+    #[test]
+    fn shares_do_not_write_the_same_cache() {
+        let spec = |text: &str| cache_spec(text).unwrap();
+        let mut recipe = Recipe {
+            platforms: vec!["linux/arm64".into()],
+            cache_from: vec![spec("r/x:buildcache"), spec("type=gha,scope=x")],
+            cache_to: vec![spec("type=registry,ref=r:5000/x,mode=max"), spec("type=inline"), spec("type=s3,bucket=b")],
+            ..Recipe::default()
+        };
+        super::divide(&mut recipe);
+        let shown = |list: &[CacheSpec]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            shown(&recipe.cache_from),
+            [
+                "type=registry,ref=r/x:buildcache-linux-arm64",
+                "type=gha,scope=x-linux-arm64",
+                "type=registry,ref=r/x:buildcache",
+                "type=gha,scope=x",
+            ]
+        );
+        assert_eq!(
+            shown(&recipe.cache_to),
+            [
+                "type=registry,ref=r:5000/x:latest-linux-arm64,mode=max",
+                "type=inline",
+                "type=s3,bucket=b,name=buildkit-linux-arm64",
+            ]
+        );
+    }
 
     #[test]
     fn knows_the_steps() {

@@ -91,10 +91,23 @@ impl Seat {
     }
 
     /// Removes the container unless somebody else uses it. Its volume stays.
+    ///
+    /// Where somebody does, our own programs in it are waited for: of two that leave at once, the later one must see
+    /// that the other is gone.
     async fn leave(&self) -> Result<(), ApiError> {
         let docker = self.engine.client().await?;
         let ours = lock(&self.ours).clone();
-        remove_unused(docker, &self.container, &ours).await
+        loop {
+            let Some(programs) = programs(docker, &self.container).await? else { return Ok(()) };
+            let (own, others): (Vec<_>, Vec<_>) = programs.into_iter().partition(|id| ours.contains(id));
+            if others.is_empty() {
+                return remove(docker, &self.container).await;
+            }
+            if own.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -281,26 +294,29 @@ pub async fn sweep(engine: &Engine) -> Result<(), ApiError> {
     let filters = HashMap::from([("label", vec![LABEL])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     for found in docker.list_containers(Some(options)).await.map_err(api_error)? {
-        if let Some(id) = found.id {
-            remove_unused(docker, &id, &[]).await?;
+        if let Some(id) = found.id
+            && programs(docker, &id).await?.is_some_and(|programs| programs.is_empty())
+        {
+            remove(docker, &id).await?;
         }
     }
     Ok(())
 }
 
-async fn remove_unused(docker: &Docker, container: &str, ours: &[String]) -> Result<(), ApiError> {
-    let gone = |error: &ApiError| error.status() == Some(404);
-    let found = match docker.inspect_container(container, None::<InspectContainerOptions>).await.map_err(api_error) {
-        Err(error) if gone(&error) => return Ok(()),
-        found => found?,
-    };
-    if found.exec_ids.unwrap_or_default().iter().any(|id| !ours.contains(id)) {
-        return Ok(());
+/// The ids of what was started in a container and runs; `None` if there is no such container any more.
+async fn programs(docker: &Docker, container: &str) -> Result<Option<Vec<String>>, ApiError> {
+    match docker.inspect_container(container, None::<InspectContainerOptions>).await.map_err(api_error) {
+        Ok(found) => Ok(Some(found.exec_ids.unwrap_or_default())),
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+async fn remove(docker: &Docker, container: &str) -> Result<(), ApiError> {
     let options = RemoveContainerOptionsBuilder::default().force(true).build();
     match docker.remove_container(container, Some(options)).await.map_err(api_error) {
         // Another run was faster.
-        Err(error) if gone(&error) || error.status() == Some(409) => Ok(()),
+        Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
         removed => removed,
     }
 }

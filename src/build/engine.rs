@@ -5,12 +5,18 @@
 
 use std::{io, os::unix::fs::FileTypeExt as _, path::Path};
 
-use bollard::{Docker, auth::DockerCredentials, query_parameters::PushImageOptionsBuilder};
-use futures_util::StreamExt as _;
+use bollard::{
+    Docker,
+    auth::DockerCredentials,
+    query_parameters::{ImportImageOptions, PushImageOptionsBuilder},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
 use tokio::sync::OnceCell;
+use tonic::Status;
 
 use super::transport::{self, Address};
 use crate::domain::{credentials::Login, digest::Digest};
@@ -178,6 +184,22 @@ impl Engine {
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Loads the images of a tar archive into the image store, as `docker load` does.
+    pub async fn load(
+        &self,
+        archive: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
+    ) -> Result<(), ApiError> {
+        let client = self.client().await?;
+        let mut messages = Box::pin(client.import_image_stream(ImportImageOptions::default(), archive, None));
+        while let Some(message) = messages.next().await {
+            let detail = message.map_err(api_error)?.error_detail;
+            if let Some(message) = detail.and_then(|detail| detail.message) {
+                return Err(ApiError::Engine { status: None, message });
+            }
+        }
+        Ok(())
     }
 
     /// The engine's version.

@@ -12,6 +12,7 @@ use super::{
     diagnose::{self, SolveFault, Subject},
     explain::{self, is_temporary},
     filesync::{FileSync, Monitor, SharedDir, Source},
+    load::Intake,
     node::{self, Node},
     progress::Progress,
     readback::{self, Before},
@@ -87,6 +88,16 @@ async fn on_nodes(
         )
     })?;
     let [share] = &shares[..] else {
+        if goal.loads() {
+            return Err(Failure {
+                image: Some(recipe.name.clone()),
+                ..Failure::new(
+                    Stage::Build,
+                    "what several builders build cannot be left in the engine",
+                    Some("leave the input `load` out, or build for one platform".to_owned()),
+                )
+            });
+        }
         let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
         let (solved, index) = split::build(builder, recipe, &shares, export, events).await?;
         return Ok((solved, index, None));
@@ -96,10 +107,17 @@ async fn on_nodes(
         (Goal::Check, _) => Export::Discard,
         (Goal::Push, Store::Containerd) | (Goal::Push | Goal::PushAndLoad, Store::Standalone) => Export::Push,
         (Goal::PushAndLoad, Store::Containerd) => Export::PushAndLoad,
+        (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
     let mut progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
     let digest = solve(builder, node, recipe, export, &mut progress, events).await?;
+    if (goal, export) == (Goal::PushAndLoad, Export::Push) {
+        // Everything is in the cache now. Two exports in one solve would tell only one of their digests.
+        let mut quiet = Progress::new(&recipe.name, &recipe.dockerfile_place);
+        let (unheard, _) = events.branch();
+        solve(builder, node, recipe, Export::Send, &mut quiet, &unheard).await?;
+    }
     // At once: what nothing in the daemon refers to may be gone a moment later.
     let size = match &digest {
         Some(digest) if goal.pushes() && node.abilities.store != Store::Classic => {
@@ -166,7 +184,11 @@ pub(super) async fn solve(
 ) -> Result<Option<Digest>, Failure> {
     let files = FileSync::new(shared_dirs(recipe));
     let monitor = files.monitor();
-    let session = open_session(builder, node, recipe, files).await?;
+    let intake = match (&builder.engine, export) {
+        (Some(engine), Export::Send) => Some(Intake(engine.clone())),
+        _ => None,
+    };
+    let session = open_session(builder, node, recipe, files, intake).await?;
     let mut attempt = 1;
     let mut without_caches = None;
     loop {
@@ -191,9 +213,16 @@ pub(super) async fn solve(
     }
 }
 
-async fn open_session(builder: &Builder, node: &Node, recipe: &Recipe, files: FileSync) -> Result<Session, Failure> {
+async fn open_session(
+    builder: &Builder,
+    node: &Node,
+    recipe: &Recipe,
+    files: FileSync,
+    intake: Option<Intake>,
+) -> Result<Session, Failure> {
     let offer = Offer {
         files,
+        intake,
         credentials: builder.credentials.clone(),
         secrets: builder.secrets.get(&recipe.name).cloned().unwrap_or_default(),
         shared_key: recipe.shared_key.clone(),

@@ -16,6 +16,7 @@ pub mod exec;
 pub mod explain;
 pub mod filesync;
 pub mod image;
+pub mod load;
 pub mod node;
 pub mod progress;
 pub mod reach;
@@ -53,6 +54,11 @@ pub enum Goal {
 }
 
 impl Goal {
+    /// Whether the images are left in the engine.
+    pub fn loads(self) -> bool {
+        matches!(self, Self::Load | Self::PushAndLoad)
+    }
+
     /// Whether the images go to a registry.
     pub fn pushes(self) -> bool {
         matches!(self, Self::Push | Self::PushAndLoad)

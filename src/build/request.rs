@@ -31,6 +31,8 @@ pub enum Export {
     PushAndLoad,
     /// It is left in the engine's image store under its names.
     Load,
+    /// It is sent to us as an archive that an engine can load.
+    Send,
 }
 
 /// The solve request `id` for `recipe` in `session`.
@@ -73,6 +75,7 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
             "moby"
         }
         Export::Load => "moby",
+        Export::Send => "docker",
     };
     if export == Export::PushByDigest {
         attrs.insert("push-by-digest".into(), "true".into());

@@ -30,6 +30,7 @@ use bollard_buildkit_proto::{
                 GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
                 VerifyTokenAuthorityResponse,
                 auth_server::{Auth, AuthServer},
+                file_send_server::FileSendServer,
             },
         },
     },
@@ -44,6 +45,7 @@ use tonic::{Request, Response, Status, transport::server::Connected};
 
 use super::{
     filesync::{self, FileSync},
+    load::Intake,
     reach::Reach,
     solve::Control,
     transport::{self, Stream as Bytes, TransportError},
@@ -64,6 +66,9 @@ const METHODS: [&str; 8] = [
     "/grpc.health.v1.Health/Check",
 ];
 
+/// The method of an [`Intake`].
+const SENT: &str = "/moby.filesync.v1.FileSend/DiffCopy";
+
 /// What a session offers to the daemon.
 pub struct Offer {
     /// Directories (contexts, the Dockerfile's) by name.
@@ -72,6 +77,8 @@ pub struct Offer {
     pub credentials: Credentials,
     /// Build secrets by id.
     pub secrets: HashMap<String, BuildSecret>,
+    /// What takes the image that the daemon sends us, if it is to send one.
+    pub intake: Option<Intake>,
     /// Names the daemon's own copy of our directories over runs, so that only what changed is sent again.
     pub shared_key: String,
 }
@@ -100,7 +107,9 @@ impl Session {
             ("x-docker-expose-session-name", "build-deploy".to_owned()),
             ("x-docker-expose-session-sharedkey", offer.shared_key),
         ];
-        headers.extend(METHODS.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
+        let sent = offer.intake.as_ref().map(|_| SENT);
+        let methods = METHODS.into_iter().chain(sent);
+        headers.extend(methods.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
         let stream: Bytes = match reach {
             Reach::Engine(address) => Box::new(TokioIo::new(transport::upgrade(address, "/session", &headers).await?)),
             Reach::Endpoint(..) | Reach::Container(..) => {
@@ -115,7 +124,8 @@ impl Session {
             .add_service(HealthServer::new(Alive))
             .add_service(FileSyncServer::new(offer.files).max_encoding_message_size(MAX_MESSAGE))
             .add_service(AuthServer::new(Keyring(offer.credentials)))
-            .add_service(SecretsServer::new(Safe(offer.secrets)));
+            .add_service(SecretsServer::new(Safe(offer.secrets)))
+            .add_optional_service(offer.intake.map(FileSendServer::new));
         // There is one connection; a pending stream behind it keeps the server from ending before it does.
         let connection = stream::once(async move { Ok::<_, io::Error>(Connection(stream)) });
         let incoming = connection.chain(stream::pending());

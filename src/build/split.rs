@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, future::try_join_all, stream};
 use tokio::sync::mpsc;
 
 use super::{
-    Builder,
+    Builder, caches,
     image::{self, ATTEMPTS, Solved, pause, push_failure},
     node::{Share, normal},
     progress::Progress,
@@ -19,7 +19,7 @@ use crate::{
     domain::{
         digest::Digest,
         event::{Event, ImageEvent, StepId},
-        run::Failure,
+        run::{Failure, is_dockerfile_step},
     },
     events::Events,
     registry::{
@@ -48,7 +48,8 @@ pub(super) async fn build(
     }
     let build = try_join_all(shares.iter().zip(senders).map(|(share, events)| {
         let platforms = share.platforms.clone();
-        let part = Recipe { platforms, annotations: annotations.clone(), ..recipe.clone() };
+        let mut part = Recipe { platforms, annotations: annotations.clone(), ..recipe.clone() };
+        caches::divide(&mut part);
         async move {
             let mut progress = Progress::new(&part.name, &part.dockerfile_place);
             let digest = image::solve(builder, share.node, &part, export, &mut progress, &events).await;
@@ -106,7 +107,9 @@ async fn merge(receivers: Vec<(String, mpsc::Receiver<Event>)>, events: &Events)
 /// `[2/5] RUN x` becomes `[linux/arm64 2/5] RUN x`, as BuildKit itself names the steps of several platforms.
 fn with_platform(name: &str, platform: &str) -> String {
     match name.strip_prefix('[') {
-        Some(rest) if !rest.contains(platform) => format!("[{platform} {}", rest.trim_start()),
+        Some(rest) if is_dockerfile_step(name) && !rest.contains(platform) => {
+            format!("[{platform} {}", rest.trim_start())
+        }
         _ => name.to_owned(),
     }
 }

@@ -45,6 +45,12 @@ pub async fn builder(
             learn_version(node, engine.as_deref()).await;
         }
     }
+    if goal.loads() && engine.is_none() {
+        return Err(failed(
+            "there is no engine to leave the images in".to_owned(),
+            "leave the input `load` out, or run the job on a runner with Docker",
+        ));
+    }
     for recipe in recipes.iter_mut() {
         for node in &nodes {
             let left_out = node.abilities.fit_caches(recipe);

@@ -80,10 +80,11 @@ pub struct Stored {
     pub body: Bytes,
 }
 
+/// Both names are in use, and some servers, Docker Hub's among them, send both.
 #[derive(Deserialize)]
 struct TokenAnswer {
-    #[serde(alias = "access_token")]
-    token: String,
+    token: Option<String>,
+    access_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -225,8 +226,9 @@ impl<'a> Remote<'a> {
                     request = request.header(header::AUTHORIZATION, login.basic());
                 }
                 let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-                let answer = self.checked(response).await?.json::<TokenAnswer>().await;
-                format!("Bearer {}", answer.map_err(|_| self.odd("a token answer without a token".to_owned()))?.token)
+                let answer = self.checked(response).await?.json::<TokenAnswer>().await.ok();
+                let token = answer.and_then(|answer| answer.token.or(answer.access_token));
+                format!("Bearer {}", token.ok_or_else(|| self.odd("a token answer without a token".to_owned()))?)
             }
         };
         let mut value = HeaderValue::try_from(text).map_err(|_| self.odd("a token that is none".to_owned()))?;

@@ -71,8 +71,10 @@ impl Drop for StandIn {
         let volumes = self.engine.docker(&["volume", "ls", "-q", "--filter", "name=build-deploy-buildkit-"]);
         for volume in volumes.lines() {
             // Those of other tests are in use, or theirs to remove.
-            let _ = std::panic::catch_unwind(|| self.engine.docker(&["volume", "rm", volume]));
+            let _ = self.engine.command(&["volume", "rm", volume]).output();
         }
+        // As long as a container is being removed, its image stays.
+        let _ = self.engine.command(&["rmi", &self.image]).output();
     }
 }
 
@@ -236,8 +238,13 @@ async fn runs_share_a_container_until_the_last_has_left() {
     let (status, rest) = Process::start(&short, "run").end().await;
     assert_eq!(status, Some(0), "{rest}");
     assert_eq!(stand_in.containers(), [name]);
-    long.signal("-TERM").await;
-    assert_eq!(long.end().await.0, Some(143));
+    // Two that leave at the same moment do not leave it to each other.
+    let (dockerfile, said) = endless();
+    let mut second = Process::start(&stand_in.run(&dockerfile).with("builder", "container"), "run");
+    second.says(&said).await;
+    tokio::join!(long.signal("-TERM"), second.signal("-TERM"));
+    let (long, second) = tokio::join!(long.end(), second.end());
+    assert_eq!((long.0, second.0), (Some(143), Some(143)));
     assert_eq!(stand_in.containers(), Vec::<String>::new());
 }
 

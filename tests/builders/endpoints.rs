@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     bridge::{Bridge, Certificates, unix},
-    lab::{Engine, crane},
+    lab::{self, Engine, crane},
     run::{Run, fresh},
 };
 
@@ -90,7 +90,7 @@ async fn each_platform_is_built_on_its_own_node() {
         .with("builder", &lines)
         .with("platforms", "linux/arm64,linux/amd64")
         .with("tags", "main\nsecond")
-        .with("labels", "a=b");
+        .with("cache", "registry");
     let report = run.succeeds().await;
     let image = report.image();
     for tag in ["main", "second"] {
@@ -119,6 +119,10 @@ async fn each_platform_is_built_on_its_own_node() {
     assert!(report.log.contains("[linux/arm64 1/1] COPY file /"), "{}", report.log);
     let again = run.succeeds().await.image();
     assert_eq!((&again["digest"], &again["cached"]), (&image["digest"], &image["steps"]));
+    // Each has a cache of its own beside the image.
+    for platform in ["linux-arm64", "linux-amd64"] {
+        crane(&["manifest", &format!("{}:buildcache-{platform}", run.image())]);
+    }
     // One node of them that fails ends the build, and says where.
     run.write("Dockerfile", "FROM scratch\nCOPY absent /\n");
     let report = run.go().await;
@@ -127,4 +131,50 @@ async fn each_platform_is_built_on_its_own_node() {
     // Nobody builds for a platform that none is for.
     let report = run.with("platforms", "linux/riscv64,linux/amd64").go().await;
     assert!(report.log.contains("none of the builders builds for linux/riscv64"), "{}", report.log);
+}
+
+#[tokio::test]
+async fn the_index_goes_to_registries_that_want_a_login() {
+    let bridges = [Bridge::tcp(Engine::C8d, None).await, Bridge::tcp(Engine::C8d, None).await];
+    let lines =
+        format!("tcp://{} platform=linux/amd64\ntcp://{} platform=linux/arm64", bridges[0].address, bridges[1].address);
+    for registry in ["LAB_BASIC", "LAB_TOKEN"].map(lab::var) {
+        let run = Run::new(Engine::C8d, "FROM scratch\nCOPY Dockerfile /\n")
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+            .with("builder", &lines)
+            .with("platforms", "linux/amd64,linux/arm64")
+            .with("registry", &registry)
+            .with("username", &lab::var("LAB_USER"));
+        let right = run.clone().with("password", &lab::var("LAB_PASSWORD")).succeeds().await;
+        assert_eq!(right.image()["pushed"], true);
+        assert_eq!(right.image()["changed"], true);
+        let wrong = run.with("password", "s3cret-canary-wrong").go().await;
+        assert_eq!(wrong.status, 1);
+        assert!(wrong.log.contains("check `username` and `password`"), "{}", wrong.log);
+        for (report, password) in [(&right, lab::var("LAB_PASSWORD")), (&wrong, "s3cret-canary-wrong".to_owned())] {
+            let shown = report.log.lines().filter(|line| !line.starts_with("::add-mask::"));
+            assert!(shown.into_iter().all(|line| !line.contains(&password)), "{}", report.log);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_endpoint_builds_is_loaded_into_the_engine() {
+    let bridge = Bridge::tcp(Engine::C8d, None).await;
+    for (engine, push) in [(Engine::Classic, "false"), (Engine::C8d, "true"), (Engine::Old, "false")] {
+        let run = Run::new(engine, &fresh(""));
+        let name = format!("{}:main", run.image());
+        let run = run.with("builder", &format!("tcp://{}", bridge.address)).with("load", "true").with("push", push);
+        let report = run.succeeds().await;
+        let stamp = engine.docker(&["run", "--rm", &name, "cat", "/stamp"]);
+        engine.docker(&["rmi", &name]);
+        assert_eq!(stamp.len(), 16, "{stamp}");
+        assert_eq!(report.image()["pushed"], push == "true");
+        if push == "true" {
+            assert_eq!(report.image()["digest"], crane(&["digest", &name]).trim());
+        }
+    }
+    let run = Run::new(Engine::C8d, &fresh("")).with("builder", &format!("tcp://{}", bridge.address));
+    let report = run.with("load", "true").env("DOCKER_HOST", "unix:///nowhere/docker.sock").go().await;
+    assert!(report.log.contains("there is no engine to leave the images in"), "{}", report.log);
 }

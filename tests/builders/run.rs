@@ -1,6 +1,6 @@
 //! A run of the program in this process.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use build_deploy::{commands, inputs::runner::RunnerEnv};
 use serde_json::{Value, json};
@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use crate::lab::{self, Engine};
 
 /// A checkout and the environment of a step.
+#[derive(Clone)]
 pub(crate) struct Run {
-    pub(crate) directory: TempDir,
+    directory: Arc<TempDir>,
     /// `owner/name`, this test's alone.
     pub(crate) repository: String,
     env: BTreeMap<String, String>,
@@ -51,7 +52,7 @@ impl Run {
             ("INPUT_TAGS", "main".into()),
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { directory, repository, env }
+        Self { directory: Arc::new(directory), repository, env }
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
