@@ -25,6 +25,12 @@ impl Events {
         (Self { sender, redactor: Arc::new(redactor) }, receiver)
     }
 
+    /// A sender of its own for a part of the work, whose events are told on by whoever has the receiver.
+    pub fn branch(&self) -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(1024);
+        (Self { sender, redactor: self.redactor.clone() }, receiver)
+    }
+
     /// Tells what happened. After the receiver is gone, nobody listens and nothing happens.
     pub async fn emit(&self, event: Event) {
         let _ = self.sender.send(self.redacted(event)).await;
@@ -38,6 +44,7 @@ impl Events {
     fn redacted(&self, mut event: Event) -> Event {
         match &mut event {
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic),
+            Event::Note(text) => self.text(text),
             Event::Finished(Ending::Failure(failure)) => self.failure(failure),
             Event::StageStarted(_) | Event::History(_) | Event::JobUrl(_) | Event::Finished(_) => {}
             Event::Image { event, .. } => match event {

@@ -17,8 +17,8 @@ use crate::{
 pub async fn run(plan: &Plan, edges: &Edges, events: &Events) -> Result<(), Failure> {
     // Everything that can be known to fail is known before the first layer is built.
     events.emit(Event::StageStarted(Stage::Preflight)).await;
-    let recipes = preflight::recipes(plan, edges)?;
-    let builder = preflight::builder(plan, edges).await?;
+    let mut recipes = preflight::recipes(plan, edges)?;
+    let builder = preflight::builder(plan, edges, &mut recipes, goal(plan), events).await?;
 
     // Every image at the same time. Credentials are tried meanwhile: wrong ones end the run at once, not after it.
     events.emit(Event::StageStarted(Stage::Build)).await;

@@ -1,27 +1,30 @@
 //! What must be true before anything is built: the checkout is there, the engine answers, the registry takes the
 //! credentials.
 
+mod builder;
+
 use std::{
     collections::HashMap,
-    error::Error as _,
     fs,
     path::{Path, PathBuf},
 };
 
+pub use builder::builder;
+
 use crate::{
     build::{
         Builder,
-        engine::{self, Engine},
+        caches::Accounts,
+        container::Seats,
         explain,
         recipe::{Context, Dockerfile, Recipe},
         session::BuildSecret,
-        solve::Control,
     },
     domain::{
         credentials::Credentials,
         run::{Failure, Stage},
     },
-    http,
+    inputs::builder::{BuilderInput, ContainerInput},
     plan::Plan,
 };
 
@@ -38,6 +41,16 @@ pub struct Edges {
     pub credentials: Credentials,
     /// Build secrets: by image, then by id.
     pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
+    /// What is to build.
+    pub builder: BuilderInput,
+    /// What a container that builds is made of.
+    pub container: ContainerInput,
+    /// What opens caches.
+    pub accounts: Accounts,
+    /// Directories of the runner's host, and where they are mounted here.
+    pub mounts: Vec<(PathBuf, PathBuf)>,
+    /// The containers that the run sits in, to be left after it.
+    pub seats: Seats,
 }
 
 /// The plan's images with every path resolved, once all of them are there.
@@ -80,31 +93,6 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
     Ok(recipes)
 }
 
-/// Connects to the engine.
-pub async fn builder(plan: &Plan, edges: &Edges) -> Result<Builder, Failure> {
-    let failed = |headline, hint: &str| Failure::new(Stage::Preflight, headline, Some(hint.to_owned()));
-    let address =
-        engine::locate(edges.docker_host.as_deref()).map_err(|error| failed(error.to_string(), error.hint()))?;
-    let control = Control::connect(&address).await.map_err(|error| {
-        let reason = error.source().map_or_else(String::new, |source| format!(": {source}"));
-        failed(format!("{error}{reason}"), "is Docker running on this runner, and may this user open its socket?")
-    })?;
-    let store = control.store().await.map_err(|status| {
-        let headline = format!("the engine's BuildKit does not answer: {}", status.message());
-        failed(headline, "Docker Engine 20.10 or newer is needed")
-    })?;
-    Ok(Builder {
-        engine: Engine::new(address),
-        control,
-        store,
-        credentials: edges.credentials.clone(),
-        secrets: edges.secrets.clone(),
-        // Sizes of what was there before, and of what the classic store pushed, are the registry's to tell.
-        http: (plan.push.enabled || plan.compare_with.is_some()).then(|| http::builder().build().ok()).flatten(),
-        compare_with: plan.compare_with.as_ref().map(ToString::to_string),
-    })
-}
-
 /// Resolves when a registry says that it does not accept the credentials; else never.
 ///
 /// An answer that proves nothing (a registry that cannot be reached just now, one without a login of its own) is left
@@ -114,8 +102,8 @@ pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
     hosts.sort_unstable();
     hosts.dedup();
     for host in hosts.into_iter().filter(|_| plan.push.enabled) {
-        let Some(login) = builder.credentials.for_host(host) else { continue };
-        if let Err(error) = builder.engine.check_login(host, login).await
+        let (Some(engine), Some(login)) = (&builder.engine, builder.credentials.for_host(host)) else { continue };
+        if let Err(error) = engine.check_login(host, login).await
             && explain::is_refused_login(error.status(), &error.to_string())
         {
             let hint = explain::refusal_hint(host, &error.to_string());

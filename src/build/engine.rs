@@ -5,12 +5,18 @@
 
 use std::{io, os::unix::fs::FileTypeExt as _, path::Path};
 
-use bollard::{Docker, auth::DockerCredentials, query_parameters::PushImageOptionsBuilder};
-use futures_util::StreamExt as _;
+use bollard::{
+    Docker,
+    auth::DockerCredentials,
+    query_parameters::{ImportImageOptions, PushImageOptionsBuilder},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
 use tokio::sync::OnceCell;
+use tonic::Status;
 
 use super::transport::{self, Address};
 use crate::domain::{credentials::Login, digest::Digest};
@@ -119,6 +125,19 @@ struct ErrorAnswer {
     message: String,
 }
 
+/// How an engine was told to treat registries, and what else a container in it must know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryRules {
+    /// URLs of mirrors of Docker Hub.
+    pub mirrors: Vec<String>,
+    /// Networks whose registries need no TLS, such as `127.0.0.0/8`.
+    pub insecure_networks: Vec<String>,
+    /// Registries that need no TLS.
+    pub insecure_hosts: Vec<String>,
+    /// Whether users in containers are others than outside (`userns-remap`).
+    pub maps_users: bool,
+}
+
 /// A client of the engine's API. Nothing is asked before it is needed.
 #[derive(Debug)]
 pub struct Engine {
@@ -167,6 +186,41 @@ impl Engine {
         }
     }
 
+    /// Loads the images of a tar archive into the image store, as `docker load` does.
+    pub async fn load(
+        &self,
+        archive: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
+    ) -> Result<(), ApiError> {
+        let client = self.client().await?;
+        let mut messages = Box::pin(client.import_image_stream(ImportImageOptions::default(), archive, None));
+        while let Some(message) = messages.next().await {
+            let detail = message.map_err(api_error)?.error_detail;
+            if let Some(message) = detail.and_then(|detail| detail.message) {
+                return Err(ApiError::Engine { status: None, message });
+            }
+        }
+        Ok(())
+    }
+
+    /// The engine's version.
+    pub async fn version(&self) -> Option<String> {
+        self.client().await.ok()?.version().await.ok()?.version
+    }
+
+    /// How the engine was told to treat registries.
+    pub async fn registry_rules(&self) -> Result<RegistryRules, ApiError> {
+        let info = self.client().await?.info().await.map_err(api_error)?;
+        let registries = info.registry_config.unwrap_or_default();
+        let hosts = registries.index_configs.unwrap_or_default().into_iter();
+        let insecure = hosts.filter(|(_, rules)| rules.secure == Some(false)).map(|(host, _)| host);
+        Ok(RegistryRules {
+            mirrors: registries.mirrors.unwrap_or_default(),
+            insecure_networks: registries.insecure_registry_cidrs.unwrap_or_default(),
+            insecure_hosts: insecure.collect(),
+            maps_users: info.security_options.unwrap_or_default().iter().any(|option| option == "name=userns"),
+        })
+    }
+
     /// Asks whether a registry takes these credentials, as `docker login` does.
     pub async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError> {
         // Docker Hub's login server has a name of its own.
@@ -189,7 +243,8 @@ impl Engine {
         Err(ApiError::Engine { status: Some(status.as_u16()), message })
     }
 
-    async fn client(&self) -> Result<&Docker, ApiError> {
+    /// The client for the calls that are made elsewhere.
+    pub(super) async fn client(&self) -> Result<&Docker, ApiError> {
         self.client.get_or_try_init(|| connect(&self.address)).await.map_err(api_error)
     }
 }
@@ -203,7 +258,7 @@ async fn connect(address: &Address) -> Result<Docker, bollard::errors::Error> {
     client.negotiate_version().await
 }
 
-fn credentials(login: Option<&Login>, reference: &str) -> DockerCredentials {
+pub(super) fn credentials(login: Option<&Login>, reference: &str) -> DockerCredentials {
     let Some(login) = login else { return DockerCredentials::default() };
     let serveraddress = reference.split('/').next().map(str::to_owned);
     match login.identity_token() {
@@ -221,7 +276,7 @@ fn credentials(login: Option<&Login>, reference: &str) -> DockerCredentials {
     }
 }
 
-fn api_error(error: bollard::errors::Error) -> ApiError {
+pub(super) fn api_error(error: bollard::errors::Error) -> ApiError {
     use bollard::errors::Error;
     match error {
         Error::DockerResponseServerError { status_code, message } => {

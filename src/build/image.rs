@@ -5,41 +5,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::try_join_all;
-
 use super::{
-    Builder, Goal, content,
+    Builder, Goal,
+    abilities::Store,
+    caches, content,
     diagnose::{self, SolveFault, Subject},
-    engine::ApiError,
     explain::{self, is_temporary},
     filesync::{FileSync, Monitor, SharedDir, Source},
+    load::Intake,
+    node::{self, Node},
     progress::Progress,
+    readback::{self, Before},
     recipe::{Context, Dockerfile, Recipe},
     request::{self, Export, solve_request},
     session::{self, Offer, Session},
-    solve::Store,
+    split,
 };
 use crate::{
     domain::{
-        credentials::Login,
         digest::Digest,
         event::{ImageEvent, ImageResult},
         run::{Failure, Stage},
     },
     events::Events,
-    registry::client,
+    registry::index::Index,
 };
 
 /// How often a push that broke is tried, the first time included.
-const ATTEMPTS: u32 = 4;
-/// A registry that takes longer to tell an old image's size is not waited for.
-const PREVIOUS_SIZE: Duration = Duration::from_secs(5);
+pub(super) const ATTEMPTS: u32 = 4;
 
 /// An image that is built, and pushed where BuildKit does that.
 #[derive(Debug)]
 pub struct Built {
     /// What the exporter reports; of the classic store the configuration's digest.
     digest: Option<Digest>,
+    /// The index of what several builders pushed, which no tag points to yet.
+    index: Option<Index>,
     /// What the first tag pointed to before.
     before: Before,
     /// Compressed bytes, if the engine told them.
@@ -49,42 +50,84 @@ pub struct Built {
     started: Instant,
 }
 
-/// What a tag pointed to before the run.
-#[derive(Debug, PartialEq, Eq)]
-enum Before {
-    /// The registry did not tell.
-    Unknown,
-    /// There was no such tag.
-    Nothing,
-    /// An image, and its compressed bytes if they are known.
-    Image(Digest, Option<u64>),
+/// What a solve came to.
+#[derive(Debug)]
+pub(super) struct Solved {
+    /// What the exporter reports.
+    pub(super) digest: Option<Digest>,
+    /// Dockerfile steps.
+    pub(super) steps: usize,
+    /// How many of them came from the cache.
+    pub(super) cached: usize,
 }
 
-/// Builds one image and, where the engine's BuildKit can, pushes it.
+/// Builds one image and, where BuildKit can, pushes it.
 pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Events) -> Result<Built, Failure> {
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
-    let export = match (goal, builder.store) {
+    // What the tag points to is asked while the build runs.
+    let (built, before) =
+        tokio::join!(on_nodes(builder, recipe, goal, events), readback::before(builder, recipe, goal));
+    let (Solved { digest, steps, cached }, index, size) = built?;
+    Ok(Built { digest, index, before, size, steps, cached, started })
+}
+
+/// Builds on the node or nodes that the platforms need. Tells the compressed bytes too, if the daemon does.
+async fn on_nodes(
+    builder: &Builder,
+    recipe: &Recipe,
+    goal: Goal,
+    events: &Events,
+) -> Result<(Solved, Option<Index>, Option<u64>), Failure> {
+    let shares = node::shares(&builder.nodes, &recipe.platforms).map_err(|platform| Failure {
+        image: Some(recipe.name.clone()),
+        ..Failure::new(
+            Stage::Build,
+            format!("none of the builders builds for {platform}"),
+            Some(format!("add an endpoint with `platform={platform}` to the input `builder`")),
+        )
+    })?;
+    let [share] = &shares[..] else {
+        if goal.loads() {
+            return Err(Failure {
+                image: Some(recipe.name.clone()),
+                ..Failure::new(
+                    Stage::Build,
+                    "what several builders build cannot be left in the engine",
+                    Some("leave the input `load` out, or build for one platform".to_owned()),
+                )
+            });
+        }
+        let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
+        let (solved, index) = split::build(builder, recipe, &shares, export, events).await?;
+        return Ok((solved, index, None));
+    };
+    let node = share.node;
+    let export = match (goal, node.abilities.store) {
         (Goal::Check, _) | (Goal::Measure, Store::Classic) => Export::Discard,
-        (Goal::Measure, Store::Containerd) => Export::Pack,
-        (Goal::Push, Store::Containerd) => Export::Push,
+        (Goal::Measure, Store::Containerd | Store::Standalone) => Export::Pack,
+        (Goal::Push, Store::Containerd) | (Goal::Push | Goal::PushAndLoad, Store::Standalone) => Export::Push,
         (Goal::PushAndLoad, Store::Containerd) => Export::PushAndLoad,
+        (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
     let mut progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
-    // What the tag points to is asked while the build runs.
-    let (digest, before) =
-        tokio::join!(solve(builder, recipe, export, &mut progress, events), image_before(builder, recipe, goal),);
-    let digest = digest?;
-    // At once: what nothing in the engine refers to may be gone a moment later.
+    let digest = solve(builder, node, recipe, export, &mut progress, events).await?;
+    if (goal, export) == (Goal::PushAndLoad, Export::Push) {
+        // Everything is in the cache now. Two exports in one solve would tell only one of their digests.
+        let mut quiet = Progress::new(&recipe.name, &recipe.dockerfile_place);
+        let (unheard, _) = events.branch();
+        solve(builder, node, recipe, Export::Send, &mut quiet, &unheard).await?;
+    }
+    // At once: what nothing in the daemon refers to may be gone a moment later.
     let size = match &digest {
-        Some(digest) if goal != Goal::Check && builder.store == Store::Containerd => {
-            content::image_size(builder.control.channel(), digest).await
+        Some(digest) if goal != Goal::Check && node.abilities.store != Store::Classic => {
+            content::image_size(node.control.channel(), digest).await
         }
         _ => None,
     };
     let (steps, cached) = progress.counts();
-    Ok(Built { digest, before, size, steps, cached, started })
+    Ok((Solved { digest, steps, cached }, None, size))
 }
 
 /// Pushes an image that BuildKit could not, proves that the registry has what was built, and says so.
@@ -98,19 +141,21 @@ pub async fn publish(
     let mut digest = built.digest.clone();
     let mut size = built.size;
     if goal.pushes() {
-        if builder.store == Store::Classic {
+        if let Some(index) = &built.index {
+            digest = Some(split::publish(builder, recipe, index, events).await?);
+        } else if builder.engine_pushes() {
             events.image(&recipe.name, ImageEvent::Pushing).await;
             digest = Some(push(builder, recipe, events).await?);
         }
         let pushed =
-            digest.as_ref().ok_or_else(|| push_failure(recipe, "the engine did not tell the image's digest"))?;
+            digest.as_ref().ok_or_else(|| push_failure(recipe, "the builder did not tell the image's digest"))?;
         let size_known = async {
             match size {
                 Some(size) => Some(size),
-                None => size_in_registry(builder, recipe, pushed).await,
+                None => readback::size(builder, recipe, pushed).await,
             }
         };
-        let (verified, bytes) = tokio::join!(verify(builder, recipe, pushed), size_known);
+        let (verified, bytes) = tokio::join!(readback::verify(builder, recipe, pushed), size_known);
         verified?;
         size = bytes;
     }
@@ -140,8 +185,10 @@ pub async fn publish(
     Ok(())
 }
 
-async fn solve(
+/// Builds on one node, again and again where the fault may pass.
+pub(super) async fn solve(
     builder: &Builder,
+    node: &Node,
     recipe: &Recipe,
     export: Export,
     progress: &mut Progress,
@@ -149,15 +196,26 @@ async fn solve(
 ) -> Result<Option<Digest>, Failure> {
     let files = FileSync::new(shared_dirs(recipe));
     let monitor = files.monitor();
-    let session = open_session(builder, recipe, files).await?;
+    let intake = match (&builder.engine, export) {
+        (Some(engine), Export::Send) => Some(Intake(engine.clone())),
+        _ => None,
+    };
+    let session = open_session(builder, node, recipe, files, intake).await?;
     let mut attempt = 1;
+    let mut without_caches = None;
     loop {
-        let request = solve_request(recipe, export, &session::new_id(), session.id());
-        let status = match builder.control.solve(request, progress, events).await {
+        let recipe = without_caches.as_ref().unwrap_or(recipe);
+        let request = node.adapt(solve_request(recipe, export, &session::new_id(), session.id()));
+        let status = match node.control.solve(request, progress, events).await {
             Ok(response) => return Ok(response.get("containerimage.digest").and_then(|text| text.parse().ok())),
             Err(status) => status,
         };
         let fault = SolveFault::new(status.message(), status.details());
+        if without_caches.is_none() && recipe.has_caches() && caches::is_about(&fault.message) {
+            events.emit(caches::refused(&recipe.name, &fault.message)).await;
+            without_caches = Some(recipe.without_caches());
+            continue;
+        }
         if attempt == ATTEMPTS || !is_temporary(&fault) {
             return Err(solve_failure(&fault, progress, recipe, &monitor).await);
         }
@@ -167,14 +225,21 @@ async fn solve(
     }
 }
 
-async fn open_session(builder: &Builder, recipe: &Recipe, files: FileSync) -> Result<Session, Failure> {
+async fn open_session(
+    builder: &Builder,
+    node: &Node,
+    recipe: &Recipe,
+    files: FileSync,
+    intake: Option<Intake>,
+) -> Result<Session, Failure> {
     let offer = Offer {
         files,
+        intake,
         credentials: builder.credentials.clone(),
         secrets: builder.secrets.get(&recipe.name).cloned().unwrap_or_default(),
         shared_key: recipe.shared_key.clone(),
     };
-    Session::open(builder.engine.address(), offer).await.map_err(|error| Failure {
+    Session::open(&node.reach, &node.control, offer).await.map_err(|error| Failure {
         image: Some(recipe.name.clone()),
         ..Failure::new(Stage::Build, format!("no build session: {error}"), None)
     })
@@ -203,7 +268,7 @@ fn shared_dirs(recipe: &Recipe) -> Vec<SharedDir> {
 }
 
 /// Waits before try number `attempt`, from 2: 1, 2, 4 seconds.
-async fn pause(recipe: &Recipe, reason: &str, attempt: u32, events: &Events) {
+pub(super) async fn pause(recipe: &Recipe, reason: &str, attempt: u32, events: &Events) {
     let wait = Duration::from_secs(1 << (attempt - 2));
     events.image(&recipe.name, ImageEvent::Retrying { reason: reason.to_owned(), attempt, wait }).await;
     tokio::time::sleep(wait).await;
@@ -238,7 +303,8 @@ async fn push(builder: &Builder, recipe: &Recipe, events: &Events) -> Result<Dig
     for tag in &recipe.tags {
         let mut attempt = 1;
         pushed = Some(loop {
-            let message = match builder.engine.push(&recipe.repository, tag, login).await {
+            let Some(engine) = &builder.engine else { return Err(push_failure(recipe, "there is no engine")) };
+            let message = match engine.push(&recipe.repository, tag, login).await {
                 Ok(digest) => break digest,
                 Err(error) => error.to_string(),
             };
@@ -253,80 +319,7 @@ async fn push(builder: &Builder, recipe: &Recipe, events: &Events) -> Result<Dig
     pushed.ok_or_else(|| push_failure(recipe, "there is no tag to push"))
 }
 
-/// Reads every tag back: what the registry serves must be what was built.
-async fn verify(builder: &Builder, recipe: &Recipe, built: &Digest) -> Result<(), Failure> {
-    let login = builder.credentials.for_host(recipe.registry());
-    try_join_all(recipe.references().map(|reference| async move {
-        let wrong = |headline: String, hint: &str| Failure {
-            image: Some(recipe.name.clone()),
-            ..Failure::new(Stage::Push, headline, Some(hint.to_owned()))
-        };
-        let served = registry_digest(builder, &reference, login)
-            .await
-            .map_err(|error| push_failure(recipe, &format!("read {reference} back: {error}")))?;
-        match served {
-            Some(served) if served == *built => Ok(()),
-            Some(served) => Err(wrong(
-                format!("{reference} was pushed as {built}, but the registry serves {served}"),
-                "does another run push the same tag? Give the workflow a `concurrency:` group",
-            )),
-            None => Err(wrong(
-                format!("{reference} was pushed, but the registry does not have it"),
-                "does a retention rule of the registry delete it?",
-            )),
-        }
-    }))
-    .await
-    .map(drop)
-}
-
-async fn registry_digest(
-    builder: &Builder,
-    reference: &str,
-    login: Option<&Login>,
-) -> Result<Option<Digest>, ApiError> {
-    let mut attempt = 1;
-    loop {
-        match builder.engine.registry_digest(reference, login).await {
-            Err(error) if attempt < ATTEMPTS && error.status().is_none_or(|status| status >= 500 || status == 429) => {
-                tokio::time::sleep(Duration::from_secs(1 << (attempt - 1))).await;
-                attempt += 1;
-            }
-            answer => return answer,
-        }
-    }
-}
-
-async fn image_before(builder: &Builder, recipe: &Recipe, goal: Goal) -> Before {
-    let compared = builder.compare_with.as_ref().map(|tag| format!("{}:{tag}", recipe.repository));
-    let reference = if goal.pushes() { recipe.references().next() } else { compared };
-    let Some(reference) = reference else { return Before::Unknown };
-    let login = builder.credentials.for_host(recipe.registry());
-    match builder.engine.registry_digest(&reference, login).await {
-        Ok(Some(digest)) => {
-            let size = tokio::time::timeout(PREVIOUS_SIZE, previous_size(builder, recipe, &digest)).await;
-            Before::Image(digest, size.ok().flatten())
-        }
-        Ok(None) => Before::Nothing,
-        Err(_) => Before::Unknown,
-    }
-}
-
-/// Compressed bytes of an image that was pushed before: from the engine where it still has it, else from the registry.
-async fn previous_size(builder: &Builder, recipe: &Recipe, digest: &Digest) -> Option<u64> {
-    match content::image_size(builder.control.channel(), digest).await {
-        Some(size) => Some(size),
-        None => size_in_registry(builder, recipe, digest).await,
-    }
-}
-
-/// Compressed bytes as the registry itself tells them, which is asked only where [`Builder::http`] says so.
-async fn size_in_registry(builder: &Builder, recipe: &Recipe, digest: &Digest) -> Option<u64> {
-    let login = builder.credentials.for_host(recipe.registry());
-    client::image_size(builder.http.as_ref()?, &recipe.repository, digest, login).await
-}
-
-fn push_failure(recipe: &Recipe, message: &str) -> Failure {
+pub(super) fn push_failure(recipe: &Recipe, message: &str) -> Failure {
     let explained = explain::push(message, recipe.registry());
     Failure { image: Some(recipe.name.clone()), ..Failure::new(explained.stage, explained.headline, explained.hint) }
 }

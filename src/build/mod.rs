@@ -1,33 +1,40 @@
-//! Builds all images of a run with the engine's BuildKit, and pushes them.
+//! Builds all images of a run with BuildKit, and pushes them.
 //!
 //! In reading order: what is built ([`recipe`]), how the daemon is asked ([`request`], pure), how it is reached
-//! ([`transport`], [`solve`], [`engine`]), what it is served ([`session`], [`filesync`]), and what its answers mean
+//! ([`reach`], [`transport`], [`solve`], [`engine`], [`container`]), what it can do ([`abilities`], [`caches`], pure),
+//! who builds what ([`node`]), what it is served ([`session`], [`filesync`]), and what its answers mean
 //! ([`progress`], [`diagnose`], [`explain`], pure).
 
+pub mod abilities;
+pub mod buildkitd;
+pub mod caches;
+pub mod container;
 pub mod content;
 pub mod diagnose;
 pub mod engine;
+pub mod exec;
 pub mod explain;
 pub mod filesync;
 pub mod image;
+pub mod load;
+pub mod node;
 pub mod progress;
+pub mod reach;
+mod readback;
 pub mod recipe;
 pub mod request;
 pub mod session;
 pub mod solve;
+mod split;
+pub mod tls;
 pub mod transport;
+pub mod tunnel;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
-use self::{
-    engine::Engine,
-    image::Built,
-    recipe::Recipe,
-    session::BuildSecret,
-    solve::{Control, Store},
-};
+use self::{abilities::Store, engine::Engine, image::Built, node::Node, recipe::Recipe, session::BuildSecret};
 use crate::{
     domain::{credentials::Credentials, event::ImageEvent, run::Failure},
     events::Events,
@@ -49,6 +56,11 @@ pub enum Goal {
 }
 
 impl Goal {
+    /// Whether the images are left in the engine.
+    pub fn loads(self) -> bool {
+        matches!(self, Self::Load | Self::PushAndLoad)
+    }
+
     /// Whether the images go to a registry.
     pub fn pushes(self) -> bool {
         matches!(self, Self::Push | Self::PushAndLoad)
@@ -58,12 +70,10 @@ impl Goal {
 /// What the images of a run are built with.
 #[derive(Debug)]
 pub struct Builder {
-    /// The engine's API.
-    pub engine: Engine,
-    /// The engine's BuildKit.
-    pub control: Control,
-    /// Where the engine keeps its images.
-    pub store: Store,
+    /// What builds. At least one; more only if they are endpoints.
+    pub nodes: Vec<Node>,
+    /// The runner's engine, where it is needed or there.
+    pub engine: Option<Arc<Engine>>,
     /// Registry credentials.
     pub credentials: Credentials,
     /// Build secrets: by image, then by id.
@@ -72,6 +82,18 @@ pub struct Builder {
     pub http: Option<reqwest::Client>,
     /// Tag of the images that sizes are compared with where nothing is pushed.
     pub compare_with: Option<String>,
+}
+
+impl Builder {
+    /// Whether it is none of an engine's own BuildKit.
+    fn is_outside_engine(&self) -> bool {
+        self.nodes.iter().any(|node| node.abilities.store == Store::Standalone)
+    }
+
+    /// Whether BuildKit cannot push and the engine does.
+    fn engine_pushes(&self) -> bool {
+        self.nodes.iter().any(|node| node.abilities.store == Store::Classic)
+    }
 }
 
 /// Builds all images at the same time and, if that is the goal, pushes them. The first failure stops the others. What

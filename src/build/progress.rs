@@ -14,6 +14,7 @@ use bollard_buildkit_proto::{
     moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexWarning},
 };
 
+use super::caches;
 use crate::domain::{
     event::{Diagnostic, Event, ImageEvent, Place, Severity, StepId, StepOutcome},
     run::{Failure, is_dockerfile_step},
@@ -147,7 +148,8 @@ impl Progress {
             return;
         }
         step.finished = true;
-        let outcome = if vertex.error.is_empty() {
+        let cache = caches::step(&step.name).filter(|_| !vertex.error.is_empty() && !is_cancellation(&vertex.error));
+        let outcome = if vertex.error.is_empty() || cache.is_some() {
             if step.cached { StepOutcome::Cached } else { StepOutcome::Done }
         } else {
             step.error = Some(vertex.error.clone());
@@ -158,6 +160,14 @@ impl Progress {
             }
         };
         let duration = step.duration();
+        if let Some(cache) = cache {
+            // The build goes on without it; if it does not, its own error says so.
+            let line = vertex.error.clone();
+            let warning = caches::failed(&self.image, cache, &line);
+            events.push(Event::Image { image: self.image.clone(), event: ImageEvent::StepLog { step: id, line } });
+            events.extend(warning);
+        }
+        let step = &mut self.steps[id];
         let unfinished = step.partial.iter_mut().filter(|rest| !rest.is_empty());
         let rest: Vec<String> = unfinished.map(|rest| text(&std::mem::take(rest))).collect();
         for line in &rest {
@@ -316,6 +326,17 @@ mod tests {
         assert_eq!(progress.counts(), (1, 1), "called cached after done counts as cached");
         assert_eq!(told(progress.feed(&vertex("2", (Some(1000), Some(1000)), true, ""))), ["start 1", "cached 1 0"]);
         assert_eq!(progress.steps[0].duration(), Duration::from_millis(501));
+    }
+
+    #[test]
+    fn a_cache_that_fails_is_no_failed_step() {
+        let mut progress = Progress::new("django", "");
+        let mut message = vertex("1", (Some(0), Some(5)), false, "500 Internal Server Error");
+        message.vertexes[0].name = "importing cache manifest from r/x:c".into();
+        let told = told(progress.feed(&message));
+        let warning = "build cache django: the build cache could not be read: 500 Internal Server Error None";
+        assert_eq!(told, ["start 0", "log 0 500 Internal Server Error", warning, "done 0 5"]);
+        assert_eq!(progress.failed_step(None), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     compose::{self, ContextSource},
     inputs::typed::CacheSpec,
-    plan::ImagePlan,
+    plan::{ImagePlan, caches::Origin},
 };
 
 /// One image to build.
@@ -53,6 +53,8 @@ pub struct Recipe {
     pub cache_from: Vec<CacheSpec>,
     /// Caches to write.
     pub cache_to: Vec<CacheSpec>,
+    /// Who wants these caches.
+    pub cache_origin: Origin,
     /// Names the daemon's own copy of the context over runs.
     pub shared_key: String,
 }
@@ -150,6 +152,7 @@ impl Recipe {
             pull: build.pull,
             cache_from: image.cache_from.clone(),
             cache_to: image.cache_to.clone(),
+            cache_origin: image.cache_origin,
             shared_key: format!("build-deploy:{}:{place}", image.repository),
             context,
             dockerfile,
@@ -160,6 +163,17 @@ impl Recipe {
     /// The image's names in full, `repository:tag`.
     pub fn references(&self) -> impl Iterator<Item = String> + '_ {
         self.tags.iter().map(|tag| format!("{}:{tag}", self.repository))
+    }
+
+    /// Whether it reads or writes any cache but the builder's own.
+    pub fn has_caches(&self) -> bool {
+        !self.cache_from.is_empty() || !self.cache_to.is_empty()
+    }
+
+    /// The same with the builder's own cache alone.
+    #[must_use]
+    pub fn without_caches(&self) -> Self {
+        Self { cache_from: Vec::new(), cache_to: Vec::new(), ..self.clone() }
     }
 
     /// The host of the registry.

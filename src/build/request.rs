@@ -27,10 +27,14 @@ pub enum Export {
     Pack,
     /// BuildKit pushes it. Needs the containerd image store.
     Push,
+    /// BuildKit pushes it without a tag, to become a part of an index. Needs the containerd image store.
+    PushByDigest,
     /// BuildKit pushes it and leaves it in the engine. Needs the containerd image store.
     PushAndLoad,
     /// It is left in the engine's image store under its names.
     Load,
+    /// It is sent to us as an archive that an engine can load.
+    Send,
 }
 
 /// The solve request `id` for `recipe` in `session`.
@@ -67,7 +71,7 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
             let attrs = HashMap::from([("store".to_owned(), "false".to_owned())]);
             return Some(Exporter { r#type: "image".to_owned(), attrs });
         }
-        Export::Push => {
+        Export::Push | Export::PushByDigest => {
             attrs.insert("push".into(), "true".into());
             // The image is wanted in the registry only: no name in the engine, no unpacked copy.
             attrs.insert("store".into(), "false".into());
@@ -78,8 +82,14 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
             "moby"
         }
         Export::Load => "moby",
+        Export::Send => "docker",
     };
-    attrs.insert("name".into(), recipe.references().collect::<Vec<_>>().join(","));
+    if export == Export::PushByDigest {
+        attrs.insert("push-by-digest".into(), "true".into());
+        attrs.insert("name".into(), recipe.repository.clone());
+    } else {
+        attrs.insert("name".into(), recipe.references().collect::<Vec<_>>().join(","));
+    }
     attrs.extend(recipe.annotations.iter().map(|(key, value)| (format!("annotation.{key}"), value.clone())));
     Some(Exporter { r#type: kind.to_owned(), attrs })
 }
@@ -248,5 +258,7 @@ mod tests {
         assert_eq!((exporter.attrs["push"].as_str(), exporter.attrs["store"].as_str()), ("true", "false"));
         assert_eq!(request.exporter_deprecated, "image", "for BuildKit before 0.13");
         assert!(solve_request(&recipe(), Export::Discard, "i", "s").exporters.is_empty());
+        let attrs = &solve_request(&recipe(), Export::PushByDigest, "i", "s").exporters[0].attrs;
+        assert_eq!((attrs["name"].as_str(), attrs["push-by-digest"].as_str()), ("ghcr.io/o/r/django", "true"));
     }
 }

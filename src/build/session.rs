@@ -30,12 +30,12 @@ use bollard_buildkit_proto::{
                 GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
                 VerifyTokenAuthorityResponse,
                 auth_server::{Auth, AuthServer},
+                file_send_server::FileSendServer,
             },
         },
     },
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -45,7 +45,11 @@ use tonic::{Request, Response, Status, transport::server::Connected};
 
 use super::{
     filesync::{self, FileSync},
-    transport::{self, Address, TransportError},
+    load::Intake,
+    reach::Reach,
+    solve::Control,
+    transport::{self, Stream as Bytes, TransportError},
+    tunnel,
 };
 use crate::domain::{credentials::Credentials, secret::Secret};
 
@@ -62,6 +66,9 @@ const METHODS: [&str; 8] = [
     "/grpc.health.v1.Health/Check",
 ];
 
+/// The method of an [`Intake`].
+const SENT: &str = "/moby.filesync.v1.FileSend/DiffCopy";
+
 /// What a session offers to the daemon.
 pub struct Offer {
     /// Directories (contexts, the Dockerfile's) by name.
@@ -70,6 +77,8 @@ pub struct Offer {
     pub credentials: Credentials,
     /// Build secrets by id.
     pub secrets: HashMap<String, BuildSecret>,
+    /// What takes the image that the daemon sends us, if it is to send one.
+    pub intake: Option<Intake>,
     /// Names the daemon's own copy of our directories over runs, so that only what changed is sent again.
     pub shared_key: String,
 }
@@ -90,23 +99,35 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a session with the engine at `address`.
-    pub async fn open(address: &Address, offer: Offer) -> Result<Self, TransportError> {
+    /// Opens a session with the BuildKit behind `reach`, to which `control` is connected.
+    pub async fn open(reach: &Reach, control: &Control, offer: Offer) -> Result<Self, TransportError> {
         let id = new_id();
         let mut headers = vec![
             ("x-docker-expose-session-uuid", id.clone()),
             ("x-docker-expose-session-name", "build-deploy".to_owned()),
             ("x-docker-expose-session-sharedkey", offer.shared_key),
         ];
-        headers.extend(METHODS.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
-        let upgraded = transport::upgrade(address, "/session", &headers).await?;
+        let sent = offer.intake.as_ref().map(|_| SENT);
+        let methods = METHODS.into_iter().chain(sent);
+        headers.extend(methods.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
+        let stream: Bytes = match reach {
+            Reach::Engine(address) => Box::new(TokioIo::new(transport::upgrade(address, "/session", &headers).await?)),
+            Reach::Endpoint(..) | Reach::Container(..) => {
+                let refused = |status: Status| TransportError::Session {
+                    endpoint: reach.to_string(),
+                    reason: status.message().to_owned(),
+                };
+                Box::new(tunnel::open(control.channel(), &headers).await.map_err(refused)?)
+            }
+        };
         let services = filesync::server()
             .add_service(HealthServer::new(Alive))
             .add_service(FileSyncServer::new(offer.files).max_encoding_message_size(MAX_MESSAGE))
             .add_service(AuthServer::new(Keyring(offer.credentials)))
-            .add_service(SecretsServer::new(Safe(offer.secrets)));
+            .add_service(SecretsServer::new(Safe(offer.secrets)))
+            .add_optional_service(offer.intake.map(FileSendServer::new));
         // There is one connection; a pending stream behind it keeps the server from ending before it does.
-        let connection = stream::once(async { Ok::<_, io::Error>(Connection(TokioIo::new(upgraded))) });
+        let connection = stream::once(async move { Ok::<_, io::Error>(Connection(stream)) });
         let incoming = connection.chain(stream::pending());
         let server = tokio::spawn(async move {
             // How a session ends is told by the build that used it.
@@ -137,8 +158,8 @@ pub fn new_id() -> String {
     (0..25).map(|_| char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[rng.random_range(0..36)])).collect()
 }
 
-/// The upgraded stream in the shape that tonic's server takes.
-struct Connection(TokioIo<Upgraded>);
+/// The stream in the shape that tonic's server takes.
+struct Connection(Bytes);
 
 impl Connected for Connection {
     type ConnectInfo = ();

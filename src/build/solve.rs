@@ -10,18 +10,16 @@ use std::{
 };
 
 use bollard_buildkit_proto::moby::buildkit::v1::{
-    ListWorkersRequest, SolveRequest, StatusRequest, control_client::ControlClient,
+    InfoRequest, ListWorkersRequest, SolveRequest, StatusRequest, control_client::ControlClient,
 };
+use hyper_util::rt::TokioIo;
 use tonic::{
     Status,
     transport::{Channel, Endpoint},
 };
 use tower::service_fn;
 
-use super::{
-    progress::Progress,
-    transport::{self, Address, TransportError},
-};
+use super::{progress::Progress, reach::Reach, transport::TransportError};
 use crate::events::Events;
 
 /// Error details travel in HTTP/2 trailers and hold the whole Dockerfile; hyper's default limit of 16 KiB would turn
@@ -31,7 +29,7 @@ const MAX_HEADERS: u32 = 16 << 20;
 /// status is many small frames. A large window allows many, and costs nothing until it is used.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 /// A status message of a build that logs much is larger than tonic's 4 MiB.
-const MAX_MESSAGE: usize = 64 << 20;
+pub(super) const MAX_MESSAGE: usize = 64 << 20;
 /// How long the status stream may lag behind the end of its solve.
 const STATUS_GRACE: Duration = Duration::from_secs(3);
 /// The same if it has said nothing yet: the solve failed before it began, and the stream will hang for seconds.
@@ -40,48 +38,61 @@ const SILENT_STATUS_GRACE: Duration = Duration::from_millis(50);
 /// Worker label that tells an engine with the containerd image store, as buildx tells it.
 const SNAPSHOTTER: &str = "org.mobyproject.buildkit.worker.snapshotter";
 
-/// Where an engine keeps its images, which decides what its BuildKit can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
-    /// The containerd image store: BuildKit pushes, exports caches and builds for many platforms.
-    Containerd,
-    /// The classic (graph driver) store: BuildKit only loads, and the engine pushes.
-    Classic,
+/// What a BuildKit says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Worker {
+    /// Whether it is part of an engine with the containerd image store.
+    pub containerd: bool,
+    /// What it can build for, its own platform first.
+    pub platforms: Vec<String>,
 }
 
-/// The BuildKit of an engine.
+/// A BuildKit.
 #[derive(Clone, Debug)]
 pub struct Control {
     channel: Channel,
 }
 
 impl Control {
-    /// Connects to the engine at `address`.
-    pub async fn connect(address: &Address) -> Result<Self, TransportError> {
+    /// Connects to a BuildKit.
+    pub async fn connect(reach: &Reach) -> Result<Self, TransportError> {
         // The first connection is made here, so that its error is ours and not a wrapped one of tonic's.
-        let mut first = Some(transport::upgrade(address, "/grpc", &[]).await?);
-        let address = address.clone();
+        let mut first = Some(reach.dial().await?);
+        let reach = reach.clone();
         let connector = service_fn(move |_| {
-            let (first, address) = (first.take(), address.clone());
+            let (first, reach) = (first.take(), reach.clone());
             async move {
                 match first {
-                    Some(stream) => Ok(stream),
-                    None => transport::upgrade(&address, "/grpc", &[]).await.map_err(io::Error::other),
+                    Some(stream) => Ok(TokioIo::new(stream)),
+                    None => reach.dial().await.map(TokioIo::new).map_err(io::Error::other),
                 }
             }
         });
-        let channel = Endpoint::from_static("http://docker")
+        let channel = Endpoint::from_static("http://buildkit")
             .http2_max_header_list_size(MAX_HEADERS)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .connect_with_connector_lazy(connector);
         Ok(Self { channel })
     }
 
-    /// Asks which store the engine has.
-    pub async fn store(&self) -> Result<Store, Status> {
+    /// Asks what it is.
+    pub async fn worker(&self) -> Result<Worker, Status> {
         let workers = self.client().list_workers(ListWorkersRequest::default()).await?.into_inner();
-        let containerd = workers.record.iter().any(|worker| worker.labels.contains_key(SNAPSHOTTER));
-        Ok(if containerd { Store::Containerd } else { Store::Classic })
+        let mut told = Worker::default();
+        for worker in workers.record {
+            told.containerd |= worker.labels.contains_key(SNAPSHOTTER);
+            told.platforms.extend(worker.platforms.into_iter().map(|platform| {
+                let parts = [platform.os, platform.architecture, platform.variant];
+                parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+            }));
+        }
+        Ok(told)
+    }
+
+    /// Asks for its version; `None` before BuildKit 0.11.
+    pub async fn version(&self) -> Option<String> {
+        let info = self.client().info(InfoRequest {}).await.ok()?.into_inner();
+        Some(info.buildkit_version?.version)
     }
 
     /// Solves, telling the progress as it comes. Returns what the exporter reports. Dropping the future stops the

@@ -1,4 +1,4 @@
-//! Byte streams to the BuildKit inside a Docker engine.
+//! Byte streams to the BuildKit inside a Docker engine. Other ways to a BuildKit are in [`super::reach`].
 //!
 //! The engine speaks HTTP/1.1 on its socket and hands out two kinds of raw HTTP/2 stream by an upgrade:
 //! `POST /grpc`, where we are the gRPC client, and `POST /session`, where the daemon is
@@ -68,7 +68,38 @@ pub enum TransportError {
         /// Its answer.
         status: StatusCode,
     },
-    /// It did not answer in time.
+    /// A BuildKit of its own does not answer, or not as it should.
+    #[error("connect to the builder {endpoint}")]
+    Endpoint {
+        /// Where.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A BuildKit in a container cannot be spoken to.
+    #[error("speak to BuildKit in the container {name}: {reason}")]
+    Container {
+        /// The container.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A builder did not answer in time.
+    #[error("the builder {endpoint} did not answer within {limit} s", limit = CONNECT_TIMEOUT.as_secs())]
+    Late {
+        /// Where.
+        endpoint: String,
+    },
+    /// It takes no session.
+    #[error("the builder {endpoint} takes no session: {reason}")]
+    Session {
+        /// Where.
+        endpoint: String,
+        /// Why.
+        reason: String,
+    },
+    /// The engine did not answer in time.
     #[error("the Docker engine at {address} did not answer within {limit} s", limit = CONNECT_TIMEOUT.as_secs())]
     TimedOut {
         /// Where.
@@ -77,10 +108,14 @@ pub enum TransportError {
 }
 
 /// An engine that has not answered by then will not.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+/// What a byte stream must be able to do.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A byte stream of any kind.
+pub type Stream = Box<dyn Duplex>;
 
 /// Upgrades a new connection to raw HTTP/2 at `path` (`/grpc` or `/session`), sending `headers`.
 pub async fn upgrade(
@@ -141,10 +176,19 @@ pub async fn post_json(
     Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
-async fn connect(address: &Address) -> Result<Box<dyn Stream>, TransportError> {
-    let stream: io::Result<Box<dyn Stream>> = match address {
-        Address::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as _),
-        Address::Tcp(host) => TcpStream::connect(host).await.map(|stream| Box::new(stream) as _),
-    };
-    stream.map_err(|source| TransportError::Connect { address: address.clone(), source })
+async fn connect(address: &Address) -> Result<Stream, TransportError> {
+    open(address).await.map_err(|source| TransportError::Connect { address: address.clone(), source })
+}
+
+/// Connects to whatever listens at `address`.
+pub async fn open(address: &Address) -> io::Result<Stream> {
+    Ok(match address {
+        Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        Address::Tcp(host) => {
+            let stream = TcpStream::connect(host).await?;
+            // Small messages go both ways all the time: none may wait for another.
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+    })
 }

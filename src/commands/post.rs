@@ -5,7 +5,14 @@ use std::{io::Write, time::Duration};
 use chrono::Utc;
 
 use super::{Call, chat::Chat, deployment, exit, prepare};
-use crate::domain::{event::Ending, run::RunState};
+use crate::{
+    build::{
+        container,
+        engine::{self, Engine},
+    },
+    domain::{event::Ending, run::RunState},
+    inputs::{builder::BuilderInput, runner::RunnerEnv, typed::Inputs},
+};
 
 /// Repairs and returns the exit status, which is success: a repair that fails must not turn a green job red.
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
@@ -24,5 +31,19 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
     for warning in warnings.into_iter().chain(warning) {
         let _ = log.late(&warning);
     }
+    sweep(&inputs, &env).await;
     exit::SUCCESS
 }
+
+/// Removes a builder's container that a killed run left behind. An engine that is not there has none.
+async fn sweep(inputs: &Inputs, env: &RunnerEnv) {
+    if matches!(inputs.registry.builder, BuilderInput::Auto | BuilderInput::Container)
+        && let Ok(address) = engine::locate(env.var("DOCKER_HOST"))
+    {
+        // What is left then is found by the next run that wants the same one.
+        let _ = tokio::time::timeout(SWEEP, container::sweep(&Engine::new(address))).await;
+    }
+}
+
+/// How long the engine may take for it.
+const SWEEP: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use crate::{
-    build::session::BuildSecret,
+    build::{caches::Accounts, container::Seats, session::BuildSecret},
     compose::{self, ComposeError, SecretSource},
     compose_files::Directory,
     domain::{
@@ -70,8 +70,15 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: Optio
     Ok(Plan::new(inputs, &context.event, Found { images, project: kind, warnings }, git_tags)?)
 }
 
-/// What the pipeline needs of the world.
-pub fn edges(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context, credentials: Credentials) -> Edges {
+/// What the pipeline needs of the world. The run leaves its `seats` when it is over.
+pub fn edges(
+    plan: &Plan,
+    inputs: &Inputs,
+    env: &RunnerEnv,
+    context: &Context,
+    credentials: Credentials,
+    seats: Seats,
+) -> Edges {
     let secrets = plan.images.iter().map(|image| {
         let all = &image.build.secrets;
         (image.name.clone(), all.iter().filter_map(|secret| build_secret(secret, inputs, env, context)).collect())
@@ -82,7 +89,33 @@ pub fn edges(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context, c
         docker_host: env.var("DOCKER_HOST").map(str::to_owned),
         credentials,
         secrets: secrets.collect(),
+        builder: inputs.registry.builder.clone(),
+        container: inputs.registry.container.clone(),
+        accounts: accounts(inputs, env),
+        mounts: mounts(env),
+        seats,
     }
+}
+
+/// What opens the caches that are kept neither in a registry nor in the builder.
+fn accounts(inputs: &Inputs, env: &RunnerEnv) -> Accounts {
+    let s3 = [
+        ("access_key_id", "AWS_ACCESS_KEY_ID"),
+        ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+        ("session_token", "AWS_SESSION_TOKEN"),
+        ("region", "AWS_REGION"),
+    ];
+    let s3 = s3.into_iter().filter_map(|(attribute, name)| Some((attribute, Secret::new(env.var(name)?))));
+    Accounts { github: inputs.registry.caches.service.clone(), s3: s3.collect() }
+}
+
+/// The runner's own directories that are mounted into our container: `$RUNNER_WORKSPACE` is the one path of the host
+/// that the runner leaves as it is.
+fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
+    let Some(of_repository) = env.var("RUNNER_WORKSPACE").map(PathBuf::from) else { return Vec::new() };
+    let workspace = env.workspace().map(|here| (of_repository.join(env.repository().1), PathBuf::from(here)));
+    let temp = of_repository.parent().zip(env.temp()).map(|(work, here)| (work.join("_temp"), PathBuf::from(here)));
+    workspace.into_iter().chain(temp).collect()
 }
 
 /// Where a secret's value is: the inputs win over the compose file. One without a value is left out, and the build

@@ -17,8 +17,9 @@ use super::{
     prepare::{self, Context},
 };
 use crate::{
+    build::container::Seats,
     domain::{
-        event::{Diagnostic, Ending, Event},
+        event::{Diagnostic, Ending, Event, Severity},
         redact::Redactor,
         run::{Failure, RunState, Stage},
         secret::Secret,
@@ -42,6 +43,8 @@ const LAST_WORD: Duration = Duration::from_secs(5);
 const LAST_WORD_CANCELLED: Duration = Duration::from_secs(2);
 /// How long the end of a run waits for what the runs before it were like.
 const HISTORY: Duration = Duration::from_secs(1);
+/// How long the engine may take to remove a container that nobody builds in any more.
+const LEAVE: Duration = Duration::from_secs(5);
 /// Longer than any job may run: what no `timeout` means.
 const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
 
@@ -55,6 +58,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     let context = prepare::context(&inputs, &env);
     let chat = Chat::new(&inputs);
     let (git_tags, warning) = git_tags(&inputs, &env, &context).await;
+    let seats = Seats::default();
     let planned = prepare::plan(&inputs, &env, &context, git_tags.as_deref());
     // Before the first word: what is learned here is secret.
     let gathered = async {
@@ -102,8 +106,9 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             (Err(failure), ..) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
             (Ok(_), None, Some(failure)) => (Ending::Failure(Box::new(failure)), exit::FAILED),
             (Ok(plan), None, None) => {
-                let edges = prepare::edges(plan, &inputs, &env, &context, logins.credentials);
-                let work = work(plan, &inputs, &edges, &mut signals, &events);
+                let edges = prepare::edges(plan, &inputs, &env, &context, logins.credentials, seats.clone());
+                // On the heap: it holds the state of every solve.
+                let work = Box::pin(work(plan, &edges, inputs.github.timeout, &mut signals, &events));
                 asking_meanwhile(inquiry, &events, work).await
             }
         };
@@ -123,10 +128,12 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             Err(notice) => (None, Some(notice)),
         }
     };
-    let (reports, (deployed, notice), commented) = tokio::join!(
+    // What still uses a container of ours is gone with the pipeline.
+    let (reports, (deployed, notice), commented, ()) = tokio::join!(
         live.finish(Arc::new(state.clone()), last_word),
         told_github,
         comment::put(&inputs, &env, &context.event, &state, last_word),
+        seats.leave(LEAVE),
     );
     let state = RunState { deployments: deployed.into_iter().collect(), ..state };
     let (mut warnings, told) = chat::settle(&env, &reports);
@@ -163,14 +170,24 @@ async fn asking_meanwhile(
 }
 
 /// The pipeline, until it ends, a signal comes or the time is over.
-async fn work(plan: &Plan, inputs: &Inputs, edges: &Edges, signals: &mut Signals, events: &Events) -> (Ending, u8) {
+async fn work(
+    plan: &Plan,
+    edges: &Edges,
+    limit: Option<Duration>,
+    signals: &mut Signals,
+    events: &Events,
+) -> (Ending, u8) {
     for message in &plan.warnings {
         events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
+    }
+    for message in &plan.notices {
+        let notice = Diagnostic { severity: Severity::Notice, ..warning("plan", message.clone()) };
+        events.emit(Event::Diagnostic(notice)).await;
     }
     tokio::select! {
         biased;
         signal = signals.next() => (Ending::Cancelled, signal.exit_code()),
-        () = tokio::time::sleep(inputs.github.timeout.unwrap_or(NO_LIMIT)) => (Ending::TimedOut, exit::FAILED),
+        () = tokio::time::sleep(limit.unwrap_or(NO_LIMIT)) => (Ending::TimedOut, exit::FAILED),
         result = pipeline::run(plan, edges, events) => match result {
             Ok(()) => (Ending::Success, exit::SUCCESS),
             Err(failure) => {

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 /// `sha256:` and 64 lower-case hex digits
@@ -16,6 +17,11 @@ pub struct Digest(String);
 pub struct DigestError(String);
 
 impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(format!("sha256:{:x}", Sha256::digest(bytes)))
+    }
+
     /// The digest in full, `sha256:…`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -46,6 +52,13 @@ impl fmt::Display for Digest {
 #[cfg(test)]
 mod tests {
     use super::Digest;
+
+    #[test]
+    fn of_bytes() {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::of(b"").as_str(), empty);
+        assert_eq!(Digest::of(b"").as_str().parse(), Ok(Digest::of(b"")));
+    }
 
     #[test]
     fn takes_sha256_only() {

@@ -22,6 +22,8 @@ pub enum Event {
     },
     /// Something the user should know that does not fail the run.
     Diagnostic(Diagnostic),
+    /// Something that stands in the log and nowhere else.
+    Note(String),
     /// It became known how the runs before this one ended.
     History(History),
     /// It became known where this job, or its very step, can be looked at: a page on GitHub's own server.

@@ -211,6 +211,7 @@ impl RunState {
         match event {
             Event::StageStarted(stage) => self.stage = *stage,
             Event::Diagnostic(diagnostic) => self.diagnostics.push(diagnostic.clone()),
+            Event::Note(_) => {}
             Event::History(history) => self.history = Some(*history),
             Event::JobUrl(url) => self.info.job_url.clone_from(url),
             Event::Finished(ending) => {

@@ -5,6 +5,8 @@
 //! written, [`parse`] turns it into typed [`parse::Inputs`] and reports all mistakes together,
 //! [`payload`] and [`context`] tell what happened on GitHub.
 
+pub mod builder;
+pub mod cache;
 pub mod cli;
 pub mod context;
 pub mod error;

@@ -1,5 +1,7 @@
 //! Turns what was written into [`Inputs`], and finds all mistakes in one go.
 
+mod builder;
+mod cache;
 mod deploy;
 mod notify;
 mod registry;
@@ -16,8 +18,8 @@ use super::{
     spec::{INPUTS, Support},
     structured,
     typed::{
-        BuildInputs, Cache, CacheSpec, CommandInput, GithubInputs, Inputs, NameInputs, Network, NoCache, ProjectInputs,
-        Push, Show,
+        BuildInputs, CacheSpec, CommandInput, GithubInputs, Inputs, NameInputs, Network, NoCache, ProjectInputs, Push,
+        Show,
     },
     values::{boolean, bytes, comma_lines, duration, is_platform, is_registry_host, lines, pair},
 };
@@ -31,7 +33,7 @@ pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>
     let mut reader = Reader { raw, env, mistakes: Vec::new(), warnings: Vec::new() };
     reader.unsupported();
     let (annotations_shown, annotations) = reader.annotations();
-    let inputs = Inputs {
+    let mut inputs = Inputs {
         command: reader.command(),
         project: reader.project(),
         build: reader.build(),
@@ -61,6 +63,8 @@ pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>
         warnings: reader.warnings,
     };
     if reader.mistakes.is_empty() {
+        let of_images = inputs.project.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
+        inputs.registry.caches.secrets.extend(of_images.flat_map(CacheSpec::secrets));
         return Ok(inputs);
     }
     let place = |mistake: &InputError| INPUTS.iter().position(|spec| spec.name == mistake.input);
@@ -324,28 +328,6 @@ impl Reader<'_> {
             }
         }
     }
-
-    fn cache(&mut self) -> Cache {
-        if self.raw.get("cache") == Some("gha") {
-            let fix = "use `auto`, `registry`, `inline` or `off`";
-            self.wrong("cache", "gha", "is not available in this version", fix);
-            return Cache::Auto;
-        }
-        let choices =
-            [("auto", Cache::Auto), ("registry", Cache::Registry), ("inline", Cache::Inline), ("off", Cache::Off)];
-        self.choice("cache", &choices, Cache::Auto)
-    }
-
-    fn cache_specs(&mut self, input: &str) -> Vec<CacheSpec> {
-        let mut specs = Vec::new();
-        for line in self.list(input) {
-            match structured::cache_spec(&line) {
-                Ok(spec) => specs.push(spec),
-                Err((problem, fix)) => self.wrong(input, &line, problem, fix),
-            }
-        }
-        specs
-    }
 }
 
 #[cfg(test)]
@@ -441,9 +423,11 @@ mod tests {
             ("shm-size", "big"),
             ("ulimits", "nofile=many"),
             ("allow", "everything"),
-            ("builder", "tcp://x:1"),
-            ("cache", "gha"),
-            ("cache-to", "type=gha"),
+            ("builder", "both"),
+            ("builder", "tcp://x:1\ntcp://x:1"),
+            ("buildkit-mirror", "http://x"),
+            ("cache", "github"),
+            ("cache-to", "type=local,dest=x"),
             ("tags", "type=sha"),
             ("notify-on", "change"),
             ("notify-on", "started, finished"),
@@ -490,7 +474,7 @@ mod tests {
         assert_eq!(inputs.build.add_hosts, owned(&[("db", "10.0.0.1"), ("v6", "::1"), ("six", "fe80::1")]));
         assert_eq!(inputs.build.no_cache, NoCache::Stages(vec!["base".into(), "final".into()]));
         assert_eq!(inputs.build.network, Some(Network::None));
-        assert_eq!((inputs.registry.push, inputs.registry.cache), (Push::Always, Cache::Off));
+        assert_eq!((inputs.registry.push, inputs.registry.caches.kind), (Push::Always, Cache::Off));
         assert_eq!(inputs.notify.on.into_iter().collect::<Vec<_>>(), [Moment::Failure, Moment::Cancelled]);
         assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
         assert_eq!(inputs.names.annotations, owned(&[("index:a", "b"), ("c", "d")]));

@@ -3,6 +3,8 @@
 //!
 //! The order here is the order in all of them.
 
+use super::builder::ContainerInput;
+
 /// One action input, which is also the command-line flag `--name=value`.
 #[derive(Clone, Copy, Debug)]
 pub struct InputSpec {
@@ -260,10 +262,30 @@ pub const INPUTS: &[InputSpec] = &[
     )
     .or("auto"),
     registry(Bool, "load", "Leave the images in the engine.").or("false"),
-    registry(Text, "builder", "What builds: `auto` or `engine`.").or("auto"),
-    registry(Text, "cache", "Build cache: `auto`, `registry`, `inline` or `off`.").or("auto"),
-    registry(List, "cache-from", "Caches to read, in BuildKit's syntax. One that fails is a warning.")
-        .or_else("follows `cache`"),
+    registry(
+        List,
+        "builder",
+        "What builds. `auto`: the runner's engine, or a container where the engine cannot do what is asked for; `engine`; \
+         `container`; or BuildKit endpoints, `tcp://host:1234`, `unix:///path` or `docker-container://name` a line, each \
+         with `platform=linux/arm64,…` and `ca=…,cert=…,key=…` behind it if need be.",
+    )
+    .or("auto"),
+    registry(Text, "buildkit-image", "Image of the `container` builder.").or(ContainerInput::IMAGE),
+    registry(List, "buildkit-mirror", "Mirrors for the `container` builder: `mirror` of Docker Hub, or `registry=mirror`."),
+    registry(Text, "buildkit-network", "Docker network of the `container` builder.").or_else("the engine's default"),
+    registry(
+        Text,
+        "cache",
+        "Build cache. `auto`: GitHub's cache service where job and builder have it, else the builder's own; `gha`; \
+         `registry`: the tag `buildcache` beside the image; `inline`; `off`.",
+    )
+    .or("auto"),
+    registry(
+        List,
+        "cache-from",
+        "Caches to read, in BuildKit's syntax: `type=registry,ref=…`, `gha`, `s3`, `azblob`. One that fails is a warning.",
+    )
+    .or_else("follows `cache`"),
     registry(List, "cache-to", "Caches to write, in BuildKit's syntax. One that fails is a warning.")
         .or_else("follows `cache`"),
     registry(Text, "provenance", "Provenance attestation: `true`, `false` or attributes (`mode=max`).")

@@ -1,11 +1,12 @@
-//! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`, `tags`, caches.
+//! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`, `tags`.
 
 use crate::domain::{default_user::default_user, secret::Secret};
 
 use super::{
+    cache::cache_spec,
     error::InputError,
     runner::RunnerEnv,
-    typed::{CacheSpec, Credentials, ImageInput},
+    typed::{Credentials, ImageInput},
     values::{comma_lines, is_platform, is_registry_host, lines, pair},
     yaml::{self, Node},
 };
@@ -46,33 +47,6 @@ pub fn tag(line: &str) -> Result<String, Complaint> {
         ));
     }
     Ok(value.to_owned())
-}
-
-/// One cache in BuildKit's syntax; a bare reference means `type=registry,ref=…`.
-pub fn cache_spec(line: &str) -> Result<CacheSpec, Complaint> {
-    if !line.contains('=') && !line.contains(',') {
-        return Ok(CacheSpec { kind: "registry".to_owned(), attributes: vec![("ref".to_owned(), line.to_owned())] });
-    }
-    let mut kind = None;
-    let mut attributes = Vec::new();
-    for field in line.split(',') {
-        match pair(field) {
-            Some(("type", text)) => kind = Some(text.to_owned()),
-            Some((key, value)) => attributes.push((key.to_owned(), value.to_owned())),
-            None => return Err(complaint("has an attribute without `=`", "write `type=registry,ref=…`")),
-        }
-    }
-    match kind.as_deref() {
-        Some("inline") => {}
-        Some("registry") if attributes.iter().any(|(key, value)| key == "ref" && !value.is_empty()) => {}
-        Some("registry") => return Err(complaint("has no `ref=`", "add `ref=registry/path:tag`")),
-        Some(other) => {
-            let problem = format!("the cache `type={other}` is not available in this version");
-            return Err((problem, "use `type=registry` or `type=inline`".to_owned()));
-        }
-        None => return Err(complaint("has no `type=`", "begin with `type=registry` or `type=inline`")),
-    }
-    Ok(CacheSpec { kind: kind.unwrap_or_default(), attributes })
 }
 
 /// `secrets`: `id=value` lines, or a YAML map. Errors name lines, never their text.
@@ -287,7 +261,7 @@ fn pairs(node: Node) -> Result<Vec<(String, Option<String>)>, Complaint> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cache_spec, images, registries, secrets, tag};
+    use super::{images, registries, secrets, tag};
     use crate::inputs::runner::RunnerEnv;
 
     #[test]
@@ -338,18 +312,6 @@ mod tests {
         ] {
             let (problem, _) = tag(line).unwrap_err();
             assert!(problem.starts_with(want), "{line}: {problem}");
-        }
-    }
-
-    #[test]
-    fn caches() {
-        let spec = cache_spec("type=registry,ref=ghcr.io/o/r:cache,mode=max").unwrap();
-        assert_eq!(spec.kind, "registry");
-        assert_eq!(spec.attributes[1], ("mode".to_owned(), "max".to_owned()));
-        assert_eq!(cache_spec("o/r:cache").unwrap().attributes, [("ref".to_owned(), "o/r:cache".to_owned())]);
-        assert_eq!(cache_spec("type=inline").unwrap().attributes, []);
-        for bad in ["type=gha", "type=registry", "ref=x", "type=registry,ref=", "a,b"] {
-            assert!(cache_spec(bad).is_err(), "{bad}");
         }
     }
 

@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use super::{
+    builder::{BuilderInput, ContainerInput},
+    cache::CacheService,
+};
 use crate::domain::{event::Diagnostic, secret::Secret};
 
 /// All inputs, checked.
@@ -175,12 +179,27 @@ pub struct RegistryInputs {
     pub push: Push,
     /// Whether to leave images in the engine.
     pub load: bool,
-    /// Which build cache.
-    pub cache: Cache,
+    /// What builds.
+    pub builder: BuilderInput,
+    /// What the container of `builder: container` is made of.
+    pub container: ContainerInput,
+    /// The build caches.
+    pub caches: CacheInputs,
+}
+
+/// The build caches.
+#[derive(Clone, Debug)]
+pub struct CacheInputs {
+    /// Which.
+    pub kind: Cache,
     /// Caches to read, if given.
-    pub cache_from: Vec<CacheSpec>,
+    pub from: Vec<CacheSpec>,
     /// Caches to write, if given.
-    pub cache_to: Vec<CacheSpec>,
+    pub to: Vec<CacheSpec>,
+    /// GitHub's cache service, if the job has it.
+    pub service: Option<CacheService>,
+    /// The credentials in all of these.
+    pub secrets: Vec<Secret>,
 }
 
 /// What is done about a repository that Amazon ECR does not have.
@@ -228,8 +247,10 @@ pub enum Push {
 pub enum Cache {
     /// The best that builder and event allow.
     Auto,
-    /// None but the engine's own.
+    /// None but the builder's own.
     Off,
+    /// GitHub's cache service.
+    Gha,
     /// An image beside the built one.
     Registry,
     /// Inside the built image.
@@ -237,9 +258,11 @@ pub enum Cache {
 }
 
 /// One cache in BuildKit's syntax: `type=registry,ref=…,mode=max`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Its `Debug` and `Display` show no credentials.
+#[derive(Clone, PartialEq, Eq)]
 pub struct CacheSpec {
-    /// `registry` or `inline`.
+    /// `registry`, `gha`, `inline`, `s3` or `azblob`.
     pub kind: String,
     /// The other attributes, in the order written.
     pub attributes: Vec<(String, String)>,
@@ -369,6 +392,7 @@ impl Inputs {
         let passwords = self.registry.credentials.iter().map(|credentials| &credentials.password);
         build
             .chain(passwords)
+            .chain(&self.registry.caches.secrets)
             .chain(&self.notify.discord.webhooks)
             .chain(&self.github.token)
             .filter(|secret| !secret.is_empty())

@@ -1,17 +1,21 @@
 //! What a run will do, decided before anything is started, and printable. Pure.
 
+pub mod builder;
+pub mod caches;
 pub mod images;
 pub mod labels;
 pub mod naming;
 pub mod print;
 pub mod tags;
 
-use std::{collections::BTreeMap, iter};
+use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use self::{
+    builder::BuilderPlan,
+    caches::{Origin, Remarks},
     images::{ImageSpec, Purpose},
     naming::{Names, NamingError, Project, Repository},
     tags::{Tag, tags_for},
@@ -21,7 +25,7 @@ use crate::{
     domain::run::{Failure, ImageState, ImageStatus, Stage},
     inputs::{
         context::{GitEvent, Target},
-        typed::{Cache, CacheSpec, DiscordMode, Inputs, Moment, Push},
+        typed::{CacheSpec, DiscordMode, Inputs, Moment, Push},
     },
 };
 
@@ -32,6 +36,8 @@ pub struct Plan {
     pub event: EventPlan,
     /// The images, in the order of the compose file.
     pub images: Vec<ImagePlan>,
+    /// What builds them.
+    pub builder: BuilderPlan,
     /// Whether they are pushed.
     pub push: PushPlan,
     /// Whether they are left in the engine.
@@ -46,6 +52,9 @@ pub struct Plan {
     pub deploy: Vec<DeployPlan>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// What the user may want to know.
+    #[serde(skip)]
+    pub notices: Vec<String>,
 }
 
 /// What a run is for.
@@ -98,6 +107,9 @@ pub struct ImagePlan {
     /// Caches that are written.
     #[serde(serialize_with = "as_csv")]
     pub cache_to: Vec<CacheSpec>,
+    /// Who wants the caches.
+    #[serde(skip)]
+    pub cache_origin: Origin,
     /// All else that the compose file and the inputs say of the build.
     #[serde(skip)]
     pub build: Build,
@@ -189,6 +201,8 @@ impl Plan {
             repo: &event.repo,
             username: inputs.registry.username.as_deref().unwrap_or_default(),
         };
+        let push = push(inputs, event);
+        let mut remarks = Remarks { warnings: found.warnings, ..Remarks::default() };
         let mut images: Vec<ImagePlan> = Vec::with_capacity(found.images.len());
         for spec in found.images {
             let template = spec.image_name.clone().or_else(|| inputs.names.image_name.clone());
@@ -201,7 +215,7 @@ impl Plan {
                     repository: repository.to_string(),
                 });
             }
-            images.push(image(spec, repository, inputs, event, git_tags)?);
+            images.push(image(spec, repository, inputs, event, (git_tags, &push), &mut remarks)?);
         }
         Ok(Self {
             event: EventPlan {
@@ -211,13 +225,15 @@ impl Plan {
                 default_branch: event.is_default_branch(),
                 run_url: event.run_url.clone(),
             },
+            builder: BuilderPlan::new(&inputs.registry.builder, &images),
             images,
             compare_with: compare_with(inputs, event),
-            push: push(inputs, event),
+            push,
             load: inputs.registry.load,
             notify: notify(inputs),
             deploy: Vec::new(),
-            warnings: found.warnings,
+            warnings: remarks.warnings,
+            notices: remarks.notices,
         })
     }
 
@@ -244,7 +260,8 @@ fn image(
     repository: Repository,
     inputs: &Inputs,
     event: &GitEvent,
-    git_tags: Option<&[String]>,
+    (git_tags, push): (Option<&[String]>, &PushPlan),
+    remarks: &mut Remarks,
 ) -> Result<ImagePlan, PlanError> {
     let not_yet = |what| PlanError::NotYet { image: spec.name.clone(), what };
     let of_service = |(_, source): &(String, ContextSource)| matches!(source, ContextSource::Service(_));
@@ -259,7 +276,7 @@ fn image(
     let version = tags.first().map(Tag::as_str).unwrap_or_default();
     let mut labels = labels::labels_for(event, version, &spec.build.labels);
     labels.extend(inputs.names.labels.iter().cloned());
-    let (cache_from, cache_to) = caches(&spec, inputs, &repository, version);
+    let caches = caches::caches(&spec, inputs, event, push, (&repository, version), remarks);
     let build = spec.build;
     Ok(ImagePlan {
         name: spec.name,
@@ -274,8 +291,9 @@ fn image(
         tags,
         labels,
         annotations: inputs.names.annotations.iter().cloned().collect(),
-        cache_from,
-        cache_to,
+        cache_from: caches.from,
+        cache_to: caches.to,
+        cache_origin: caches.origin,
         build,
     })
 }
@@ -284,41 +302,6 @@ fn image(
 fn dockerfile(build: &Build) -> String {
     let name = build.dockerfile.as_deref().unwrap_or("Dockerfile");
     if compose::is_remote(&build.context) { name.to_owned() } else { compose::join(&build.context, name) }
-}
-
-/// The caches to read and to write: the image's own, else the inputs', else what `cache` stands for. One that cannot be
-/// written fails no build.
-fn caches(
-    spec: &ImageSpec,
-    inputs: &Inputs,
-    repository: &Repository,
-    version: &str,
-) -> (Vec<CacheSpec>, Vec<CacheSpec>) {
-    let registry = |tag: &str, more: &[(&str, &str)]| CacheSpec {
-        kind: "registry".to_owned(),
-        attributes: iter::once(("ref".to_owned(), format!("{repository}:{tag}")))
-            .chain(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())))
-            .collect(),
-    };
-    let (default_from, default_to) = match inputs.registry.cache {
-        // The engine's own cache needs no words.
-        Cache::Auto | Cache::Off => (Vec::new(), Vec::new()),
-        Cache::Registry => (vec![registry("buildcache", &[])], vec![registry("buildcache", &[("mode", "max")])]),
-        Cache::Inline => {
-            (vec![registry(version, &[])], vec![CacheSpec { kind: "inline".to_owned(), attributes: Vec::new() }])
-        }
-    };
-    let first = |lists: [&Vec<CacheSpec>; 2], default| {
-        lists.into_iter().find(|list| !list.is_empty()).cloned().unwrap_or(default)
-    };
-    let from = first([&spec.cache_from, &inputs.registry.cache_from], default_from);
-    let mut to = first([&spec.cache_to, &inputs.registry.cache_to], default_to);
-    for cache in to.iter_mut().filter(|cache| cache.kind != "inline") {
-        if !cache.attributes.iter().any(|(key, _)| key == "ignore-error") {
-            cache.attributes.push(("ignore-error".to_owned(), "true".to_owned()));
-        }
-    }
-    (from, to)
 }
 
 /// A comment on a pull request tells sizes: compared with what was pushed from the branch that it is for.
@@ -360,8 +343,5 @@ fn as_text<S: Serializer>(repository: &Repository, serializer: S) -> Result<S::O
 }
 
 fn as_csv<S: Serializer>(caches: &[CacheSpec], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(caches.iter().map(|cache| {
-        let attributes = cache.attributes.iter().map(|(key, value)| format!(",{key}={value}"));
-        format!("type={}{}", cache.kind, attributes.collect::<String>())
-    }))
+    serializer.collect_seq(caches.iter().map(ToString::to_string))
 }

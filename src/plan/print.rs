@@ -3,6 +3,7 @@
 use std::fmt::{Arguments, Write as _};
 
 use super::{ImagePlan, Plan};
+use crate::inputs::typed::CacheSpec;
 
 /// Several lines, one image a paragraph. Build arguments stand with their names only: their values may be private.
 pub fn text(plan: &Plan) -> String {
@@ -12,11 +13,15 @@ pub fn text(plan: &Plan) -> String {
     }
     let push = if plan.push.enabled { "push" } else { "no push" };
     line(&mut out, format_args!("{push}: {}", plan.push.reason));
+    line(&mut out, format_args!("builder: {}: {}", plan.builder.kind, plan.builder.reason));
     for channel in &plan.notify {
         line(&mut out, format_args!("tell {} ({}): {}", channel.kind, channel.mode, channel.on.join(", ")));
     }
     for warning in &plan.warnings {
         line(&mut out, format_args!("warning: {warning}"));
+    }
+    for notice in &plan.notices {
+        line(&mut out, format_args!("notice: {notice}"));
     }
     out
 }
@@ -36,6 +41,9 @@ fn paragraph(out: &mut String, image: &ImagePlan) {
     item("platforms", image.platforms.join(", "));
     item("build args", image.build_args.keys().cloned().collect::<Vec<_>>().join(", "));
     item("secrets", image.secret_ids.join(", "));
+    let caches = |list: &[CacheSpec]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    item("cache from", caches(&image.cache_from));
+    item("cache to", caches(&image.cache_to));
     out.push('\n');
 }
 

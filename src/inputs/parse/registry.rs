@@ -10,9 +10,6 @@ use crate::inputs::{
 
 impl Reader<'_> {
     pub(super) fn registry(&mut self) -> RegistryInputs {
-        if let Some(other) = self.raw.get("builder").filter(|builder| !matches!(*builder, "auto" | "engine")) {
-            self.wrong("builder", other, "is not available in this version", "use `auto` or `engine`");
-        }
         let registry = self.raw.get("registry").unwrap_or(GHCR).to_ascii_lowercase();
         let actor = self.env.var("GITHUB_ACTOR");
         let token = self.raw.get("github-token");
@@ -42,9 +39,9 @@ impl Reader<'_> {
             },
             push: self.push(),
             load: self.boolean("load"),
-            cache: self.cache(),
-            cache_from: self.cache_specs("cache-from"),
-            cache_to: self.cache_specs("cache-to"),
+            builder: self.builder(),
+            container: self.builder_container(),
+            caches: self.caches(),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     compose::{Build, BuildSecret, ContextSource, SecretSource, Ulimit, is_remote, nearest::nearest, normalise},
     inputs::{
-        structured::cache_spec,
+        cache::cache_spec,
         typed::{BuildInputs, CacheSpec, ImageInput, Network, NoCache},
     },
 };

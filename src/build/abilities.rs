@@ -1,0 +1,160 @@
+//! What a BuildKit can do, which depends on where it lives and how old it is. Pure.
+//!
+//! A daemon's own word is not to be had: an engine advertises kinds of cache that it has no code for
+//! (<https://docs.docker.com/build/builders/drivers/#feature-comparison>).
+
+use super::recipe::Recipe;
+use crate::{
+    inputs::typed::CacheSpec,
+    plan::{
+        ImagePlan,
+        builder::{Demand, demands},
+        caches::Origin,
+    },
+};
+
+/// Where a BuildKit keeps its images, which decides most of what it can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// The containerd image store of an engine: BuildKit pushes, exports caches and builds for many platforms.
+    Containerd,
+    /// The classic (graph driver) store of an engine: BuildKit only loads, and the engine pushes.
+    Classic,
+    /// None: a BuildKit without an engine around it. It does everything but leave an image in the engine.
+    Standalone,
+}
+
+/// Major and minor number of BuildKit's version.
+pub type Version = (u64, u64);
+
+/// What a BuildKit can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// Where it keeps images.
+    pub store: Store,
+    /// Its version; `None` if it is not known, or was of no interest.
+    pub version: Option<Version>,
+}
+
+/// The first BuildKit that speaks version 2 of GitHub's cache service. Version 1 is shut down.
+pub const GITHUB_CACHE: Version = (0, 20);
+
+impl Abilities {
+    /// Whether it can do this.
+    pub fn can(self, demand: &Demand) -> bool {
+        match demand {
+            Demand::Platforms(_) => self.store != Store::Classic,
+            Demand::CacheExport(kind) => self.writes(kind),
+            Demand::CacheImport(kind) => self.reads(kind),
+        }
+    }
+
+    fn writes(self, kind: &str) -> bool {
+        match self.store {
+            Store::Classic => kind == "inline",
+            Store::Containerd | Store::Standalone => kind == "inline" || self.reads(kind),
+        }
+    }
+
+    fn reads(self, kind: &str) -> bool {
+        match (self.store, kind) {
+            (_, "registry") => true,
+            (Store::Classic, _) => false,
+            // A version that is not told is taken for a new one.
+            (_, "gha") => self.version.is_none_or(|version| version >= GITHUB_CACHE),
+            (Store::Containerd, _) => false,
+            (Store::Standalone, kind) => matches!(kind, "s3" | "azblob"),
+        }
+    }
+
+    /// What it cannot do of what the images ask for: the first, and the image that asks.
+    pub fn missing(self, images: &[ImagePlan]) -> Option<(&str, Demand)> {
+        images.iter().find_map(|image| {
+            let demand = demands(image).into_iter().find(|demand| !self.can(demand))?;
+            Some((image.name.as_str(), demand))
+        })
+    }
+
+    /// Leaves the caches out that it cannot read or write, and returns those that the user asked for: a cache fails no
+    /// build.
+    pub fn fit_caches(self, recipe: &mut Recipe) -> Vec<CacheSpec> {
+        let mut left_out: Vec<CacheSpec> = Vec::new();
+        let mut fit = |list: &mut Vec<CacheSpec>, able: &dyn Fn(&str) -> bool| {
+            left_out.extend(list.extract_if(.., |cache| !able(&cache.kind)));
+        };
+        fit(&mut recipe.cache_from, &|kind| self.reads(kind));
+        fit(&mut recipe.cache_to, &|kind| self.writes(kind));
+        if recipe.cache_origin == Origin::Offered { Vec::new() } else { left_out }
+    }
+}
+
+/// Reads a version as BuildKit tells it, such as `v0.25.2` or `v0.13.0-rc1`. Debian's builds all say `v0.0.0+unknown`,
+/// which is none.
+pub fn version(text: &str) -> Option<Version> {
+    let mut numbers = text.trim_start_matches('v').split('.');
+    let version = (numbers.next()?.parse().ok()?, numbers.next()?.split(['-', '+']).next()?.parse().ok()?);
+    (version != (0, 0)).then_some(version)
+}
+
+/// The BuildKit inside a Docker engine of this version, as far as it matters here.
+pub fn version_in_engine(engine: &str) -> Option<Version> {
+    let major: u64 = engine.trim_start_matches('v').split('.').next()?.parse().ok()?;
+    Some(match major {
+        ..23 => (0, 8),
+        23..27 => (0, 10),
+        27 => (0, 14),
+        28.. => GITHUB_CACHE,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Abilities, Store, version, version_in_engine};
+    use crate::{
+        build::recipe::Recipe,
+        inputs::cache::cache_spec,
+        plan::{builder::Demand, caches::Origin},
+    };
+
+    #[test]
+    fn versions() {
+        assert_eq!(version("v0.25.2"), Some((0, 25)));
+        assert_eq!(version("v0.13.0-rc1"), Some((0, 13)));
+        assert_eq!(version("0.8+unknown"), Some((0, 8)));
+        assert_eq!([version("v0.0.0+unknown"), version(""), version("master")], [None; 3]);
+        assert!(version_in_engine("28.5.2+dfsg4") >= Some((0, 20)) && version_in_engine("27.5.1") < Some((0, 20)));
+        assert_eq!(version_in_engine("dev"), None);
+    }
+
+    #[test]
+    fn who_can_do_what() {
+        let of = |store, version| Abilities { store, version };
+        let all = |store, version| {
+            let writes = ["inline", "registry", "gha", "s3"].map(|kind| Demand::CacheExport(kind.into()));
+            let demands = writes.into_iter().chain([Demand::Platforms(2)]);
+            demands.map(|demand| u8::from(of(store, version).can(&demand)).to_string()).collect::<String>()
+        };
+        assert_eq!(all(Store::Classic, Some((0, 25))), "10000");
+        assert_eq!(all(Store::Containerd, Some((0, 25))), "11101");
+        assert_eq!(all(Store::Containerd, Some((0, 14))), "11001");
+        assert_eq!(all(Store::Containerd, None), "11101");
+        assert_eq!(all(Store::Standalone, None), "11111");
+    }
+
+    #[test]
+    fn caches_that_cannot_be_had_are_left_out() {
+        let spec = |text: &str| cache_spec(text).unwrap();
+        let recipe = Recipe {
+            cache_from: vec![spec("r/x:c"), spec("type=gha")],
+            cache_to: vec![spec("type=inline"), spec("type=gha,mode=max")],
+            ..Recipe::default()
+        };
+        let classic = Abilities { store: Store::Classic, version: None };
+        let mut asked = recipe.clone();
+        assert_eq!(classic.fit_caches(&mut asked).len(), 2);
+        assert_eq!((asked.cache_from, asked.cache_to), (vec![spec("r/x:c")], vec![spec("type=inline")]));
+        let mut offered = Recipe { cache_origin: Origin::Offered, ..recipe };
+        assert_eq!(classic.fit_caches(&mut offered), []);
+        assert_eq!(offered.cache_to.len(), 1);
+    }
+}

@@ -1,0 +1,161 @@
+//! A BuildKit that builds for a run, and which of several builds what.
+
+use std::{error::Error, fmt};
+
+use bollard_buildkit_proto::moby::buildkit::v1::SolveRequest;
+
+use super::{
+    abilities::{Abilities, Store, version},
+    reach::Reach,
+    solve::Control,
+};
+
+/// A BuildKit that builds for a run.
+#[derive(Debug)]
+pub struct Node {
+    /// The way to it.
+    pub reach: Reach,
+    /// The connection.
+    pub control: Control,
+    /// What it can do.
+    pub abilities: Abilities,
+    /// What it is to build for, best first; empty if it is all the same.
+    pub platforms: Vec<String>,
+}
+
+const RESOLVE_MODE: &str = "image-resolve-mode";
+
+/// What one node builds of an image.
+#[derive(Clone, Debug)]
+pub struct Share<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// The platforms; empty for the node's own.
+    pub platforms: Vec<String>,
+}
+
+/// Why a node could not be had.
+#[derive(Debug)]
+pub enum NodeError {
+    /// It cannot be reached.
+    Unreachable(super::transport::TransportError),
+    /// It is no BuildKit that we could use.
+    Unusable(tonic::Status),
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => {
+                write!(f, "{error}")?;
+                error.source().map_or(Ok(()), |source| write!(f, ": {source}"))
+            }
+            // Of a connection that broke, only the innermost cause says why.
+            Self::Unusable(status) => match innermost(status) {
+                Some(cause) => write!(f, "{}: {cause}", status.message()),
+                None => f.write_str(status.message()),
+            },
+        }
+    }
+}
+
+fn innermost(error: &dyn Error) -> Option<&dyn Error> {
+    let mut cause = error.source()?;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Some(cause)
+}
+
+impl Node {
+    /// Connects, and asks what it can do. `platforms` are those that the user wants it for.
+    pub async fn connect(reach: Reach, platforms: Vec<String>) -> Result<Self, NodeError> {
+        let control = Control::connect(&reach).await.map_err(NodeError::Unreachable)?;
+        let worker = control.worker().await.map_err(NodeError::Unusable)?;
+        let store = match (&reach, worker.containerd) {
+            (Reach::Engine(_), true) => Store::Containerd,
+            (Reach::Engine(_), false) => Store::Classic,
+            (Reach::Endpoint(..) | Reach::Container(..), _) => Store::Standalone,
+        };
+        let platforms = if platforms.is_empty() { worker.platforms } else { platforms };
+        Ok(Self { reach, control, abilities: Abilities { store, version: None }, platforms })
+    }
+
+    /// Asks for its version, which only a few things depend on.
+    pub async fn learn_version(&mut self) {
+        self.abilities.version = self.control.version().await.and_then(|text| version(&text));
+    }
+
+    /// Fits a request to it.
+    pub fn adapt(&self, mut request: SolveRequest) -> SolveRequest {
+        if self.abilities.store == Store::Standalone {
+            // It has no images of its own to prefer to the registry's.
+            if request.frontend_attrs.get(RESOLVE_MODE).is_some_and(|mode| mode == "local") {
+                request.frontend_attrs.remove(RESOLVE_MODE);
+            }
+        }
+        request
+    }
+
+    /// How well it builds for a platform: its own one is 0, those that it emulates come later.
+    fn rank(&self, platform: &str) -> Option<usize> {
+        self.platforms.iter().position(|known| normal(known) == normal(platform))
+    }
+}
+
+/// Divides `platforms` among the nodes: each platform goes to the node that is best at it, the first of equals, and what
+/// one node builds stays together. `Err` is a platform that none of several nodes builds; a single node is left to say so itself.
+pub fn shares<'a>(nodes: &'a [Node], platforms: &[String]) -> Result<Vec<Share<'a>>, String> {
+    let Some((first, others)) = nodes.split_first() else { return Ok(Vec::new()) };
+    if platforms.is_empty() || others.is_empty() {
+        return Ok(vec![Share { node: first, platforms: platforms.to_vec() }]);
+    }
+    let mut shares: Vec<Share<'a>> = Vec::new();
+    for platform in platforms {
+        let ranked = nodes.iter().filter_map(|node| Some((node.rank(platform)?, node)));
+        let (_, node) = ranked.min_by_key(|(rank, _)| *rank).ok_or_else(|| platform.clone())?;
+        match shares.iter_mut().find(|share| std::ptr::eq(share.node, node)) {
+            Some(share) => share.platforms.push(platform.clone()),
+            None => shares.push(Share { node, platforms: vec![platform.clone()] }),
+        }
+    }
+    Ok(shares)
+}
+
+/// The one spelling of a platform, as containerd's `platforms.Normalize` has it: `linux/arm64/v8` is `linux/arm64`,
+/// `linux/arm` is `linux/arm/v7`.
+pub fn normal(platform: &str) -> String {
+    let mut parts = platform.split('/');
+    let os = parts.next().unwrap_or_default();
+    let architecture = match parts.next().unwrap_or_default() {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        "i386" => "386",
+        other => other,
+    };
+    let variant = match (architecture, parts.next().unwrap_or_default()) {
+        ("arm64", "8" | "v8") | ("amd64", "v1") => "",
+        ("arm", "" | "7") => "v7",
+        (_, other) => other,
+    };
+    if variant.is_empty() { format!("{os}/{architecture}") } else { format!("{os}/{architecture}/{variant}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal;
+
+    #[test]
+    fn platforms_have_one_spelling() {
+        for (text, want) in [
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/arm/v6", "linux/arm/v6"),
+            ("linux/amd64", "linux/amd64"),
+            ("linux/amd64/v2", "linux/amd64/v2"),
+        ] {
+            assert_eq!(normal(text), want);
+        }
+    }
+}

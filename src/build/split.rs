@@ -1,0 +1,201 @@
+//! One image of which several builders build a platform each: all push by digest, and the index of what they pushed is
+//! put together and pushed here.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, future::try_join_all, stream};
+use tokio::sync::mpsc;
+
+use super::{
+    Builder, caches,
+    image::{self, ATTEMPTS, Solved, pause, push_failure},
+    node::{Share, normal},
+    progress::Progress,
+    recipe::Recipe,
+    request::Export,
+};
+use crate::{
+    domain::{
+        digest::Digest,
+        event::{Event, ImageEvent, StepId},
+        run::{Failure, is_dockerfile_step},
+    },
+    events::Events,
+    registry::{
+        index::{self, Index, Part},
+        remote::{Remote, RemoteError},
+    },
+};
+
+/// Builds each share on its node at the same time; the first that fails stops the others.
+pub(super) async fn build(
+    builder: &Builder,
+    recipe: &Recipe,
+    shares: &[Share<'_>],
+    export: Export,
+    events: &Events,
+) -> Result<(Solved, Option<Index>), Failure> {
+    let (index_annotations, annotations): (Vec<_>, Vec<_>) =
+        recipe.annotations.iter().cloned().partition(|(key, _)| key.starts_with(INDEX_LEVEL));
+    let mut senders = Vec::new();
+    let mut receivers = Vec::new();
+    for share in shares {
+        let (sender, receiver) = events.branch();
+        let prefix = share.platforms.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        senders.push(sender);
+        receivers.push((prefix, receiver));
+    }
+    let build = try_join_all(shares.iter().zip(senders).map(|(share, events)| {
+        let platforms = share.platforms.clone();
+        let mut part = Recipe { platforms, annotations: annotations.clone(), ..recipe.clone() };
+        caches::divide(&mut part);
+        async move {
+            let mut progress = Progress::new(&part.name, &part.dockerfile_place);
+            let digest = image::solve(builder, share.node, &part, export, &mut progress, &events).await;
+            let digest = digest.map_err(|failure| of_share(failure, share))?;
+            let (steps, cached) = progress.counts();
+            Ok::<_, Failure>(Solved { digest, steps, cached })
+        }
+    }));
+    let (parts, ()) = tokio::join!(build, merge(receivers, events));
+    let parts = parts?;
+    let counts = parts.iter().fold((0, 0), |(steps, cached), part| (steps + part.steps, cached + part.cached));
+    let solved = |digest| Solved { digest, steps: counts.0, cached: counts.1 };
+    if export == Export::Discard {
+        return Ok((solved(None), None));
+    }
+    let index = assemble(builder, recipe, shares, &parts, &index_annotations).await?;
+    Ok((solved(Some(index.digest.clone())), Some(index)))
+}
+
+/// How an annotation begins that belongs to the index alone.
+const INDEX_LEVEL: &str = "index:";
+
+fn of_share(failure: Failure, share: &Share<'_>) -> Failure {
+    let headline = format!("{} ({} on {})", failure.headline, share.platforms.join(", "), share.node.reach);
+    Failure { headline, ..failure }
+}
+
+/// Tells the events of all shares in one stream: each step gets a number of its own, and its platform into its name.
+async fn merge(receivers: Vec<(String, mpsc::Receiver<Event>)>, events: &Events) {
+    let streams = receivers.into_iter().enumerate().map(|(share, (prefix, receiver))| {
+        let tagged = move |event| (share, prefix.clone(), event);
+        tokio_stream::wrappers::ReceiverStream::new(receiver).map(tagged).boxed()
+    });
+    let mut all = stream::select_all(streams);
+    let mut numbers: HashMap<(usize, StepId), StepId> = HashMap::new();
+    while let Some((share, prefix, mut event)) = all.next().await {
+        if let Event::Image { event, .. } = &mut event {
+            match event {
+                ImageEvent::StepStarted { step, name } => {
+                    let number = numbers.len();
+                    *step = *numbers.entry((share, *step)).or_insert(number);
+                    *name = with_platform(name, &prefix);
+                }
+                ImageEvent::StepLog { step, .. } | ImageEvent::StepFinished { step, .. } => {
+                    let Some(number) = numbers.get(&(share, *step)) else { continue };
+                    *step = *number;
+                }
+                _ => {}
+            }
+        }
+        events.emit(event).await;
+    }
+}
+
+/// `[2/5] RUN x` becomes `[linux/arm64 2/5] RUN x`, as BuildKit itself names the steps of several platforms.
+fn with_platform(name: &str, platform: &str) -> String {
+    match name.strip_prefix('[') {
+        Some(rest) if is_dockerfile_step(name) && !rest.contains(platform) => {
+            format!("[{platform} {}", rest.trim_start())
+        }
+        _ => name.to_owned(),
+    }
+}
+
+async fn assemble(
+    builder: &Builder,
+    recipe: &Recipe,
+    shares: &[Share<'_>],
+    solved: &[Solved],
+    annotations: &[(String, String)],
+) -> Result<Index, Failure> {
+    let failed = |message: String| push_failure(recipe, &message);
+    let remote = remote(builder, recipe)?;
+    let parts = try_join_all(shares.iter().zip(solved).map(async |(share, solved)| {
+        let node = &share.node.reach;
+        let digest = solved.digest.as_ref().ok_or_else(|| failed(format!("{node} did not tell the image's digest")))?;
+        let stored = patiently(recipe, || remote.manifest(digest.as_str())).await?;
+        let stored = stored.ok_or_else(|| failed(format!("{digest}, which {node} pushed, is not in the registry")))?;
+        Ok::<_, Failure>(Part { stored, platform: share.platforms.first().map_or_else(String::new, |p| normal(p)) })
+    }))
+    .await?;
+    let order: Vec<String> = recipe.platforms.iter().map(|platform| normal(platform)).collect();
+    let plain: Vec<(String, String)> = annotations
+        .iter()
+        .map(|(key, value)| (key.strip_prefix(INDEX_LEVEL).unwrap_or(key).to_owned(), value.clone()))
+        .collect();
+    index::index(&parts, &order, &plain).map_err(|error| failed(error.to_string()))
+}
+
+/// Pushes the index under every tag.
+pub(super) async fn publish(
+    builder: &Builder,
+    recipe: &Recipe,
+    index: &Index,
+    events: &Events,
+) -> Result<Digest, Failure> {
+    events.image(&recipe.name, ImageEvent::Pushing).await;
+    let remote = remote(builder, recipe)?;
+    let body: &Bytes = &index.body;
+    for tag in &recipe.tags {
+        let mut attempt = 1;
+        while let Err(error) = remote.put(tag, index.media_type, body).await {
+            if attempt == ATTEMPTS || !error.is_temporary() {
+                return Err(push_failure(recipe, &format!("push {}:{tag}: {error}", recipe.repository)));
+            }
+            attempt += 1;
+            pause(recipe, &error.to_string(), attempt, events).await;
+        }
+    }
+    Ok(index.digest.clone())
+}
+
+fn remote<'a>(builder: &'a Builder, recipe: &'a Recipe) -> Result<Remote<'a>, Failure> {
+    let login = builder.credentials.for_host(recipe.registry());
+    let remote = builder.http.as_ref().and_then(|http| Remote::new(http, &recipe.repository, login));
+    remote.ok_or_else(|| push_failure(recipe, "there is no way to the registry"))
+}
+
+async fn patiently<T, F>(recipe: &Recipe, ask: impl Fn() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, RemoteError>>,
+{
+    let mut attempt = 1;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if attempt < ATTEMPTS && error.is_temporary() => {
+                tokio::time::sleep(std::time::Duration::from_secs(1 << (attempt - 1))).await;
+                attempt += 1;
+            }
+            Err(error) => return Err(push_failure(recipe, &error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_platform;
+    use crate::domain::run::is_dockerfile_step;
+
+    #[test]
+    fn steps_name_their_platform() {
+        let name = with_platform("[2/5] RUN make", "linux/arm64");
+        assert_eq!(name, "[linux/arm64 2/5] RUN make");
+        assert!(is_dockerfile_step(&name));
+        assert_eq!(with_platform("[linux/arm64 1/2] RUN x", "linux/arm64"), "[linux/arm64 1/2] RUN x");
+        assert_eq!(with_platform("exporting to image", "linux/arm64"), "exporting to image");
+    }
+}

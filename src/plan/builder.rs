@@ -1,0 +1,78 @@
+//! What the images ask of a builder, and so which one is wanted. Pure.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{ImagePlan, caches::Origin};
+use crate::inputs::builder::BuilderInput;
+
+/// Something that not every engine's BuildKit can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// To build for so many platforms at once.
+    Platforms(usize),
+    /// To write a cache of this type.
+    CacheExport(String),
+    /// To read a cache of this type.
+    CacheImport(String),
+}
+
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Platforms(count) => write!(f, "is built for {count} platforms"),
+            Self::CacheExport(kind) => write!(f, "writes a cache of type {kind}"),
+            Self::CacheImport(kind) => write!(f, "reads a cache of type {kind}"),
+        }
+    }
+}
+
+/// What an image asks beyond what every engine can do. What is only offered is not asked for.
+pub fn demands(image: &ImagePlan) -> Vec<Demand> {
+    let mut demands = Vec::new();
+    if image.platforms.len() > 1 {
+        demands.push(Demand::Platforms(image.platforms.len()));
+    }
+    if image.cache_origin == Origin::Asked {
+        let written = image.cache_to.iter().filter(|cache| cache.kind != "inline");
+        demands.extend(written.map(|cache| Demand::CacheExport(cache.kind.clone())));
+        let read = image.cache_from.iter().filter(|cache| cache.kind != "registry");
+        demands.extend(read.map(|cache| Demand::CacheImport(cache.kind.clone())));
+    }
+    demands
+}
+
+/// The builder, as far as it is known before an engine was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BuilderPlan {
+    /// `engine`, `container`, `endpoints`, or `auto` where the engine's kind decides.
+    pub kind: &'static str,
+    /// Why, in a few words.
+    pub reason: String,
+}
+
+impl BuilderPlan {
+    /// What `input` means for these images.
+    pub(super) fn new(input: &BuilderInput, images: &[ImagePlan]) -> Self {
+        let given = |kind| Self { kind, reason: "the input `builder`".to_owned() };
+        match input {
+            BuilderInput::Engine => given("engine"),
+            BuilderInput::Container => given("container"),
+            BuilderInput::Endpoints(list) => {
+                let names: Vec<String> = list.iter().map(|endpoint| endpoint.address.to_string()).collect();
+                Self { kind: "endpoints", reason: names.join(", ") }
+            }
+            BuilderInput::Auto => {
+                let asked = images.iter().find_map(|image| Some((image, demands(image).into_iter().next()?)));
+                match asked {
+                    None => Self { kind: "engine", reason: "nothing asks for more".to_owned() },
+                    Some((image, demand)) => Self {
+                        kind: "auto",
+                        reason: format!("the engine if it can, else a container: {} {demand}", image.name),
+                    },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Which builder the run gets: the cheapest that can do what is asked for, or the one that the input names.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures_util::future::try_join_all;
+
+use super::Edges;
+use crate::{
+    build::{
+        Builder, Goal,
+        abilities::{Store, version_in_engine},
+        caches,
+        container::{self, ContainerError, Seat},
+        engine::{self, Engine},
+        node::{Node, NodeError},
+        reach::Reach,
+        recipe::Recipe,
+        tls::{Tls, TlsFiles},
+        transport::Address,
+    },
+    domain::{
+        event::Event,
+        run::{Failure, Stage},
+    },
+    events::Events,
+    http,
+    inputs::builder::{BuilderInput, EndpointAddress, EndpointInput, TlsInput},
+    plan::Plan,
+};
+
+/// Connects to what builds, and fits the recipes to it.
+pub async fn builder(
+    plan: &Plan,
+    edges: &Edges,
+    recipes: &mut [Recipe],
+    goal: Goal,
+    events: &Events,
+) -> Result<Builder, Failure> {
+    let (mut nodes, engine) = nodes(plan, edges, events).await?;
+    if recipes.iter().any(|recipe| recipe.cache_from.iter().chain(&recipe.cache_to).any(|cache| cache.kind == "gha")) {
+        for node in &mut nodes {
+            learn_version(node, engine.as_deref()).await;
+        }
+    }
+    if goal.loads() && engine.is_none() {
+        return Err(failed(
+            "there is no engine to leave the images in".to_owned(),
+            "leave the input `load` out, or run the job on a runner with Docker",
+        ));
+    }
+    for recipe in recipes.iter_mut() {
+        for node in &nodes {
+            let left_out = node.abilities.fit_caches(recipe);
+            if !left_out.is_empty() {
+                events.emit(caches::unable(&recipe.name, &left_out)).await;
+            }
+        }
+        edges.accounts.open(recipe);
+    }
+    // Sizes of what was there before, and of what the classic store pushed, are the registry's to tell.
+    let asks_registry = goal.pushes() || plan.compare_with.is_some();
+    Ok(Builder {
+        nodes,
+        engine,
+        credentials: edges.credentials.clone(),
+        secrets: edges.secrets.clone(),
+        http: asks_registry.then(|| http::builder().build().ok()).flatten(),
+        compare_with: plan.compare_with.as_ref().map(ToString::to_string),
+    })
+}
+
+async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
+    match &edges.builder {
+        BuilderInput::Endpoints(list) => endpoints(list, edges).await,
+        BuilderInput::Engine => {
+            let (node, engine) = of_engine(edges).await?;
+            match node.abilities.missing(&plan.images) {
+                // Caches are left out with a warning of their own.
+                Some((image, demand @ crate::plan::builder::Demand::Platforms(_))) => Err(failed(
+                    format!("{image} {demand}, which this engine's BuildKit cannot do"),
+                    "leave `builder: engine` out, or let the engine keep its images in containerd",
+                )),
+                _ => Ok((vec![node], Some(engine))),
+            }
+        }
+        BuilderInput::Container => {
+            let engine = Arc::new(Engine::new(address(edges)?));
+            Ok((vec![in_container(plan, edges, &engine).await?], Some(engine)))
+        }
+        BuilderInput::Auto => {
+            let (mut node, engine) = of_engine(edges).await?;
+            learn_version_for(plan, &mut node, &engine).await;
+            let store = match node.abilities.store {
+                Store::Classic => "classic image store",
+                Store::Containerd | Store::Standalone => "containerd image store",
+            };
+            let Some((image, demand)) = node.abilities.missing(&plan.images) else {
+                events
+                    .emit(Event::Note(format!("builder: the engine ({store}), it can do all that is asked for")))
+                    .await;
+                return Ok((vec![node], Some(engine)));
+            };
+            let why = format!("builder: a container, since {image} {demand}: the engine ({store}) cannot do that");
+            events.emit(Event::Note(why)).await;
+            drop(node);
+            Ok((vec![in_container(plan, edges, &engine).await?], Some(engine)))
+        }
+    }
+}
+
+/// The version matters only to GitHub's cache, if that is asked for and not just offered.
+async fn learn_version_for(plan: &Plan, node: &mut Node, engine: &Engine) {
+    let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
+    if caches.into_iter().any(|cache| cache.kind == "gha") {
+        learn_version(node, Some(engine)).await;
+    }
+}
+
+async fn learn_version(node: &mut Node, engine: Option<&Engine>) {
+    if node.abilities.version.is_some() {
+        return;
+    }
+    node.learn_version().await;
+    if let (None, Reach::Engine(_), Some(engine)) = (node.abilities.version, &node.reach, engine) {
+        node.abilities.version = engine.version().await.and_then(|text| version_in_engine(&text));
+    }
+}
+
+fn address(edges: &Edges) -> Result<Address, Failure> {
+    engine::locate(edges.docker_host.as_deref()).map_err(|error| failed(error.to_string(), error.hint()))
+}
+
+async fn of_engine(edges: &Edges) -> Result<(Node, Arc<Engine>), Failure> {
+    let address = address(edges)?;
+    let node = Node::connect(Reach::Engine(address.clone()), Vec::new()).await.map_err(|error| match &error {
+        NodeError::Unreachable(_) => {
+            failed(error.to_string(), "is Docker running on this runner, and may this user open its socket?")
+        }
+        NodeError::Unusable(_) => {
+            failed(format!("the engine's BuildKit does not answer: {error}"), "Docker Engine 20.10 or newer is needed")
+        }
+    })?;
+    Ok((node, Arc::new(Engine::new(address))))
+}
+
+async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Result<Node, Failure> {
+    let mut hosts: Vec<&str> = plan.images.iter().map(|image| image.repository.host()).collect();
+    let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
+    hosts.extend(caches.filter_map(|cache| cache.attribute("ref")?.split_once('/').map(|(host, _)| host)));
+    hosts.sort_unstable();
+    hosts.dedup();
+    let made = container::node(engine, &edges.container, &hosts, &edges.credentials, &edges.seats).await;
+    made.map_err(|error| {
+        let hint = match &error {
+            ContainerError::Pull { .. } => {
+                "check the input `buildkit-image`, and the engine's way to its registry (`buildkit-mirror` is for the \
+                 builds, not for this image)"
+            }
+            ContainerError::Engine { .. } => "may containers be privileged in this engine?",
+            ContainerError::Ended(_) | ContainerError::Silent(_) => {
+                "is `buildkit-image` an image of moby/buildkit, and may its container be privileged?"
+            }
+        };
+        failed(error.to_string(), hint)
+    })
+}
+
+async fn endpoints(list: &[EndpointInput], edges: &Edges) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
+    // Only some endpoints need the engine, but where there is one it may know a way to a registry that we do not.
+    let located = address(edges);
+    let engine = located.as_ref().ok().map(|address| Arc::new(Engine::new(address.clone())));
+    let nodes = try_join_all(list.iter().map(async |endpoint| {
+        let reach = match &endpoint.address {
+            EndpointAddress::Tcp(host) => {
+                let tls = endpoint.tls.as_ref().map(|files| tls(files, host, edges)).transpose()?;
+                Reach::Endpoint(Address::Tcp(host.clone()), tls)
+            }
+            EndpointAddress::Unix(path) => Reach::Endpoint(Address::Unix(edges.project.join(path)), None),
+            EndpointAddress::Container(name) => match &engine {
+                Some(engine) => Reach::Container(Seat::in_container(engine.clone(), name.clone())),
+                None => return Err(located.clone().err().unwrap_or_else(|| failed("there is no engine".into(), ""))),
+            },
+        };
+        Node::connect(reach, endpoint.platforms.clone()).await.map_err(|error| {
+            let hint = "is buildkitd running there, does it listen on this address, and do the TLS files fit?";
+            failed(format!("builder {}: {error}", endpoint.address), hint)
+        })
+    }));
+    Ok((nodes.await?, engine))
+}
+
+fn tls(files: &TlsInput, host: &str, edges: &Edges) -> Result<Tls, Failure> {
+    let path = |text: &str| resolve(text, edges);
+    let resolved = TlsFiles {
+        ca: files.ca.as_deref().map(path),
+        identity: files.identity.as_ref().map(|(certificate, key)| (path(certificate), path(key))),
+        server_name: files.server_name.clone(),
+    };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    Tls::new(&resolved, name).map_err(|error| {
+        let hint = "a path is relative to the working directory, or below the workspace or RUNNER_TEMP";
+        failed(format!("builder tcp://{host}: {error}"), hint)
+    })
+}
+
+/// A path of a line of `builder`. The runner rewrites only values that are a path as a whole, so a path of the host that
+/// lies in a directory that is mounted here is rewritten by us.
+fn resolve(text: &str, edges: &Edges) -> PathBuf {
+    let path = Path::new(text);
+    let mounted = edges.mounts.iter().find_map(|(host, here)| Some(here.join(path.strip_prefix(host).ok()?)));
+    mounted.unwrap_or_else(|| edges.project.join(path))
+}
+
+fn failed(headline: String, hint: &str) -> Failure {
+    Failure::new(Stage::Preflight, headline, Some(hint.to_owned()))
+}
