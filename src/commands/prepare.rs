@@ -25,8 +25,8 @@ use crate::{
     preflight::Edges,
 };
 
-/// Bytes of a secret's file beyond which it is not read to be redacted; BuildKit itself takes no larger ones.
-const LARGEST_SECRET: u64 = 500 << 10;
+/// Bytes of a secret's file beyond which it is not looked for in the log: it is data then, of more lines than could be.
+const LARGEST_SECRET: u64 = 64 << 10;
 
 /// Where the run happens and why.
 #[derive(Debug)]
