@@ -24,7 +24,7 @@ demo: ## run the action on examples/django: real engine and registry, a local Di
 	  --docker $(BUILD_DEPLOY_LAB)/bin/docker --engine-socket $(BUILD_DEPLOY_LAB)/engines/c8d/docker.sock --registry 10.213.0.1:5000 \
 	  --project $(CURDIR)/examples/django --discord-listen 10.213.0.1:0 --out $(OUT)
 
-test: ## formatting, clippy and every test, against three engines and three kinds of registry
+test: ## formatting, clippy and every test, against four engines and the registries of the world as the lab plays them
 	@scripts/test.sh
 
 bench: ## compare with `docker buildx bake --push` on the same engine and registry

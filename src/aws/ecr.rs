@@ -4,7 +4,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     client::call,
@@ -30,13 +30,16 @@ pub fn endpoint<'a>(host: &EcrHost, var: impl Fn(&str) -> Option<&'a str>) -> En
 /// A login that holds for all registries in the endpoint's region that the keys may reach, for 12 hours at most.
 pub async fn login(http: &Client, endpoint: &Endpoint, keys: &Keys) -> Result<Login, AwsError> {
     let answer = call(http, endpoint, keys, "GetAuthorizationToken", &json!({})).await?;
-    let data = &answer["authorizationData"];
-    // The private registry answers with a list of one.
-    let token = data[0]["authorizationToken"].as_str().or_else(|| data["authorizationToken"].as_str());
-    token.and_then(decoded).ok_or_else(|| AwsError::Unreadable {
+    login_in(&answer).ok_or_else(|| AwsError::Unreadable {
         call: format!("{}:GetAuthorizationToken", endpoint.service.signing_name()),
         missing: "authorizationToken",
     })
+}
+
+/// The private registry answers with a list of one, the public one with the one itself.
+fn login_in(answer: &Value) -> Option<Login> {
+    let data = &answer["authorizationData"];
+    data[0]["authorizationToken"].as_str().or_else(|| data["authorizationToken"].as_str()).and_then(decoded)
 }
 
 /// Base64 of `AWS:password`.
@@ -57,12 +60,19 @@ pub async fn create_repository(http: &Client, endpoint: &Endpoint, keys: &Keys, 
 
 #[cfg(test)]
 mod tests {
-    use super::decoded;
+    use serde_json::json;
+
+    use super::login_in;
 
     #[test]
     fn a_token_is_a_login() {
-        let login = decoded("QVdTOnBhc3M6d29yZA==").unwrap();
-        assert_eq!((login.username.as_str(), login.password.expose()), ("AWS", "pass:word"));
-        assert_eq!([decoded("%"), decoded("QVdT")], [None, None]);
+        let token = json!({"authorizationToken": "QVdTOnBhc3M6d29yZA=="});
+        for data in [json!([token]), token] {
+            let login = login_in(&json!({"authorizationData": data})).unwrap();
+            assert_eq!((login.username.as_str(), login.password.expose()), ("AWS", "pass:word"));
+        }
+        for bad in [json!({}), json!([]), json!({"authorizationToken": "%"}), json!({"authorizationToken": "QVdT"})] {
+            assert_eq!(login_in(&json!({"authorizationData": bad})), None);
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! From inputs to a plan: reads the event, the compose files and nothing else.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::PathBuf,
+};
 
 use crate::{
     build::{caches::Accounts, container::Seats, session::BuildSecret},
@@ -20,6 +24,9 @@ use crate::{
     plan::{Found, Plan, images, naming},
     preflight::Edges,
 };
+
+/// Bytes of a secret's file beyond which it is not looked for in the log: it is data then, of more lines than could be.
+const LARGEST_SECRET: u64 = 64 << 10;
 
 /// Where the run happens and why.
 #[derive(Debug)]
@@ -116,6 +123,22 @@ fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
     let workspace = env.workspace().map(|here| (of_repository.join(env.repository().1), PathBuf::from(here)));
     let temp = of_repository.parent().zip(env.temp()).map(|(work, here)| (work.join("_temp"), PathBuf::from(here)));
     workspace.into_iter().chain(temp).collect()
+}
+
+/// The values of all build secrets that are not inputs: of files and of the environment. A build may print them.
+pub fn secret_values(edges: &Edges) -> Vec<Secret> {
+    let mut values = Vec::new();
+    for secret in edges.secrets.values().flat_map(HashMap::values) {
+        match secret {
+            BuildSecret::Value(value) => values.push(value.clone()),
+            BuildSecret::File(path) => {
+                let small = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST_SECRET);
+                // One that cannot be read is told by the preflight, and one that is no text is not printed as such.
+                values.extend(small.then(|| fs::read_to_string(path).ok()).flatten().map(Secret::new));
+            }
+        }
+    }
+    values
 }
 
 /// Where a secret's value is: the inputs win over the compose file. One without a value is left out, and the build

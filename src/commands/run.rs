@@ -22,7 +22,6 @@ use crate::{
         event::{Diagnostic, Ending, Event, Severity},
         redact::Redactor,
         run::{Failure, RunState, Stage},
-        secret::Secret,
     },
     events::Events,
     github::{
@@ -72,15 +71,22 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         signal = signals.next() => (Logins::default(), Some(signal)),
         logins = gathered => (logins, None),
     };
-    let learned: Vec<Secret> =
-        chat.secrets().into_iter().chain(logins.secrets.iter().cloned()).chain(env.secrets()).collect();
+    let Logins { credentials, secrets, warnings: login_warnings, failure: no_login } = logins;
+    let planned = planned.map(|plan| {
+        let edges = prepare::edges(&plan, &inputs, &env, &context, credentials, seats.clone());
+        (plan, edges)
+    });
+    let mut learned = chat.secrets();
+    learned.extend(secrets);
+    learned.extend(env.secrets());
+    learned.extend(planned.iter().flat_map(|(_, edges)| prepare::secret_values(edges)));
     for secret in &learned {
         let _ = log.mask(secret);
     }
     let (events, receiver) = Events::channel(Redactor::new(inputs.secrets().chain(&learned)));
 
     let mut state = RunState::new(context.event.run_info(), Utc::now());
-    if let Ok(plan) = &planned {
+    if let Ok((plan, _)) = &planned {
         state.images = plan.image_states();
     }
     let (sender, states) = watch::channel(Arc::new(state.clone()));
@@ -89,7 +95,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     let posted = live.posted();
     let inquiry = Inquiry::new(&inputs, &env, &context.event);
     let begun = match &planned {
-        Ok(plan) => Environment::start(&inputs, &env, &context.event, plan, &state.info.job_url),
+        Ok((plan, _)) => Environment::start(&inputs, &env, &context.event, plan, &state.info.job_url),
         Err(_) => Ok(None),
     };
     let reporting = reporter::report(receiver, state, sender, |event| {
@@ -97,18 +103,17 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         let _ = log.event(event);
     });
     let work = async {
-        for diagnostic in context.warnings.iter().chain(&chat.warnings).chain(&logins.warnings).cloned().chain(warning)
-        {
+        let warnings = context.warnings.iter().chain(&chat.warnings).chain(&login_warnings);
+        for diagnostic in warnings.cloned().chain(warning) {
             events.emit(Event::Diagnostic(diagnostic)).await;
         }
-        let (ending, status) = match (&planned, stopped, logins.failure) {
+        let (ending, status) = match (&planned, stopped, no_login) {
             (_, Some(signal), _) => (Ending::Cancelled, signal.exit_code()),
             (Err(failure), ..) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
             (Ok(_), None, Some(failure)) => (Ending::Failure(Box::new(failure)), exit::FAILED),
-            (Ok(plan), None, None) => {
-                let edges = prepare::edges(plan, &inputs, &env, &context, logins.credentials, seats.clone());
+            (Ok((plan, edges)), None, None) => {
                 // On the heap: it holds the state of every solve.
-                let work = Box::pin(work(plan, &edges, inputs.github.timeout, &mut signals, &events));
+                let work = Box::pin(work(plan, edges, inputs.github.timeout, &mut signals, &events));
                 asking_meanwhile(inquiry, &events, work).await
             }
         };

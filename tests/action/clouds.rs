@@ -214,3 +214,12 @@ async fn three_registries_of_three_kinds_at_once() {
         assert_eq!(stored(registry, &format!("{}/{name}", run.repository)), digests[name], "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_base_image_in_amazon_ecr_takes_the_keys_of_the_environment() {
+    let base = with_keys(to_ecr(true)).expect(0).await;
+    let run = Run::new(Engine::Named, &[("Dockerfile", &format!("FROM {}\n", base.outputs["ref"]))]);
+    says(&run.expect(1).await, &["needs a login", "`registries`"]);
+    let run = with_keys(run.env("AWS_ENDPOINT_URL", &lab::var("LAB_AWS"))).secret("123456789012-auth-token");
+    run.expect(0).await;
+}

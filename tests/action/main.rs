@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::format_collect, reason = "a test that cannot go on fails")]
 
+mod canaries;
 mod cancellation;
 mod clouds;
 mod failures;
