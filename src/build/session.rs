@@ -96,6 +96,9 @@ pub enum BuildSecret {
 pub struct Session {
     id: String,
     server: JoinHandle<()>,
+    /// Carries the stream, where that is not the engine's own doing. The server's task for the one connection outlives
+    /// the server, and would hold the connection to the daemon open.
+    carrier: Option<JoinHandle<()>>,
 }
 
 impl Session {
@@ -110,14 +113,17 @@ impl Session {
         let sent = offer.intake.as_ref().map(|_| SENT);
         let methods = METHODS.into_iter().chain(sent);
         headers.extend(methods.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
-        let stream: Bytes = match reach {
-            Reach::Engine(address) => Box::new(TokioIo::new(transport::upgrade(address, "/session", &headers).await?)),
+        let (stream, carrier): (Bytes, _) = match reach {
+            Reach::Engine(address) => {
+                (Box::new(TokioIo::new(transport::upgrade(address, "/session", &headers).await?)), None)
+            }
             Reach::Endpoint(..) | Reach::Container(..) => {
                 let refused = |status: Status| TransportError::Session {
                     endpoint: reach.to_string(),
                     reason: status.message().to_owned(),
                 };
-                Box::new(tunnel::open(control.channel(), &headers).await.map_err(refused)?)
+                let (stream, carrier) = tunnel::open(control.channel(), &headers).await.map_err(refused)?;
+                (Box::new(stream), Some(carrier))
             }
         };
         let services = filesync::server()
@@ -133,7 +139,7 @@ impl Session {
             // How a session ends is told by the build that used it.
             let _ = services.serve_with_incoming(incoming).await;
         });
-        Ok(Self { id, server })
+        Ok(Self { id, server, carrier })
     }
 
     /// The id that a solve names to use this session.
@@ -145,6 +151,9 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.server.abort();
+        if let Some(carrier) = &self.carrier {
+            carrier.abort();
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{BytesMessage, control_client::C
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     sync::mpsc,
+    task::JoinHandle,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -23,9 +24,12 @@ const CHUNK: usize = 32 << 10;
 /// How many messages wait for the daemon.
 const QUEUE: usize = 8;
 
-/// Opens a stream for a session that says `headers` of itself; one name may come more than once. Dropping the stream
-/// ends the call.
-pub async fn open(channel: &Channel, headers: &[(&'static str, String)]) -> Result<DuplexStream, Status> {
+/// Opens a stream for a session that says `headers` of itself; one name may come more than once. The task carries the
+/// stream; aborting it ends the call and the stream.
+pub async fn open(
+    channel: &Channel,
+    headers: &[(&'static str, String)],
+) -> Result<(DuplexStream, JoinHandle<()>), Status> {
     let (ours, theirs) = tokio::io::duplex(4 * CHUNK);
     let (mut reader, mut writer) = tokio::io::split(theirs);
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -52,11 +56,11 @@ pub async fn open(channel: &Channel, headers: &[(&'static str, String)]) -> Resu
             }
         }
     };
-    tokio::spawn(async move {
+    let carrier = tokio::spawn(async move {
         tokio::select! {
             () = up => {}
             () = down => {}
         }
     });
-    Ok(ours)
+    Ok((ours, carrier))
 }

@@ -240,7 +240,8 @@ async fn runs_share_a_container_until_the_last_has_left() {
     assert_eq!(stand_in.containers(), [name]);
     // Two that leave at the same moment do not leave it to each other.
     let (dockerfile, said) = endless();
-    let mut second = Process::start(&stand_in.run(&dockerfile).with("builder", "container"), "run");
+    let another = stand_in.run(&dockerfile).with("builder", "container");
+    let mut second = Process::start(&another, "run");
     second.says(&said).await;
     tokio::join!(long.signal("-TERM"), second.signal("-TERM"));
     let (long, second) = tokio::join!(long.end(), second.end());
