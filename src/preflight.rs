@@ -16,9 +16,12 @@ use crate::{
         recipe::{Context, Dockerfile, Recipe},
         session::BuildSecret,
         solve::{Control, Store},
+        ssh::{AgentSource, Agents},
+        support,
     },
     domain::{
         credentials::Credentials,
+        event::Diagnostic,
         run::{Failure, Stage},
     },
     http,
@@ -38,6 +41,8 @@ pub struct Edges {
     pub credentials: Credentials,
     /// Build secrets: by image, then by id.
     pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
+    /// SSH agents of each image, by id.
+    pub ssh: HashMap<String, Vec<(String, AgentSource)>>,
 }
 
 /// The plan's images with every path resolved, once all of them are there.
@@ -80,6 +85,28 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
     Ok(recipes)
 }
 
+/// Says what the engine cannot do of what is asked for; `Ok` holds what it may not be able to do.
+pub async fn support(builder: &Builder, recipes: &[Recipe]) -> Result<Vec<Diagnostic>, Failure> {
+    let mut doubts = Vec::new();
+    for recipe in recipes {
+        if builder.worker.store == Store::Classic {
+            support::of_classic_store(recipe)?;
+        }
+        let text = match &recipe.dockerfile {
+            Dockerfile::File { directory, name } => fs::read_to_string(directory.join(name)).ok(),
+            Dockerfile::Inline(text) => Some(text.clone()),
+            Dockerfile::InContext(_) => None,
+        };
+        // An engine that does not tell its version is not called old for that.
+        if !recipe.named_contexts.is_empty() && builder.engine.is_old().await.unwrap_or(false) {
+            support::of_old_engine(recipe, text.as_deref())?;
+        }
+        let text = text.unwrap_or_default();
+        doubts.extend(support::without_emulation(recipe, &builder.worker.platforms, &text));
+    }
+    Ok(doubts)
+}
+
 /// Connects to the engine.
 pub async fn builder(plan: &Plan, edges: &Edges) -> Result<Builder, Failure> {
     let failed = |headline, hint: &str| Failure::new(Stage::Preflight, headline, Some(hint.to_owned()));
@@ -89,19 +116,29 @@ pub async fn builder(plan: &Plan, edges: &Edges) -> Result<Builder, Failure> {
         let reason = error.source().map_or_else(String::new, |source| format!(": {source}"));
         failed(format!("{error}{reason}"), "is Docker running on this runner, and may this user open its socket?")
     })?;
-    let store = control.store().await.map_err(|status| {
+    let worker = control.worker().await.map_err(|status| {
         let headline = format!("the engine's BuildKit does not answer: {}", status.message());
         failed(headline, "Docker Engine 20.10 or newer is needed")
     })?;
     Ok(Builder {
         engine: Engine::new(address),
         control,
-        store,
         credentials: edges.credentials.clone(),
         secrets: edges.secrets.clone(),
+        ssh: agents(edges)?,
         // Only images of the classic store leave a question for the registry itself.
-        http: (store == Store::Classic && plan.push.enabled).then(|| http::builder().build().ok()).flatten(),
+        http: (worker.store == Store::Classic && plan.push.enabled).then(|| http::builder().build().ok()).flatten(),
+        worker,
     })
+}
+
+/// Reads the keys for SSH mounts.
+fn agents(edges: &Edges) -> Result<HashMap<String, Agents>, Failure> {
+    let read = |(image, sources): (&String, &Vec<(String, AgentSource)>)| {
+        let agents = Agents::read(sources).map_err(|error| wrong(image, error.to_string(), error.hint()))?;
+        Ok((image.clone(), agents))
+    };
+    edges.ssh.iter().map(read).collect()
 }
 
 /// Resolves when a registry says that it does not accept the credentials; else never.

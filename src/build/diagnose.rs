@@ -11,7 +11,7 @@ use prost::Message as _;
 use serde::Deserialize;
 
 use super::{
-    explain::{explain, missing_base_image},
+    explain::{explain, hint_of_output, missing_base_image},
     progress::FailedStep,
 };
 use crate::domain::{
@@ -147,7 +147,10 @@ pub fn failure(fault: &SolveFault, step: Option<FailedStep>, subject: &Subject<'
         line,
         end_line,
     });
-    Failure { place, instruction, log: step.map(|step| step.log).unwrap_or_default(), ..failure }
+    let log = step.map(|step| step.log).unwrap_or_default();
+    // What cannot be run says so itself; BuildKit knows an exit code only.
+    let hint = failure.hint.or_else(|| hint_of_output(&log).map(str::to_owned));
+    Failure { hint, place, instruction, log, ..failure }
 }
 
 fn exit_code_of(message: &str) -> Option<i64> {

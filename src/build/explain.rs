@@ -126,13 +126,24 @@ fn build(message: &str) -> (String, Option<String>) {
         "give it with the input `secrets` or `secret-files`"
     } else if message.contains("is not allowed") {
         "allow it with the input `allow`"
-    } else if message.contains("exec format error") {
-        "the image is for another platform than this engine can run: install emulation (docker/setup-qemu-action), or \
-         leave `platforms` out"
+    } else if message.contains(" ssh forward key ") || message.contains("no SSH key ") {
+        "give it with the input `ssh`, or `ssh` in the compose file"
+    } else if message.contains(NOT_FOR_THIS_MACHINE) {
+        EMULATION
     } else {
         return (message.to_owned(), None);
     };
     (message.to_owned(), Some(hint.to_owned()))
+}
+
+/// What the kernel says of a program for another processor.
+const NOT_FOR_THIS_MACHINE: &str = "exec format error";
+const EMULATION: &str = "the image is for another platform than this engine can run: put docker/setup-qemu-action before \
+                         this step, or leave `platforms` out";
+
+/// What to do about a step that said this at its end and failed.
+pub fn hint_of_output(lines: &[String]) -> Option<&'static str> {
+    lines.last().is_some_and(|line| line.contains(NOT_FOR_THIS_MACHINE)).then_some(EMULATION)
 }
 
 /// The base image that could not be had, if that is what the message is about; in its short form.

@@ -13,6 +13,7 @@ use super::{
     engine::ApiError,
     explain::{self, is_temporary},
     filesync::{FileSync, Monitor, SharedDir, Source},
+    gateway::{self, Links},
     progress::Progress,
     recipe::{Context, Dockerfile, Recipe},
     request::{self, Export, solve_request},
@@ -27,6 +28,7 @@ use crate::{
         run::{Failure, Stage},
     },
     events::Events,
+    plan::images::Purpose,
     registry::client,
 };
 
@@ -59,10 +61,16 @@ enum Before {
 }
 
 /// Builds one image and, where the engine's BuildKit can, pushes it.
-pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Events) -> Result<Built, Failure> {
+pub async fn build(
+    builder: &Builder,
+    (recipe, links): (&Recipe, &Links),
+    goal: Goal,
+    events: &Events,
+) -> Result<Built, Failure> {
+    let goal = goal_of(recipe, goal);
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
-    let export = match (goal, builder.store) {
+    let export = match (goal, builder.worker.store) {
         (Goal::Check, _) => Export::Discard,
         (Goal::Push, Store::Containerd) => Export::Push,
         (Goal::PushAndLoad, Store::Containerd) => Export::PushAndLoad,
@@ -70,12 +78,14 @@ pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Even
     };
     let mut progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
     // What the tag points to is asked while the build runs.
-    let (digest, before) =
-        tokio::join!(solve(builder, recipe, export, &mut progress, events), digest_before(builder, recipe, goal),);
+    let (digest, before) = tokio::join!(
+        solve(builder, (recipe, links), export, &mut progress, events),
+        digest_before(builder, recipe, goal)
+    );
     let digest = digest?;
     // At once: what nothing in the engine refers to may be gone a moment later.
     let size = match &digest {
-        Some(digest) if goal.pushes() && builder.store == Store::Containerd => {
+        Some(digest) if goal.pushes() && builder.worker.store == Store::Containerd => {
             content::image_size(builder.control.channel(), digest).await
         }
         _ => None,
@@ -92,10 +102,11 @@ pub async fn publish(
     goal: Goal,
     events: &Events,
 ) -> Result<(), Failure> {
+    let goal = goal_of(recipe, goal);
     let mut digest = built.digest.clone();
     let mut size = built.size;
     if goal.pushes() {
-        if builder.store == Store::Classic {
+        if builder.worker.store == Store::Classic {
             events.image(&recipe.name, ImageEvent::Pushing).await;
             digest = Some(push(builder, recipe, events).await?);
         }
@@ -115,7 +126,7 @@ pub async fn publish(
         digest,
         size,
         pushed: goal.pushes(),
-        platforms: recipe.platforms.clone(),
+        platforms: platforms(builder, recipe),
         steps: built.steps,
         cached: built.cached,
         duration: built.started.elapsed(),
@@ -124,9 +135,26 @@ pub async fn publish(
     Ok(())
 }
 
+/// What the image was built for: without a word, the engine's own platform.
+fn platforms(builder: &Builder, recipe: &Recipe) -> Vec<String> {
+    if recipe.platforms.is_empty() {
+        builder.worker.platforms.first().cloned().into_iter().collect()
+    } else {
+        recipe.platforms.clone()
+    }
+}
+
+/// What is only a context for others goes nowhere.
+fn goal_of(recipe: &Recipe, goal: Goal) -> Goal {
+    match recipe.purpose {
+        Purpose::Wanted => goal,
+        Purpose::Context => Goal::Check,
+    }
+}
+
 async fn solve(
     builder: &Builder,
-    recipe: &Recipe,
+    (recipe, links): (&Recipe, &Links),
     export: Export,
     progress: &mut Progress,
     events: &Events,
@@ -137,11 +165,23 @@ async fn solve(
     let mut attempt = 1;
     loop {
         let request = solve_request(recipe, export, &session::new_id(), session.id());
-        let status = match builder.control.solve(request, progress, events).await {
-            Ok(response) => return Ok(response.get("containerimage.digest").and_then(|text| text.parse().ok())),
+        let answer = if links.concern(recipe) {
+            gateway::solve(&builder.control, request, (links, recipe), progress, events).await
+        } else {
+            builder.control.solve(request, progress, events).await
+        };
+        let status = match answer {
+            Ok(response) => {
+                links.release_bases_of(recipe);
+                return Ok(response.get("containerimage.digest").and_then(|text| text.parse().ok()));
+            }
             Err(status) => status,
         };
         let fault = SolveFault::new(status.message(), status.details());
+        if fault.vertex.as_deref().is_some_and(|vertex| progress.leaves_out(vertex)) {
+            // It is a step of a base, whose own build fails with it and says so; that ends this one too.
+            std::future::pending::<()>().await;
+        }
         if attempt == ATTEMPTS || !is_temporary(&fault) {
             return Err(solve_failure(&fault, progress, recipe, &monitor).await);
         }
@@ -156,6 +196,7 @@ async fn open_session(builder: &Builder, recipe: &Recipe, files: FileSync) -> Re
         files,
         credentials: builder.credentials.clone(),
         secrets: builder.secrets.get(&recipe.name).cloned().unwrap_or_default(),
+        ssh: builder.ssh.get(&recipe.name).cloned().unwrap_or_default(),
         shared_key: recipe.shared_key.clone(),
     };
     Session::open(builder.engine.address(), offer).await.map_err(|error| Failure {

@@ -1,7 +1,7 @@
 //! Builds all images of a run with the engine's BuildKit, and pushes them.
 //!
 //! In reading order: what is built ([`recipe`]), how the daemon is asked ([`request`], pure), how it is reached
-//! ([`transport`], [`solve`], [`engine`]), what it is served ([`session`], [`filesync`]), and what its answers mean
+//! ([`transport`], [`solve`], [`gateway`], [`engine`]), what it is served ([`session`], [`filesync`]), and what its answers mean
 //! ([`progress`], [`diagnose`], [`explain`], pure).
 
 pub mod content;
@@ -9,12 +9,15 @@ pub mod diagnose;
 pub mod engine;
 pub mod explain;
 pub mod filesync;
+pub mod gateway;
 pub mod image;
 pub mod progress;
 pub mod recipe;
 pub mod request;
 pub mod session;
 pub mod solve;
+pub mod ssh;
+pub mod support;
 pub mod transport;
 
 use std::collections::HashMap;
@@ -23,10 +26,12 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 use self::{
     engine::Engine,
+    gateway::Links,
     image::Built,
     recipe::Recipe,
     session::BuildSecret,
-    solve::{Control, Store},
+    solve::{Control, Worker},
+    ssh::Agents,
 };
 use crate::{
     domain::{credentials::Credentials, event::ImageEvent, run::Failure},
@@ -60,12 +65,14 @@ pub struct Builder {
     pub engine: Engine,
     /// The engine's BuildKit.
     pub control: Control,
-    /// Where the engine keeps its images.
-    pub store: Store,
+    /// What it builds with.
+    pub worker: Worker,
     /// Registry credentials.
     pub credentials: Credentials,
     /// Build secrets: by image, then by id.
     pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
+    /// SSH agents of each image.
+    pub ssh: HashMap<String, Agents>,
     /// For what only the registry itself knows; `None` where it need not be asked.
     pub http: Option<reqwest::Client>,
 }
@@ -73,7 +80,8 @@ pub struct Builder {
 /// Builds all images at the same time and, if that is the goal, pushes them. The first failure stops the others. What
 /// came out is told by events.
 pub async fn all(builder: &Builder, recipes: &[Recipe], goal: Goal, events: &Events) -> Result<(), Failure> {
-    let built = each(recipes, events, |recipe| image::build(builder, recipe, goal, events)).await?;
+    let links = Links::new(recipes);
+    let built = each(recipes, events, |recipe| image::build(builder, (recipe, &links), goal, events)).await?;
     // The classic store's images are pushed when all are built: a run that fails has moved no tag.
     let pairs: Vec<(&Recipe, Built)> = recipes.iter().zip(built).collect();
     each(&pairs, events, |(recipe, built)| image::publish(builder, recipe, built, goal, events)).await.map(drop)

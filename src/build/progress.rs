@@ -31,6 +31,8 @@ pub struct Progress {
     steps: Vec<Step>,
     by_digest: HashMap<String, StepId>,
     warned: HashSet<(String, u32)>,
+    /// Digests of steps that another image's build tells of.
+    left_out: HashSet<String>,
     pushing: bool,
 }
 
@@ -68,6 +70,16 @@ impl Progress {
     pub fn begin_attempt(&mut self) {
         self.attempt += 1;
         self.pushing = false;
+    }
+
+    /// Says nothing of these steps: another image's build does.
+    pub fn leave_out(&mut self, digests: impl Iterator<Item = String>) {
+        self.left_out.extend(digests);
+    }
+
+    /// Whether the step with this digest is one that another image's build tells of.
+    pub fn leaves_out(&self, digest: &str) -> bool {
+        self.left_out.contains(digest)
     }
 
     /// Takes in one message of the status stream.
@@ -116,7 +128,7 @@ impl Progress {
     }
 
     fn vertex(&mut self, vertex: &Vertex, events: &mut Vec<Event>) {
-        if vertex.started.is_none() && vertex.completed.is_none() {
+        if vertex.started.is_none() && vertex.completed.is_none() || self.left_out.contains(&vertex.digest) {
             return;
         }
         let id = if let Some(id) = self.by_digest.get(&vertex.digest) {

@@ -32,6 +32,7 @@ use bollard_buildkit_proto::{
                 auth_server::{Auth, AuthServer},
             },
         },
+        sshforward::v1::ssh_server::SshServer,
     },
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -45,13 +46,14 @@ use tonic::{Request, Response, Status, transport::server::Connected};
 
 use super::{
     filesync::{self, FileSync},
+    ssh::Agents,
     transport::{self, Address, TransportError},
 };
 use crate::domain::{credentials::Credentials, secret::Secret};
 
 /// Methods that we serve, as the daemon wants them told. `grpc.health.v1.Health/Check` is called every 5 s and two
 /// failures end the session.
-const METHODS: [&str; 8] = [
+const METHODS: [&str; 10] = [
     "/moby.filesync.v1.FileSync/DiffCopy",
     "/moby.filesync.v1.FileSync/TarStream",
     "/moby.filesync.v1.Auth/Credentials",
@@ -59,6 +61,8 @@ const METHODS: [&str; 8] = [
     "/moby.filesync.v1.Auth/GetTokenAuthority",
     "/moby.filesync.v1.Auth/VerifyTokenAuthority",
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+    "/moby.sshforward.v1.SSH/CheckAgent",
+    "/moby.sshforward.v1.SSH/ForwardAgent",
     "/grpc.health.v1.Health/Check",
 ];
 
@@ -70,6 +74,8 @@ pub struct Offer {
     pub credentials: Credentials,
     /// Build secrets by id.
     pub secrets: HashMap<String, BuildSecret>,
+    /// SSH agents by id.
+    pub ssh: Agents,
     /// Names the daemon's own copy of our directories over runs, so that only what changed is sent again.
     pub shared_key: String,
 }
@@ -104,7 +110,8 @@ impl Session {
             .add_service(HealthServer::new(Alive))
             .add_service(FileSyncServer::new(offer.files).max_encoding_message_size(MAX_MESSAGE))
             .add_service(AuthServer::new(Keyring(offer.credentials)))
-            .add_service(SecretsServer::new(Safe(offer.secrets)));
+            .add_service(SecretsServer::new(Safe(offer.secrets)))
+            .add_service(SshServer::new(offer.ssh));
         // There is one connection; a pending stream behind it keeps the server from ending before it does.
         let connection = stream::once(async { Ok::<_, io::Error>(Connection(TokioIo::new(upgraded))) });
         let incoming = connection.chain(stream::pending());

@@ -20,6 +20,7 @@ use tower::service_fn;
 
 use super::{
     progress::Progress,
+    support,
     transport::{self, Address, TransportError},
 };
 use crate::events::Events;
@@ -47,6 +48,15 @@ pub enum Store {
     Containerd,
     /// The classic (graph driver) store: BuildKit only loads, and the engine pushes.
     Classic,
+}
+
+/// What an engine builds with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Where images are kept.
+    pub store: Store,
+    /// The platforms that it can run, its own first, such as `linux/amd64`.
+    pub platforms: Vec<String>,
 }
 
 /// The BuildKit of an engine.
@@ -77,11 +87,17 @@ impl Control {
         Ok(Self { channel })
     }
 
-    /// Asks which store the engine has.
-    pub async fn store(&self) -> Result<Store, Status> {
+    /// Asks what builds: the engine's store, and the platforms that it can run.
+    pub async fn worker(&self) -> Result<Worker, Status> {
         let workers = self.client().list_workers(ListWorkersRequest::default()).await?.into_inner();
         let containerd = workers.record.iter().any(|worker| worker.labels.contains_key(SNAPSHOTTER));
-        Ok(if containerd { Store::Containerd } else { Store::Classic })
+        let platforms = workers.record.iter().flat_map(|worker| &worker.platforms);
+        Ok(Worker {
+            store: if containerd { Store::Containerd } else { Store::Classic },
+            platforms: platforms
+                .map(|platform| support::platform(&platform.os, &platform.architecture, &platform.variant))
+                .collect(),
+        })
     }
 
     /// Solves, telling the progress as it comes. Returns what the exporter reports. Dropping the future stops the

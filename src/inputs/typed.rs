@@ -66,6 +66,8 @@ pub struct ImageInput {
     pub target: Option<String>,
     /// Build arguments.
     pub build_args: Vec<(String, String)>,
+    /// Named contexts, written as in the input of that name.
+    pub build_contexts: Vec<(String, String)>,
     /// Platforms.
     pub platforms: Vec<String>,
     /// Tags as written, checked like the input `tags`.
@@ -91,10 +93,12 @@ pub struct BuildInputs {
     pub args: Vec<(String, String)>,
     /// Named contexts.
     pub contexts: Vec<(String, String)>,
-    /// Secrets by id.
+    /// Secrets by id, those of `secret-envs` among them.
     pub secrets: Vec<(String, Secret)>,
     /// Files with secrets, by id.
     pub secret_files: Vec<(String, String)>,
+    /// SSH agents and keys by id: paths, comma-separated; without, the agent of `SSH_AUTH_SOCK`.
+    pub ssh: Vec<(String, Option<String>)>,
     /// Stage.
     pub target: Option<String>,
     /// Platforms; empty means the engine's.
@@ -115,6 +119,51 @@ pub struct BuildInputs {
     pub allow: Vec<String>,
     /// Whether the warnings of build checks are reported.
     pub check: bool,
+    /// What is attested of every image; `None` leaves it to the compose file.
+    pub provenance: Option<Attest>,
+    /// Likewise of what is in it.
+    pub sbom: Option<Attest>,
+    /// How layers are packed.
+    pub compression: Compression,
+}
+
+/// An attestation that is asked for: BuildKit's attributes in CSV, such as `mode=max`; empty for its defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attest(pub String);
+
+/// How the layers of an image are packed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compression {
+    /// The algorithm.
+    pub kind: CompressionKind,
+    /// 0 to 22; `None` for BuildKit's own.
+    pub level: Option<u8>,
+    /// Which layers are packed so.
+    pub reach: CompressionReach,
+}
+
+/// An algorithm for layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CompressionKind {
+    /// What every registry and engine understands.
+    #[default]
+    Gzip,
+    /// Smaller and faster; engines from 2021 on.
+    Zstd,
+    /// Gzip that can be pulled lazily.
+    Estargz,
+    /// None.
+    Uncompressed,
+}
+
+/// Which layers are packed anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CompressionReach {
+    /// Those that this build made.
+    #[default]
+    New,
+    /// Those of base images too.
+    All,
 }
 
 /// Network of `RUN` steps.

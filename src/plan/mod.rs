@@ -8,6 +8,7 @@ pub mod tags;
 
 use std::{collections::BTreeMap, iter};
 
+use chrono::DateTime;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
@@ -17,11 +18,11 @@ use self::{
     tags::{Tag, tags_for},
 };
 use crate::{
-    compose::{self, Build, ContextSource},
+    compose::{self, Build},
     domain::run::{Failure, ImageState, ImageStatus, Stage},
     inputs::{
         context::{GitEvent, Target},
-        typed::{Cache, CacheSpec, DiscordMode, Inputs, Moment, Push},
+        typed::{Cache, CacheSpec, Compression, DiscordMode, Inputs, Moment, Push},
     },
 };
 
@@ -95,9 +96,30 @@ pub struct ImagePlan {
     /// Caches that are written.
     #[serde(serialize_with = "as_csv")]
     pub cache_to: Vec<CacheSpec>,
+    /// Whether it is asked for, or only what others are built upon.
+    #[serde(skip)]
+    pub purpose: Purpose,
+    /// When the commit was made, in seconds since 1970, for images whose bytes depend on nothing else.
+    #[serde(skip)]
+    pub epoch: Option<i64>,
+    /// The commit that it is built from.
+    #[serde(skip)]
+    pub commit: Commit,
+    /// How its layers are packed.
+    #[serde(skip)]
+    pub compression: Compression,
     /// All else that the compose file and the inputs say of the build.
     #[serde(skip)]
     pub build: Build,
+}
+
+/// A commit, for the provenance. Empty where it is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// The repository's page.
+    pub source: String,
+    /// 40 hex digits.
+    pub revision: String,
 }
 
 /// Whether images are pushed, and why.
@@ -145,14 +167,6 @@ pub enum PlanError {
         /// What both would be called.
         repository: String,
     },
-    /// Something that a later version will do.
-    #[error("image `{image}`: {what} is not available in this version")]
-    NotYet {
-        /// The image.
-        image: String,
-        /// What.
-        what: &'static str,
-    },
 }
 
 impl From<PlanError> for Failure {
@@ -191,14 +205,16 @@ impl Plan {
             let template = spec.image_name.clone().or_else(|| inputs.names.image_name.clone());
             let repository = Repository::named(template.as_deref(), found.project, names, &spec.name)
                 .map_err(|reason| PlanError::Name { image: spec.name.clone(), reason })?;
-            if let Some(other) = images.iter().find(|other| other.repository == repository) {
+            let pushed = |purpose| purpose == Purpose::Wanted;
+            let same = |other: &&ImagePlan| pushed(other.purpose) && other.repository == repository;
+            if let Some(other) = images.iter().find(same).filter(|_| pushed(spec.purpose)) {
                 return Err(PlanError::SameName {
                     first: other.name.clone(),
                     second: spec.name,
                     repository: repository.to_string(),
                 });
             }
-            images.push(image(spec, repository, inputs, event, git_tags)?);
+            images.push(image(spec, repository, inputs, event, git_tags));
         }
         Ok(Self {
             event: EventPlan {
@@ -239,23 +255,21 @@ fn image(
     inputs: &Inputs,
     event: &GitEvent,
     git_tags: Option<&[String]>,
-) -> Result<ImagePlan, PlanError> {
-    let not_yet = |what| PlanError::NotYet { image: spec.name.clone(), what };
-    let of_service = |(_, source): &(String, ContextSource)| matches!(source, ContextSource::Service(_));
-    if spec.purpose == Purpose::Context || spec.build.additional_contexts.iter().any(of_service) {
-        return Err(not_yet("a build context that is another service's image (`service:`)"));
-    }
-    if !spec.build.ssh.is_empty() {
-        return Err(not_yet("`ssh`"));
-    }
+) -> ImagePlan {
     let written = if spec.tags.is_empty() { &inputs.names.tags } else { &spec.tags };
-    let tags = tags_for(written, event, git_tags);
+    let tags = match spec.purpose {
+        Purpose::Wanted => tags_for(written, event, git_tags),
+        Purpose::Context => Vec::new(),
+    };
     let version = tags.first().map(Tag::as_str).unwrap_or_default();
     let mut labels = labels::labels_for(event, version, &spec.build.labels);
     labels.extend(inputs.names.labels.iter().cloned());
     let (cache_from, cache_to) = caches(&spec, inputs, &repository, version);
-    let build = spec.build;
-    Ok(ImagePlan {
+    let mut build = spec.build;
+    if let Some(attributes) = &mut build.provenance {
+        name_builder(attributes, &event.run_url);
+    }
+    ImagePlan {
         name: spec.name,
         services: spec.services,
         context: build.context.clone(),
@@ -270,8 +284,28 @@ fn image(
         annotations: inputs.names.annotations.iter().cloned().collect(),
         cache_from,
         cache_to,
+        purpose: spec.purpose,
+        epoch: event.commit_time.as_deref().and_then(seconds_since_1970),
+        commit: Commit { source: event.repo_url.clone(), revision: event.sha.clone() },
+        compression: inputs.build.compression.clone(),
         build,
-    })
+    }
+}
+
+/// The run is what built it, as docker/build-push-action has it.
+fn name_builder(attributes: &mut String, run_url: &str) {
+    if run_url.is_empty() || attributes.split(',').any(|attribute| attribute.starts_with("builder-id=")) {
+        return;
+    }
+    if !attributes.is_empty() {
+        attributes.push(',');
+    }
+    attributes.push_str("builder-id=");
+    attributes.push_str(run_url);
+}
+
+fn seconds_since_1970(time: &str) -> Option<i64> {
+    DateTime::parse_from_rfc3339(time).ok().map(|time| time.timestamp())
 }
 
 /// The Dockerfile's path, relative to the working directory, or to the remote context that it lies in.
@@ -305,6 +339,8 @@ fn caches(
     let first = |lists: [&Vec<CacheSpec>; 2], default| {
         lists.into_iter().find(|list| !list.is_empty()).cloned().unwrap_or(default)
     };
+    // A context is exported nowhere that a cache could lie in.
+    let default_to = if spec.purpose == Purpose::Context { Vec::new() } else { default_to };
     let from = first([&spec.cache_from, &inputs.registry.cache_from], default_from);
     let mut to = first([&spec.cache_to, &inputs.registry.cache_to], default_to);
     for cache in to.iter_mut().filter(|cache| cache.kind != "inline") {
