@@ -17,9 +17,9 @@ use crate::{
 pub async fn run(plan: &Plan, edges: &Edges, events: &Events) -> Result<(), Failure> {
     // Everything that can be known to fail is known before the first layer is built.
     events.emit(Event::StageStarted(Stage::Preflight)).await;
-    let recipes = preflight::recipes(plan, edges)?;
+    let mut recipes = preflight::recipes(plan, edges)?;
     let builder = preflight::builder(plan, edges).await?;
-    for doubt in preflight::support(&builder, &recipes).await? {
+    for doubt in preflight::support(&builder, &mut recipes).await? {
         events.emit(Event::Diagnostic(doubt)).await;
     }
 

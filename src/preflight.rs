@@ -85,10 +85,18 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
     Ok(recipes)
 }
 
-/// Says what the engine cannot do of what is asked for; `Ok` holds what it may not be able to do.
-pub async fn support(builder: &Builder, recipes: &[Recipe]) -> Result<Vec<Diagnostic>, Failure> {
+/// Fits the recipes to the engine, or says what it cannot do; `Ok` holds what it may not be able to do.
+pub async fn support(builder: &Builder, recipes: &mut [Recipe]) -> Result<Vec<Diagnostic>, Failure> {
     let mut doubts = Vec::new();
     for recipe in recipes {
+        match &builder.worker.host_gateway {
+            Some(address) => recipe.resolve_host(address),
+            None if recipe.names_host() => {
+                let hint = "write the host's address as the containers see it, such as 172.17.0.1";
+                return Err(wrong(&recipe.name, "this engine does not tell what `host-gateway` is".to_owned(), hint));
+            }
+            None => {}
+        }
         if builder.worker.store == Store::Classic {
             support::of_classic_store(recipe)?;
         }
@@ -98,7 +106,7 @@ pub async fn support(builder: &Builder, recipes: &[Recipe]) -> Result<Vec<Diagno
             Dockerfile::InContext(_) => None,
         };
         // An engine that does not tell its version is not called old for that.
-        if !recipe.named_contexts.is_empty() && builder.engine.is_old().await.unwrap_or(false) {
+        if support::is_new(recipe) && builder.engine.is_old().await.unwrap_or(false) {
             support::of_old_engine(recipe, text.as_deref())?;
         }
         let text = text.unwrap_or_default();

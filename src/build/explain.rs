@@ -128,12 +128,19 @@ fn build(message: &str) -> (String, Option<String>) {
         "allow it with the input `allow`"
     } else if message.contains(" ssh forward key ") || message.contains("no SSH key ") {
         "give it with the input `ssh`, or `ssh` in the compose file"
+    } else if is_lint(message) {
+        "correct what the warnings say, or take `error=true` out of the Dockerfile's `# check=`"
     } else if message.contains(NOT_FOR_THIS_MACHINE) {
         EMULATION
     } else {
         return (message.to_owned(), None);
     };
     (message.to_owned(), Some(hint.to_owned()))
+}
+
+/// Whether build checks, which are errors by `# check=error=true`, failed the build.
+pub fn is_lint(message: &str) -> bool {
+    message.contains("lint violation found for rules: ")
 }
 
 /// What the kernel says of a program for another processor.

@@ -77,6 +77,9 @@ pub async fn build(
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
     let mut progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
+    if !recipe.check {
+        progress = progress.without_warnings();
+    }
     // What the tag points to is asked while the build runs.
     let (digest, before) = tokio::join!(
         solve(builder, (recipe, links), export, &mut progress, events),
@@ -253,7 +256,11 @@ async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe,
         dockerfile: text.as_deref(),
         registry: recipe.registry(),
     };
-    diagnose::failure(fault, progress.failed_step(fault.vertex.as_deref()), &subject)
+    let failure = diagnose::failure(fault, progress.failed_step(fault.vertex.as_deref()), &subject);
+    if explain::is_lint(&fault.message) && failure.place.is_none() {
+        return Failure { place: progress.broken_rule(&fault.message).cloned(), ..failure };
+    }
+    failure
 }
 
 /// The classic store: the engine pushes, tag by tag; the layers travel with the first.

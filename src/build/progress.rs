@@ -31,6 +31,9 @@ pub struct Progress {
     steps: Vec<Step>,
     by_digest: HashMap<String, StepId>,
     warned: HashSet<(String, u32)>,
+    /// Where rules of build checks were first broken.
+    broken_rules: Vec<(String, Place)>,
+    no_warnings: bool,
     /// Digests of steps that another image's build tells of.
     left_out: HashSet<String>,
     pushing: bool,
@@ -72,6 +75,12 @@ impl Progress {
         self.pushing = false;
     }
 
+    /// Keeps the warnings of build checks to itself.
+    #[must_use]
+    pub fn without_warnings(self) -> Self {
+        Self { no_warnings: true, ..self }
+    }
+
     /// Says nothing of these steps: another image's build does.
     pub fn leave_out(&mut self, digests: impl Iterator<Item = String>) {
         self.left_out.extend(digests);
@@ -96,7 +105,8 @@ impl Progress {
             events.push(self.event(ImageEvent::Pushing));
         }
         for warning in &status.warnings {
-            events.extend(self.warning(warning));
+            let told = self.warning(warning);
+            events.extend(told.filter(|_| !self.no_warnings));
         }
         events
     }
@@ -121,6 +131,11 @@ impl Progress {
         let mut log: Vec<String> = step.tail.iter().cloned().collect();
         log.extend(step.partial.iter().filter(|rest| !rest.is_empty()).map(|rest| text(rest)));
         Some(FailedStep { name: step.name.clone(), log })
+    }
+
+    /// Where a rule of the build checks that is named in `message` was first broken.
+    pub fn broken_rule(&self, message: &str) -> Option<&Place> {
+        self.broken_rules.iter().find(|(rule, _)| message.contains(rule)).map(|(_, place)| place)
     }
 
     fn event(&self, event: ImageEvent) -> Event {
@@ -217,6 +232,7 @@ impl Progress {
             line,
             end_line: end_line.max(line),
         });
+        self.broken_rules.extend(place.clone().map(|place| (title.to_owned(), place)));
         Some(Event::Diagnostic(Diagnostic { severity: Severity::Warning, title: title.to_owned(), message, place }))
     }
 }

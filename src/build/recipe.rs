@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use crate::{
     compose::{self, ContextSource},
     inputs::typed::{CacheSpec, Compression},
-    plan::{Commit, ImagePlan, images::Purpose},
+    plan::{ImagePlan, images::Purpose, origin::Commit},
 };
+
+/// What stands for the address of the engine's host in `add_hosts`.
+const HOST_GATEWAY: &str = "=host-gateway";
 
 /// One image to build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Recipe {
     pub cache_to: Vec<CacheSpec>,
     /// Attestations by kind (`provenance`, `sbom`), with BuildKit's attributes.
     pub attestations: Vec<(&'static str, String)>,
+    /// Whether the warnings of build checks are reported.
+    pub check: bool,
     /// The commit that the provenance names.
     pub commit: Commit,
     /// How layers are packed.
@@ -177,6 +182,7 @@ impl Recipe {
                 .into_iter()
                 .filter_map(|(kind, attributes)| Some((kind, attributes.clone()?)))
                 .collect(),
+            check: image.check,
             commit: image.commit.clone(),
             compression: image.compression.clone(),
             epoch: match build.args.iter().find(|(key, _)| key == "SOURCE_DATE_EPOCH") {
@@ -201,6 +207,18 @@ impl Recipe {
             Context::Image(name) => Some(name.as_str()),
             Context::Directory(_) | Context::Remote(_) => None,
         })
+    }
+
+    /// Whether `RUN` steps are to reach the engine's host by a name.
+    pub fn names_host(&self) -> bool {
+        self.add_hosts.iter().any(|host| host.ends_with(HOST_GATEWAY))
+    }
+
+    /// Puts the address of the engine's host where its name stands for it.
+    pub fn resolve_host(&mut self, address: &str) {
+        for host in self.add_hosts.iter_mut().filter(|host| host.ends_with(HOST_GATEWAY)) {
+            *host = format!("{}={address}", host.trim_end_matches(HOST_GATEWAY));
+        }
     }
 
     /// The host of the registry.

@@ -226,7 +226,7 @@ mod tests {
     use crate::{
         build::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe},
         inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach},
-        plan::Commit,
+        plan::origin::Commit,
     };
 
     fn recipe() -> Recipe {

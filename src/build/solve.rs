@@ -41,6 +41,9 @@ const SILENT_STATUS_GRACE: Duration = Duration::from_millis(50);
 /// Worker label that tells an engine with the containerd image store, as buildx tells it.
 const SNAPSHOTTER: &str = "org.mobyproject.buildkit.worker.snapshotter";
 
+/// Worker label with the address of the engine's host.
+const HOST_GATEWAY: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+
 /// Where an engine keeps its images, which decides what its BuildKit can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
@@ -57,6 +60,8 @@ pub struct Worker {
     pub store: Store,
     /// The platforms that it can run, its own first, such as `linux/amd64`.
     pub platforms: Vec<String>,
+    /// Where `RUN` steps find the engine's host, if it tells (`host-gateway`).
+    pub host_gateway: Option<String>,
 }
 
 /// The BuildKit of an engine.
@@ -92,11 +97,13 @@ impl Control {
         let workers = self.client().list_workers(ListWorkersRequest::default()).await?.into_inner();
         let containerd = workers.record.iter().any(|worker| worker.labels.contains_key(SNAPSHOTTER));
         let platforms = workers.record.iter().flat_map(|worker| &worker.platforms);
+        let host_gateway = workers.record.iter().find_map(|worker| worker.labels.get(HOST_GATEWAY)).cloned();
         Ok(Worker {
             store: if containerd { Store::Containerd } else { Store::Classic },
             platforms: platforms
                 .map(|platform| support::platform(&platform.os, &platform.architecture, &platform.variant))
                 .collect(),
+            host_gateway,
         })
     }
 

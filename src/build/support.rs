@@ -95,17 +95,32 @@ fn runs_on_target(dockerfile: &str) -> bool {
     false
 }
 
-/// What a recipe asks for that Docker 20.10 cannot do: its own Dockerfile frontend knows no named contexts and silently
-/// does without them. `dockerfile` is the Dockerfile's text, if there is one here.
+/// Whether a recipe asks for something that Docker 20.10 does not do.
+pub fn is_new(recipe: &Recipe) -> bool {
+    new_option(recipe).is_some()
+}
+
+/// What a recipe asks for that Docker 20.10 does not do: its own Dockerfile frontend silently goes without.
+/// `dockerfile` is the Dockerfile's text, if there is one here.
 pub fn of_old_engine(recipe: &Recipe, dockerfile: Option<&str>) -> Result<(), Failure> {
-    let Some((name, _)) = recipe.named_contexts.first() else { return Ok(()) };
+    let Some(option) = new_option(recipe) else { return Ok(()) };
     if recipe.bases().next().is_none() && dockerfile.is_some_and(brings_frontend) {
         return Ok(());
     }
-    let headline = format!("the named context `{name}` needs Docker 23 or newer");
-    let hint = "update the engine, or, if the context is no image of this run, begin the Dockerfile with \
+    let headline = format!("{option} needs Docker 23 or newer");
+    let hint = "update the engine, or, if it is no image of this run that is built upon, begin the Dockerfile with \
                 `# syntax=docker/dockerfile:1`";
     Err(Failure { image: Some(recipe.name.clone()), ..Failure::new(Stage::Preflight, headline, Some(hint.to_owned())) })
+}
+
+/// What came with BuildKit 0.10.
+fn new_option(recipe: &Recipe) -> Option<String> {
+    match recipe.named_contexts.first() {
+        Some((name, _)) => Some(format!("the named context `{name}`")),
+        None if recipe.shm_size.is_some() => Some("`shm-size`".to_owned()),
+        None if !recipe.ulimits.is_empty() => Some("`ulimits`".to_owned()),
+        None => None,
+    }
 }
 
 /// Whether a Dockerfile begins with `# syntax=…`.

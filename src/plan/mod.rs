@@ -3,18 +3,19 @@
 pub mod images;
 pub mod labels;
 pub mod naming;
+pub mod origin;
 pub mod print;
 pub mod tags;
 
 use std::{collections::BTreeMap, iter};
 
-use chrono::DateTime;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use self::{
     images::{ImageSpec, Purpose},
     naming::{Names, NamingError, Project, Repository},
+    origin::{Commit, name_builder, seconds_since_1970},
     tags::{Tag, tags_for},
 };
 use crate::{
@@ -102,6 +103,9 @@ pub struct ImagePlan {
     /// When the commit was made, in seconds since 1970, for images whose bytes depend on nothing else.
     #[serde(skip)]
     pub epoch: Option<i64>,
+    /// Whether the warnings of build checks are reported.
+    #[serde(skip)]
+    pub check: bool,
     /// The commit that it is built from.
     #[serde(skip)]
     pub commit: Commit,
@@ -111,15 +115,6 @@ pub struct ImagePlan {
     /// All else that the compose file and the inputs say of the build.
     #[serde(skip)]
     pub build: Build,
-}
-
-/// A commit, for the provenance. Empty where it is not known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Commit {
-    /// The repository's page.
-    pub source: String,
-    /// 40 hex digits.
-    pub revision: String,
 }
 
 /// Whether images are pushed, and why.
@@ -286,26 +281,11 @@ fn image(
         cache_to,
         purpose: spec.purpose,
         epoch: event.commit_time.as_deref().and_then(seconds_since_1970),
+        check: inputs.build.check,
         commit: Commit { source: event.repo_url.clone(), revision: event.sha.clone() },
         compression: inputs.build.compression.clone(),
         build,
     }
-}
-
-/// The run is what built it, as docker/build-push-action has it.
-fn name_builder(attributes: &mut String, run_url: &str) {
-    if run_url.is_empty() || attributes.split(',').any(|attribute| attribute.starts_with("builder-id=")) {
-        return;
-    }
-    if !attributes.is_empty() {
-        attributes.push(',');
-    }
-    attributes.push_str("builder-id=");
-    attributes.push_str(run_url);
-}
-
-fn seconds_since_1970(time: &str) -> Option<i64> {
-    DateTime::parse_from_rfc3339(time).ok().map(|time| time.timestamp())
 }
 
 /// The Dockerfile's path, relative to the working directory, or to the remote context that it lies in.

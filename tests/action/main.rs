@@ -6,12 +6,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::format_collect, reason = "a test that cannot go on fails")]
 
 mod cancellation;
+mod events;
 mod failures;
 mod faults;
+mod git;
 mod lab;
 mod linked;
 mod logins;
 mod mistakes;
+mod options;
+mod oracle;
 mod output;
 mod projects;
 mod proxy;

@@ -11,25 +11,25 @@ use crate::{
 };
 
 /// Lists the keys, then has OpenSSH sign with each through the agent and check the signature.
-const DOCKERFILE: &str = r#"FROM python:3.13-slim
+const DOCKERFILE: &str = r"FROM python:3.13-slim
 RUN apt-get update && apt-get install -y --no-install-recommends openssh-client
-COPY stamp message /
-COPY <<EOF /try
-set -e
-ssh-add -L >/keys
-while read -r key; do
-  echo "\$key" >/key.pub
-  rm -f /message.sig
-  ssh-keygen -q -Y sign -n file -f /key.pub /message
-  echo "\$1: \$(ssh-keygen -Y check-novalidate -n file -s /message.sig </message)"
-done </keys
-EOF
+COPY stamp message try /
 RUN --mount=type=ssh sh /try default
 RUN --mount=type=ssh,id=deploy sh /try deploy
+";
+
+const TRY: &str = r#"set -e
+ssh-add -L >/keys
+while read -r key; do
+  echo "$key" >/key.pub
+  rm -f /message.sig
+  ssh-keygen -q -Y sign -n file -f /key.pub /message
+  echo "$1: $(ssh-keygen -Y check-novalidate -n file -s /message.sig </message)"
+done </keys
 "#;
 
 fn run(engine: Engine) -> Run {
-    let run = Run::new(engine, &[("Dockerfile", DOCKERFILE), ("message", "hello")]);
+    let run = Run::new(engine, &[("Dockerfile", DOCKERFILE), ("message", "hello"), ("try", TRY)]);
     run.write("stamp", &run.repository);
     run
 }
@@ -52,7 +52,7 @@ impl Drop for Agent {
 
 #[tokio::test]
 async fn keys_of_every_kind_sign_and_stay_where_they_are() {
-    for engine in [Engine::C8d, Engine::Classic] {
+    for engine in Engine::ALL {
         let keys = tempfile::tempdir().unwrap();
         let mut run = run(engine);
         for (name, kind) in [("one", "ed25519"), ("two", "ecdsa"), ("three", "rsa")] {
