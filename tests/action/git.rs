@@ -128,7 +128,9 @@ async fn a_repository_is_a_context_and_gets_the_jobs_token() {
 #[tokio::test]
 async fn a_repository_is_a_named_context() {
     let server = Server::start().await;
-    server.repository("private/lib.git", &[("src/lib", "a-library")]).await;
+    // The port is in it, so that the step is not in the cache.
+    let text = format!("a library of {}", server.url);
+    server.repository("private/lib.git", &[("src/lib", &text)]).await;
     let mut run = Run::new(
         Engine::C8d,
         &[("Dockerfile", "FROM busybox:1.36\nCOPY --from=lib /lib /lib\nRUN echo it is $(cat /lib)\n")],
@@ -138,7 +140,7 @@ async fn a_repository_is_a_named_context() {
     .secret(TOKEN);
     run.step.github.insert("GITHUB_SERVER_URL".into(), server.url.clone());
     let report = run.expect(0).await;
-    assert!(log(&report).contains("it is a-library"), "{}", log(&report));
+    assert!(log(&report).contains(&format!("it is {text}")), "{}", log(&report));
 }
 
 #[tokio::test]

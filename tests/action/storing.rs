@@ -50,6 +50,19 @@ async fn provenance_names_the_run_and_the_commit() {
 }
 
 #[tokio::test]
+async fn what_is_left_in_the_engine_is_stored_the_same_way() {
+    let run = one(Engine::C8d).with("provenance", "mode=min").with("compression", "zstd").with("load", "true");
+    let report = run.expect(0).await;
+    let reference = reference(&run);
+    assert_eq!(lab::crane(&["digest", &reference]), report.outputs["digest"]);
+    assert_eq!(lab::attestations(&reference).len(), 1);
+    assert_eq!(run.engine.docker(&["run", "--rm", &reference, "cat", "/stamp"]), run.repository);
+    for tag in report.outputs["tags"].lines() {
+        run.engine.docker(&["rmi", "-f", tag]);
+    }
+}
+
+#[tokio::test]
 async fn what_is_in_the_image_is_attested_by_a_generator() {
     let generator = Run::new(
         Engine::C8d,
