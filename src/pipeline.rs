@@ -19,6 +19,9 @@ pub async fn run(plan: &Plan, edges: &Edges, events: &Events) -> Result<(), Fail
     events.emit(Event::StageStarted(Stage::Preflight)).await;
     let mut recipes = preflight::recipes(plan, edges)?;
     let builder = preflight::builder(plan, edges, &mut recipes, goal(plan), events).await?;
+    for doubt in preflight::support(&builder, &mut recipes).await? {
+        events.emit(Event::Diagnostic(doubt)).await;
+    }
 
     // Every image at the same time. Credentials are tried meanwhile: wrong ones end the run at once, not after it.
     events.emit(Event::StageStarted(Stage::Build)).await;

@@ -19,9 +19,12 @@ use crate::{
         explain,
         recipe::{Context, Dockerfile, Recipe},
         session::BuildSecret,
+        ssh::{AgentSource, Agents},
+        support,
     },
     domain::{
         credentials::Credentials,
+        event::Diagnostic,
         run::{Failure, Stage},
     },
     inputs::builder::{BuilderInput, ContainerInput},
@@ -51,6 +54,8 @@ pub struct Edges {
     pub mounts: Vec<(PathBuf, PathBuf)>,
     /// The containers that the run sits in, to be left after it.
     pub seats: Seats,
+    /// SSH agents of each image, by id.
+    pub ssh: HashMap<String, Vec<(String, AgentSource)>>,
 }
 
 /// The plan's images with every path resolved, once all of them are there.
@@ -91,6 +96,54 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
         }
     }
     Ok(recipes)
+}
+
+/// Fits the recipes to the builder, or says what it cannot do; `Ok` holds what it may not be able to do.
+pub async fn support(builder: &Builder, recipes: &mut [Recipe]) -> Result<Vec<Diagnostic>, Failure> {
+    let mut doubts = Vec::new();
+    let runs: Vec<String> = builder.nodes.iter().flat_map(|node| node.worker.platforms.iter().cloned()).collect();
+    for recipe in recipes {
+        if builder.nodes.len() > 1 && recipe.bases().next().is_some() {
+            let hint =
+                "name one endpoint in the input `builder`, or push the base first and name it as `docker-image://`";
+            return Err(wrong(
+                &recipe.name,
+                "it is built upon an image of this run, which takes one builder".into(),
+                hint,
+            ));
+        }
+        match builder.nodes.iter().find_map(|node| node.worker.host_gateway.as_ref()) {
+            Some(address) => recipe.resolve_host(address),
+            None if recipe.names_host() => {
+                let hint = "write the host's address as the containers see it, such as 172.17.0.1";
+                return Err(wrong(&recipe.name, "this builder does not tell what `host-gateway` is".to_owned(), hint));
+            }
+            None => {}
+        }
+        if builder.engine_pushes() {
+            support::of_classic_store(recipe)?;
+        }
+        let text = match &recipe.dockerfile {
+            Dockerfile::File { directory, name } => fs::read_to_string(directory.join(name)).ok(),
+            Dockerfile::Inline(text) => Some(text.clone()),
+            Dockerfile::InContext(_) => None,
+        };
+        if support::is_new(recipe) && builder.is_old().await {
+            support::of_old_engine(recipe, text.as_deref())?;
+        }
+        let text = text.unwrap_or_default();
+        doubts.extend(support::without_emulation(recipe, &runs, &text));
+    }
+    Ok(doubts)
+}
+
+/// Reads the keys for SSH mounts.
+fn agents(edges: &Edges) -> Result<HashMap<String, Agents>, Failure> {
+    let read = |(image, sources): (&String, &Vec<(String, AgentSource)>)| {
+        let agents = Agents::read(sources).map_err(|error| wrong(image, error.to_string(), error.hint()))?;
+        Ok((image.clone(), agents))
+    };
+    edges.ssh.iter().map(read).collect()
 }
 
 /// Resolves when a registry says that it does not accept the credentials; else never.

@@ -43,6 +43,8 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("build/progress", Pure, &["domain"]),
     ("build/recipe", Pure, &["compose", "inputs", "plan"]),
     ("build/request", Pure, &["inputs"]),
+    ("build/ssh/agent", Pure, &[]),
+    ("build/support", Pure, &["domain", "inputs"]),
     ("registry", Worldly, &["domain"]),
     ("registry/challenge", Pure, &[]),
     ("registry/docker_config", Pure, &["domain"]),

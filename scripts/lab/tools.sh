@@ -20,7 +20,7 @@ tools() {
 install_commands() {
   local pair missing=()
   for pair in curl:curl ip:iproute2 iptables:iptables mount:mount nsenter:util-linux flock:util-linux openssl:openssl \
-    perl:perl-base xz:xz-utils jq:jq mmdebstrap:mmdebstrap git:git cc:build-essential; do
+    perl:perl-base xz:xz-utils jq:jq mmdebstrap:mmdebstrap git:git ssh-keygen:openssh-client cc:build-essential; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
   done
   [ -x /usr/bin/python3 ] || missing+=(python3-minimal)

@@ -43,7 +43,7 @@ impl Abilities {
     /// Whether it can do this.
     pub fn can(self, demand: &Demand) -> bool {
         match demand {
-            Demand::Platforms(_) => self.store != Store::Classic,
+            Demand::Platforms(_) | Demand::Attestation(_) | Demand::Compression => self.store != Store::Classic,
             Demand::CacheExport(kind) => self.writes(kind),
             Demand::CacheImport(kind) => self.reads(kind),
         }

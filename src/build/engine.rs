@@ -24,6 +24,9 @@ use crate::domain::{credentials::Login, digest::Digest};
 /// Where the runner mounts the engine's socket.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
+/// The version of the API that came with Docker 23.0 (<https://docs.docker.com/reference/api/engine/#api-version-matrix>).
+const API_OF_DOCKER_23: (usize, usize) = (1, 42);
+
 /// Seconds that an answer may take: a push is silent for as long as the registry takes to commit a large layer.
 const TIMEOUT: u64 = 600;
 
@@ -219,6 +222,12 @@ impl Engine {
             insecure_hosts: insecure.collect(),
             maps_users: info.security_options.unwrap_or_default().iter().any(|option| option == "name=userns"),
         })
+    }
+
+    /// Whether it is Docker 20.10 or older.
+    pub async fn is_old(&self) -> Result<bool, ApiError> {
+        let version = self.client().await?.client_version();
+        Ok((version.major_version, version.minor_version) < API_OF_DOCKER_23)
     }
 
     /// Asks whether a registry takes these credentials, as `docker login` does.

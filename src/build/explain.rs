@@ -121,8 +121,10 @@ const FREE_SPACE: &str = "free space on the runner: `docker system prune -af --v
 /// What to do about a command that failed, where only its own words tell.
 pub fn hint_in(log: &[String]) -> Option<String> {
     // Written by the C library, whatever the command.
-    let full = log.iter().any(|line| line.contains("No space left on device"));
-    full.then(|| format!("the engine's disk is full: {FREE_SPACE}"))
+    if log.iter().any(|line| line.contains("No space left on device")) {
+        return Some(format!("the engine's disk is full: {FREE_SPACE}"));
+    }
+    log.last().is_some_and(|line| line.contains(NOT_FOR_THIS_MACHINE)).then(|| EMULATION.to_owned())
 }
 
 /// An error of the build itself: headline and hint.
@@ -147,14 +149,27 @@ fn build(message: &str) -> (String, Option<String>) {
         "give it with the input `secrets` or `secret-files`"
     } else if message.contains("is not allowed") {
         "allow it with the input `allow`"
-    } else if message.contains("exec format error") {
-        "the image is for another platform than this engine can run: install emulation (docker/setup-qemu-action), or \
-         leave `platforms` out"
+    } else if message.contains(" ssh forward key ") || message.contains("no SSH key ") {
+        "give it with the input `ssh`, or `ssh` in the compose file"
+    } else if is_lint(message) {
+        "correct what the warnings say, or take `error=true` out of the Dockerfile's `# check=`"
+    } else if message.contains(NOT_FOR_THIS_MACHINE) {
+        EMULATION
     } else {
         return (message.to_owned(), None);
     };
     (message.to_owned(), Some(hint.to_owned()))
 }
+
+/// Whether build checks, which are errors by `# check=error=true`, failed the build.
+pub fn is_lint(message: &str) -> bool {
+    message.contains("lint violation found for rules: ")
+}
+
+/// What the kernel says of a program for another processor.
+const NOT_FOR_THIS_MACHINE: &str = "exec format error";
+const EMULATION: &str = "the image is for another platform than this engine can run: put docker/setup-qemu-action before \
+                         this step, or leave `platforms` out";
 
 /// The base image that could not be had, if that is what the message is about; in its short form.
 pub fn missing_base_image(message: &str) -> Option<String> {

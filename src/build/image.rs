@@ -12,6 +12,7 @@ use super::{
     diagnose::{self, SolveFault, Subject},
     explain::{self, is_temporary},
     filesync::{FileSync, Monitor, SharedDir, Source},
+    gateway::{self, Links},
     load::Intake,
     node::{self, Node},
     progress::Progress,
@@ -28,6 +29,7 @@ use crate::{
         run::{Failure, Stage},
     },
     events::Events,
+    plan::images::Purpose,
     registry::index::Index,
 };
 
@@ -62,12 +64,18 @@ pub(super) struct Solved {
 }
 
 /// Builds one image and, where BuildKit can, pushes it.
-pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Events) -> Result<Built, Failure> {
+pub async fn build(
+    builder: &Builder,
+    (recipe, links): (&Recipe, &Links),
+    goal: Goal,
+    events: &Events,
+) -> Result<Built, Failure> {
+    let goal = goal_of(recipe, goal);
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
     // What the tag points to is asked while the build runs.
     let (built, before) =
-        tokio::join!(on_nodes(builder, recipe, goal, events), readback::before(builder, recipe, goal));
+        tokio::join!(on_nodes(builder, (recipe, links), goal, events), readback::before(builder, recipe, goal));
     let (Solved { digest, steps, cached }, index, size) = built?;
     Ok(Built { digest, index, before, size, steps, cached, started })
 }
@@ -75,7 +83,7 @@ pub async fn build(builder: &Builder, recipe: &Recipe, goal: Goal, events: &Even
 /// Builds on the node or nodes that the platforms need. Tells the compressed bytes too, if the daemon does.
 async fn on_nodes(
     builder: &Builder,
-    recipe: &Recipe,
+    (recipe, links): (&Recipe, &Links),
     goal: Goal,
     events: &Events,
 ) -> Result<(Solved, Option<Index>, Option<u64>), Failure> {
@@ -99,7 +107,7 @@ async fn on_nodes(
             });
         }
         let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
-        let (solved, index) = split::build(builder, recipe, &shares, export, events).await?;
+        let (solved, index) = split::build(builder, (recipe, links), &shares, export, events).await?;
         return Ok((solved, index, None));
     };
     let node = share.node;
@@ -111,13 +119,13 @@ async fn on_nodes(
         (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
-    let mut progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
-    let digest = solve(builder, node, recipe, export, &mut progress, events).await?;
+    let mut progress = progress_of(recipe);
+    let digest = solve(builder, node, (recipe, links), export, &mut progress, events).await?;
     if (goal, export) == (Goal::PushAndLoad, Export::Push) {
         // Everything is in the cache now. Two exports in one solve would tell only one of their digests.
-        let mut quiet = Progress::new(&recipe.name, &recipe.dockerfile_place);
+        let mut quiet = progress_of(recipe);
         let (unheard, _) = events.branch();
-        solve(builder, node, recipe, Export::Send, &mut quiet, &unheard).await?;
+        solve(builder, node, (recipe, links), Export::Send, &mut quiet, &unheard).await?;
     }
     // At once: what nothing in the daemon refers to may be gone a moment later.
     let size = match &digest {
@@ -138,6 +146,7 @@ pub async fn publish(
     goal: Goal,
     events: &Events,
 ) -> Result<(), Failure> {
+    let goal = goal_of(recipe, goal);
     let mut digest = built.digest.clone();
     let mut size = built.size;
     if goal.pushes() {
@@ -176,7 +185,7 @@ pub async fn publish(
         previous,
         previous_size,
         pushed: goal.pushes(),
-        platforms: recipe.platforms.clone(),
+        platforms: platforms(builder, recipe),
         steps: built.steps,
         cached: built.cached,
         duration: built.started.elapsed(),
@@ -185,11 +194,34 @@ pub async fn publish(
     Ok(())
 }
 
+/// What the image was built for: without a word, the builder's own platform.
+fn platforms(builder: &Builder, recipe: &Recipe) -> Vec<String> {
+    if recipe.platforms.is_empty() {
+        builder.nodes.first().and_then(|node| node.worker.platforms.first()).cloned().into_iter().collect()
+    } else {
+        recipe.platforms.clone()
+    }
+}
+
+/// What is only a context for others goes nowhere.
+fn goal_of(recipe: &Recipe, goal: Goal) -> Goal {
+    match recipe.purpose {
+        Purpose::Wanted => goal,
+        Purpose::Context => Goal::Check,
+    }
+}
+
+/// What tells how a build of the recipe goes.
+pub(super) fn progress_of(recipe: &Recipe) -> Progress {
+    let progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
+    if recipe.check { progress } else { progress.without_warnings() }
+}
+
 /// Builds on one node, again and again where the fault may pass.
 pub(super) async fn solve(
     builder: &Builder,
     node: &Node,
-    recipe: &Recipe,
+    (recipe, links): (&Recipe, &Links),
     export: Export,
     progress: &mut Progress,
     events: &Events,
@@ -206,8 +238,16 @@ pub(super) async fn solve(
     loop {
         let recipe = without_caches.as_ref().unwrap_or(recipe);
         let request = node.adapt(solve_request(recipe, export, &session::new_id(), session.id()));
-        let status = match node.control.solve(request, progress, events).await {
-            Ok(response) => return Ok(response.get("containerimage.digest").and_then(|text| text.parse().ok())),
+        let answer = if links.concern(recipe) {
+            gateway::solve(&node.control, request, (links, recipe), progress, events).await
+        } else {
+            node.control.solve(request, progress, events).await
+        };
+        let status = match answer {
+            Ok(response) => {
+                links.release_bases_of(recipe);
+                return Ok(response.get("containerimage.digest").and_then(|text| text.parse().ok()));
+            }
             Err(status) => status,
         };
         let fault = SolveFault::new(status.message(), status.details());
@@ -215,6 +255,10 @@ pub(super) async fn solve(
             events.emit(caches::refused(&recipe.name, &fault.message)).await;
             without_caches = Some(recipe.without_caches());
             continue;
+        }
+        if fault.vertex.as_deref().is_some_and(|vertex| progress.leaves_out(vertex)) {
+            // It is a step of a base, whose own build fails with it and says so; that ends this one too.
+            std::future::pending::<()>().await;
         }
         if attempt == ATTEMPTS || !is_temporary(&fault) {
             return Err(solve_failure(&fault, progress, recipe, &monitor).await);
@@ -237,6 +281,7 @@ async fn open_session(
         intake,
         credentials: builder.credentials.clone(),
         secrets: builder.secrets.get(&recipe.name).cloned().unwrap_or_default(),
+        ssh: builder.ssh.get(&recipe.name).cloned().unwrap_or_default(),
         shared_key: recipe.shared_key.clone(),
     };
     Session::open(&node.reach, &node.control, offer).await.map_err(|error| Failure {
@@ -293,7 +338,11 @@ async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe,
         dockerfile: text.as_deref(),
         registry: recipe.registry(),
     };
-    diagnose::failure(fault, progress.failed_step(fault.vertex.as_deref()), &subject)
+    let failure = diagnose::failure(fault, progress.failed_step(fault.vertex.as_deref()), &subject);
+    if explain::is_lint(&fault.message) && failure.place.is_none() {
+        return Failure { place: progress.broken_rule(&fault.message).cloned(), ..failure };
+    }
+    failure
 }
 
 /// The classic store: the engine pushes, tag by tag; the layers travel with the first.

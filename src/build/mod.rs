@@ -1,8 +1,9 @@
 //! Builds all images of a run with BuildKit, and pushes them.
 //!
 //! In reading order: what is built ([`recipe`]), how the daemon is asked ([`request`], pure), how it is reached
-//! ([`reach`], [`transport`], [`solve`], [`engine`], [`container`]), what it can do ([`abilities`], [`caches`], pure),
-//! who builds what ([`node`]), what it is served ([`session`], [`filesync`]), and what its answers mean
+//! ([`reach`], [`transport`], [`solve`], [`gateway`], [`engine`], [`container`]), what it can do ([`abilities`],
+//! [`support`], [`caches`], pure), who builds what ([`node`]), what it is served ([`session`], [`filesync`], [`ssh`]), and
+//! what its answers mean
 //! ([`progress`], [`diagnose`], [`explain`], pure).
 
 pub mod abilities;
@@ -15,6 +16,7 @@ pub mod engine;
 pub mod exec;
 pub mod explain;
 pub mod filesync;
+pub mod gateway;
 pub mod image;
 pub mod load;
 pub mod node;
@@ -26,6 +28,8 @@ pub mod request;
 pub mod session;
 pub mod solve;
 mod split;
+pub mod ssh;
+pub mod support;
 pub mod tls;
 pub mod transport;
 pub mod tunnel;
@@ -34,7 +38,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
-use self::{abilities::Store, engine::Engine, image::Built, node::Node, recipe::Recipe, session::BuildSecret};
+use self::{
+    abilities::Store, engine::Engine, gateway::Links, image::Built, node::Node, recipe::Recipe, session::BuildSecret,
+    ssh::Agents,
+};
 use crate::{
     domain::{credentials::Credentials, event::ImageEvent, run::Failure},
     events::Events,
@@ -78,6 +85,8 @@ pub struct Builder {
     pub credentials: Credentials,
     /// Build secrets: by image, then by id.
     pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
+    /// SSH agents of each image.
+    pub ssh: HashMap<String, Agents>,
     /// For what only the registry itself knows; `None` where it need not be asked.
     pub http: Option<reqwest::Client>,
     /// Tag of the images that sizes are compared with where nothing is pushed.
@@ -90,8 +99,16 @@ impl Builder {
         self.nodes.iter().any(|node| node.abilities.store == Store::Standalone)
     }
 
+    /// Whether it is the BuildKit of Docker 20.10 or older. An engine that does not tell its version is not called old.
+    pub async fn is_old(&self) -> bool {
+        match &self.engine {
+            Some(engine) if !self.is_outside_engine() => engine.is_old().await.unwrap_or(false),
+            _ => false,
+        }
+    }
+
     /// Whether BuildKit cannot push and the engine does.
-    fn engine_pushes(&self) -> bool {
+    pub fn engine_pushes(&self) -> bool {
         self.nodes.iter().any(|node| node.abilities.store == Store::Classic)
     }
 }
@@ -99,7 +116,8 @@ impl Builder {
 /// Builds all images at the same time and, if that is the goal, pushes them. The first failure stops the others. What
 /// came out is told by events.
 pub async fn all(builder: &Builder, recipes: &[Recipe], goal: Goal, events: &Events) -> Result<(), Failure> {
-    let built = each(recipes, events, |recipe| image::build(builder, recipe, goal, events)).await?;
+    let links = Links::new(recipes);
+    let built = each(recipes, events, |recipe| image::build(builder, (recipe, &links), goal, events)).await?;
     // The classic store's images are pushed when all are built: a run that fails has moved no tag.
     let pairs: Vec<(&Recipe, Built)> = recipes.iter().zip(built).collect();
     each(&pairs, events, |(recipe, built)| image::publish(builder, recipe, built, goal, events)).await.map(drop)

@@ -7,7 +7,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::SolveRequest;
 use super::{
     abilities::{Abilities, Store, version},
     reach::Reach,
-    solve::Control,
+    solve::{Control, Worker},
 };
 
 /// A BuildKit that builds for a run.
@@ -21,6 +21,8 @@ pub struct Node {
     pub abilities: Abilities,
     /// What it is to build for, best first; empty if it is all the same.
     pub platforms: Vec<String>,
+    /// What it says of itself.
+    pub worker: Worker,
 }
 
 const RESOLVE_MODE: &str = "image-resolve-mode";
@@ -77,8 +79,8 @@ impl Node {
             (Reach::Engine(_), false) => Store::Classic,
             (Reach::Endpoint(..) | Reach::Container(..), _) => Store::Standalone,
         };
-        let platforms = if platforms.is_empty() { worker.platforms } else { platforms };
-        Ok(Self { reach, control, abilities: Abilities { store, version: None }, platforms })
+        let platforms = if platforms.is_empty() { worker.platforms.clone() } else { platforms };
+        Ok(Self { reach, control, abilities: Abilities { store, version: None }, platforms, worker })
     }
 
     /// Asks for its version, which only a few things depend on.

@@ -32,6 +32,11 @@ pub struct Progress {
     steps: Vec<Step>,
     by_digest: HashMap<String, StepId>,
     warned: HashSet<(String, u32)>,
+    /// Where rules of build checks were first broken.
+    broken_rules: Vec<(String, Place)>,
+    no_warnings: bool,
+    /// Digests of steps that another image's build tells of.
+    left_out: HashSet<String>,
     pushing: bool,
 }
 
@@ -71,6 +76,22 @@ impl Progress {
         self.pushing = false;
     }
 
+    /// Keeps the warnings of build checks to itself.
+    #[must_use]
+    pub fn without_warnings(self) -> Self {
+        Self { no_warnings: true, ..self }
+    }
+
+    /// Says nothing of these steps: another image's build does.
+    pub fn leave_out(&mut self, digests: impl Iterator<Item = String>) {
+        self.left_out.extend(digests);
+    }
+
+    /// Whether the step with this digest is one that another image's build tells of.
+    pub fn leaves_out(&self, digest: &str) -> bool {
+        self.left_out.contains(digest)
+    }
+
     /// Takes in one message of the status stream.
     pub fn feed(&mut self, status: &StatusResponse) -> Vec<Event> {
         let mut events = Vec::new();
@@ -85,7 +106,8 @@ impl Progress {
             events.push(self.event(ImageEvent::Pushing));
         }
         for warning in &status.warnings {
-            events.extend(self.warning(warning));
+            let told = self.warning(warning);
+            events.extend(told.filter(|_| !self.no_warnings));
         }
         events
     }
@@ -112,12 +134,17 @@ impl Progress {
         Some(FailedStep { name: step.name.clone(), log })
     }
 
+    /// Where a rule of the build checks that is named in `message` was first broken.
+    pub fn broken_rule(&self, message: &str) -> Option<&Place> {
+        self.broken_rules.iter().find(|(rule, _)| message.contains(rule)).map(|(_, place)| place)
+    }
+
     fn event(&self, event: ImageEvent) -> Event {
         Event::Image { image: self.image.clone(), event }
     }
 
     fn vertex(&mut self, vertex: &Vertex, events: &mut Vec<Event>) {
-        if vertex.started.is_none() && vertex.completed.is_none() {
+        if vertex.started.is_none() && vertex.completed.is_none() || self.left_out.contains(&vertex.digest) {
             return;
         }
         let id = if let Some(id) = self.by_digest.get(&vertex.digest) {
@@ -215,6 +242,7 @@ impl Progress {
             line,
             end_line: end_line.max(line),
         });
+        self.broken_rules.extend(place.clone().map(|place| (title.to_owned(), place)));
         Some(Event::Diagnostic(Diagnostic { severity: Severity::Warning, title: title.to_owned(), message, place }))
     }
 }

@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     compose::{self, ContextSource},
-    inputs::typed::CacheSpec,
-    plan::{ImagePlan, caches::Origin},
+    inputs::typed::{CacheSpec, Compression},
+    plan::{ImagePlan, caches::Origin, images::Purpose, origin::Commit},
 };
+
+/// What stands for the address of the engine's host in `add_hosts`.
+const HOST_GATEWAY: &str = "=host-gateway";
 
 /// One image to build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recipe {
     /// The image's name in the plan.
     pub name: String,
+    /// Whether it is asked for, or only what others are built upon.
+    pub purpose: Purpose,
     /// The build context.
     pub context: Context,
     /// The Dockerfile.
@@ -55,8 +60,28 @@ pub struct Recipe {
     pub cache_to: Vec<CacheSpec>,
     /// Who wants these caches.
     pub cache_origin: Origin,
+    /// Attestations by kind (`provenance`, `sbom`), with BuildKit's attributes.
+    pub attestations: Vec<(&'static str, String)>,
+    /// Whether the warnings of build checks are reported.
+    pub check: bool,
+    /// The commit that the provenance names.
+    pub commit: Commit,
+    /// How layers are packed.
+    pub compression: Compression,
+    /// The time that stands for all times of the build, in seconds since 1970.
+    pub epoch: Option<Epoch>,
     /// Names the daemon's own copy of the context over runs.
     pub shared_key: String,
+}
+
+/// The time that stands for all times of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epoch {
+    /// That of the commit. It marks the image only: BuildKit would make a part of the cache's keys of one that it is
+    /// told as a build argument, and with each commit every `COPY` and `WORKDIR` would be new.
+    Commit(i64),
+    /// The user's, a build argument already.
+    Written,
 }
 
 /// Where a context comes from.
@@ -66,6 +91,8 @@ pub enum Context {
     Directory(PathBuf),
     /// Something that the daemon fetches: a Git or HTTP URL, `docker-image://…`.
     Remote(String),
+    /// Another image of the run, by its name in the plan.
+    Image(String),
 }
 
 impl Default for Context {
@@ -131,7 +158,8 @@ impl Recipe {
         };
         Self {
             name: image.name.clone(),
-            named_contexts: build.additional_contexts.iter().filter_map(|c| named_context(c, root)).collect(),
+            purpose: image.purpose,
+            named_contexts: build.additional_contexts.iter().map(|c| named_context(c, root)).collect(),
             target: image.target.clone(),
             build_args: build.args.clone(),
             platforms: image.platforms.clone(),
@@ -153,6 +181,17 @@ impl Recipe {
             cache_from: image.cache_from.clone(),
             cache_to: image.cache_to.clone(),
             cache_origin: image.cache_origin,
+            attestations: [("provenance", &build.provenance), ("sbom", &build.sbom)]
+                .into_iter()
+                .filter_map(|(kind, attributes)| Some((kind, attributes.clone()?)))
+                .collect(),
+            check: image.check,
+            commit: image.commit.clone(),
+            compression: image.compression.clone(),
+            epoch: match build.args.iter().find(|(key, _)| key == "SOURCE_DATE_EPOCH") {
+                Some((_, value)) => Some(Epoch::Written).filter(|_| !value.is_empty()),
+                None => image.epoch.map(Epoch::Commit),
+            },
             shared_key: format!("build-deploy:{}:{place}", image.repository),
             context,
             dockerfile,
@@ -176,6 +215,26 @@ impl Recipe {
         Self { cache_from: Vec::new(), cache_to: Vec::new(), ..self.clone() }
     }
 
+    /// The images of the run that it is built upon.
+    pub fn bases(&self) -> impl Iterator<Item = &str> {
+        self.named_contexts.iter().filter_map(|(_, context)| match context {
+            Context::Image(name) => Some(name.as_str()),
+            Context::Directory(_) | Context::Remote(_) => None,
+        })
+    }
+
+    /// Whether `RUN` steps are to reach the engine's host by a name.
+    pub fn names_host(&self) -> bool {
+        self.add_hosts.iter().any(|host| host.ends_with(HOST_GATEWAY))
+    }
+
+    /// Puts the address of the engine's host where its name stands for it.
+    pub fn resolve_host(&mut self, address: &str) {
+        for host in self.add_hosts.iter_mut().filter(|host| host.ends_with(HOST_GATEWAY)) {
+            *host = format!("{}={address}", host.trim_end_matches(HOST_GATEWAY));
+        }
+    }
+
     /// The host of the registry.
     pub fn registry(&self) -> &str {
         self.repository.split('/').next().unwrap_or_default()
@@ -186,12 +245,11 @@ fn context(text: &str, root: &Path) -> Context {
     if compose::is_remote(text) { Context::Remote(text.to_owned()) } else { Context::Directory(root.join(text)) }
 }
 
-/// A context that is another service's image never comes here: the plan refuses it.
-fn named_context((name, source): &(String, ContextSource), root: &Path) -> Option<(String, Context)> {
+fn named_context((name, source): &(String, ContextSource), root: &Path) -> (String, Context) {
     let context = match source {
         ContextSource::Path(path) => Context::Directory(root.join(path)),
         ContextSource::Remote(url) => Context::Remote(url.clone()),
-        ContextSource::Service(_) => return None,
+        ContextSource::Service(image) => Context::Image(image.clone()),
     };
-    Some((name.clone(), context))
+    (name.clone(), context)
 }

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use bollard_buildkit_proto::moby::buildkit::v1::{CacheOptions, CacheOptionsEntry, Exporter, SolveRequest};
 use serde_json::json;
 
-use super::recipe::{Context, Dockerfile, NoCache, Recipe};
-use crate::inputs::typed::CacheSpec;
+use super::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe};
+use crate::inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach};
 
 /// Name of the local directory that holds the Dockerfile.
 pub const DOCKERFILE: &str = "dockerfile";
@@ -40,11 +40,16 @@ pub enum Export {
 /// The solve request `id` for `recipe` in `session`.
 pub fn solve_request(recipe: &Recipe, export: Export, id: &str, session: &str) -> SolveRequest {
     let exporter = exporter(recipe, export);
+    let mut attrs = frontend_attrs(recipe);
+    if export == Export::Discard {
+        // There is nothing that they could be attached to.
+        attrs.retain(|key, _| !key.starts_with("attest:") && !key.starts_with("vcs:"));
+    }
     SolveRequest {
         r#ref: id.to_owned(),
         session: session.to_owned(),
         frontend: "dockerfile.v0".to_owned(),
-        frontend_attrs: frontend_attrs(recipe),
+        frontend_attrs: attrs,
         // Before BuildKit 0.13 only these are read.
         exporter_deprecated: exporter.as_ref().map(|e| e.r#type.clone()).unwrap_or_default(),
         exporter_attrs_deprecated: exporter.as_ref().map(|e| e.attrs.clone()).unwrap_or_default(),
@@ -90,8 +95,49 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
     } else {
         attrs.insert("name".into(), recipe.references().collect::<Vec<_>>().join(","));
     }
+    packing(recipe, &mut attrs);
+    times(recipe, export, &mut attrs);
     attrs.extend(recipe.annotations.iter().map(|(key, value)| (format!("annotation.{key}"), value.clone())));
     Some(Exporter { r#type: kind.to_owned(), attrs })
+}
+
+/// How layers are packed. The default sends nothing.
+fn packing(recipe: &Recipe, attrs: &mut HashMap<String, String>) {
+    let Compression { kind, level, reach } = &recipe.compression;
+    let kind = match kind {
+        CompressionKind::Gzip => "gzip",
+        CompressionKind::Zstd => "zstd",
+        CompressionKind::Estargz => "estargz",
+        CompressionKind::Uncompressed => "uncompressed",
+    };
+    if recipe.compression == Compression::default() {
+        return;
+    }
+    attrs.insert("compression".into(), kind.into());
+    // Docker's media types have none for zstd and estargz.
+    attrs.insert("oci-mediatypes".into(), "true".into());
+    if let Some(level) = level {
+        attrs.insert("compression-level".into(), level.to_string());
+    }
+    if *reach == CompressionReach::All {
+        attrs.insert("force-compression".into(), "true".into());
+    }
+}
+
+/// The times in the image: of its making and its history, and where it is worth that, of every file in it.
+///
+/// The times of files mean reading and packing all layers once more, with every export, which costs seconds for a few
+/// hundred megabytes. Where layers may come from a cache they are the same with every build anyway, so it is done
+/// where the user sets the time, or keeps caches out. BuildKit cannot do it for an image that is left in the engine.
+fn times(recipe: &Recipe, export: Export, attrs: &mut HashMap<String, String>) {
+    let Some(epoch) = recipe.epoch else { return };
+    if let Epoch::Commit(seconds) = epoch {
+        attrs.insert("source-date-epoch".into(), seconds.to_string());
+    }
+    let unpacked = matches!(export, Export::Load | Export::PushAndLoad);
+    if !unpacked && (epoch == Epoch::Written || recipe.no_cache == NoCache::All) {
+        attrs.insert("rewrite-timestamp".into(), "true".into());
+    }
 }
 
 fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
@@ -112,11 +158,20 @@ fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
         let value = match context {
             Context::Directory(_) => format!("local:{name}"),
             Context::Remote(url) => url.clone(),
+            // Added when the other image's result is there.
+            Context::Image(_) => continue,
         };
         set(&format!("context:{name}"), value);
     }
+    let mut caps = Vec::new();
     if !recipe.named_contexts.is_empty() {
-        set("frontend.caps", "moby.buildkit.frontend.contexts+forward".into());
+        caps.push("moby.buildkit.frontend.contexts+forward");
+    }
+    if matches!(&recipe.context, Context::Remote(url) if url.contains('?')) {
+        caps.push("moby.buildkit.frontend.gitquerystring");
+    }
+    if !caps.is_empty() {
+        set("frontend.caps", caps.join(","));
     }
     if let Some(target) = &recipe.target {
         set("target", target.clone());
@@ -129,6 +184,13 @@ fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
     }
     for (key, value) in &recipe.labels {
         set(&format!("label:{key}"), value.clone());
+    }
+    for (kind, attributes) in &recipe.attestations {
+        set(&format!("attest:{kind}"), attributes.clone());
+        if *kind == "provenance" && !recipe.commit.source.is_empty() {
+            set("vcs:source", recipe.commit.source.clone());
+            set("vcs:revision", recipe.commit.revision.clone());
+        }
     }
     if let Some(network) = &recipe.network {
         set("force-network-mode", network.clone());
@@ -180,8 +242,9 @@ mod tests {
 
     use super::{Export, solve_request};
     use crate::{
-        build::recipe::{Context, Dockerfile, NoCache, Recipe},
-        inputs::typed::CacheSpec,
+        build::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe},
+        inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach},
+        plan::origin::Commit,
     };
 
     fn recipe() -> Recipe {
@@ -246,6 +309,58 @@ mod tests {
             assert_eq!(sent.get(key).map(String::as_str), Some(value), "{key}");
         }
         assert_eq!(solve_request(&all, Export::Discard, "i", "s").entitlements, ["network.host"]);
+    }
+
+    #[test]
+    fn attestations_and_their_commit_go_with_what_is_exported() {
+        let mut attested = recipe();
+        attested.attestations = vec![("provenance", "mode=max".into()), ("sbom", String::new())];
+        attested.commit = Commit { source: "https://github.com/o/r".into(), revision: "abc".into() };
+        let sent = solve_request(&attested, Export::Push, "i", "s").frontend_attrs;
+        let of = |key: &str| sent.get(key).map(String::as_str);
+        assert_eq!((of("attest:provenance"), of("attest:sbom")), (Some("mode=max"), Some("")));
+        assert_eq!((of("vcs:source"), of("vcs:revision")), (Some("https://github.com/o/r"), Some("abc")));
+        let sent = attrs(&attested);
+        assert!(!sent.keys().any(|key| key.starts_with("attest:") || key.starts_with("vcs:")), "{sent:?}");
+    }
+
+    #[test]
+    fn packing_is_the_exporters_business() {
+        let mut packed = recipe();
+        let exporter = |recipe: &Recipe| solve_request(recipe, Export::Push, "i", "s").exporters[0].attrs.clone();
+        assert!(!exporter(&packed).keys().any(|key| key.contains("compression") || key.contains("media")));
+        for (kind, word) in [(CompressionKind::Estargz, "estargz"), (CompressionKind::Gzip, "gzip")] {
+            packed.compression = Compression { kind, level: Some(3), reach: CompressionReach::All };
+            let sent = exporter(&packed);
+            for (key, value) in [
+                ("compression", word),
+                ("compression-level", "3"),
+                ("force-compression", "true"),
+                ("oci-mediatypes", "true"),
+            ] {
+                assert_eq!(sent.get(key).map(String::as_str), Some(value), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn times_of_files_are_rewritten_where_the_cache_does_not_keep_them() {
+        let sent = |epoch, no_cache, export| {
+            let recipe = Recipe { no_cache, epoch, ..recipe() };
+            let attrs = solve_request(&recipe, export, "i", "s").exporters[0].attrs.clone();
+            [attrs.get("source-date-epoch").cloned(), attrs.get("rewrite-timestamp").cloned()]
+        };
+        let commit = || Some("7".to_owned());
+        let yes = || Some("true".to_owned());
+        assert_eq!(sent(None, NoCache::All, Export::Push), [None, None]);
+        assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::Never, Export::Push), [commit(), None]);
+        assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::All, Export::Push), [commit(), yes()]);
+        assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::All, Export::PushAndLoad), [commit(), None]);
+        assert_eq!(
+            sent(Some(Epoch::Written), NoCache::Never, Export::Push),
+            [None, yes()],
+            "the daemon sees the argument"
+        );
     }
 
     #[test]

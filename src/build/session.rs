@@ -33,6 +33,7 @@ use bollard_buildkit_proto::{
                 file_send_server::FileSendServer,
             },
         },
+        sshforward::v1::ssh_server::SshServer,
     },
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -48,6 +49,7 @@ use super::{
     load::Intake,
     reach::Reach,
     solve::Control,
+    ssh::Agents,
     transport::{self, Stream as Bytes, TransportError},
     tunnel,
 };
@@ -55,7 +57,7 @@ use crate::domain::{credentials::Credentials, secret::Secret};
 
 /// Methods that we serve, as the daemon wants them told. `grpc.health.v1.Health/Check` is called every 5 s and two
 /// failures end the session.
-const METHODS: [&str; 8] = [
+const METHODS: [&str; 10] = [
     "/moby.filesync.v1.FileSync/DiffCopy",
     "/moby.filesync.v1.FileSync/TarStream",
     "/moby.filesync.v1.Auth/Credentials",
@@ -63,6 +65,8 @@ const METHODS: [&str; 8] = [
     "/moby.filesync.v1.Auth/GetTokenAuthority",
     "/moby.filesync.v1.Auth/VerifyTokenAuthority",
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+    "/moby.sshforward.v1.SSH/CheckAgent",
+    "/moby.sshforward.v1.SSH/ForwardAgent",
     "/grpc.health.v1.Health/Check",
 ];
 
@@ -79,6 +83,8 @@ pub struct Offer {
     pub secrets: HashMap<String, BuildSecret>,
     /// What takes the image that the daemon sends us, if it is to send one.
     pub intake: Option<Intake>,
+    /// SSH agents by id.
+    pub ssh: Agents,
     /// Names the daemon's own copy of our directories over runs, so that only what changed is sent again.
     pub shared_key: String,
 }
@@ -131,6 +137,7 @@ impl Session {
             .add_service(FileSyncServer::new(offer.files).max_encoding_message_size(MAX_MESSAGE))
             .add_service(AuthServer::new(Keyring(offer.credentials)))
             .add_service(SecretsServer::new(Safe(offer.secrets)))
+            .add_service(SshServer::new(offer.ssh))
             .add_optional_service(offer.intake.map(FileSendServer::new));
         // There is one connection; a pending stream behind it keeps the server from ending before it does.
         let connection = stream::once(async move { Ok::<_, io::Error>(Connection(stream)) });

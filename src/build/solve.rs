@@ -19,7 +19,7 @@ use tonic::{
 };
 use tower::service_fn;
 
-use super::{progress::Progress, reach::Reach, transport::TransportError};
+use super::{progress::Progress, reach::Reach, support, transport::TransportError};
 use crate::events::Events;
 
 /// Error details travel in HTTP/2 trailers and hold the whole Dockerfile; hyper's default limit of 16 KiB would turn
@@ -38,13 +38,18 @@ const SILENT_STATUS_GRACE: Duration = Duration::from_millis(50);
 /// Worker label that tells an engine with the containerd image store, as buildx tells it.
 const SNAPSHOTTER: &str = "org.mobyproject.buildkit.worker.snapshotter";
 
+/// Worker label with the address of the engine's host.
+const HOST_GATEWAY: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+
 /// What a BuildKit says of itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Worker {
     /// Whether it is part of an engine with the containerd image store.
     pub containerd: bool,
-    /// What it can build for, its own platform first.
+    /// The platforms that it can run, its own first, such as `linux/amd64`.
     pub platforms: Vec<String>,
+    /// Where `RUN` steps find the engine's host, if it tells (`host-gateway`).
+    pub host_gateway: Option<String>,
 }
 
 /// A BuildKit.
@@ -79,12 +84,11 @@ impl Control {
     pub async fn worker(&self) -> Result<Worker, Status> {
         let workers = self.client().list_workers(ListWorkersRequest::default()).await?.into_inner();
         let mut told = Worker::default();
-        for worker in workers.record {
+        for mut worker in workers.record {
             told.containerd |= worker.labels.contains_key(SNAPSHOTTER);
-            told.platforms.extend(worker.platforms.into_iter().map(|platform| {
-                let parts = [platform.os, platform.architecture, platform.variant];
-                parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
-            }));
+            told.host_gateway = told.host_gateway.or_else(|| worker.labels.remove(HOST_GATEWAY));
+            let platforms = worker.platforms.iter();
+            told.platforms.extend(platforms.map(|one| support::platform(&one.os, &one.architecture, &one.variant)));
         }
         Ok(told)
     }

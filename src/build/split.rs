@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 
 use super::{
     Builder, caches,
+    gateway::Links,
     image::{self, ATTEMPTS, Solved, pause, push_failure},
     node::{Share, normal},
-    progress::Progress,
     recipe::Recipe,
     request::Export,
 };
@@ -31,7 +31,7 @@ use crate::{
 /// Builds each share on its node at the same time; the first that fails stops the others.
 pub(super) async fn build(
     builder: &Builder,
-    recipe: &Recipe,
+    (recipe, links): (&Recipe, &Links),
     shares: &[Share<'_>],
     export: Export,
     events: &Events,
@@ -51,8 +51,8 @@ pub(super) async fn build(
         let mut part = Recipe { platforms, annotations: annotations.clone(), ..recipe.clone() };
         caches::divide(&mut part);
         async move {
-            let mut progress = Progress::new(&part.name, &part.dockerfile_place);
-            let digest = image::solve(builder, share.node, &part, export, &mut progress, &events).await;
+            let mut progress = image::progress_of(&part);
+            let digest = image::solve(builder, share.node, (&part, links), export, &mut progress, &events).await;
             let digest = digest.map_err(|failure| of_share(failure, share))?;
             let (steps, cached) = progress.counts();
             Ok::<_, Failure>(Solved { digest, steps, cached })

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    build::{caches::Accounts, container::Seats, session::BuildSecret},
-    compose::{self, ComposeError, SecretSource},
+    build::{caches::Accounts, container::Seats, session::BuildSecret, ssh::AgentSource},
+    compose::{self, ComposeError, ContextSource, SecretSource},
     compose_files::Directory,
     domain::{
         credentials::Credentials,
@@ -87,8 +87,8 @@ pub fn edges(
     seats: Seats,
 ) -> Edges {
     let secrets = plan.images.iter().map(|image| {
-        let all = &image.build.secrets;
-        (image.name.clone(), all.iter().filter_map(|secret| build_secret(secret, inputs, env, context)).collect())
+        let all = image.build.secrets.iter().filter_map(|secret| build_secret(secret, inputs, env, context));
+        (image.name.clone(), git_token(&image.build, inputs, env).into_iter().chain(all).collect())
     });
     Edges {
         project: context.project.clone(),
@@ -101,6 +101,7 @@ pub fn edges(
         accounts: accounts(inputs, env),
         mounts: mounts(env),
         seats,
+        ssh: plan.images.iter().map(|image| (image.name.clone(), agents(&image.build.ssh, env, context))).collect(),
     }
 }
 
@@ -141,6 +142,41 @@ pub fn secret_values(edges: &Edges) -> Vec<Secret> {
     values
 }
 
+/// Where the agents of an image are.
+fn agents(keys: &[compose::SshKey], env: &RunnerEnv, context: &Context) -> Vec<(String, AgentSource)> {
+    let source = |path: &Option<String>| match path {
+        None => AgentSource::Environment(env.var("SSH_AUTH_SOCK").map(PathBuf::from)),
+        Some(paths) => AgentSource::Files(paths.split(',').map(|path| reachable(path.trim(), env, context)).collect()),
+    };
+    keys.iter().map(|key| (key.id.clone(), source(&key.path))).collect()
+}
+
+/// A file that the user names, relative to the project.
+///
+/// `${{ runner.temp }}` is a path of the host, which the runner translates where it is a whole value and nowhere else.
+fn reachable(path: &str, env: &RunnerEnv, context: &Context) -> PathBuf {
+    let resolved = context.project.join(path);
+    let in_temp = || Some(PathBuf::from(env.temp()?).join(path.split_once("/_temp/")?.1));
+    if resolved.exists() { resolved } else { in_temp().filter(|path| path.exists()).unwrap_or(resolved) }
+}
+
+/// The job's token, for contexts that are Git repositories on the job's own GitHub server. BuildKit asks for it by this
+/// name (<https://github.com/moby/buildkit/blob/master/source/git/source.go>).
+fn git_token(build: &compose::Build, inputs: &Inputs, env: &RunnerEnv) -> Option<(String, BuildSecret)> {
+    let server = env.var("GITHUB_SERVER_URL")?.trim_end_matches('/');
+    let token = inputs.github.token.clone()?;
+    let named = build.additional_contexts.iter().filter_map(|(_, source)| match source {
+        ContextSource::Remote(url) => Some(url.as_str()),
+        ContextSource::Path(_) | ContextSource::Service(_) => None,
+    });
+    let is_here = |url: &str| url.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
+    let host = server.split_once("://")?.1;
+    named
+        .chain([build.context.as_str()])
+        .any(is_here)
+        .then(|| (format!("GIT_AUTH_TOKEN.{host}"), BuildSecret::Value(token)))
+}
+
 /// Where a secret's value is: the inputs win over the compose file. One without a value is left out, and the build
 /// says so if it needs it.
 fn build_secret(
@@ -155,7 +191,7 @@ fn build_secret(
     let found = match (value, file, &secret.source) {
         (Some((_, value)), ..) => BuildSecret::Value(value.clone()),
         (None, Some((_, path)), _) | (None, None, SecretSource::File(path)) => {
-            BuildSecret::File(context.project.join(path))
+            BuildSecret::File(reachable(path, env, context))
         }
         (None, None, SecretSource::Environment(name)) => BuildSecret::Value(Secret::new(env.var(name)?)),
         (None, None, SecretSource::External) => return None,

@@ -5,6 +5,7 @@
 //! written, [`parse`] turns it into typed [`parse::Inputs`] and reports all mistakes together,
 //! [`payload`] and [`context`] tell what happened on GitHub.
 
+pub mod attest;
 pub mod builder;
 pub mod cache;
 pub mod cli;

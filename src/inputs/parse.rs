@@ -1,5 +1,6 @@
 //! Turns what was written into [`Inputs`], and finds all mistakes in one go.
 
+mod build;
 mod builder;
 mod cache;
 mod deploy;
@@ -17,11 +18,8 @@ use super::{
     runner::RunnerEnv,
     spec::{INPUTS, Support},
     structured,
-    typed::{
-        BuildInputs, CacheSpec, CommandInput, GithubInputs, Inputs, NameInputs, Network, NoCache, ProjectInputs, Push,
-        Show,
-    },
-    values::{boolean, bytes, comma_lines, duration, is_platform, is_registry_host, lines, pair},
+    typed::{CacheSpec, CommandInput, GithubInputs, Inputs, NameInputs, ProjectInputs, Push, Show},
+    values::{boolean, comma_lines, duration, is_registry_host, lines, pair},
 };
 
 /// The registry for which GitHub's own token is the password.
@@ -187,109 +185,6 @@ impl Reader<'_> {
         }
     }
 
-    fn build(&mut self) -> BuildInputs {
-        let stages = self.comma_list("no-cache-filters");
-        BuildInputs {
-            args: self.build_args(),
-            contexts: self.pairs("build-contexts"),
-            secrets: self.secrets(),
-            secret_files: self.pairs("secret-files"),
-            target: self.text("target"),
-            platforms: self.platforms(),
-            network: self.network(),
-            add_hosts: self.add_hosts(),
-            shm_size: self.checked("shm-size", bytes, "is no size", "write it like `128m` or `1g`"),
-            ulimits: self.ulimits(),
-            no_cache: match (self.boolean("no-cache"), stages) {
-                (true, _) => NoCache::Everything,
-                (false, stages) if stages.is_empty() => NoCache::Nothing,
-                (false, stages) => NoCache::Stages(stages),
-            },
-            pull: self.boolean("pull"),
-            allow: self.allow(),
-            check: self.boolean("check"),
-        }
-    }
-
-    fn build_args(&mut self) -> Vec<(String, String)> {
-        let mut args = Vec::new();
-        for item in self.list("build-args") {
-            match (pair(&item), self.env.var(&item)) {
-                (Some((key, value)), _) => args.push((key.to_owned(), value.to_owned())),
-                (None, _) if item.starts_with('=') => {
-                    self.wrong("build-args", &item, "has no name before the `=`", "write `KEY=value`");
-                }
-                (None, Some(value)) => args.push((item.clone(), value.to_owned())),
-                (None, None) => self.warn(
-                    "build argument without a value",
-                    format!("`build-args` names `{item}` without a value and the environment has none; it is not set"),
-                ),
-            }
-        }
-        args
-    }
-
-    fn secrets(&mut self) -> Vec<(String, Secret)> {
-        let text = self.raw.get("secrets").unwrap_or_default();
-        structured::secrets(text).unwrap_or_else(|mistake| {
-            self.mistakes.push(mistake);
-            Vec::new()
-        })
-    }
-
-    fn platforms(&mut self) -> Vec<String> {
-        let platforms = self.comma_list("platforms");
-        for bad in platforms.iter().filter(|platform| !is_platform(platform)) {
-            self.wrong("platforms", bad, "is no platform", "write it like `linux/amd64` or `linux/arm/v7`");
-        }
-        platforms
-    }
-
-    fn network(&mut self) -> Option<Network> {
-        self.raw.get("network")?;
-        let choices = [("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
-        Some(self.choice("network", &choices, Network::Default))
-    }
-
-    fn add_hosts(&mut self) -> Vec<(String, String)> {
-        let mut hosts = Vec::new();
-        for item in self.comma_list("add-hosts") {
-            // `host=ip` is the newer spelling; an IPv6 address has colons of its own and may stand in brackets.
-            match item.split_once('=').or_else(|| item.split_once(':')) {
-                Some((host, ip)) if !host.is_empty() && !ip.is_empty() => {
-                    hosts.push((host.to_owned(), ip.trim_matches(['[', ']']).to_owned()));
-                }
-                _ => self.wrong("add-hosts", &item, "is no `host:ip`", "write one `host:ip` a line"),
-            }
-        }
-        hosts
-    }
-
-    fn ulimits(&mut self) -> Vec<String> {
-        let limits = self.comma_list("ulimits");
-        for limit in &limits {
-            let number = |text: &str| text.parse::<i64>().is_ok_and(|number| number >= -1);
-            let valid = pair(limit).is_some_and(|(_, value)| {
-                let (soft, hard) = value.split_once(':').unwrap_or((value, value));
-                number(soft) && number(hard)
-            });
-            if !valid {
-                self.wrong("ulimits", limit, "is no limit", "write it like `nofile=1024:2048`");
-            }
-        }
-        limits
-    }
-
-    fn allow(&mut self) -> Vec<String> {
-        let allowed = self.comma_list("allow");
-        for item in &allowed {
-            if !matches!(item.as_str(), "network.host" | "security.insecure") {
-                self.wrong("allow", item, "is no entitlement", "use `network.host` or `security.insecure`");
-            }
-        }
-        allowed
-    }
-
     /// The one name for two things: the switch for annotations of the run and the list of image annotations.
     fn annotations(&mut self) -> (bool, Vec<(String, String)>) {
         match self.raw.get("annotations").and_then(boolean) {
@@ -343,7 +238,7 @@ mod tests {
             cli::RawInputs,
             runner::RunnerEnv,
             spec::INPUTS,
-            typed::{Cache, Credentials, Moment, Network, NoCache, Push},
+            typed::{Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network, NoCache, Push},
         },
     };
 
@@ -391,7 +286,7 @@ mod tests {
                 ("labels", "novalue"),
                 ("discord-webhook", "hunter2"),
                 ("password", "hunter3"),
-                ("compression", "zstd"),
+                ("compression", "zip"),
             ],
             &[],
         )
@@ -406,7 +301,8 @@ mod tests {
                 "input `labels`, value `novalue`: has no `=` after a name; write one `name=value` a line",
                 "input `password`: there is no user name for https://ghcr.io; set `username` too",
                 "input `push`, value `maybe`: is not one of its values; write one of `auto`, `true`, `false`",
-                "input `compression`: `compression` is not available in this version; leave it out, which means `gzip`",
+                "input `compression`, value `zip`: is no compression; write `gzip`, `zstd`, `estargz` or `uncompressed`; \
+                 `,compression-level=0` to `22` and `,force-compression=true` (base images too) may follow",
                 "input `discord-webhook`: line 1 is no URL; paste the whole URL that Discord shows under Integrations, \
                  Webhooks",
                 "input `deploy`: `deploy` is not available in this version; leave it out",
@@ -438,7 +334,12 @@ mod tests {
             ("command", "rollback"),
             ("command", "deploy"),
             ("mention", "123"),
-            ("provenance", "true"),
+            ("provenance", "mode=full"),
+            ("sbom", "maybe"),
+            ("compression", "zstd,level=3"),
+            ("compression", "zstd,compression-level=23"),
+            ("ssh", "key"),
+            ("ssh", "a=x\na=y"),
             ("flavor", "latest=false"),
             ("build-args", "=x"),
         ] {
@@ -463,6 +364,11 @@ mod tests {
                 ("annotations", "index:a=b\nc=d"),
                 ("timeout", "1h30m"),
                 ("provenance", "False"),
+                ("sbom", "generator=x"),
+                ("compression", "zstd,compression-level=3,force-compression=true"),
+                ("ssh", "default\nother=a,b"),
+                ("secrets", "one=1"),
+                ("secret-envs", "two=VERSION"),
             ],
             &[("VERSION", "7")],
         )
@@ -479,6 +385,13 @@ mod tests {
         assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
         assert_eq!(inputs.names.annotations, owned(&[("index:a", "b"), ("c", "d")]));
         assert!(inputs.github.show.annotations);
+        assert_eq!((inputs.build.provenance, inputs.build.sbom), (None, Some(Attest("generator=x".into()))));
+        let compression = inputs.build.compression;
+        assert_eq!((compression.kind, compression.level), (CompressionKind::Zstd, Some(3)));
+        assert_eq!(compression.reach, CompressionReach::All);
+        assert_eq!(inputs.build.ssh, [("default".into(), None), ("other".into(), Some("a,b".into()))]);
+        let secrets: Vec<_> = inputs.build.secrets.iter().map(|(id, value)| (id.as_str(), value.expose())).collect();
+        assert_eq!(secrets, [("one", "1"), ("two", "7")]);
         assert_eq!(inputs.github.timeout, Some(Duration::from_mins(90)));
     }
 

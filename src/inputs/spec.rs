@@ -193,19 +193,29 @@ pub const INPUTS: &[InputSpec] = &[
         Yaml,
         "images",
         "Images of a project without a compose file, or overrides of a compose file's: a list of maps with `name` \
-         (required), `context`, `dockerfile`, `target`, `build-args`, `platforms`, `tags`, `image-name`, `labels`, \
-         `secrets`, `cache-from`, `cache-to`, `services`.",
+         (required), `context`, `dockerfile`, `target`, `build-args`, `build-contexts`, `platforms`, `tags`, `image-name`, \
+         `labels`, `secrets`, `cache-from`, `cache-to`, `services`.",
     ),
     build(List, "env-file", "Files with values for `${VAR}` in compose files.").or_else("`.env` if there"),
     build(List, "build-args", "`KEY=value` for every image; a bare `KEY` takes the environment's value."),
-    build(List, "build-contexts", "Named contexts: `name=path`, `name=docker-image://…` or `name=https://…`."),
+    build(
+        List,
+        "build-contexts",
+        "Named contexts: `name=path`, `name=docker-image://…`, `name=https://…`, or `name=target:image` for another \
+         image of the run.",
+    ),
     build(
         SecretList,
         "secrets",
         "Build secrets, `id=value` a line, or a YAML map for values of many lines. They never touch the disk.",
     ),
     build(List, "secret-files", "Build secrets from files, `id=path` a line."),
-    build(List, "ssh", "SSH keys for the build, `default` or `id=path-to-key` a line.").later(),
+    build(List, "secret-envs", "Build secrets from variables of the environment, `id=VARIABLE` a line."),
+    build(
+        List,
+        "ssh",
+        "SSH for `RUN --mount=type=ssh`: `default` (the agent of `SSH_AUTH_SOCK`) or `id=path-to-key` a line.",
+    ),
     build(Text, "target", "Stage of the Dockerfile to build.").or_else("the compose file's, else the last"),
     build(List, "platforms", "Platforms to build for, such as `linux/arm64`.").or_else("the engine's"),
     build(Text, "network", "Network of `RUN` steps: `default`, `none` or `host`."),
@@ -288,11 +298,20 @@ pub const INPUTS: &[InputSpec] = &[
     .or_else("follows `cache`"),
     registry(List, "cache-to", "Caches to write, in BuildKit's syntax. One that fails is a warning.")
         .or_else("follows `cache`"),
-    registry(Text, "provenance", "Provenance attestation: `true`, `false` or attributes (`mode=max`).")
-        .or("false")
-        .later(),
-    registry(Text, "sbom", "SBOM attestation: `true`, `false` or attributes.").or("false").later(),
-    registry(Text, "compression", "Layer compression: `gzip`, `zstd`, `estargz`, `uncompressed`.").or("gzip").later(),
+    registry(
+        Text,
+        "provenance",
+        "Provenance attestation: `true`, `false` or attributes. `mode=min` leaves build arguments and the Dockerfile out.",
+    )
+    .or("false"),
+    registry(Text, "sbom", "SBOM attestation: `true`, `false` or attributes (`generator=image`).").or("false"),
+    registry(
+        Text,
+        "compression",
+        "Layer compression: `gzip`, `zstd`, `estargz` or `uncompressed`. `,compression-level=N` and \
+         `,force-compression=true`, which packs the base image's layers anew too, may follow.",
+    )
+    .or("gzip"),
     notify(SecretList, "discord-webhook", "Discord webhook URLs. Empty means no message and no error."),
     notify(Text, "discord-thread-id", "Thread of the channel to post in."),
     notify(Text, "discord-username", "Name that the message is posted under."),

@@ -145,12 +145,13 @@ pub fn registries(text: &str) -> Result<Registries, InputError> {
 }
 
 /// The keys of an item of `images`.
-const IMAGE_KEYS: [&str; 13] = [
+const IMAGE_KEYS: [&str; 14] = [
     "name",
     "context",
     "dockerfile",
     "target",
     "build-args",
+    "build-contexts",
     "platforms",
     "tags",
     "image-name",
@@ -205,6 +206,12 @@ fn set_image(image: &mut ImageInput, key: &str, value: Node, env: &RunnerEnv) ->
                     return Err((problem, format!("write `{key}=value`")));
                 };
                 image.build_args.push((key, value));
+            }
+        }
+        "build-contexts" => {
+            for (key, value) in pairs(value)? {
+                let value = value.ok_or_else(|| complaint("has a name without a source", "write `name=path`"))?;
+                image.build_contexts.push((key, value));
             }
         }
         "labels" => {

@@ -1,6 +1,10 @@
 //! The inputs with their meaning: what [`super::parse`] makes of the texts.
 
+mod build;
+
 use std::{collections::BTreeSet, time::Duration};
+
+pub use self::build::{Attest, BuildInputs, Compression, CompressionKind, CompressionReach, Network, NoCache};
 
 use super::{
     builder::{BuilderInput, ContainerInput},
@@ -74,6 +78,8 @@ pub struct ImageInput {
     pub target: Option<String>,
     /// Build arguments.
     pub build_args: Vec<(String, String)>,
+    /// Named contexts, written as in the input of that name.
+    pub build_contexts: Vec<(String, String)>,
     /// Platforms.
     pub platforms: Vec<String>,
     /// Tags as written, checked like the input `tags`.
@@ -90,61 +96,6 @@ pub struct ImageInput {
     pub cache_to: Vec<CacheSpec>,
     /// Compose services that run it.
     pub services: Vec<String>,
-}
-
-/// How to build. Applies to every image.
-#[derive(Clone, Debug)]
-pub struct BuildInputs {
-    /// Build arguments.
-    pub args: Vec<(String, String)>,
-    /// Named contexts.
-    pub contexts: Vec<(String, String)>,
-    /// Secrets by id.
-    pub secrets: Vec<(String, Secret)>,
-    /// Files with secrets, by id.
-    pub secret_files: Vec<(String, String)>,
-    /// Stage.
-    pub target: Option<String>,
-    /// Platforms; empty means the engine's.
-    pub platforms: Vec<String>,
-    /// Network of `RUN` steps.
-    pub network: Option<Network>,
-    /// Entries `host:ip`, with `=` between them as BuildKit wants it.
-    pub add_hosts: Vec<(String, String)>,
-    /// Bytes of `/dev/shm`.
-    pub shm_size: Option<u64>,
-    /// Limits `name=soft[:hard]`.
-    pub ulimits: Vec<String>,
-    /// Stages to build anew.
-    pub no_cache: NoCache,
-    /// Whether registries are asked again for base images.
-    pub pull: bool,
-    /// Entitlements.
-    pub allow: Vec<String>,
-    /// Whether the warnings of build checks are reported.
-    pub check: bool,
-}
-
-/// Network of `RUN` steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
-    /// The builder's own choice.
-    Default,
-    /// None.
-    None,
-    /// The host's; needs the entitlement `network.host`.
-    Host,
-}
-
-/// What is built anew though the cache has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoCache {
-    /// Nothing.
-    Nothing,
-    /// Everything.
-    Everything,
-    /// These stages.
-    Stages(Vec<String>),
 }
 
 /// What the images are called.

@@ -16,6 +16,10 @@ pub enum Demand {
     CacheExport(String),
     /// To read a cache of this type.
     CacheImport(String),
+    /// To attest: `provenance`, `sbom`.
+    Attestation(&'static str),
+    /// To pack layers in another way than gzip's usual one.
+    Compression,
 }
 
 impl fmt::Display for Demand {
@@ -24,6 +28,8 @@ impl fmt::Display for Demand {
             Self::Platforms(count) => write!(f, "is built for {count} platforms"),
             Self::CacheExport(kind) => write!(f, "writes a cache of type {kind}"),
             Self::CacheImport(kind) => write!(f, "reads a cache of type {kind}"),
+            Self::Attestation(kind) => write!(f, "has the attestation `{kind}`"),
+            Self::Compression => f.write_str("asks for a `compression`"),
         }
     }
 }
@@ -33,6 +39,11 @@ pub fn demands(image: &ImagePlan) -> Vec<Demand> {
     let mut demands = Vec::new();
     if image.platforms.len() > 1 {
         demands.push(Demand::Platforms(image.platforms.len()));
+    }
+    let attestations = [("provenance", &image.build.provenance), ("sbom", &image.build.sbom)];
+    demands.extend(attestations.iter().filter(|(_, asked)| asked.is_some()).map(|(kind, _)| Demand::Attestation(kind)));
+    if !image.compression.is_usual() {
+        demands.push(Demand::Compression);
     }
     if image.cache_origin == Origin::Asked {
         let written = image.cache_to.iter().filter(|cache| cache.kind != "inline");

@@ -5,7 +5,11 @@
 //! an image falls back from branch to base to default by itself
 //! (<https://github.com/moby/buildkit/blob/master/cache/remotecache/gha/gha.go>).
 
-use super::{PushPlan, images::ImageSpec, naming::Repository};
+use super::{
+    PushPlan,
+    images::{ImageSpec, Purpose},
+    naming::Repository,
+};
 use crate::inputs::{
     cache::CacheAccess,
     context::{GitEvent, Target},
@@ -72,6 +76,8 @@ pub(super) fn caches(
     let may_write = !event.is_fork_pr && !inputs.github.dry_run;
     let kind = inputs.registry.caches.kind;
     let (default_from, default_to) = match kind {
+        // What is only a context for others is exported nowhere that a cache could lie in.
+        _ if spec.purpose == Purpose::Context => (None, None),
         Cache::Off => (None, None),
         Cache::Auto if inputs.registry.caches.service.is_none() => (None, None),
         // What a tag or a merge group writes, no other run can read.

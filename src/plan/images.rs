@@ -3,6 +3,7 @@
 //! Whether a context or Dockerfile is really there is not known here; the caller asks the disk.
 
 mod apply;
+mod contexts;
 
 use std::collections::BTreeSet;
 
@@ -37,9 +38,10 @@ pub struct ImageSpec {
 }
 
 /// Why an image is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
     /// It is asked for.
+    #[default]
     Wanted,
     /// Another image uses it as a context; it is not pushed.
     Context,
@@ -82,11 +84,11 @@ pub enum ImagesError {
         /// The closest image.
         near: Option<String>,
     },
-    /// A context that is another service's image cannot be built.
-    #[error("service `{service}`: the additional context `service:{context}` {problem}")]
+    /// A context that is another image of the run cannot be built.
+    #[error("image `{image}`: the additional context `service:{context}` {problem}")]
     Context {
-        /// The service.
-        service: String,
+        /// The image.
+        image: String,
         /// What it refers to.
         context: String,
         /// Why, and what to do.
@@ -123,7 +125,7 @@ pub fn images(
     lone_name: &str,
 ) -> Result<Vec<ImageSpec>, ImagesError> {
     let mut specs = match project {
-        Some(project) => of_project(project, &inputs.services, build)?,
+        Some(project) => of_project(project, inputs, build)?,
         None if inputs.images.is_empty() => vec![apply::alone(lone_name, build)?],
         None => Vec::new(),
     };
@@ -134,6 +136,9 @@ pub fn images(
     if specs.is_empty() {
         return Err(ImagesError::Nothing);
     }
+    contexts::link(&mut specs, build)?;
+    // What is asked for comes first: the outputs tell of the first image.
+    specs.sort_by_key(|spec| spec.purpose == Purpose::Context);
     for spec in &specs {
         let unknown = |source: &SecretSource, id: &str| {
             *source == SecretSource::External && !build.secrets.iter().any(|(known, _)| known == id)
@@ -145,9 +150,9 @@ pub fn images(
     Ok(specs)
 }
 
-fn of_project(project: &Project, wanted: &[String], build: &BuildInputs) -> Result<Vec<ImageSpec>, ImagesError> {
-    let selected = select(project, wanted)?;
-    let services = with_contexts(project, &selected)?;
+fn of_project(project: &Project, inputs: &ProjectInputs, build: &BuildInputs) -> Result<Vec<ImageSpec>, ImagesError> {
+    let selected = select(project, &inputs.services)?;
+    let services = contexts::with_contexts(project, &selected, inputs, build)?;
 
     let mut units: Vec<ImageSpec> = Vec::new();
     for service in services {
@@ -155,7 +160,6 @@ fn of_project(project: &Project, wanted: &[String], build: &BuildInputs) -> Resu
         units.extend(unit(service, build, if wanted { Purpose::Wanted } else { Purpose::Context })?);
     }
     merge_equal(&mut units);
-    check_circles(&units)?;
     Ok(units)
 }
 
@@ -199,33 +203,6 @@ fn all(project: &Project) -> impl Iterator<Item = &Service> {
 
 fn glob(pattern: &str) -> Result<GlobMatcher, String> {
     Glob::new(pattern).map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
-}
-
-/// The selected services and those whose images they need as contexts, in the files' order.
-fn with_contexts<'a>(project: &'a Project, selected: &BTreeSet<&'a str>) -> Result<Vec<&'a Service>, ImagesError> {
-    let mut needed = selected.clone();
-    let mut open: Vec<&str> = selected.iter().copied().collect();
-    while let Some(name) = open.pop() {
-        let Some(build) = all(project).find(|s| s.name == name).and_then(|s| s.build.as_ref()) else { continue };
-        for (_, source) in &build.additional_contexts {
-            let ContextSource::Service(context) = source else { continue };
-            let problem = match all(project).find(|s| s.name == *context) {
-                Some(Service { build: Some(_), name, .. }) => {
-                    if needed.insert(name) {
-                        open.push(name);
-                    }
-                    continue;
-                }
-                Some(_) => "has no `build:`: add it, or write `docker-image://` and the image's name".to_owned(),
-                None => match nearest(context, all(project).map(|s| s.name.as_str())) {
-                    Some(near) => format!("names no service: did you mean `service:{near}`?"),
-                    None => "names no service: correct the name".to_owned(),
-                },
-            };
-            return Err(ImagesError::Context { service: name.to_owned(), context: context.clone(), problem });
-        }
-    }
-    Ok(all(project).filter(|service| needed.contains(service.name.as_str())).collect())
 }
 
 /// The image of one service by itself.
@@ -308,31 +285,6 @@ fn absorb(first: &mut ImageSpec, other: ImageSpec) {
     if other.purpose == Purpose::Wanted {
         first.purpose = Purpose::Wanted;
     }
-}
-
-/// An image cannot be its own context, not even by way of others.
-fn check_circles(units: &[ImageSpec]) -> Result<(), ImagesError> {
-    let contexts = |name: &str| {
-        let unit = units.iter().find(|unit| unit.name == name);
-        unit.into_iter().flat_map(|unit| &unit.build.additional_contexts).filter_map(|(_, source)| match source {
-            ContextSource::Service(name) => Some(name.as_str()),
-            ContextSource::Path(_) | ContextSource::Remote(_) => None,
-        })
-    };
-    for unit in units {
-        let mut seen = BTreeSet::new();
-        let mut open: Vec<&str> = contexts(&unit.name).collect();
-        while let Some(name) = open.pop() {
-            if name == unit.name {
-                let problem = "leads back to itself: remove one of these contexts".to_owned();
-                return Err(ImagesError::Context { service: unit.name.clone(), context: unit.name.clone(), problem });
-            }
-            if seen.insert(name) {
-                open.extend(contexts(name));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod caches;
 pub mod images;
 pub mod labels;
 pub mod naming;
+pub mod origin;
 pub mod print;
 pub mod tags;
 
@@ -18,14 +19,15 @@ use self::{
     caches::{Origin, Remarks},
     images::{ImageSpec, Purpose},
     naming::{Names, NamingError, Project, Repository},
+    origin::{Commit, name_builder, seconds_since_1970},
     tags::{Tag, tags_for},
 };
 use crate::{
-    compose::{self, Build, ContextSource},
+    compose::{self, Build},
     domain::run::{Failure, ImageState, ImageStatus, Stage},
     inputs::{
         context::{GitEvent, Target},
-        typed::{CacheSpec, DiscordMode, Inputs, Moment, Push},
+        typed::{CacheSpec, Compression, DiscordMode, Inputs, Moment, Push},
     },
 };
 
@@ -110,6 +112,21 @@ pub struct ImagePlan {
     /// Who wants the caches.
     #[serde(skip)]
     pub cache_origin: Origin,
+    /// Whether it is asked for, or only what others are built upon.
+    #[serde(skip)]
+    pub purpose: Purpose,
+    /// When the commit was made, in seconds since 1970, for images whose bytes depend on nothing else.
+    #[serde(skip)]
+    pub epoch: Option<i64>,
+    /// Whether the warnings of build checks are reported.
+    #[serde(skip)]
+    pub check: bool,
+    /// The commit that it is built from.
+    #[serde(skip)]
+    pub commit: Commit,
+    /// How its layers are packed.
+    #[serde(skip)]
+    pub compression: Compression,
     /// All else that the compose file and the inputs say of the build.
     #[serde(skip)]
     pub build: Build,
@@ -160,14 +177,6 @@ pub enum PlanError {
         /// What both would be called.
         repository: String,
     },
-    /// Something that a later version will do.
-    #[error("image `{image}`: {what} is not available in this version")]
-    NotYet {
-        /// The image.
-        image: String,
-        /// What.
-        what: &'static str,
-    },
 }
 
 impl From<PlanError> for Failure {
@@ -208,14 +217,16 @@ impl Plan {
             let template = spec.image_name.clone().or_else(|| inputs.names.image_name.clone());
             let repository = Repository::named(template.as_deref(), found.project, names, &spec.name)
                 .map_err(|reason| PlanError::Name { image: spec.name.clone(), reason })?;
-            if let Some(other) = images.iter().find(|other| other.repository == repository) {
+            let pushed = |purpose| purpose == Purpose::Wanted;
+            let same = |other: &&ImagePlan| pushed(other.purpose) && other.repository == repository;
+            if let Some(other) = images.iter().find(same).filter(|_| pushed(spec.purpose)) {
                 return Err(PlanError::SameName {
                     first: other.name.clone(),
                     second: spec.name,
                     repository: repository.to_string(),
                 });
             }
-            images.push(image(spec, repository, inputs, event, (git_tags, &push), &mut remarks)?);
+            images.push(image(spec, repository, inputs, event, (git_tags, &push), &mut remarks));
         }
         Ok(Self {
             event: EventPlan {
@@ -262,23 +273,21 @@ fn image(
     event: &GitEvent,
     (git_tags, push): (Option<&[String]>, &PushPlan),
     remarks: &mut Remarks,
-) -> Result<ImagePlan, PlanError> {
-    let not_yet = |what| PlanError::NotYet { image: spec.name.clone(), what };
-    let of_service = |(_, source): &(String, ContextSource)| matches!(source, ContextSource::Service(_));
-    if spec.purpose == Purpose::Context || spec.build.additional_contexts.iter().any(of_service) {
-        return Err(not_yet("a build context that is another service's image (`service:`)"));
-    }
-    if !spec.build.ssh.is_empty() {
-        return Err(not_yet("`ssh`"));
-    }
+) -> ImagePlan {
     let written = if spec.tags.is_empty() { &inputs.names.tags } else { &spec.tags };
-    let tags = tags_for(written, event, git_tags);
+    let tags = match spec.purpose {
+        Purpose::Wanted => tags_for(written, event, git_tags),
+        Purpose::Context => Vec::new(),
+    };
     let version = tags.first().map(Tag::as_str).unwrap_or_default();
     let mut labels = labels::labels_for(event, version, &spec.build.labels);
     labels.extend(inputs.names.labels.iter().cloned());
     let caches = caches::caches(&spec, inputs, event, push, (&repository, version), remarks);
-    let build = spec.build;
-    Ok(ImagePlan {
+    let mut build = spec.build;
+    if let Some(attributes) = &mut build.provenance {
+        name_builder(attributes, &event.run_url);
+    }
+    ImagePlan {
         name: spec.name,
         services: spec.services,
         context: build.context.clone(),
@@ -294,8 +303,13 @@ fn image(
         cache_from: caches.from,
         cache_to: caches.to,
         cache_origin: caches.origin,
+        purpose: spec.purpose,
+        epoch: event.commit_time.as_deref().and_then(seconds_since_1970),
+        check: inputs.build.check,
+        commit: Commit { source: event.repo_url.clone(), revision: event.sha.clone() },
+        compression: inputs.build.compression.clone(),
         build,
-    })
+    }
 }
 
 /// The Dockerfile's path, relative to the working directory, or to the remote context that it lies in.

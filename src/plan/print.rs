@@ -2,7 +2,7 @@
 
 use std::fmt::{Arguments, Write as _};
 
-use super::{ImagePlan, Plan};
+use super::{ImagePlan, Plan, images::Purpose};
 use crate::inputs::typed::CacheSpec;
 
 /// Several lines, one image a paragraph. Build arguments stand with their names only: their values may be private.
@@ -27,7 +27,10 @@ pub fn text(plan: &Plan) -> String {
 }
 
 fn paragraph(out: &mut String, image: &ImagePlan) {
-    line(out, format_args!("{} -> {}", image.name, image.repository));
+    match image.purpose {
+        Purpose::Wanted => line(out, format_args!("{} -> {}", image.name, image.repository)),
+        Purpose::Context => line(out, format_args!("{} (only what others are built upon)", image.name)),
+    }
     let mut item = |name: &str, value: String| {
         if !value.is_empty() {
             line(out, format_args!("  {name:<11} {value}"));

@@ -67,6 +67,7 @@ pub async fn builder(
         engine,
         credentials: edges.credentials.clone(),
         secrets: edges.secrets.clone(),
+        ssh: super::agents(edges)?,
         http: asks_registry.then(|| http::builder().build().ok()).flatten(),
         compare_with: plan.compare_with.as_ref().map(ToString::to_string),
     })

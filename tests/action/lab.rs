@@ -80,9 +80,32 @@ pub(crate) fn image_config(reference: &str) -> Value {
     serde_json::from_str(&crane(&["config", reference])).unwrap()
 }
 
+/// A manifest or an index in a registry.
+pub(crate) fn manifest(reference: &str) -> Value {
+    serde_json::from_str(&crane(&["manifest", reference])).unwrap()
+}
+
+/// The predicates of the attestations to an index, by type.
+pub(crate) fn attestations(reference: &str) -> BTreeMap<String, Value> {
+    let repository = reference.rsplit_once([':', '@']).unwrap().0;
+    let mut predicates = BTreeMap::new();
+    for child in manifest(reference)["manifests"].as_array().unwrap() {
+        if child["annotations"]["vnd.docker.reference.type"] != "attestation-manifest" {
+            continue;
+        }
+        let attestation = manifest(&format!("{repository}@{}", child["digest"].as_str().unwrap()));
+        for layer in attestation["layers"].as_array().unwrap() {
+            let blob = crane(&["blob", &format!("{repository}@{}", layer["digest"].as_str().unwrap())]);
+            let statement: Value = serde_json::from_str(&blob).unwrap();
+            predicates.insert(statement["predicateType"].as_str().unwrap().to_owned(), statement["predicate"].clone());
+        }
+    }
+    predicates
+}
+
 /// Digests of an image's layers.
 pub(crate) fn layers(reference: &str) -> Vec<String> {
-    let manifest: Value = serde_json::from_str(&crane(&["manifest", reference])).unwrap();
+    let manifest = manifest(reference);
     let layers = manifest["layers"].as_array().unwrap();
     layers.iter().map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
 }

@@ -1,10 +1,13 @@
 //! Lays inputs over what the compose files say of an image.
 
 use crate::{
-    compose::{Build, BuildSecret, ContextSource, SecretSource, Ulimit, is_remote, nearest::nearest, normalise},
+    compose::{
+        Build, BuildSecret, ContextSource, SecretSource, SshKey, Ulimit, is_remote, nearest::nearest, normalise,
+    },
     inputs::{
+        attest,
         cache::cache_spec,
-        typed::{BuildInputs, CacheSpec, ImageInput, Network, NoCache},
+        typed::{Attest, BuildInputs, CacheSpec, ImageInput, Network, NoCache},
     },
 };
 
@@ -57,13 +60,9 @@ fn caches(image: &str, key: &'static str, lines: Vec<String>) -> Result<Vec<Cach
 
 fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<(), ImagesError> {
     set_all(&mut build.args, &inputs.args);
-    for (name, source) in &inputs.contexts {
-        let source = if is_remote(source) {
-            ContextSource::Remote(source.clone())
-        } else {
-            ContextSource::Path(normalise(source))
-        };
-        set(&mut build.additional_contexts, name, source);
+    // Contexts that are images of the run are set when all images are known.
+    for (name, source) in inputs.contexts.iter().filter(|(_, source)| target_of(source).is_none()) {
+        set(&mut build.additional_contexts, name, context_source(source));
     }
     for id in inputs.secrets.iter().map(|(id, _)| id) {
         set_secret(&mut build.secrets, id, SecretSource::External);
@@ -111,6 +110,12 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
         NoCache::Stages(stages) => build.no_cache_filter.clone_from(stages),
     }
     build.pull |= inputs.pull;
+    for (id, path) in &inputs.ssh {
+        build.ssh.retain(|key| key.id != *id);
+        build.ssh.push(SshKey { id: id.clone(), path: path.clone() });
+    }
+    attestation(image, "provenance", &mut build.provenance, inputs.provenance.as_ref())?;
+    attestation(image, "sbom", &mut build.sbom, inputs.sbom.as_ref())?;
     for entitlement in &inputs.allow {
         if !build.entitlements.contains(entitlement) {
             build.entitlements.push(entitlement.clone());
@@ -119,13 +124,45 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
     Ok(())
 }
 
+/// From what the compose file says to BuildKit's attributes; the input wins.
+fn attestation(
+    image: &str,
+    key: &'static str,
+    value: &mut Option<String>,
+    input: Option<&Attest>,
+) -> Result<(), ImagesError> {
+    let wanted = match (input, value.as_deref()) {
+        (Some(attest), _) => Some(attest.clone()),
+        (None, None) => None,
+        (None, Some(text)) => attest::attest(text).map_err(|(problem, fix)| {
+            let problem = format!("{problem}: {fix}");
+            ImagesError::Value { image: image.to_owned(), key, problem }
+        })?,
+    };
+    *value = wanted.map(|Attest(attributes)| attributes);
+    Ok(())
+}
+
+/// The image that a named context of the inputs stands for (`target:image`, as in bake).
+pub(super) fn target_of(source: &str) -> Option<&str> {
+    source.strip_prefix("target:").or_else(|| source.strip_prefix("service:")).filter(|name| !name.starts_with("//"))
+}
+
+fn context_source(source: &str) -> ContextSource {
+    match target_of(source) {
+        Some(name) => ContextSource::Service(name.to_owned()),
+        None if is_remote(source) => ContextSource::Remote(source.to_owned()),
+        None => ContextSource::Path(normalise(source)),
+    }
+}
+
 fn ulimit(text: &str) -> Option<Ulimit> {
     let (name, limits) = text.split_once('=')?;
     let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
     Some(Ulimit { name: name.to_owned(), soft: soft.parse().ok()?, hard: hard.parse().ok()? })
 }
 
-fn set<T>(pairs: &mut Vec<(String, T)>, key: &str, value: T) {
+pub(super) fn set<T>(pairs: &mut Vec<(String, T)>, key: &str, value: T) {
     match pairs.iter_mut().find(|(old, _)| old == key) {
         Some((_, old)) => *old = value,
         None => pairs.push((key.to_owned(), value)),
@@ -188,6 +225,9 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
     }
     set_all(&mut build.args, &image.build_args);
     set_all(&mut build.labels, &image.labels);
+    for (name, source) in &image.build_contexts {
+        set(&mut build.additional_contexts, name, context_source(source));
+    }
     if !image.platforms.is_empty() {
         build.platforms.clone_from(&image.platforms);
     }

@@ -7,7 +7,7 @@ use crate::{
     inputs::{
         runner::RunnerEnv,
         structured,
-        typed::{BuildInputs, NoCache, ProjectInputs},
+        typed::{BuildInputs, Compression, NoCache, ProjectInputs},
     },
 };
 
@@ -39,6 +39,10 @@ fn build_inputs() -> BuildInputs {
         pull: false,
         allow: Vec::new(),
         check: true,
+        ssh: Vec::new(),
+        provenance: None,
+        sbom: None,
+        compression: Compression::default(),
     }
 }
 
@@ -141,7 +145,7 @@ services:
     ] {
         let text = format!("{}  redis: {{image: redis}}\n", text.replace("service:base", &format!("service:{target}")));
         let error = plan(&text, &[], "").unwrap_err().to_string();
-        assert!(error.starts_with("service `app`: ") && error.ends_with(want), "{error}");
+        assert!(error.starts_with("image `app`: ") && error.ends_with(want), "{error}");
     }
 }
 

@@ -1,0 +1,193 @@
+//! Whether an engine can do what a recipe asks for, found out before anything is built. Pure.
+
+use super::recipe::Recipe;
+use crate::{
+    domain::{
+        event::{Diagnostic, Severity},
+        run::{Failure, Stage},
+    },
+    inputs::typed::CompressionKind,
+};
+
+/// What the classic image store cannot do, and how an engine gets the other one.
+const CONTAINERD_HINT: &str = "this engine has the classic image store. Switch it to containerd's (Docker 24 or newer: \
+                               `{\"features\": {\"containerd-snapshotter\": true}}` in /etc/docker/daemon.json), or leave ";
+
+/// What a recipe asks for that the classic image store cannot do.
+pub fn of_classic_store(recipe: &Recipe) -> Result<(), Failure> {
+    let refuse = |what: String, input: &str| {
+        let hint = format!("{CONTAINERD_HINT}`{input}` out");
+        Err(Failure { image: Some(recipe.name.clone()), ..Failure::new(Stage::Preflight, what, Some(hint)) })
+    };
+    if recipe.platforms.len() > 1 {
+        let what = format!("an image for {} platforms needs the containerd image store", recipe.platforms.len());
+        return refuse(what, "platforms");
+    }
+    if let Some((kind, _)) = recipe.attestations.first() {
+        return refuse(format!("`{kind}` needs the containerd image store"), kind);
+    }
+    let what = match recipe.compression.kind {
+        _ if recipe.compression.is_usual() => return Ok(()),
+        CompressionKind::Gzip => "compression-level",
+        CompressionKind::Zstd => "zstd",
+        CompressionKind::Estargz => "estargz",
+        CompressionKind::Uncompressed => "uncompressed",
+    };
+    refuse(format!("the compression `{what}` needs the containerd image store"), "compression")
+}
+
+/// `os/architecture[/variant]` in the form that workers and users agree on: without the variant that goes without
+/// saying (<https://github.com/containerd/platforms/blob/main/database.go>).
+pub fn platform(os: &str, architecture: &str, variant: &str) -> String {
+    match (architecture, variant) {
+        (_, "") | ("arm64", "v8") | ("amd64", "v1") => format!("{os}/{architecture}"),
+        _ => format!("{os}/{architecture}/{variant}"),
+    }
+}
+
+/// Says that steps of a recipe will need emulation that the engine lacks. `dockerfile` is the Dockerfile's text.
+///
+/// A Dockerfile may well build for a platform that cannot be run: with `COPY` alone, or by cross-compiling in stages
+/// that begin with `FROM --platform=$BUILDPLATFORM`. So this looks for a `RUN` in any other stage, and is a warning:
+/// the stage may not be needed.
+pub fn without_emulation(recipe: &Recipe, runs: &[String], dockerfile: &str) -> Option<Diagnostic> {
+    let known = |platform: &&String| {
+        let mut parts = platform.splitn(3, '/');
+        let mut part = || parts.next().unwrap_or_default();
+        runs.contains(&self::platform(part(), part(), part()))
+    };
+    let foreign: Vec<&str> = recipe.platforms.iter().filter(|platform| !known(platform)).map(String::as_str).collect();
+    if foreign.is_empty() || runs.is_empty() || !runs_on_target(dockerfile) {
+        return None;
+    }
+    let message = format!(
+        "image {}: this engine cannot run {}, and the Dockerfile has `RUN` steps for it: put docker/setup-qemu-action \
+         before this step, or begin stages that cross-compile with `FROM --platform=$BUILDPLATFORM`",
+        recipe.name,
+        foreign.join(", ")
+    );
+    Some(Diagnostic { severity: Severity::Warning, title: "no emulation".to_owned(), message, place: None })
+}
+
+/// Whether a stage for the target's platform has a `RUN`.
+fn runs_on_target(dockerfile: &str) -> bool {
+    let mut on_target = false;
+    // Stages that run on the builder, by name: those that begin with one of them do so too.
+    let mut native: Vec<String> = Vec::new();
+    for line in dockerfile.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [instruction, rest @ ..] = words.as_slice() else { continue };
+        if instruction.eq_ignore_ascii_case("FROM") {
+            let flag = rest.iter().find_map(|word| word.strip_prefix("--platform="));
+            let mut names = rest.iter().filter(|word| !word.starts_with("--"));
+            let base = names.next().map(|name| name.to_lowercase()).unwrap_or_default();
+            on_target = match flag {
+                Some(platform) => platform.contains("TARGET"),
+                None => !native.contains(&base),
+            };
+            if !on_target && let Some(name) = names.nth(1) {
+                native.push(name.to_lowercase());
+            }
+        } else if on_target && instruction.eq_ignore_ascii_case("RUN") {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a recipe asks for something that Docker 20.10 does not do.
+pub fn is_new(recipe: &Recipe) -> bool {
+    new_option(recipe).is_some()
+}
+
+/// What a recipe asks for that Docker 20.10 does not do: its own Dockerfile frontend silently goes without.
+/// `dockerfile` is the Dockerfile's text, if there is one here.
+pub fn of_old_engine(recipe: &Recipe, dockerfile: Option<&str>) -> Result<(), Failure> {
+    let Some(option) = new_option(recipe) else { return Ok(()) };
+    if recipe.bases().next().is_none() && dockerfile.is_some_and(brings_frontend) {
+        return Ok(());
+    }
+    let headline = format!("{option} needs Docker 23 or newer");
+    let hint = "update the engine, or, if it is no image of this run that is built upon, begin the Dockerfile with \
+                `# syntax=docker/dockerfile:1`";
+    Err(Failure { image: Some(recipe.name.clone()), ..Failure::new(Stage::Preflight, headline, Some(hint.to_owned())) })
+}
+
+/// What came with BuildKit 0.10.
+fn new_option(recipe: &Recipe) -> Option<String> {
+    match recipe.named_contexts.first() {
+        Some((name, _)) => Some(format!("the named context `{name}`")),
+        None if recipe.shm_size.is_some() => Some("`shm-size`".to_owned()),
+        None if !recipe.ulimits.is_empty() => Some("`ulimits`".to_owned()),
+        None => None,
+    }
+}
+
+/// Whether a Dockerfile begins with `# syntax=…`.
+fn brings_frontend(dockerfile: &str) -> bool {
+    let directives = dockerfile.lines().map_while(|line| line.strip_prefix('#')?.split_once('='));
+    directives.into_iter().any(|(key, _)| key.trim().eq_ignore_ascii_case("syntax"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{brings_frontend, of_classic_store, of_old_engine, platform, runs_on_target, without_emulation};
+    use crate::{
+        build::recipe::{Context, Recipe},
+        inputs::typed::{Compression, CompressionKind},
+    };
+
+    #[test]
+    fn the_classic_store_refuses_by_name() {
+        let base = || Recipe { name: "web".into(), ..Recipe::default() };
+        let mut cases = Vec::new();
+        cases.push((Recipe { platforms: vec!["linux/amd64".into(), "linux/arm64".into()], ..base() }, "`platforms`"));
+        cases.push((Recipe { attestations: vec![("sbom", String::new())], ..base() }, "`sbom`"));
+        let compression = Compression { kind: CompressionKind::Zstd, ..Compression::default() };
+        cases.push((Recipe { compression, ..base() }, "`compression`"));
+        for (recipe, input) in cases {
+            let hint = of_classic_store(&recipe).unwrap_err().hint.unwrap();
+            assert!(hint.contains(input) && hint.contains("containerd-snapshotter"), "{hint}");
+        }
+        assert_eq!(of_classic_store(&Recipe { platforms: vec!["linux/arm64".into()], ..base() }), Ok(()));
+    }
+
+    #[test]
+    fn only_runs_for_the_target_need_emulation() {
+        for (dockerfile, want) in [
+            ("FROM a\nCOPY . .\n", false),
+            ("FROM a\nRUN x\n", true),
+            ("FROM --platform=$BUILDPLATFORM a AS build\nRUN x\nFROM scratch\nCOPY --from=build /x /\n", false),
+            ("FROM --platform=$BUILDPLATFORM a AS Base\nFROM base AS build\nRUN x\nFROM scratch\n", false),
+            ("from --platform=$TARGETPLATFORM a\nrun x\n", true),
+            ("FROM --platform=$BUILDPLATFORM a AS build\nFROM b\nRUN x\n", true),
+        ] {
+            assert_eq!(runs_on_target(dockerfile), want, "{dockerfile}");
+        }
+        let recipe = Recipe { platforms: vec!["linux/amd64".into(), "linux/arm64/v8".into()], ..Recipe::default() };
+        let runs = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let told = without_emulation(&recipe, &runs(&["linux/amd64", "linux/386"]), "FROM a\nRUN x").unwrap();
+        assert!(told.message.contains("cannot run linux/arm64/v8"), "{}", told.message);
+        assert_eq!(without_emulation(&recipe, &runs(&["linux/amd64", "linux/arm64"]), "FROM a\nRUN x"), None);
+    }
+
+    #[test]
+    fn platforms_have_one_spelling() {
+        assert_eq!(platform("linux", "arm64", "v8"), "linux/arm64");
+        assert_eq!(platform("linux", "arm", "v7"), "linux/arm/v7");
+        assert_eq!(platform("linux", "amd64", "v2"), "linux/amd64/v2");
+    }
+
+    #[test]
+    fn an_old_engine_needs_the_dockerfiles_own_frontend() {
+        assert!(brings_frontend("# syntax=docker/dockerfile:1\nFROM a"));
+        assert!(brings_frontend("#check=skip=all\n#SYNTAX = x\nFROM a"));
+        assert!(!brings_frontend("# a comment\n# syntax=x\nFROM a") && !brings_frontend("FROM a\n# syntax=x"));
+        let with = |context| Recipe { named_contexts: vec![("x".into(), context)], ..Recipe::default() };
+        let remote = with(Context::Remote("docker-image://a".into()));
+        assert!(of_old_engine(&remote, Some("FROM a")).is_err());
+        assert_eq!(of_old_engine(&remote, Some("# syntax=a\nFROM a")), Ok(()));
+        assert!(of_old_engine(&with(Context::Image("b".into())), Some("# syntax=a\nFROM a")).is_err());
+        assert_eq!(of_old_engine(&Recipe::default(), None), Ok(()));
+    }
+}

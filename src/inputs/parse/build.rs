@@ -1,0 +1,206 @@
+//! Reads the inputs that say how images are built: those under the heading "What to build" that are about all images,
+//! attestations and compression.
+
+use crate::domain::secret::Secret;
+
+use super::Reader;
+use crate::inputs::{
+    attest, structured,
+    typed::{Attest, BuildInputs, Compression, CompressionKind, CompressionReach, Network, NoCache},
+    values::{boolean, bytes, is_platform, pair},
+};
+
+/// The time that all timestamps of a reproducible build are cut down to
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+impl Reader<'_> {
+    pub(super) fn build(&mut self) -> BuildInputs {
+        let stages = self.comma_list("no-cache-filters");
+        BuildInputs {
+            args: self.build_args(),
+            contexts: self.pairs("build-contexts"),
+            secrets: self.secrets(),
+            secret_files: self.pairs("secret-files"),
+            ssh: self.ssh(),
+            target: self.text("target"),
+            platforms: self.platforms(),
+            network: self.network(),
+            add_hosts: self.add_hosts(),
+            shm_size: self.checked("shm-size", bytes, "is no size", "write it like `128m` or `1g`"),
+            ulimits: self.ulimits(),
+            no_cache: match (self.boolean("no-cache"), stages) {
+                (true, _) => NoCache::Everything,
+                (false, stages) if stages.is_empty() => NoCache::Nothing,
+                (false, stages) => NoCache::Stages(stages),
+            },
+            pull: self.boolean("pull"),
+            allow: self.allow(),
+            check: self.boolean("check"),
+            provenance: self.attest("provenance"),
+            sbom: self.attest("sbom"),
+            compression: self.compression(),
+        }
+    }
+
+    fn build_args(&mut self) -> Vec<(String, String)> {
+        let mut args: Vec<(String, String)> = Vec::new();
+        for item in self.list("build-args") {
+            match (pair(&item), self.env.var(&item)) {
+                (Some((key, value)), _) => args.push((key.to_owned(), value.to_owned())),
+                (None, _) if item.starts_with('=') => {
+                    self.wrong("build-args", &item, "has no name before the `=`", "write `KEY=value`");
+                }
+                (None, Some(value)) => args.push((item.clone(), value.to_owned())),
+                (None, None) => self.warn(
+                    "build argument without a value",
+                    format!("`build-args` names `{item}` without a value and the environment has none; it is not set"),
+                ),
+            }
+        }
+        // As buildx does: the variable means every tool that is run.
+        if !args.iter().any(|(key, _)| key == EPOCH)
+            && let Some(epoch) = self.env.var(EPOCH)
+        {
+            args.push((EPOCH.to_owned(), epoch.to_owned()));
+        }
+        args
+    }
+
+    /// The inputs `secrets` and `secret-envs`.
+    fn secrets(&mut self) -> Vec<(String, Secret)> {
+        let text = self.raw.get("secrets").unwrap_or_default();
+        let mut secrets = structured::secrets(text).unwrap_or_else(|mistake| {
+            self.mistakes.push(mistake);
+            Vec::new()
+        });
+        for (id, variable) in self.pairs("secret-envs") {
+            if secrets.iter().any(|(known, _)| *known == id) {
+                let item = format!("{id}={variable}");
+                self.wrong("secret-envs", &item, "has an id that has a value already", "keep one of them");
+            } else if let Some(value) = self.env.var(&variable) {
+                secrets.push((id, Secret::new(value)));
+            } else {
+                // Runs of forks have no secrets, and a build that does not need this one still is worth something.
+                self.warn(
+                    "build secret without a value",
+                    format!("`secret-envs` names the variable `{variable}` for `{id}`, and it is not set"),
+                );
+            }
+        }
+        secrets
+    }
+
+    fn platforms(&mut self) -> Vec<String> {
+        let platforms = self.comma_list("platforms");
+        for bad in platforms.iter().filter(|platform| !is_platform(platform)) {
+            self.wrong("platforms", bad, "is no platform", "write it like `linux/amd64` or `linux/arm/v7`");
+        }
+        platforms
+    }
+
+    fn network(&mut self) -> Option<Network> {
+        self.raw.get("network")?;
+        let choices = [("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
+        Some(self.choice("network", &choices, Network::Default))
+    }
+
+    fn add_hosts(&mut self) -> Vec<(String, String)> {
+        let mut hosts = Vec::new();
+        for item in self.comma_list("add-hosts") {
+            // `host=ip` is the newer spelling; an IPv6 address has colons of its own and may stand in brackets.
+            match item.split_once('=').or_else(|| item.split_once(':')) {
+                Some((host, ip)) if !host.is_empty() && !ip.is_empty() => {
+                    hosts.push((host.to_owned(), ip.trim_matches(['[', ']']).to_owned()));
+                }
+                _ => self.wrong("add-hosts", &item, "is no `host:ip`", "write one `host:ip` a line"),
+            }
+        }
+        hosts
+    }
+
+    fn ulimits(&mut self) -> Vec<String> {
+        let limits = self.comma_list("ulimits");
+        for limit in &limits {
+            let number = |text: &str| text.parse::<i64>().is_ok_and(|number| number >= -1);
+            let valid = pair(limit).is_some_and(|(_, value)| {
+                let (soft, hard) = value.split_once(':').unwrap_or((value, value));
+                number(soft) && number(hard)
+            });
+            if !valid {
+                self.wrong("ulimits", limit, "is no limit", "write it like `nofile=1024:2048`");
+            }
+        }
+        limits
+    }
+
+    fn allow(&mut self) -> Vec<String> {
+        let allowed = self.comma_list("allow");
+        for item in &allowed {
+            if !matches!(item.as_str(), "network.host" | "security.insecure") {
+                self.wrong("allow", item, "is no entitlement", "use `network.host` or `security.insecure`");
+            }
+        }
+        allowed
+    }
+
+    /// `default`, or `id=path[,path…]`.
+    fn ssh(&mut self) -> Vec<(String, Option<String>)> {
+        let mut agents: Vec<(String, Option<String>)> = Vec::new();
+        for item in self.list("ssh") {
+            let (id, path) = match pair(&item) {
+                Some((id, path)) => (id, Some(path).filter(|path| !path.is_empty())),
+                None => (item.as_str(), None),
+            };
+            if path.is_none() && id != "default" {
+                self.wrong("ssh", &item, "has no path to a key", "write `default`, or `id=path` with a key's path");
+            } else if agents.iter().any(|(other, _)| other == id) {
+                let fix = "keep one of them; several keys of one id are separated by commas, `id=path,path`";
+                self.wrong("ssh", &item, "has an id that stands there twice", fix);
+            } else {
+                agents.push((id.to_owned(), path.map(str::to_owned)));
+            }
+        }
+        agents
+    }
+
+    /// `true`, `false` or attributes. `false` is the default, so it cannot overrule a compose file.
+    fn attest(&mut self, input: &str) -> Option<Attest> {
+        let text = self.raw.get(input)?;
+        match attest::attest(text) {
+            Ok(attest) => attest,
+            Err((problem, fix)) => {
+                self.wrong(input, text, problem, fix);
+                None
+            }
+        }
+    }
+
+    /// A kind, and BuildKit's `compression-level` and `force-compression` behind it.
+    fn compression(&mut self) -> Compression {
+        let text = self.raw.get("compression").unwrap_or_default();
+        let mut compression = Compression::default();
+        for (index, field) in text.split(',').enumerate() {
+            match (index, field.trim(), pair(field)) {
+                (0, "gzip", _) => compression.kind = CompressionKind::Gzip,
+                (0, "zstd", _) => compression.kind = CompressionKind::Zstd,
+                (0, "estargz", _) => compression.kind = CompressionKind::Estargz,
+                (0, "uncompressed", _) => compression.kind = CompressionKind::Uncompressed,
+                (1.., _, Some(("compression-level", level))) if level.parse().is_ok_and(|level: u8| level <= 22) => {
+                    compression.level = level.parse().ok();
+                }
+                (1.., _, Some(("force-compression", value))) if boolean(value).is_some() => {
+                    compression.reach =
+                        if boolean(value) == Some(true) { CompressionReach::All } else { CompressionReach::New };
+                }
+                _ => {
+                    let fix = "write `gzip`, `zstd`, `estargz` or `uncompressed`; `,compression-level=0` to `22` and \
+                               `,force-compression=true` (base images too) may follow";
+                    self.wrong("compression", text, "is no compression", fix);
+                    break;
+                }
+            }
+        }
+        compression
+    }
+}

@@ -1,0 +1,110 @@
+//! Images that are built upon other images of the same run: `service:name` of compose files, `target:name` of inputs.
+
+use std::collections::BTreeSet;
+
+use super::{ImageSpec, ImagesError, all, apply};
+use crate::{
+    compose::{ContextSource, Project, Service, nearest::nearest},
+    inputs::typed::{BuildInputs, ProjectInputs},
+};
+
+/// The selected services and those whose images they need as contexts, in the files' order.
+pub(super) fn with_contexts<'a>(
+    project: &'a Project,
+    selected: &BTreeSet<&'a str>,
+    inputs: &ProjectInputs,
+    build: &BuildInputs,
+) -> Result<Vec<&'a Service>, ImagesError> {
+    let mut needed = selected.clone();
+    let of_images = inputs.images.iter().flat_map(|image| &image.build_contexts);
+    let of_inputs = build.contexts.iter().chain(of_images).filter_map(|(_, source)| apply::target_of(source));
+    let built = all(project).filter(|service| service.build.is_some()).map(|service| service.name.as_str());
+    needed.extend(built.filter(|name| of_inputs.clone().any(|target| target == *name)));
+    let mut open: Vec<&str> = needed.iter().copied().collect();
+    while let Some(name) = open.pop() {
+        let Some(build) = all(project).find(|s| s.name == name).and_then(|s| s.build.as_ref()) else { continue };
+        for (_, source) in &build.additional_contexts {
+            let ContextSource::Service(context) = source else { continue };
+            let problem = match all(project).find(|s| s.name == *context) {
+                Some(Service { build: Some(_), name, .. }) => {
+                    if needed.insert(name) {
+                        open.push(name);
+                    }
+                    continue;
+                }
+                Some(_) => "has no `build:`: add it, or write `docker-image://` and the image's name".to_owned(),
+                None => match nearest(context, all(project).map(|s| s.name.as_str())) {
+                    Some(near) => format!("names no service: did you mean `service:{near}`?"),
+                    None => "names no service: correct the name".to_owned(),
+                },
+            };
+            return Err(ImagesError::Context { image: name.to_owned(), context: context.clone(), problem });
+        }
+    }
+    Ok(all(project).filter(|service| needed.contains(service.name.as_str())).collect())
+}
+
+/// Lays the inputs' contexts that are images over all that can have them, and checks that every context is an image of
+/// the run and no image its own, not even by way of others.
+pub(super) fn link(specs: &mut [ImageSpec], inputs: &BuildInputs) -> Result<(), ImagesError> {
+    for (name, target) in inputs.contexts.iter().filter_map(|(name, source)| Some((name, apply::target_of(source)?))) {
+        let Some(base) = image_of(specs, target) else {
+            let image = specs.first().map(|spec| spec.name.clone()).unwrap_or_default();
+            return Err(unknown(specs, &image, target));
+        };
+        // An input means every image; the base itself and what it is made of cannot be meant.
+        let spared: BTreeSet<String> = below(specs, &base).into_iter().map(str::to_owned).collect();
+        for spec in specs.iter_mut().filter(|spec| spec.name != base && !spared.contains(&spec.name)) {
+            apply::set(&mut spec.build.additional_contexts, name, ContextSource::Service(base.clone()));
+        }
+    }
+    for index in 0..specs.len() {
+        let mut contexts = specs[index].build.additional_contexts.clone();
+        for (_, source) in &mut contexts {
+            let ContextSource::Service(name) = source else { continue };
+            *name = image_of(specs, name).ok_or_else(|| unknown(specs, &specs[index].name, name))?;
+        }
+        specs[index].build.additional_contexts = contexts;
+    }
+    for spec in specs.iter() {
+        if below(specs, &spec.name).contains(spec.name.as_str()) {
+            let problem = "leads back to itself: remove one of these contexts".to_owned();
+            return Err(ImagesError::Context { image: spec.name.clone(), context: spec.name.clone(), problem });
+        }
+    }
+    Ok(())
+}
+
+/// The image of this name, else the one that the service of this name runs.
+fn image_of(specs: &[ImageSpec], name: &str) -> Option<String> {
+    let named = specs.iter().find(|spec| spec.name == name);
+    let shared = || specs.iter().find(|spec| spec.services.iter().any(|service| service == name));
+    named.or_else(shared).map(|spec| spec.name.clone())
+}
+
+fn unknown(specs: &[ImageSpec], image: &str, context: &str) -> ImagesError {
+    let problem = match nearest(context, specs.iter().map(|spec| spec.name.as_str())) {
+        Some(near) => format!("names no image of this run: did you mean `{near}`?"),
+        None => "names no image of this run: correct the name".to_owned(),
+    };
+    ImagesError::Context { image: image.to_owned(), context: context.to_owned(), problem }
+}
+
+/// The images that one is built upon, directly or by way of others.
+fn below<'a>(specs: &'a [ImageSpec], name: &str) -> BTreeSet<&'a str> {
+    let contexts = |name: &str| {
+        let spec = specs.iter().find(|spec| spec.name == name);
+        spec.into_iter().flat_map(|spec| &spec.build.additional_contexts).filter_map(|(_, source)| match source {
+            ContextSource::Service(name) => Some(name.as_str()),
+            ContextSource::Path(_) | ContextSource::Remote(_) => None,
+        })
+    };
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<&str> = contexts(name).collect();
+    while let Some(name) = open.pop() {
+        if seen.insert(name) {
+            open.extend(contexts(name));
+        }
+    }
+    seen
+}
