@@ -10,8 +10,9 @@ use crate::{
 };
 
 /// What the classic image store cannot do, and how an engine gets the other one.
-const CONTAINERD_HINT: &str = "this engine has the classic image store. Switch it to containerd's (Docker 24 or newer: \
-                               `{\"features\": {\"containerd-snapshotter\": true}}` in /etc/docker/daemon.json), or leave ";
+const CONTAINERD_HINT: &str = "this engine has the classic image store. Leave `builder: engine` out, so that a BuildKit \
+                               container builds; or switch the engine to containerd's (Docker 24 or newer: \
+                               `{\"features\": {\"containerd-snapshotter\": true}}` in /etc/docker/daemon.json); or leave ";
 
 /// What a recipe asks for that the classic image store cannot do.
 pub fn of_classic_store(recipe: &Recipe) -> Result<(), Failure> {

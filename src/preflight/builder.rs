@@ -77,15 +77,9 @@ async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>
     match &edges.builder {
         BuilderInput::Endpoints(list) => endpoints(list, edges).await,
         BuilderInput::Engine => {
+            // What it cannot do is told with the recipes; caches are left out with a warning of their own.
             let (node, engine) = of_engine(edges).await?;
-            match node.abilities.missing(&plan.images) {
-                // Caches are left out with a warning of their own.
-                Some((image, demand @ crate::plan::builder::Demand::Platforms(_))) => Err(failed(
-                    format!("{image} {demand}, which this engine's BuildKit cannot do"),
-                    "leave `builder: engine` out, or let the engine keep its images in containerd",
-                )),
-                _ => Ok((vec![node], Some(engine))),
-            }
+            Ok((vec![node], Some(engine)))
         }
         BuilderInput::Container => {
             let engine = Arc::new(Engine::new(address(edges)?));

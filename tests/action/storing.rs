@@ -169,7 +169,7 @@ async fn what_the_classic_store_cannot_do_is_told_before_anything_is_built() {
             ("compression", "zstd"),
             ("compression", "uncompressed"),
         ] {
-            let run = one(engine).with(input, value);
+            let run = one(engine).with(input, value).with("builder", "engine");
             let report = run.expect(1).await;
             let error = the_error(&report);
             for words in ["containerd image store", "containerd-snapshotter", &format!("`{input}`")] {
