@@ -151,7 +151,7 @@ pub fn images(
 }
 
 fn of_project(project: &Project, inputs: &ProjectInputs, build: &BuildInputs) -> Result<Vec<ImageSpec>, ImagesError> {
-    let selected = select(project, &inputs.services)?;
+    let selected = with_twins(project, select(project, &inputs.services)?, build)?;
     let services = contexts::with_contexts(project, &selected, inputs, build)?;
 
     let mut units: Vec<ImageSpec> = Vec::new();
@@ -192,6 +192,27 @@ fn select<'a>(project: &'a Project, wanted: &[String]) -> Result<BTreeSet<&'a st
                 None => format!("the services with `build:` are {}", names.join(", ")),
             };
             return Err(fail(format!("matches no service that is built: {advice}")));
+        }
+    }
+    Ok(selected)
+}
+
+/// Adds the services that run what a selected one builds: one image serves them all, and has one name whichever of them
+/// was named.
+fn with_twins<'a>(
+    project: &'a Project,
+    mut selected: BTreeSet<&'a str>,
+    inputs: &BuildInputs,
+) -> Result<BTreeSet<&'a str>, ImagesError> {
+    let mut built = Vec::new();
+    for service in all(project).filter(|service| selected.contains(service.name.as_str())) {
+        built.extend(unit(service, inputs, Purpose::Wanted)?.map(|unit| essence(&unit.build)));
+    }
+    for service in &project.services {
+        // What is wrong with a service that was not asked for is no error.
+        let Ok(Some(unit)) = unit(service, inputs, Purpose::Wanted) else { continue };
+        if built.contains(&essence(&unit.build)) {
+            selected.insert(&service.name);
         }
     }
     Ok(selected)
