@@ -1,7 +1,8 @@
 //! The chat messages of a run: from the inputs to channels, and what the post stage must know of them.
 
-use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, path::Path, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -14,29 +15,40 @@ use crate::{
     github::files::{RunnerFile, assignments},
     inputs::{
         runner::RunnerEnv,
-        typed::{DiscordMode, Inputs, Moment},
+        typed::{self, DiscordMode, Inputs, Mention, Moment},
     },
     notify::{
-        answer::Posted,
-        delivery::Timing,
-        discord::{Colors, Look},
-        live::{self, Left, Live, Mode, NotifyOn, Options, Report},
+        color::Colors,
+        delivery::{DeliveryError, Timing},
+        discord::{
+            Discord, Mentions, embed,
+            webhook::{DiscordWebhook, WebhookError},
+        },
+        live::{self, Left, Live, Options, Report},
         message::Role,
-        webhook::DiscordWebhook,
+        occasion::{MentionOn, Moments, NotifyOn},
+        once::{self, Repair},
+        service::{Manner, Posted, Service},
+        slack::{self, SlackBot, SlackWebhook},
+        teams::{Teams, TeamsError},
     },
 };
 
 /// Names in `GITHUB_STATE`.
 const MESSAGES: &str = "messages";
 const SETTLED: &str = "settled";
+const ELSEWHERE: &str = "elsewhere";
 
 /// How long the post stage tries to repair a message.
 const REPAIR: Duration = Duration::from_secs(5);
 
+/// How long the command `notify` tries to send a message: nothing waits for it but the job.
+const TELL: Duration = Duration::from_secs(20);
+
 /// Who is told, and how.
 #[derive(Clone, Debug)]
 pub struct Chat {
-    webhooks: Vec<DiscordWebhook>,
+    channels: Vec<Arc<dyn Service>>,
     options: Options,
     /// What of the inputs had no effect, and why.
     pub warnings: Vec<Diagnostic>,
@@ -45,79 +57,239 @@ pub struct Chat {
 /// A message as the post stage is told of it.
 #[derive(Debug, Deserialize, Serialize)]
 struct Saved {
-    webhook: usize,
+    channel: usize,
     message: String,
 }
 
 impl Chat {
     /// What the inputs ask for. An address that is none is a warning: it must not stop a build.
     pub fn new(inputs: &Inputs) -> Self {
+        let mut chat = Self { channels: Vec::new(), options: options(inputs), warnings: Vec::new() };
+        if inputs.github.dry_run {
+            return chat;
+        }
+        // The order is that of the plan, and what a message's number in the state file counts.
+        chat.discord(inputs);
+        chat.slack(inputs);
+        chat.teams(inputs);
+        chat
+    }
+
+    fn discord(&mut self, inputs: &Inputs) {
         let discord = &inputs.notify.discord;
-        let mut warnings = Vec::new();
-        let mut webhooks = Vec::new();
-        let wanted = if inputs.github.dry_run { &[] } else { discord.webhooks.as_slice() };
-        for (index, given) in wanted.iter().enumerate() {
-            let name =
-                if wanted.len() == 1 { "discord-webhook".to_owned() } else { format!("discord-webhook {}", index + 1) };
-            match DiscordWebhook::parse(given.expose(), discord.thread_id.as_deref()) {
-                Ok(webhook) => {
-                    warnings.extend(webhook.warning().map(|text| warning(&name, text.to_owned())));
-                    webhooks.push(webhook);
-                }
-                Err(error) => warnings.push(warning(&name, format!("{error}; no message is sent to it"))),
+        if discord.webhooks.is_empty() {
+            return;
+        }
+        let text = |option: &Option<String>| option.clone().unwrap_or_default();
+        let (look, dropped) = embed::Look::new(
+            colors(inputs),
+            &text(&discord.username),
+            &text(&discord.avatar_url),
+            &text(&discord.thumbnail_url),
+        );
+        self.warnings.extend(dropped.into_iter().map(|text| warning("discord", text)));
+        let manner = match discord.mode {
+            DiscordMode::Edit => Manner::Live,
+            DiscordMode::Post => Manner::Twice,
+        };
+        let mut mentions = Mentions::default();
+        for mention in &inputs.notify.mentions {
+            match mention {
+                Mention::DiscordUser(id) => mentions.users.push(id.clone()),
+                Mention::DiscordRole(id) => mentions.roles.push(id.clone()),
+                Mention::SlackUser(_) | Mention::SlackGroup(_) => {}
             }
         }
-        let colors = Colors {
-            started: inputs.notify.colors.started,
-            success: inputs.notify.colors.success,
-            failure: inputs.notify.colors.failure,
-            cancelled: inputs.notify.colors.cancelled,
-            ..Colors::default()
-        };
-        let text = |option: &Option<String>| option.clone().unwrap_or_default();
-        let (look, dropped) =
-            Look::new(colors, &text(&discord.username), &text(&discord.avatar_url), &text(&discord.thumbnail_url));
-        warnings.extend(dropped.into_iter().map(|text| warning("discord", text)));
-        let on = inputs.notify.on.iter().fold(NotifyOn::NEVER, |on, moment| {
-            on.and(match moment {
-                Moment::Started => Role::Started,
-                Moment::Success => Role::Success,
-                Moment::Failure => Role::Failure,
-                Moment::Cancelled => Role::Cancelled,
-            })
+        self.add("discord-webhook", &discord.webhooks, |given| {
+            let webhook = DiscordWebhook::parse(given, discord.thread_id.as_deref())?;
+            let warning = webhook.warning();
+            let service = Discord::new(webhook, look.clone(), manner).mentioning(mentions.clone());
+            Ok::<_, WebhookError>((service, warning))
         });
-        let mode = match discord.mode {
-            DiscordMode::Edit => Mode::Edit,
-            DiscordMode::Post => Mode::Post,
-        };
-        Self { webhooks, options: Options { look, mode, on, timing: Timing::default() }, warnings }
+    }
+
+    fn slack(&mut self, inputs: &Inputs) {
+        let mut look = slack::Look { colors: colors(inputs), ..slack::Look::default() };
+        for mention in &inputs.notify.mentions {
+            match mention {
+                Mention::SlackUser(id) => look.users.push(id.clone()),
+                Mention::SlackGroup(id) => look.groups.push(id.clone()),
+                Mention::DiscordUser(_) | Mention::DiscordRole(_) => {}
+            }
+        }
+        let slack = &inputs.notify.slack;
+        for (index, (token, channel)) in slack.channels.iter().enumerate() {
+            let bot = SlackBot::new(&slack.api, token.clone(), channel, look.clone());
+            // One warning will do: all speak to the same address.
+            let plain = bot.warning().filter(|_| index == 0);
+            self.warnings.extend(plain.map(|text| warning("slack-token", text.to_owned())));
+            self.channels.push(Arc::new(bot));
+        }
+        self.add("slack-webhook", &slack.webhooks, |given| {
+            let webhook = SlackWebhook::parse(given, look.clone())?;
+            let warning = webhook.warning();
+            Ok::<_, slack::SlackError>((webhook, warning))
+        });
+    }
+
+    fn teams(&mut self, inputs: &Inputs) {
+        self.add("teams-webhook", &inputs.notify.teams_webhooks, |given| {
+            let teams = Teams::parse(given)?;
+            let warning = teams.warning();
+            Ok::<_, TeamsError>((teams, warning))
+        });
+    }
+
+    /// Adds a channel for each address; `open` reads one, and says what the user should know about it.
+    fn add<S: Service + 'static, E: Error>(
+        &mut self,
+        input: &str,
+        addresses: &[Secret],
+        open: impl Fn(&str) -> Result<(S, Option<&'static str>), E>,
+    ) {
+        for (index, given) in addresses.iter().enumerate() {
+            let name = if addresses.len() == 1 { input.to_owned() } else { format!("{input} {}", index + 1) };
+            match open(given.expose()) {
+                Ok((service, told)) => {
+                    self.warnings.extend(told.map(|text| warning(&name, text.to_owned())));
+                    self.channels.push(Arc::new(service));
+                }
+                Err(error) => self.warnings.push(warning(&name, format!("{error}; no message is sent to it"))),
+            }
+        }
     }
 
     /// Texts that must be masked and redacted beside the inputs: our form of the addresses.
     pub fn secrets(&self) -> Vec<Secret> {
-        self.webhooks.iter().flat_map(DiscordWebhook::secrets).collect()
+        self.channels.iter().flat_map(|channel| channel.secrets()).collect()
     }
 
     /// Begins to tell. The first message is on its way when this returns.
     pub fn start(&self, states: &watch::Receiver<Arc<RunState>>) -> Live {
-        live::start(self.webhooks.clone(), self.options.clone(), states)
+        live::start(self.channels.clone(), self.options, states)
+    }
+
+    /// The message of a job that builds by other means, to every channel that is to have it. `old` are messages to
+    /// change instead of posting new ones.
+    pub async fn tell(&self, state: &RunState, old: &[Option<Posted>]) -> Vec<Report> {
+        let tell = |(channel, service): (usize, &Arc<dyn Service>)| {
+            let old = old.get(channel).cloned().flatten();
+            self.tell_one(channel, service.clone(), state, old)
+        };
+        join_all(self.channels.iter().enumerate().map(tell)).await
+    }
+
+    async fn tell_one(
+        &self,
+        channel: usize,
+        service: Arc<dyn Service>,
+        state: &RunState,
+        old: Option<Posted>,
+    ) -> Report {
+        let Options { on, mention_on, timing } = self.options;
+        let phase = once::phase(state);
+        let can_edit = service.manner() != Manner::Last;
+        let old = old.filter(|_| can_edit);
+        let wanted = if phase.is_open() { on.start() && can_edit } else { on.end(phase, state) };
+        // A message that says that the job runs is not left that way.
+        if !wanted && old.is_none() {
+            return Report { channel, posted: None, left: Left::Settled, warning: None };
+        }
+        let name = service.name();
+        let told = once::tell(service.clone(), state, old.as_ref(), timing, TELL).await;
+        let posted = match told {
+            Ok(posted) => posted,
+            Err(error) => {
+                let warning = Some(format!("no message to {name}: {error}"));
+                return Report { channel, posted: old, left: Left::Stale, warning };
+            }
+        };
+        let mut warning = None;
+        if wanted && service.mentions() && mention_on.end(phase, state) {
+            let mentioned = once::mention(service, state, posted.as_ref(), timing, TELL).await;
+            warning = mentioned.err().map(|error| format!("nobody was mentioned by {name}: {error}"));
+        }
+        Report { channel, posted, left: Left::Settled, warning }
+    }
+
+    /// The messages that `ids` name, one an entry of [`Chat::channels`] that can be edited.
+    pub fn known(&self, ids: &[Option<String>]) -> Vec<Option<Posted>> {
+        let mut ids = ids.iter();
+        let mut known = |channel: &Arc<dyn Service>| match channel.manner() {
+            Manner::Last => None,
+            Manner::Live | Manner::Twice => ids.next().and_then(|id| Posted::parse(id.as_deref()?)),
+        };
+        self.channels.iter().map(&mut known).collect()
+    }
+
+    /// The output `message-id`: what [`Chat::known`] reads. Empty if there is no message.
+    pub fn ids(&self, reports: &[Report]) -> String {
+        let editable = reports
+            .iter()
+            .filter(|report| self.channels.get(report.channel).is_some_and(|channel| channel.manner() != Manner::Last));
+        let ids: Vec<Option<String>> = editable.map(|r| r.posted.as_ref().map(ToString::to_string)).collect();
+        if ids.iter().all(Option::is_none) {
+            return String::new();
+        }
+        ids.into_iter().map(|id| id.unwrap_or_else(|| "-".to_owned())).collect::<Vec<_>>().join("\n")
     }
 
     /// The post stage: messages that a killed run left yellow become grey, or what `state` says.
     pub async fn repair(self, env: &RunnerEnv, state: &RunState) -> Vec<Diagnostic> {
-        if env.state(SETTLED).is_some() {
-            return Vec::new();
-        }
+        let kind = match (env.state(SETTLED), env.state(ELSEWHERE)) {
+            (Some(_), _) => return Vec::new(),
+            (None, None) => Repair::Run,
+            // The job went well, or goes on elsewhere: to finish its message is left to a later step.
+            (None, Some(_)) if state.ending.is_none() => return Vec::new(),
+            (None, Some(_)) => Repair::Elsewhere,
+        };
         let saved: Vec<Saved> =
             env.state(MESSAGES).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let mut warnings = Vec::new();
-        for Saved { webhook, message } in saved {
-            let Some(webhook) = self.webhooks.get(webhook) else { continue };
-            if let Err(error) = live::repair(webhook.clone(), &message, state, &self.options, REPAIR).await {
-                warnings.push(warning("discord", format!("the message stays as it is: {error}")));
-            }
+        let timing = self.options.timing;
+        let repairs = saved.into_iter().filter_map(|Saved { channel, message }| {
+            let service = self.channels.get(channel)?.clone();
+            let posted = Posted::parse(&message)?;
+            Some(async move {
+                let name = service.name();
+                let repaired = once::repair(service, &posted, state, kind, timing, REPAIR).await;
+                // Someone deleted it: it says nothing wrong any more.
+                let failed = repaired.err().filter(|error| *error != DeliveryError::MessageGone)?;
+                Some(warning("notify", format!("the message to {name} stays as it is: {failed}")))
+            })
+        });
+        join_all(repairs).await.into_iter().flatten().collect()
+    }
+}
+
+fn options(inputs: &Inputs) -> Options {
+    let on = match &inputs.notify.on {
+        typed::NotifyOn::Change => NotifyOn::Change,
+        typed::NotifyOn::Moments(moments) => {
+            let roles = moments.iter().map(|moment| match moment {
+                Moment::Started => Role::Started,
+                Moment::Success => Role::Success,
+                Moment::Failure => Role::Failure,
+                Moment::Cancelled => Role::Cancelled,
+            });
+            NotifyOn::Moments(roles.fold(Moments::default(), Moments::and))
         }
-        warnings
+    };
+    let mention_on = match inputs.notify.mention_on {
+        typed::MentionOn::Failure => MentionOn::Failure,
+        typed::MentionOn::FirstFailure => MentionOn::FirstFailure,
+        typed::MentionOn::Never => MentionOn::Never,
+    };
+    Options { on, mention_on, timing: Timing::default() }
+}
+
+fn colors(inputs: &Inputs) -> Colors {
+    let colors = &inputs.notify.colors;
+    Colors {
+        started: colors.started,
+        success: colors.success,
+        failure: colors.failure,
+        cancelled: colors.cancelled,
+        ..Colors::default()
     }
 }
 
@@ -135,16 +307,27 @@ pub async fn save(env: &RunnerEnv, mut posted: watch::Receiver<Vec<Option<Posted
     }
 }
 
+/// What a message in the state file stands for, once its command is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// The run is over, and its messages say so.
+    Nothing,
+    /// The message says that a job runs which builds by other means.
+    Elsewhere,
+}
+
 /// What came of the messages: warnings for the log, and whether all that was due has arrived.
-pub fn settle(env: &RunnerEnv, reports: &[Report]) -> (Vec<Diagnostic>, bool) {
+pub fn settle(env: &RunnerEnv, reports: &[Report], open: Open) -> (Vec<Diagnostic>, bool) {
     let settled = reports.iter().all(|report| report.left == Left::Settled);
     let mut warnings: Vec<Diagnostic> =
-        reports.iter().filter_map(|report| Some(warning("discord", report.warning.clone()?))).collect();
+        reports.iter().filter_map(|report| Some(warning("notify", report.warning.clone()?))).collect();
     let posted: Vec<Option<Posted>> = reports.iter().map(|report| report.posted.clone()).collect();
     let text = saved(&posted).unwrap_or_default();
     let mut values = vec![(MESSAGES, text.as_str())];
-    if settled {
-        values.push((SETTLED, "true"));
+    match open {
+        Open::Elsewhere => values.push((ELSEWHERE, "true")),
+        Open::Nothing if settled => values.push((SETTLED, "true")),
+        Open::Nothing => {}
     }
     if let Err(error) = write_state(env, &values) {
         warnings.push(warning("state", error));
@@ -154,9 +337,8 @@ pub fn settle(env: &RunnerEnv, reports: &[Report]) -> (Vec<Diagnostic>, bool) {
 
 fn saved(posted: &[Option<Posted>]) -> Option<String> {
     let known = posted.iter().enumerate();
-    let all: Vec<Saved> = known
-        .filter_map(|(webhook, posted)| Some(Saved { webhook, message: posted.as_ref()?.message_id.clone() }))
-        .collect();
+    let all: Vec<Saved> =
+        known.filter_map(|(channel, posted)| Some(Saved { channel, message: posted.as_ref()?.to_string() })).collect();
     if all.is_empty() { None } else { serde_json::to_string(&all).ok() }
 }
 

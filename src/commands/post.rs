@@ -1,20 +1,26 @@
 //! The command `post`: repairs what a killed run left behind. It runs after the job, in a container of its own.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
 
 use chrono::Utc;
 
-use super::{Call, chat::Chat, exit, prepare};
-use crate::domain::{event::Ending, run::RunState};
+use super::{Call, chat::Chat, exit, notify::ending, prepare};
+use crate::{
+    domain::run::RunState,
+    inputs::typed::{CommandInput, Moment},
+};
 
 /// Repairs and returns the exit status, which is success: a repair that fails must not turn a green job red.
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let context = prepare::context(&inputs, &env);
     let mut state = RunState::new(context.event.run_info(), Utc::now());
-    if inputs.github.job_status.as_deref() == Some("cancelled") {
-        state.ending = Some((Ending::Cancelled, Duration::ZERO));
-    }
+    state.ending = match (inputs.github.job_status.as_deref(), inputs.command) {
+        (Some("cancelled"), _) => ending(Moment::Cancelled),
+        // Of a run of our own, the reason would be known; of a job that builds by other means it never is.
+        (Some("failure"), CommandInput::Notify) => ending(Moment::Failure),
+        _ => None,
+    };
     let chat = Chat::new(&inputs);
     for secret in chat.secrets() {
         let _ = log.mask(&secret);

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     Call,
-    chat::{self, Chat, warning},
+    chat::{self, Chat, Open, warning},
     exit,
     prepare::{self, Context},
 };
@@ -83,9 +83,8 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     };
     let last_word = if matches!(state.ending, Some((Ending::Cancelled, _))) { LAST_WORD_CANCELLED } else { LAST_WORD };
     let reports = live.finish(Arc::new(state.clone()), last_word).await;
-    let (mut warnings, told) = chat::settle(&env, &reports);
-    let message = reports.iter().find_map(|report| report.posted.as_ref());
-    warnings.extend(leave_behind(&env, &inputs, &state, message.map(|posted| posted.message_id.as_str())));
+    let (mut warnings, told) = chat::settle(&env, &reports, Open::Nothing);
+    warnings.extend(leave_behind(&env, &inputs, &state, &chat.ids(&reports)));
     for warning in warnings {
         let _ = log.late(&warning);
     }
@@ -146,8 +145,8 @@ async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> (Optio
 }
 
 /// Writes outputs and the job summary. What cannot be written is a warning: the images are pushed all the same.
-fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_id: Option<&str>) -> Vec<Diagnostic> {
-    let values = outputs(state, message_id);
+fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_ids: &str) -> Vec<Diagnostic> {
+    let values = outputs(state, Some(message_ids).filter(|ids| !ids.is_empty()));
     let pairs = values.iter().map(|(name, value)| (*name, value.as_str()));
     let written = assignments(pairs, rand::random()).and_then(|text| append(env, RunnerFile::Output, &text));
     let summarised =
@@ -156,7 +155,8 @@ fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_id: 
     [failed("outputs", written), failed("job summary", summarised)].into_iter().flatten().collect()
 }
 
-fn append(env: &RunnerEnv, file: RunnerFile, text: &str) -> Result<(), FileError> {
+/// Adds to one of the runner's files, if there is a runner.
+pub(super) fn append(env: &RunnerEnv, file: RunnerFile, text: &str) -> Result<(), FileError> {
     match env.var(file.variable()) {
         Some(path) => file.append(Path::new(path), text),
         None => Ok(()),

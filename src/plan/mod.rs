@@ -3,6 +3,7 @@
 pub mod images;
 pub mod labels;
 pub mod naming;
+pub mod notify;
 pub mod print;
 pub mod tags;
 
@@ -14,6 +15,7 @@ use thiserror::Error;
 use self::{
     images::{ImageSpec, Purpose},
     naming::{Names, NamingError, Project, Repository},
+    notify::NotifyPlan,
     tags::{Tag, tags_for},
 };
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
     domain::run::{Failure, ImageState, ImageStatus, Stage},
     inputs::{
         context::{GitEvent, Target},
-        typed::{Cache, CacheSpec, DiscordMode, Inputs, Moment, Push},
+        typed::{Cache, CacheSpec, Inputs, Push},
     },
 };
 
@@ -107,17 +109,6 @@ pub struct PushPlan {
     pub enabled: bool,
     /// Why, in a few words.
     pub reason: String,
-}
-
-/// A channel that is told.
-#[derive(Clone, Debug, Serialize)]
-pub struct NotifyPlan {
-    /// `discord`.
-    pub kind: &'static str,
-    /// `edit` or `post`.
-    pub mode: &'static str,
-    /// At which moments.
-    pub on: Vec<&'static str>,
 }
 
 /// A deploy target. There is none yet.
@@ -211,7 +202,7 @@ impl Plan {
             images,
             push: push(inputs, event),
             load: inputs.registry.load,
-            notify: notify(inputs),
+            notify: notify::notify(inputs),
             deploy: Vec::new(),
             warnings: found.warnings,
         })
@@ -330,17 +321,6 @@ fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {
         },
     };
     PushPlan { enabled, reason }
-}
-
-fn notify(inputs: &Inputs) -> Vec<NotifyPlan> {
-    let mode = match inputs.notify.discord.mode {
-        DiscordMode::Edit => "edit",
-        DiscordMode::Post => "post",
-    };
-    let on: Vec<&'static str> = inputs.notify.on.iter().copied().map(Moment::word).collect();
-    let silent = on.is_empty() || inputs.github.dry_run;
-    let channels = if silent { 0 } else { inputs.notify.discord.webhooks.len() };
-    (0..channels).map(|_| NotifyPlan { kind: "discord", mode, on: on.clone() }).collect()
 }
 
 fn as_text<S: Serializer>(repository: &Repository, serializer: S) -> Result<S::Ok, S::Error> {
