@@ -113,13 +113,20 @@ pub fn web_address(url: &str) -> Option<String> {
         return None;
     }
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]_".contains(c);
-    if host.is_empty() || !host.chars().all(plain) || !host.contains(|c: char| c.is_ascii_alphanumeric()) {
+    if !is_host(host) {
         return None;
     }
     let mut out = format!("{scheme}://{host}");
-    for c in rest.get(host.len()..).unwrap_or_default().chars() {
-        if c.is_ascii_alphanumeric() || "/?#&=%.-_~!$'*+,;:@".contains(c) {
+    let tail = rest.get(host.len()..).unwrap_or_default();
+    let mut in_fragment = false;
+    for (at, c) in tail.char_indices() {
+        let keep = match c {
+            // What is encoded already stays so.
+            '%' => tail.get(at + 1..at + 3).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())),
+            '#' => !std::mem::replace(&mut in_fragment, true),
+            c => c.is_ascii_alphanumeric() || "/?&=.-_~!$'*+,;:@".contains(c),
+        };
+        if keep {
             out.push(c);
         } else {
             let mut bytes = [0; 4];
@@ -130,6 +137,19 @@ pub fn web_address(url: &str) -> Option<String> {
         }
     }
     (length(&out) <= 2048).then_some(out)
+}
+
+/// A name or an address, and perhaps a port.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port),
+        _ => (host, ""),
+    };
+    let good = match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c)),
+        None => name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)),
+    };
+    good && name.contains(|c: char| c.is_ascii_alphanumeric()) && port.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A character as it is, `@` such that no client sees a mention in it.
@@ -270,6 +290,11 @@ mod tests {
             ("file:///etc/passwd", None),
             ("https://", None),
             ("https://ev\u{456}l.example/", None),
+            ("https://user@h/", None),
+            ("https://h:x/", None),
+            ("https://a:b:1/", None),
+            ("https://[::1]:80/x", Some("https://[::1]:80/x")),
+            ("https://h/50%?a%2Fb#c#d%", Some("https://h/50%25?a%2Fb#c%23d%25")),
         ] {
             assert_eq!(web_address(url).as_deref(), want, "{url}");
         }

@@ -14,7 +14,7 @@ use crate::inputs::{
 const SLACK_API: &str = "https://slack.com/api";
 
 /// More are no mention but a nuisance, and would not fit into a message.
-const MOST_MENTIONS: usize = 50;
+const MOST_MENTIONS: usize = 40;
 
 impl Reader<'_> {
     pub(super) fn notify(&mut self) -> NotifyInputs {

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::domain::secret::Secret;
 
+/// Longer, a link would not fit into a mention beside the names that `mention` allows.
+const LONGEST_LINK: usize = 500;
+
 /// One webhook, and how its messages look.
 #[derive(Clone, Debug)]
 pub struct Discord {
@@ -57,7 +60,8 @@ impl Discord {
         let Mentions { users, roles } = &self.mentions;
         let names = users.iter().map(|id| format!("<@{id}>")).chain(roles.iter().map(|id| format!("<@&{id}>")));
         let names = names.collect::<Vec<_>>().join(" ");
-        let link = text::web_address(message.job_url()).map(|url| format!(" <{url}>")).unwrap_or_default();
+        let link = text::web_address(message.job_url()).filter(|url| text::length(url) <= LONGEST_LINK);
+        let link = link.map(|url| format!(" <{url}>")).unwrap_or_default();
         json!({
             "content": format!("{names} {}{link}", embed::title(message)),
             "allowed_mentions": { "parse": [], "users": users, "roles": roles },

@@ -65,11 +65,19 @@ pub fn fence(lines: &[String], width: usize, max: usize) -> String {
 pub fn link(label: &str, url: &str) -> String {
     const LONGEST: usize = 700;
     let label = escape(label, 200);
-    match web_address(url).filter(|url| measure(url) <= LONGEST && !label.is_empty()) {
-        // `|` ends the address.
-        Some(url) => format!("<{}|{label}>", url.replace('&', "&amp;").replace('|', "%7C")),
-        None => label,
+    let Some(url) = web_address(url).filter(|_| !label.is_empty()) else { return label };
+    let mut target = String::with_capacity(url.len());
+    for c in url.chars() {
+        match c {
+            '&' => target.push_str("&amp;"),
+            // Marks of emphasis, should a client look for them here too.
+            '*' => target.push_str("%2A"),
+            '_' => target.push_str("%5F"),
+            '~' => target.push_str("%7E"),
+            c => target.push(c),
+        }
     }
+    if measure(&target) > LONGEST { label } else { format!("<{target}|{label}>") }
 }
 
 /// One line for a place that shows characters as they are (`plain_text`).
