@@ -7,6 +7,7 @@
     reason = "a test that cannot go on panics; clippy takes its helpers for production code"
 )]
 
+mod command;
 mod discord;
 mod inert;
 mod pages;

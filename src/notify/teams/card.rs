@@ -121,8 +121,10 @@ fn draw_failure(failure: &FailureBlock, log: usize) -> Vec<Value> {
 fn literal(lines: &[String]) -> Option<Value> {
     let mut items = Vec::new();
     for text in markup::last(lines, LOG_WIDTH, 3000) {
-        // An element without text is refused.
-        let text = if text.is_empty() { " ".to_owned() } else { text };
+        // An element without text is refused; blanks that begin a line are dropped.
+        let indent = text.len() - text.trim_start_matches(' ').len();
+        let text =
+            format!("{}{}", "\u{A0}".repeat(indent.max(usize::from(text.is_empty()))), text.trim_start_matches(' '));
         let mut block = rich([json!({ "type": "TextRun", "text": text, "fontType": "monospace", "size": "small" })]);
         if !items.is_empty() {
             block["spacing"] = json!("none");
