@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::{
         event::{Ending, Event},
+        redact::Redactor,
         run::{Failure, RunState, Stage},
     },
     github::files::{RunnerFile, assignments},
@@ -24,14 +25,16 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let context = prepare::context(&inputs, &env);
     let chat = Chat::new(&inputs);
-    for secret in chat.secrets() {
-        let _ = log.mask(&secret);
+    let addresses = chat.secrets();
+    for secret in &addresses {
+        let _ = log.mask(secret);
     }
+    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&addresses)));
     for warning in context.warnings.iter().chain(&chat.warnings) {
         let _ = log.event(&Event::Diagnostic(warning.clone()));
     }
     let moment = moment(&inputs);
-    let mut state = RunState::new(context.event.run_info(), Utc::now());
+    let mut state = RunState::new(info, Utc::now());
     state.ending = ending(moment);
     let old = chat.known(&inputs.notify.message_ids);
     let reports = chat.tell(&state, &old).await;

@@ -6,7 +6,7 @@ use chrono::Utc;
 
 use super::{Call, chat::Chat, exit, notify::ending, prepare};
 use crate::{
-    domain::run::RunState,
+    domain::{redact::Redactor, run::RunState},
     inputs::typed::{CommandInput, Moment},
 };
 
@@ -14,17 +14,19 @@ use crate::{
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let context = prepare::context(&inputs, &env);
-    let mut state = RunState::new(context.event.run_info(), Utc::now());
+    let chat = Chat::new(&inputs);
+    let addresses = chat.secrets();
+    for secret in &addresses {
+        let _ = log.mask(secret);
+    }
+    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&addresses)));
+    let mut state = RunState::new(info, Utc::now());
     state.ending = match (inputs.github.job_status.as_deref(), inputs.command) {
         (Some("cancelled"), _) => ending(Moment::Cancelled),
         // Of a run of our own, the reason would be known; of a job that builds by other means it never is.
         (Some("failure"), CommandInput::Notify) => ending(Moment::Failure),
         _ => None,
     };
-    let chat = Chat::new(&inputs);
-    for secret in chat.secrets() {
-        let _ = log.mask(&secret);
-    }
     for warning in chat.repair(&env, &state).await {
         let _ = log.late(&warning);
     }

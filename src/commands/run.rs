@@ -49,11 +49,13 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     for secret in &addresses {
         let _ = log.mask(secret);
     }
-    let (events, receiver) = Events::channel(Redactor::new(inputs.secrets().chain(&addresses)));
+    let redactor = Redactor::new(inputs.secrets().chain(&addresses));
+    let info = prepare::run_info(&context, &redactor);
+    let (events, receiver) = Events::channel(redactor);
     let (git_tags, warning) = git_tags(&inputs, &env, &context).await;
     let planned = prepare::plan(&inputs, &env, &context, git_tags.as_deref());
 
-    let mut state = RunState::new(context.event.run_info(), Utc::now());
+    let mut state = RunState::new(info, Utc::now());
     if let Ok(plan) = &planned {
         state.images = plan.image_states();
     }
