@@ -390,6 +390,39 @@ fn nasty_texts_act_nowhere() {
     }
 }
 
+/// 300 images with 40 long tags each, and a failure with pages of log: every message is still within its service's
+/// limits, and something of each part is left.
+#[test]
+fn a_huge_run_fits_everywhere() {
+    for count in [1_usize, 5, 21, 60, 300] {
+        let mut state = run_from(End::Green, CHECKS.started).swap_remove(0);
+        let tags: Vec<String> = (0..40).map(|tag| format!("tag-{tag}-{}", "x".repeat(60))).collect();
+        state.images = (0..count).map(|n| image(&format!("service-{n}-{}", "y".repeat(80)), &["a", "b"])).collect();
+        for image in &mut state.images {
+            image.tags.clone_from(&tags);
+            image.status = ImageStatus::Done(Box::new(result(61_240_112, 41, 3, 5)));
+        }
+        let mut failure = Failure::new(Stage::Build, "😀".repeat(5000), Some("h".repeat(5000)));
+        failure.log = vec!["\u{10FFFF}\"\\ 漢字 <&>".repeat(100); 40];
+        failure.instruction = Some("RUN \\\n".repeat(500));
+        let red = Ending::Failure(Box::new(failure));
+        for ending in [None, Some(Ending::Success), Some(red)] {
+            state.ending = ending.map(|ending| (ending, Duration::from_secs(5)));
+            let message = Message::of(&state);
+            CHECKS.discord(&message, Words::All, "huge");
+            CHECKS.slack(&message, Words::All, "huge");
+            CHECKS.teams(&message, Words::All, "huge");
+            let posted = Posted { message_id: "1".into(), place: None };
+            let services: [&dyn Service; 3] = [&CHECKS.discord.0, &CHECKS.slack, &CHECKS.teams.0];
+            for service in services {
+                let body = service.request(Call::Edit(&posted), &message, Words::All).body.expect("a body").to_string();
+                assert!(body.contains("service-0"), "{count} images by {}", service.name());
+                assert_eq!(body.contains("漢字"), message.failure.is_some(), "{count} images by {}", service.name());
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(16))]
 

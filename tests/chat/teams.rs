@@ -7,10 +7,7 @@ use build_deploy::{
         fault::Fault,
         teams::{Receiver, rules::Rules},
     },
-    domain::{
-        event::Ending,
-        run::{Failure, ImageStatus, RunState, Stage},
-    },
+    domain::run::RunState,
     notify::{
         live::{FINAL_BUDGET, Left},
         message::{Message, Phase},
@@ -20,7 +17,7 @@ use build_deploy::{
 };
 
 use crate::{
-    runs::{End, image, result, run},
+    runs::{End, run},
     told::{anywhere, assert_all_right, begin, quick},
 };
 
@@ -97,28 +94,6 @@ async fn what_does_not_get_through_is_a_warning_without_the_address() {
         assert!(warning.contains(words), "{name}: {warning}");
         assert!(!warning.contains("local-demo") && !warning.contains("powerautomate"), "{name}: {warning}");
         assert!(took <= FINAL_BUDGET + Duration::from_millis(200), "{name} took {took:?}");
-    }
-}
-
-#[test]
-fn a_card_of_a_huge_run_is_within_the_limit() {
-    let rules = Rules::new().expect("rules");
-    let mut state = run(End::Red).pop().expect("an end");
-    for count in [1_usize, 5, 21, 60, 300] {
-        let tags: Vec<String> = (0..40).map(|tag| format!("tag-{tag}-{}", "x".repeat(60))).collect();
-        state.images = (0..count).map(|n| image(&format!("service-{n}-{}", "y".repeat(80)), &["a", "b"])).collect();
-        for image in &mut state.images {
-            image.tags.clone_from(&tags);
-            image.status = ImageStatus::Done(Box::new(result(61_240_112, 41, 3, 5)));
-        }
-        let mut failure = Failure::new(Stage::Build, "😀".repeat(5000), Some("h".repeat(5000)));
-        failure.log = vec!["\u{10FFFF}\"\\ 漢字 <&>".repeat(100); 40];
-        failure.instruction = Some("RUN \\\n".repeat(500));
-        state.ending = Some((Ending::Failure(Box::new(failure)), Duration::from_secs(5)));
-        let body = card::body(&Message::of(&state), Words::All);
-        let size = serde_json::to_vec(&body).expect("is JSON").len();
-        assert_eq!(rules.check(&body, size), [""; 0], "{count} images");
-        assert!(body.to_string().contains("service-0"), "{count} images: something of them is left");
     }
 }
 
