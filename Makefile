@@ -8,7 +8,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 export BUILD_DEPLOY_LAB ?= /var/tmp/build-deploy-lab
 OUT := $(CURDIR)/.lab/demo
 
-.PHONY: help demo test bench image lint lab-up lab-down
+.PHONY: help demo test bench pictures image lint lab-up lab-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ bench: ## compare with `docker buildx bake --push` on the same engine and regist
 	@scripts/lab.sh base-images python busybox
 	@DOCKER_HOST= scripts/image.sh
 	@scripts/bench.sh
+
+pictures: ## draw the README's pictures of the messages in a browser
+	@scripts/pictures.sh
 
 image: ## build the action's image build-deploy:dev in the engine that DOCKER_HOST names (default: the lab's)
 	@scripts/image.sh

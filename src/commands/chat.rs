@@ -1,10 +1,14 @@
 //! The chat messages of a run: from the inputs to channels, and what the post stage must know of them.
 
+mod channels;
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use self::channels::Channels;
 use super::saved;
 use crate::{
     domain::{
@@ -12,31 +16,30 @@ use crate::{
         run::RunState,
         secret::Secret,
     },
-    inputs::{
-        runner::RunnerEnv,
-        typed::{DiscordMode, Inputs, Moment},
-    },
+    inputs::{runner::RunnerEnv, typed::Inputs},
     notify::{
-        answer::Posted,
-        delivery::Timing,
-        discord::{Colors, Look},
-        live::{self, Left, Live, Mode, NotifyOn, Options, Report},
-        message::Role,
-        webhook::DiscordWebhook,
+        delivery::DeliveryError,
+        live::{self, Left, Live, Options, Report},
+        once::{self, Repair},
+        service::{Manner, Posted, Service},
     },
 };
 
 /// Names in `GITHUB_STATE`.
 const MESSAGES: &str = "messages";
 const SETTLED: &str = "settled";
+const ELSEWHERE: &str = "elsewhere";
 
 /// How long the post stage tries to repair a message.
 const REPAIR: Duration = Duration::from_secs(5);
 
+/// How long the command `notify` tries to send a message: nothing waits for it but the job.
+const TELL: Duration = Duration::from_secs(20);
+
 /// Who is told, and how.
 #[derive(Clone, Debug)]
 pub struct Chat {
-    webhooks: Vec<DiscordWebhook>,
+    channels: Vec<Arc<dyn Service>>,
     options: Options,
     /// What of the inputs had no effect, and why.
     pub warnings: Vec<Diagnostic>,
@@ -45,79 +48,116 @@ pub struct Chat {
 /// A message as the post stage is told of it.
 #[derive(Debug, Deserialize, Serialize)]
 struct Saved {
-    webhook: usize,
+    channel: usize,
     message: String,
 }
 
 impl Chat {
     /// What the inputs ask for. An address that is none is a warning: it must not stop a build.
     pub fn new(inputs: &Inputs) -> Self {
-        let discord = &inputs.notify.discord;
-        let mut warnings = Vec::new();
-        let mut webhooks = Vec::new();
-        let wanted = if inputs.github.dry_run { &[] } else { discord.webhooks.as_slice() };
-        for (index, given) in wanted.iter().enumerate() {
-            let name =
-                if wanted.len() == 1 { "discord-webhook".to_owned() } else { format!("discord-webhook {}", index + 1) };
-            match DiscordWebhook::parse(given.expose(), discord.thread_id.as_deref()) {
-                Ok(webhook) => {
-                    warnings.extend(webhook.warning().map(|text| warning(&name, text.to_owned())));
-                    webhooks.push(webhook);
-                }
-                Err(error) => warnings.push(warning(&name, format!("{error}; no message is sent to it"))),
-            }
-        }
-        let colors = Colors {
-            started: inputs.notify.colors.started,
-            success: inputs.notify.colors.success,
-            failure: inputs.notify.colors.failure,
-            cancelled: inputs.notify.colors.cancelled,
-            ..Colors::default()
-        };
-        let text = |option: &Option<String>| option.clone().unwrap_or_default();
-        let (look, dropped) =
-            Look::new(colors, &text(&discord.username), &text(&discord.avatar_url), &text(&discord.thumbnail_url));
-        warnings.extend(dropped.into_iter().map(|text| warning("discord", text)));
-        let on = inputs.notify.on.iter().fold(NotifyOn::NEVER, |on, moment| {
-            on.and(match moment {
-                Moment::Started => Role::Started,
-                Moment::Success => Role::Success,
-                Moment::Failure => Role::Failure,
-                Moment::Cancelled => Role::Cancelled,
-            })
-        });
-        let mode = match discord.mode {
-            DiscordMode::Edit => Mode::Edit,
-            DiscordMode::Post => Mode::Post,
-        };
-        Self { webhooks, options: Options { look, mode, on, timing: Timing::default() }, warnings }
+        let Channels { services, warnings } = Channels::new(inputs);
+        Self { channels: services, options: channels::options(inputs), warnings }
     }
 
     /// Texts that must be masked and redacted beside the inputs: our form of the addresses.
     pub fn secrets(&self) -> Vec<Secret> {
-        self.webhooks.iter().flat_map(DiscordWebhook::secrets).collect()
+        self.channels.iter().flat_map(|channel| channel.secrets()).collect()
     }
 
     /// Begins to tell. The first message is on its way when this returns.
     pub fn start(&self, states: &watch::Receiver<Arc<RunState>>) -> Live {
-        live::start(self.webhooks.clone(), self.options.clone(), states)
+        live::start(self.channels.clone(), self.options, states)
+    }
+
+    /// The message of a job that builds by other means, to every channel that is to have it. `old` are messages to
+    /// change instead of posting new ones.
+    pub async fn tell(&self, state: &RunState, old: &[Option<Posted>]) -> Vec<Report> {
+        let tell = |(channel, service): (usize, &Arc<dyn Service>)| {
+            let old = old.get(channel).cloned().flatten();
+            self.tell_one(channel, service.clone(), state, old)
+        };
+        join_all(self.channels.iter().enumerate().map(tell)).await
+    }
+
+    async fn tell_one(
+        &self,
+        channel: usize,
+        service: Arc<dyn Service>,
+        state: &RunState,
+        old: Option<Posted>,
+    ) -> Report {
+        let Options { on, mention_on, timing } = self.options;
+        let phase = once::phase(state);
+        let can_edit = service.manner() != Manner::Last;
+        let old = old.filter(|_| can_edit);
+        let wanted = if phase.is_open() { on.start() && can_edit } else { on.end(phase, state) };
+        // A message that says that the job runs is not left that way.
+        if !wanted && old.is_none() {
+            return Report { channel, posted: None, left: Left::Settled, warning: None };
+        }
+        let name = service.name();
+        let told = once::tell(service.clone(), state, old.as_ref(), timing, TELL).await;
+        let posted = match told {
+            Ok(posted) => posted,
+            Err(error) => {
+                let warning = Some(format!("no message to {name}: {error}"));
+                return Report { channel, posted: old, left: Left::Stale, warning };
+            }
+        };
+        let mut warning = None;
+        if wanted && service.mentions() && mention_on.end(phase, state) {
+            let mentioned = once::mention(service, state, posted.as_ref(), timing, TELL).await;
+            warning = mentioned.err().map(|error| format!("nobody was mentioned by {name}: {error}"));
+        }
+        Report { channel, posted, left: Left::Settled, warning }
+    }
+
+    /// The messages that `ids` name, one an entry of [`Chat::channels`] that can be edited.
+    pub fn known(&self, ids: &[Option<String>]) -> Vec<Option<Posted>> {
+        let mut ids = ids.iter();
+        let mut known = |channel: &Arc<dyn Service>| match channel.manner() {
+            Manner::Last => None,
+            Manner::Live | Manner::Twice => ids.next().and_then(|id| Posted::parse(id.as_deref()?)),
+        };
+        self.channels.iter().map(&mut known).collect()
+    }
+
+    /// The output `message-id`: what [`Chat::known`] reads. Empty if there is no message.
+    pub fn ids(&self, reports: &[Report]) -> String {
+        let editable = reports
+            .iter()
+            .filter(|report| self.channels.get(report.channel).is_some_and(|channel| channel.manner() != Manner::Last));
+        let ids: Vec<Option<String>> = editable.map(|r| r.posted.as_ref().map(ToString::to_string)).collect();
+        if ids.iter().all(Option::is_none) {
+            return String::new();
+        }
+        ids.into_iter().map(|id| id.unwrap_or_else(|| "-".to_owned())).collect::<Vec<_>>().join("\n")
     }
 
     /// The post stage: messages that a killed run left yellow become grey, or what `state` says.
     pub async fn repair(self, env: &RunnerEnv, state: &RunState) -> Vec<Diagnostic> {
-        if env.state(SETTLED).is_some() {
-            return Vec::new();
-        }
+        let kind = match (env.state(SETTLED), env.state(ELSEWHERE)) {
+            (Some(_), _) => return Vec::new(),
+            (None, None) => Repair::Run,
+            // The job went well, or goes on elsewhere: to finish its message is left to a later step.
+            (None, Some(_)) if state.ending.is_none() => return Vec::new(),
+            (None, Some(_)) => Repair::Elsewhere,
+        };
         let saved: Vec<Saved> =
             env.state(MESSAGES).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let mut warnings = Vec::new();
-        for Saved { webhook, message } in saved {
-            let Some(webhook) = self.webhooks.get(webhook) else { continue };
-            if let Err(error) = live::repair(webhook.clone(), &message, state, &self.options, REPAIR).await {
-                warnings.push(warning("discord", format!("the message stays as it is: {error}")));
-            }
-        }
-        warnings
+        let timing = self.options.timing;
+        let repairs = saved.into_iter().filter_map(|Saved { channel, message }| {
+            let service = self.channels.get(channel)?.clone();
+            let posted = Posted::parse(&message)?;
+            Some(async move {
+                let name = service.name();
+                let repaired = once::repair(service, &posted, state, kind, timing, REPAIR).await;
+                // Someone deleted it: it says nothing wrong any more.
+                let failed = repaired.err().filter(|error| *error != DeliveryError::MessageGone)?;
+                Some(warning("notify", format!("the message to {name} stays as it is: {failed}")))
+            })
+        });
+        join_all(repairs).await.into_iter().flatten().collect()
     }
 }
 
@@ -135,16 +175,27 @@ pub async fn save(env: &RunnerEnv, mut posted: watch::Receiver<Vec<Option<Posted
     }
 }
 
+/// What a message in the state file stands for, once its command is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// The run is over, and its messages say so.
+    Nothing,
+    /// The message says that a job runs which builds by other means.
+    Elsewhere,
+}
+
 /// What came of the messages: warnings for the log, and whether all that was due has arrived.
-pub fn settle(env: &RunnerEnv, reports: &[Report]) -> (Vec<Diagnostic>, bool) {
+pub fn settle(env: &RunnerEnv, reports: &[Report], open: Open) -> (Vec<Diagnostic>, bool) {
     let settled = reports.iter().all(|report| report.left == Left::Settled);
     let mut warnings: Vec<Diagnostic> =
-        reports.iter().filter_map(|report| Some(warning("discord", report.warning.clone()?))).collect();
+        reports.iter().filter_map(|report| Some(warning("notify", report.warning.clone()?))).collect();
     let posted: Vec<Option<Posted>> = reports.iter().map(|report| report.posted.clone()).collect();
     let text = as_saved(&posted).unwrap_or_default();
     let mut values = vec![(MESSAGES, text.as_str())];
-    if settled {
-        values.push((SETTLED, "true"));
+    match open {
+        Open::Elsewhere => values.push((ELSEWHERE, "true")),
+        Open::Nothing if settled => values.push((SETTLED, "true")),
+        Open::Nothing => {}
     }
     if let Err(error) = saved::write(env, &values) {
         warnings.push(warning("state", error));
@@ -154,9 +205,8 @@ pub fn settle(env: &RunnerEnv, reports: &[Report]) -> (Vec<Diagnostic>, bool) {
 
 fn as_saved(posted: &[Option<Posted>]) -> Option<String> {
     let known = posted.iter().enumerate();
-    let all: Vec<Saved> = known
-        .filter_map(|(webhook, posted)| Some(Saved { webhook, message: posted.as_ref()?.message_id.clone() }))
-        .collect();
+    let all: Vec<Saved> =
+        known.filter_map(|(channel, posted)| Some(Saved { channel, message: posted.as_ref()?.to_string() })).collect();
     if all.is_empty() { None } else { serde_json::to_string(&all).ok() }
 }
 

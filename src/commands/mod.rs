@@ -5,6 +5,7 @@ pub mod comment;
 pub mod deployment;
 pub mod inquiry;
 pub mod logins;
+pub mod notify;
 pub mod plan;
 pub mod post;
 pub mod prepare;
@@ -81,14 +82,15 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
     let command = invocation.subcommand.unwrap_or(match inputs.command {
         CommandInput::Run => Subcommand::Run,
         CommandInput::Plan => Subcommand::Plan(PlanFormat::Text),
-        CommandInput::Notify => Subcommand::Notify(None),
+        CommandInput::Notify => Subcommand::Notify,
     });
     let call = Call { env, inputs, log };
     match command {
         Subcommand::Run => run::run(call).await,
         Subcommand::Post => post::post(call).await,
         Subcommand::Plan(format) => plan::plan(call, format),
-        Subcommand::Rollback | Subcommand::Notify(_) => later(call.log),
+        Subcommand::Notify => notify::notify(call).await,
+        Subcommand::Rollback => later(call.log),
         #[cfg(feature = "demo")]
         Subcommand::Demo(flags) => demo(&flags, call.log.into_sink()).await,
     }

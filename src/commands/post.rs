@@ -4,28 +4,37 @@ use std::{io::Write, time::Duration};
 
 use chrono::Utc;
 
-use super::{Call, chat::Chat, deployment, exit, prepare};
+use super::{Call, chat::Chat, deployment, exit, notify::ending, prepare};
 use crate::{
     build::{
         container,
         engine::{self, Engine},
     },
-    domain::{event::Ending, run::RunState},
-    inputs::{builder::BuilderInput, runner::RunnerEnv, typed::Inputs},
+    domain::{redact::Redactor, run::RunState},
+    inputs::{
+        builder::BuilderInput,
+        runner::RunnerEnv,
+        typed::{CommandInput, Inputs, Moment},
+    },
 };
 
 /// Repairs and returns the exit status, which is success: a repair that fails must not turn a green job red.
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let context = prepare::context(&inputs, &env);
-    let mut state = RunState::new(context.event.run_info(), Utc::now());
-    if inputs.github.job_status.as_deref() == Some("cancelled") {
-        state.ending = Some((Ending::Cancelled, Duration::ZERO));
-    }
     let chat = Chat::new(&inputs);
-    for secret in chat.secrets() {
-        let _ = log.mask(&secret);
+    let addresses = chat.secrets();
+    for secret in &addresses {
+        let _ = log.mask(secret);
     }
+    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&addresses)));
+    let mut state = RunState::new(info, Utc::now());
+    state.ending = match (inputs.github.job_status.as_deref(), inputs.command) {
+        (Some("cancelled"), _) => ending(Moment::Cancelled),
+        // Of a run of our own, the reason would be known; of a job that builds by other means it never is.
+        (Some("failure"), CommandInput::Notify) => ending(Moment::Failure),
+        _ => None,
+    };
     let (warnings, warning) =
         tokio::join!(chat.repair(&env, &state), deployment::repair(&inputs, &env, &context.event, &state));
     for warning in warnings.into_iter().chain(warning) {

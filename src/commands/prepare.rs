@@ -13,7 +13,8 @@ use crate::{
     domain::{
         credentials::Credentials,
         event::{Diagnostic, Place},
-        run::{Failure, Stage},
+        redact::Redactor,
+        run::{Failure, RunInfo, Stage},
         secret::Secret,
     },
     inputs::{
@@ -54,6 +55,16 @@ pub fn context(inputs: &Inputs, env: &RunnerEnv) -> Context {
         workspace,
         warnings: inputs.warnings.iter().cloned().chain(warning).collect(),
     }
+}
+
+/// What the messages tell about the run, without the secrets that someone may have written into a commit message.
+pub fn run_info(context: &Context, redactor: &Redactor) -> RunInfo {
+    let mut info = context.event.run_info();
+    let RunInfo { repository: _, workflow, actor, event_name: _, ref_name, sha: _, subject, .. } = &mut info;
+    for text in [workflow, actor, ref_name, subject] {
+        *text = redactor.redact(text);
+    }
+    info
 }
 
 /// The plan, or why there is none. `git_tags` are the repository's, if they are known.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{
     Call,
-    chat::{self, Chat, warning},
+    chat::{self, Chat, Open, warning},
     comment,
     deployment::Environment,
     exit,
@@ -83,9 +83,11 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     for secret in &learned {
         let _ = log.mask(secret);
     }
-    let (events, receiver) = Events::channel(Redactor::new(inputs.secrets().chain(&learned)));
+    let redactor = Redactor::new(inputs.secrets().chain(&learned));
+    let info = prepare::run_info(&context, &redactor);
+    let (events, receiver) = Events::channel(redactor);
 
-    let mut state = RunState::new(context.event.run_info(), Utc::now());
+    let mut state = RunState::new(info, Utc::now());
     if let Ok((plan, _)) = &planned {
         state.images = plan.image_states();
     }
@@ -141,10 +143,9 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         seats.leave(LEAVE),
     );
     let state = RunState { deployments: deployed.into_iter().collect(), ..state };
-    let (mut warnings, told) = chat::settle(&env, &reports);
+    let (mut warnings, told) = chat::settle(&env, &reports, Open::Nothing);
     warnings.extend(notice.into_iter().chain(commented));
-    let message = reports.iter().find_map(|report| report.posted.as_ref());
-    warnings.extend(leave_behind(&env, &inputs, &state, message.map(|posted| posted.message_id.as_str())));
+    warnings.extend(leave_behind(&env, &inputs, &state, &chat.ids(&reports)));
     for warning in warnings {
         let _ = log.late(&warning);
     }
@@ -230,8 +231,8 @@ async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> (Optio
 }
 
 /// Writes outputs and the job summary. What cannot be written is a warning: the images are pushed all the same.
-fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_id: Option<&str>) -> Vec<Diagnostic> {
-    let values = outputs(state, message_id);
+fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_ids: &str) -> Vec<Diagnostic> {
+    let values = outputs(state, Some(message_ids).filter(|ids| !ids.is_empty()));
     let pairs = values.iter().map(|(name, value)| (*name, value.as_str()));
     let written = assignments(pairs, rand::random()).and_then(|text| append(env, RunnerFile::Output, &text));
     let summarised =
@@ -240,7 +241,8 @@ fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_id: 
     [failed("outputs", written), failed("job summary", summarised)].into_iter().flatten().collect()
 }
 
-fn append(env: &RunnerEnv, file: RunnerFile, text: &str) -> Result<(), FileError> {
+/// Adds to one of the runner's files, if there is a runner.
+pub(super) fn append(env: &RunnerEnv, file: RunnerFile, text: &str) -> Result<(), FileError> {
     match env.var(file.variable()) {
         Some(path) => file.append(Path::new(path), text),
         None => Ok(()),

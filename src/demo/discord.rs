@@ -5,9 +5,8 @@
 //! with its time. [`page`] draws the channel as a page, [`terminal`] as text.
 
 use std::{
-    collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -18,23 +17,27 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 mod answers;
-mod fault;
+mod channel;
+mod faults;
 pub mod markdown;
 pub mod page;
 pub mod rules;
 pub mod terminal;
 
-pub use self::fault::Fault;
+pub use self::channel::Message;
+pub use super::fault::Fault;
 
 use self::{
-    answers::{Outcome, broken, error, json_answer, message_object, rate_limited, raw, rejected},
+    answers::{Outcome, error, json_answer, message_object, rate_limited, raw, rejected},
+    channel::{Channel, Kind},
     rules::{Dialect, Rules},
 };
+use super::receiver::{broken, lock};
 
 const WEBHOOK: &str = "1330000000000000001";
 const TOKEN: &str = "local-demo-token-that-opens-nothing-0123456789abcdefghijklmnopqrstuv";
@@ -60,32 +63,6 @@ pub struct Call {
     pub wrong: Vec<String>,
 }
 
-/// A message as the channel has it.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Its id.
-    pub id: String,
-    /// Who it is from.
-    pub author: String,
-    /// The author's picture, if it brought one.
-    pub avatar_url: Option<String>,
-    /// When it came.
-    pub at: DateTime<Utc>,
-    /// Whether it was edited.
-    pub edited: Option<DateTime<Utc>>,
-    /// The thread it is in.
-    pub thread: Option<String>,
-    /// Text and embeds, now.
-    pub body: Value,
-}
-
-impl Message {
-    /// The first embed.
-    pub fn embed(&self) -> &Value {
-        self.body.pointer("/embeds/0").unwrap_or(&Value::Null)
-    }
-}
-
 /// The receiver. It runs until it is dropped.
 #[derive(Debug)]
 pub struct Receiver {
@@ -99,15 +76,6 @@ struct Shared {
     rules: Rules,
     channel: Mutex<Channel>,
     changed: watch::Sender<()>,
-}
-
-#[derive(Debug, Default)]
-struct Channel {
-    messages: Vec<Message>,
-    calls: Vec<Call>,
-    faults: VecDeque<Fault>,
-    limit: Option<(usize, Duration)>,
-    last_id: u64,
 }
 
 impl Receiver {
@@ -170,6 +138,11 @@ impl Receiver {
         self.shared.channel().limit = Some((calls, window));
     }
 
+    /// Makes it a forum: every message needs a thread.
+    pub fn become_forum(&self) {
+        self.shared.channel().kind = Kind::Forum;
+    }
+
     /// Deletes a message, as someone in the channel may.
     pub fn delete(&self, id: &str) {
         self.shared.channel().messages.retain(|message| message.id != id);
@@ -201,8 +174,7 @@ impl Drop for Receiver {
 
 impl Shared {
     fn channel(&self) -> MutexGuard<'_, Channel> {
-        // A handler that panicked left nothing half done.
-        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.channel)
     }
 
     fn record(&self, call: Call) {
@@ -326,7 +298,11 @@ impl Shared {
                 if !wrong.is_empty() {
                     return rejected(wrong, dialect);
                 }
-                let message = channel.post(body, thread.clone());
+                let thread = match channel.thread_of(body, thread) {
+                    Ok(thread) => thread,
+                    Err(outcome) => return outcome,
+                };
+                let message = channel.post(body, thread);
                 if matches!(parameter("wait"), Some("1" | "true" | "True")) {
                     json_answer(200, &message_object(&message))
                 } else {
@@ -349,44 +325,5 @@ impl Shared {
             }
             _ => error(405, 0, "405: Method Not Allowed"),
         }
-    }
-}
-
-impl Channel {
-    fn post(&mut self, body: &Value, thread: Option<String>) -> Message {
-        let now = Utc::now();
-        // Milliseconds since Discord's epoch, then a counter.
-        let id = u64::try_from(now.timestamp_millis() - 1_420_070_400_000).unwrap_or_default() << 22;
-        self.last_id = id.max(self.last_id + 1);
-        let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
-        let message = Message {
-            id: self.last_id.to_string(),
-            author: text("username").unwrap_or_else(|| "build-deploy".to_owned()),
-            avatar_url: text("avatar_url"),
-            at: now,
-            edited: None,
-            thread,
-            body: body.clone(),
-        };
-        self.messages.push(message.clone());
-        message
-    }
-
-    fn edit(&mut self, at: usize, body: &Value) {
-        let message = &mut self.messages[at];
-        for (key, value) in body.as_object().into_iter().flatten() {
-            message.body[key] = value.clone();
-        }
-        message.edited = Some(Utc::now());
-    }
-
-    /// 429 if too many calls of the window that ends now were let through.
-    fn over_limit(&self, dialect: Dialect) -> Option<Outcome> {
-        let (limit, window) = self.limit?;
-        let mut recent: Vec<_> = self.calls.iter().filter(|c| c.status != 429 && c.at.elapsed() < window).collect();
-        recent.sort_by_key(|call| call.at);
-        let oldest = recent.len().checked_sub(limit).and_then(|at| recent.get(at))?;
-        let left = window.saturating_sub(oldest.at.elapsed()).as_secs_f64();
-        Some(rate_limited(dialect, Some(left), Some(left.ceil())))
     }
 }

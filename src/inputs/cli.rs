@@ -75,7 +75,7 @@ pub enum Subcommand {
     /// Put the release before back.
     Rollback,
     /// Send one message.
-    Notify(Option<NotifyState>),
+    Notify,
     /// The demonstration, in builds with the feature `demo`: its flags.
     #[cfg(feature = "demo")]
     Demo(BTreeMap<String, String>),
@@ -93,19 +93,6 @@ pub enum PlanFormat {
     Text,
     /// For programs.
     Json,
-}
-
-/// The state that a message of `notify` shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotifyState {
-    /// Yellow.
-    Started,
-    /// Green.
-    Success,
-    /// Red.
-    Failure,
-    /// Grey.
-    Cancelled,
 }
 
 /// Reads the command line and the inputs in the environment; the command line wins.
@@ -148,13 +135,7 @@ fn subcommand(matches: &ArgMatches) -> Option<Subcommand> {
             _ => PlanFormat::Text,
         })),
         "rollback" => Some(Subcommand::Rollback),
-        "notify" => Some(Subcommand::Notify(match option("state") {
-            Some("started") => Some(NotifyState::Started),
-            Some("success") => Some(NotifyState::Success),
-            Some("failure") => Some(NotifyState::Failure),
-            Some("cancelled") => Some(NotifyState::Cancelled),
-            _ => None,
-        })),
+        "notify" => Some(Subcommand::Notify),
         #[cfg(feature = "demo")]
         "demo" => Some(Subcommand::Demo(
             DEMO_FLAGS.iter().filter_map(|name| Some(((*name).to_owned(), option(name)?.to_owned()))).collect(),
@@ -180,11 +161,7 @@ pub fn command() -> Command {
                 .arg(choice("format", &["text", "json"], "How to print it").default_value("text")),
         )
         .subcommand(Command::new("rollback").about("Puts the previous release back on the deploy targets"))
-        .subcommand(Command::new("notify").about("Sends one message").arg(choice(
-            "state",
-            &["started", "success", "failure", "cancelled"],
-            "State that the message shows; by default the job's",
-        )));
+        .subcommand(Command::new("notify").about("Sends one message, for a job that builds by other means"));
     #[cfg(feature = "demo")]
     let root = root.subcommand(
         Command::new("demo")

@@ -238,7 +238,9 @@ mod tests {
             cli::RawInputs,
             runner::RunnerEnv,
             spec::INPUTS,
-            typed::{Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network, NoCache, Push},
+            typed::{
+                Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network, NoCache, NotifyOn, Push,
+            },
         },
     };
 
@@ -257,7 +259,7 @@ mod tests {
         assert_eq!(inputs.project.working_directory, ".");
         assert_eq!((inputs.names.registry.as_str(), inputs.registry.push), ("ghcr.io", Push::Auto));
         assert_eq!(inputs.registry.credentials, []);
-        assert_eq!(inputs.notify.on.len(), 4);
+        assert_eq!(inputs.notify.on, NotifyOn::Moments(Moment::ALL.into()));
         assert!(inputs.build.check && inputs.github.show.summary && inputs.github.show.annotations);
         assert!(!inputs.github.dry_run && inputs.secrets().next().is_none() && inputs.warnings.is_empty());
     }
@@ -325,7 +327,7 @@ mod tests {
             ("cache", "github"),
             ("cache-to", "type=local,dest=x"),
             ("tags", "type=sha"),
-            ("notify-on", "change"),
+            ("notify-on", "sometimes"),
             ("notify-on", "started, finished"),
             ("colors", "started=yellow"),
             ("colors", "begun=#000000"),
@@ -340,6 +342,14 @@ mod tests {
             ("compression", "zstd,compression-level=23"),
             ("ssh", "key"),
             ("ssh", "a=x\na=y"),
+            ("mention", "@everyone"),
+            ("mention-on", "always"),
+            ("slack-token", "xoxb-1"),
+            ("slack-channel", "two words"),
+            ("slack-webhook", "hooks.slack.com/services"),
+            ("teams-webhook", "ftp://h"),
+            ("state", "done"),
+            ("message-id", "../x?y"),
             ("flavor", "latest=false"),
             ("build-args", "=x"),
         ] {
@@ -381,7 +391,7 @@ mod tests {
         assert_eq!(inputs.build.no_cache, NoCache::Stages(vec!["base".into(), "final".into()]));
         assert_eq!(inputs.build.network, Some(Network::None));
         assert_eq!((inputs.registry.push, inputs.registry.caches.kind), (Push::Always, Cache::Off));
-        assert_eq!(inputs.notify.on.into_iter().collect::<Vec<_>>(), [Moment::Failure, Moment::Cancelled]);
+        assert_eq!(inputs.notify.on, NotifyOn::Moments([Moment::Failure, Moment::Cancelled].into()));
         assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
         assert_eq!(inputs.names.annotations, owned(&[("index:a", "b"), ("c", "d")]));
         assert!(inputs.github.show.annotations);
@@ -436,6 +446,10 @@ mod tests {
                 ("registries", "- {registry: r.example, username: u, password: hunter3}"),
                 ("discord-webhook", "https://discord.com/api/webhooks/1/hunter4\nhttp://127.0.0.1:1/hunter5"),
                 ("github-token", "hunter6"),
+                ("slack-webhook", "https://hooks.slack.com/services/T/B/hunter7"),
+                ("slack-token", "xoxb-hunter8"),
+                ("slack-channel", "#deploys\nC024BE91L, ops"),
+                ("teams-webhook", "https://prod.logic.azure.com/hunter9"),
             ],
             &[],
         )
@@ -443,7 +457,13 @@ mod tests {
         let mut secrets: Vec<&str> = inputs.secrets().map(Secret::expose).collect();
         secrets.sort_unstable();
         let webhooks = ["http://127.0.0.1:1/hunter5", "https://discord.com/api/webhooks/1/hunter4"];
-        assert_eq!(secrets, [webhooks[0], webhooks[1], "hunter1", "hunter2", "hunter3", "hunter6"]);
+        let channels: Vec<&str> = inputs.notify.slack.channels.iter().map(|(_, channel)| channel.as_str()).collect();
+        assert_eq!(channels, ["#deploys", "C024BE91L", "ops"]);
+        secrets.dedup();
+        let mut want = vec![webhooks[0], webhooks[1], "hunter1", "hunter2", "hunter3", "hunter6", "xoxb-hunter8"];
+        want.extend(["https://hooks.slack.com/services/T/B/hunter7", "https://prod.logic.azure.com/hunter9"]);
+        want.sort_unstable();
+        assert_eq!(secrets, want);
         assert!(!format!("{inputs:?}").contains("hunter"));
     }
 

@@ -323,21 +323,40 @@ pub const INPUTS: &[InputSpec] = &[
         "`edit`: one message that turns from yellow to green or red. `post`: one at the start and one at the end.",
     )
     .or("edit"),
-    notify(Secret, "slack-webhook", "Slack webhook URL: the final message only.").later(),
-    notify(Secret, "slack-token", "Slack token: one message, edited.").later(),
-    notify(Text, "slack-channel", "Slack channel for `slack-token`.").later(),
-    notify(Secret, "teams-webhook", "Teams Workflows URL: the final message only.").later(),
+    notify(SecretList, "slack-webhook", "Slack webhook URLs: the final message only, since it cannot be edited."),
+    notify(SecretList, "slack-token", "Slack bot token with the scope `chat:write`: one message, edited."),
+    notify(List, "slack-channel", "Channels for `slack-token`, by id or name. The bot must be in them."),
+    notify(SecretList, "teams-webhook", "Teams Workflows URLs: the final message only, since it cannot be edited."),
     notify(
         Text,
         "notify-on",
-        "When to send: `always`, `failure`, `never`, or a list of `started success failure cancelled`.",
+        "When to send: `always`, `failure`, `change` (the run broke what worked or fixed what did not; where the runs \
+         before are not known, every failure), `never`, or a list of `started success failure cancelled`.",
     )
     .or("always"),
-    notify(List, "mention", "Discord user ids, or role ids as `@&id`, to mention.").later(),
-    notify(Text, "mention-on", "When to mention: `failure`, `first-failure`, `never`.").or("failure").later(),
+    notify(
+        List,
+        "mention",
+        "Whom to mention, in a short message of its own: Discord user ids, Discord role ids as `@&id`, Slack user or \
+         group ids.",
+    ),
+    notify(
+        Text,
+        "mention-on",
+        "When to mention: `failure`, `first-failure` (the run before did not fail, or is not known), `never`.",
+    )
+    .or("failure"),
     notify(Text, "colors", "Colours of the message's states.")
         .or("started=#FEE75C success=#57F287 failure=#ED4245 cancelled=#95A5A6"),
     notify(Bool, "notify-strict", "Fail the step if a message cannot be sent.").or("false"),
+    notify(Text, "state", "`command: notify`: what to tell, `started`, `success`, `failure` or `cancelled`.")
+        .or_else("how the job stands"),
+    notify(
+        List,
+        "message-id",
+        "`command: notify`: the output `message-id` of an earlier step, whose message is edited instead of a new one \
+         posted.",
+    ),
     deploy(Yaml, "deploy", "Deploy targets: a list of maps.").later(),
     deploy(Secret, "ssh-key", "Private key for `compose:` targets.").later(),
     deploy(Text, "ssh-known-hosts", "Host keys of `compose:` targets.").later(),

@@ -1,10 +1,14 @@
 //! The inputs with their meaning: what [`super::parse`] makes of the texts.
 
 mod build;
+mod notify;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 pub use self::build::{Attest, BuildInputs, Compression, CompressionKind, CompressionReach, Network, NoCache};
+pub use self::notify::{
+    Colors, DiscordInputs, DiscordMode, Mention, MentionOn, Moment, NotifyInputs, NotifyOn, SlackInputs,
+};
 
 use super::{
     builder::{BuilderInput, ContainerInput},
@@ -219,86 +223,6 @@ pub struct CacheSpec {
     pub attributes: Vec<(String, String)>,
 }
 
-/// Who is told, when and how.
-#[derive(Clone, Debug)]
-pub struct NotifyInputs {
-    /// Discord.
-    pub discord: DiscordInputs,
-    /// At which moments a message is sent or changed.
-    pub on: BTreeSet<Moment>,
-    /// Colours of the states.
-    pub colors: Colors,
-    /// Whether a message that cannot be sent fails the step.
-    pub strict: bool,
-}
-
-/// Discord.
-#[derive(Clone, Debug)]
-pub struct DiscordInputs {
-    /// Webhook URLs; each begins with `https://` or `http://`.
-    pub webhooks: Vec<Secret>,
-    /// Thread to post in: digits.
-    pub thread_id: Option<String>,
-    /// Name to post under.
-    pub username: Option<String>,
-    /// Picture to post under.
-    pub avatar_url: Option<String>,
-    /// Picture inside the message.
-    pub thumbnail_url: Option<String>,
-    /// One message or two.
-    pub mode: DiscordMode,
-}
-
-/// One message or two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiscordMode {
-    /// One that is edited.
-    Edit,
-    /// One at the start and one at the end.
-    Post,
-}
-
-/// A moment of the run at which a message may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Moment {
-    /// The build has begun.
-    Started,
-    /// It went well.
-    Success,
-    /// It failed.
-    Failure,
-    /// It was stopped.
-    Cancelled,
-}
-
-impl Moment {
-    /// All, in order.
-    pub const ALL: [Self; 4] = [Self::Started, Self::Success, Self::Failure, Self::Cancelled];
-
-    /// The word for it in inputs and in the plan.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Started => "started",
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// Colours `0xRRGGBB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colors {
-    /// Yellow.
-    pub started: u32,
-    /// Green.
-    pub success: u32,
-    /// Red.
-    pub failure: u32,
-    /// Grey.
-    pub cancelled: u32,
-}
-
 /// Where it is deployed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeployInputs {
@@ -344,7 +268,7 @@ impl Inputs {
         build
             .chain(passwords)
             .chain(&self.registry.caches.secrets)
-            .chain(&self.notify.discord.webhooks)
+            .chain(self.notify.secrets())
             .chain(&self.github.token)
             .filter(|secret| !secret.is_empty())
     }

@@ -1,19 +1,18 @@
-//! Gets one message to one Discord channel, or says why not: the policy of retries.
+//! Gets one message to one channel, or says why not: the policy of retries, the same for every [`Service`].
 //!
 //! | answer | what follows |
 //! |---|---|
-//! | 429 | wait as told (body, header; neither: 1, 2, 4… s), never more than a minute or the deadline |
+//! | busy (429) | wait as told (body, header; neither: 1, 2, 4… s), never more than a minute or the deadline |
 //! | 502, 503, no connection | again after 0.5, 1, 2… s |
-//! | other 5xx, a broken connection, no answer | PATCH and GET: again. POST may have been taken: a first message is not repeated, a last one once |
-//! | 404 unknown message | [`DeliveryError::MessageGone`]: the caller posts another |
-//! | 401, 403, other 404 | the webhook is gone and never called again |
-//! | 400 | once without the fields it names, then the smallest embed there is; a link filter: that at once |
+//! | other 5xx, a broken connection, no answer | edits and questions: again. A new message may have been taken: a first one is not repeated, a last one once |
+//! | the message is gone | [`DeliveryError::MessageGone`]: the caller posts another |
+//! | webhook or token are no good | the channel is never called again |
+//! | threads only | once more with a thread of its own |
+//! | malformed | once without the fields that were named, then the smallest message there is; a word filter: that at once |
 
 use std::{sync::Arc, time::Duration};
 
 use rand::Rng as _;
-use reqwest::Method;
-use serde_json::Value;
 use thiserror::Error;
 use tokio::{
     sync::watch,
@@ -21,13 +20,10 @@ use tokio::{
 };
 
 use super::{
-    answer::{self, Answer, LONGEST_WAIT, Posted, Reply},
-    discord::{self, Attention, Look},
     http::{Client, HttpError},
     message::Message,
-    webhook::DiscordWebhook,
+    service::{Answer, Attention, Call, LONGEST_WAIT, Place, Posted, Reply, Request, Service, Words},
 };
-use crate::domain::secret::Secret;
 
 /// How long things may take. The defaults are the ones for real runs; tests make them short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,19 +56,17 @@ impl Default for Timing {
 /// Why a message did not arrive.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DeliveryError {
-    /// Deleted, or its token is wrong.
-    #[error(
-        "the webhook does not exist any more or its address is wrong ({0}): make a new one and put it into the secret"
-    )]
-    WebhookGone(String),
+    /// Webhook or token are no good; says what to do.
+    #[error("{0}")]
+    ChannelGone(String),
     /// Someone deleted the message.
     #[error("the message was deleted")]
     MessageGone,
     /// The message is too old to be edited this often.
-    #[error("the message is more than an hour old and cannot be edited now")]
+    #[error("the message is too old to be edited now")]
     EditsExhausted,
-    /// Discord will not take it.
-    #[error("Discord refuses the message: {0}")]
+    /// The service will not take it.
+    #[error("the message is refused: {0}")]
     Refused(String),
     /// It could not be sent in the time there was.
     #[error("gave up after {tries} {}: {reason}", if *.tries == 1 { "try" } else { "tries" })]
@@ -103,20 +97,14 @@ pub enum Urgency {
     Final,
 }
 
-/// What is to be done with a message.
-#[derive(Clone, Copy, Debug)]
-enum Call<'a> {
-    Create(Attention),
-    Edit(&'a str),
-}
-
-/// One webhook's channel.
+/// One service's channel.
 #[derive(Debug)]
 pub struct Channel {
     client: Client,
-    webhook: DiscordWebhook,
-    look: Arc<Look>,
+    service: Arc<dyn Service>,
     timing: Timing,
+    /// Where new messages go, as far as the service's answers have told.
+    place: Place,
     /// Why it is never called again.
     gone: Option<String>,
     /// No call before this moment.
@@ -125,13 +113,13 @@ pub struct Channel {
 
 impl Channel {
     /// A channel to which nothing was sent yet.
-    pub fn new(client: Client, webhook: DiscordWebhook, look: Arc<Look>, timing: Timing) -> Self {
-        Self { client, webhook, look, timing, gone: None, hold: None }
+    pub fn new(client: Client, service: Arc<dyn Service>, timing: Timing) -> Self {
+        Self { client, service, timing, place: Place::default(), gone: None, hold: None }
     }
 
-    /// Whether there is no point in calling it.
-    pub fn is_gone(&self) -> bool {
-        self.gone.is_some()
+    /// What it is a channel of.
+    pub fn service(&self) -> &dyn Service {
+        &*self.service
     }
 
     /// Posts a new message. `None` if the server took it but did not say which it is.
@@ -142,34 +130,41 @@ impl Channel {
         urgency: Urgency,
         deadline: Instant,
     ) -> Result<Option<Posted>, DeliveryError> {
-        self.send(Call::Create(attention), message, urgency, deadline).await
+        self.send(Call::Create(attention, self.place), message, urgency, deadline).await
     }
 
     /// Replaces what a message says.
     pub async fn edit(
         &mut self,
-        message_id: &str,
+        posted: &Posted,
         message: &Message,
         urgency: Urgency,
         deadline: Instant,
     ) -> Result<(), DeliveryError> {
-        self.send(Call::Edit(message_id), message, urgency, deadline).await.map(|_| ())
+        self.send(Call::Edit(posted), message, urgency, deadline).await.map(|_| ())
     }
 
-    /// The colour that a message shows now; `None` if that cannot be found out.
-    pub async fn color_of(&mut self, message_id: &str, deadline: Instant) -> Result<Option<u32>, DeliveryError> {
-        let url = self.webhook.message_url(message_id);
+    /// Mentions those who asked for it because of this message.
+    pub async fn mention(
+        &mut self,
+        about: Option<&Posted>,
+        message: &Message,
+        deadline: Instant,
+    ) -> Result<(), DeliveryError> {
+        self.send(Call::Mention(about), message, Urgency::Final, deadline).await.map(|_| ())
+    }
+
+    /// Whether a message still says that the run goes on; `None` if that cannot be found out.
+    pub async fn runs(&mut self, posted: &Posted, deadline: Instant) -> Result<Option<bool>, DeliveryError> {
+        let Some(request) = self.service.look(posted) else { return Ok(None) };
         let limit = self.timing.call.min(deadline.saturating_duration_since(Instant::now()));
-        let Ok(reply) = self.client.call(Method::GET, &url, None, limit, &self.webhook.redactor()).await else {
+        let Ok(reply) = self.client.call(&request, limit, &self.service.redactor()).await else {
             return Ok(None);
         };
-        match answer::read(self.webhook.server(), &reply) {
-            Answer::Done(_) => {
-                let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
-                Ok(body.pointer("/embeds/0/color").and_then(Value::as_u64).and_then(|color| color.try_into().ok()))
-            }
+        match self.service.read(Call::Edit(posted), &reply) {
+            Answer::Done(_) => Ok(self.service.runs(&reply.json())),
             Answer::MessageGone => Err(DeliveryError::MessageGone),
-            Answer::WebhookGone(reason) => Err(DeliveryError::WebhookGone(reason)),
+            // A token may be allowed to write and not to read.
             _ => Ok(None),
         }
     }
@@ -182,14 +177,10 @@ impl Channel {
         deadline: Instant,
     ) -> Result<Option<Posted>, DeliveryError> {
         if let Some(reason) = &self.gone {
-            return Err(DeliveryError::WebhookGone(reason.clone()));
+            return Err(DeliveryError::ChannelGone(reason.clone()));
         }
-        let (method, url) = match call {
-            Call::Create(_) => (Method::POST, self.webhook.create_url()),
-            Call::Edit(id) => (Method::PATCH, self.webhook.message_url(id)),
-        };
-        let mut body = self.body(call, &discord::embed(message, &self.look));
-        let smallest = self.body(call, &discord::minimal(message.phase, &message.url, &self.look));
+        let mut call = call;
+        let mut request = self.service.request(call, message, Words::All);
         let mut tries = 0;
         let mut unanswered = 0;
         let mut waited = 0;
@@ -199,9 +190,9 @@ impl Channel {
                 pause(hold, &mut urgency, deadline, || give_up(tries, &last)).await?;
             }
             tries += 1;
-            let reply = self.call_once(&method, &url, &body, &mut urgency, deadline).await?;
+            let reply = self.call_once(call, &request, &mut urgency, deadline).await?;
             let mut pause_for = self.timing.backoff * 2_u32.saturating_pow(waited) / 2;
-            match reply.map(|reply| (answer::read(self.webhook.server(), &reply), reply.hold)) {
+            match reply.map(|reply| (self.service.read(call, &reply), reply.hold)) {
                 Ok((Answer::Done(posted), hold)) => {
                     self.hold = hold.map(|hold| Instant::now() + hold.min(LONGEST_WAIT));
                     return Ok(posted);
@@ -232,19 +223,33 @@ impl Channel {
                     unanswered += u32::from(!sure);
                 }
                 Ok((Answer::Malformed(wrong, reason), _)) => {
-                    let mended = if waited == 0 { discord::without(&body, &wrong) } else { None };
-                    body = next_body(&body, mended.unwrap_or_else(|| smallest.clone()), reason)?;
+                    let mended = request.body.as_ref().filter(|_| waited == 0);
+                    let mended = mended.and_then(|body| self.service.mend(body, &wrong));
+                    let next = match mended {
+                        Some(body) => Request { body: Some(body), ..request.clone() },
+                        None => self.service.request(call, message, Words::Ours),
+                    };
+                    request = another(&request, next, reason)?;
                     waited += 1;
                     continue;
                 }
                 Ok((Answer::Unwanted(reason), _)) => {
-                    body = next_body(&body, smallest.clone(), reason)?;
+                    request = another(&request, self.service.request(call, message, Words::Ours), reason)?;
+                    continue;
+                }
+                Ok((Answer::ThreadsOnly, _)) => {
+                    let Call::Create(attention, Place::Channel) = call else {
+                        return Err(DeliveryError::Refused("the channel has nothing but threads".to_owned()));
+                    };
+                    self.place = Place::NewThread;
+                    call = Call::Create(attention, self.place);
+                    request = self.service.request(call, message, Words::All);
                     continue;
                 }
                 Ok((Answer::MessageGone, _)) => return Err(DeliveryError::MessageGone),
-                Ok((Answer::WebhookGone(reason), _)) => {
+                Ok((Answer::ChannelGone(reason), _)) => {
                     self.gone = Some(reason.clone());
-                    return Err(DeliveryError::WebhookGone(reason));
+                    return Err(DeliveryError::ChannelGone(reason));
                 }
                 Ok((Answer::Refused(reason), _)) => return Err(DeliveryError::Refused(reason)),
                 Err(error @ HttpError::Setup(_)) => return Err(DeliveryError::Refused(error.to_string())),
@@ -256,8 +261,9 @@ impl Channel {
             }
             let repeatable = match (call, &urgency) {
                 (Call::Edit(_), _) => true,
-                (Call::Create(_), Urgency::Progress(_)) => unanswered == 0,
-                (Call::Create(_), Urgency::Final) => unanswered <= 1,
+                (Call::Create(..), Urgency::Final) => unanswered <= 1,
+                // To ping someone twice is worse than not at all.
+                (Call::Create(..) | Call::Mention(_), _) => unanswered == 0,
             };
             if !repeatable {
                 return Err(give_up(tries, &last));
@@ -267,52 +273,38 @@ impl Channel {
         }
     }
 
-    fn body(&self, call: Call<'_>, embed: &Value) -> Value {
-        match call {
-            Call::Create(attention) => discord::create_body(embed, &self.look, attention),
-            Call::Edit(_) => discord::edit_body(embed),
-        }
-    }
-
     /// One call. The outer error ends the message, the inner one the try.
     async fn call_once(
         &self,
-        method: &Method,
-        url: &Secret,
-        body: &Value,
+        call: Call<'_>,
+        request: &Request,
         urgency: &mut Urgency,
         deadline: Instant,
     ) -> Result<Result<Reply, HttpError>, DeliveryError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let limit = match (urgency.is_final(), method) {
+        let limit = match (&urgency, call) {
             // A lost packet must not cost the last state: an edit that hangs leaves time for another.
-            (true, &Method::PATCH) if left < self.timing.call => left * 7 / 10,
+            (Urgency::Final, Call::Edit(_)) if left < self.timing.call => left * 7 / 10,
             _ => left,
         };
         let limit = self.timing.call.min(limit);
         if limit.is_zero() {
             return Ok(Err(HttpError::TimedOut(limit)));
         }
-        let redactor = self.webhook.redactor();
-        let call = self.client.call(method.clone(), url, Some(body), limit, &redactor);
-        let Urgency::Progress(end) = urgency else { return Ok(call.await) };
-        tokio::pin!(call);
+        let redactor = self.service.redactor();
+        let reply = self.client.call(request, limit, &redactor);
+        let Urgency::Progress(end) = urgency else { return Ok(reply.await) };
+        tokio::pin!(reply);
         tokio::select! {
             biased;
-            reply = &mut call => Ok(reply),
+            reply = &mut reply => Ok(reply),
             end = ended(end) => {
                 // What is under way may arrive: an edit after the last one, or a message that nobody would know of.
                 let left = end.deadline.saturating_duration_since(Instant::now());
-                let grace = if *method == Method::POST { left / 2 } else { left / 5 };
-                timeout_at(Instant::now() + grace, call).await.map_err(|_| DeliveryError::Superseded)
+                let grace = if matches!(call, Call::Edit(_)) { left / 5 } else { left / 2 };
+                timeout_at(Instant::now() + grace, reply).await.map_err(|_| DeliveryError::Superseded)
             }
         }
-    }
-}
-
-impl Urgency {
-    fn is_final(&self) -> bool {
-        matches!(self, Self::Final)
     }
 }
 
@@ -345,7 +337,8 @@ async fn pause(
     Ok(())
 }
 
-fn next_body(now: &Value, next: Value, reason: String) -> Result<Value, DeliveryError> {
+/// The next request, unless it is the one that was just refused for this reason.
+fn another(now: &Request, next: Request, reason: String) -> Result<Request, DeliveryError> {
     if *now == next { Err(DeliveryError::Refused(reason)) } else { Ok(next) }
 }
 

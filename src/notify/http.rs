@@ -2,14 +2,13 @@
 
 use std::{error::Error as _, time::Duration};
 
-use reqwest::{Method, redirect::Policy};
-use serde_json::Value;
+use reqwest::redirect::Policy;
 use thiserror::Error;
 
-use super::answer::Reply;
-use crate::domain::{redact::Redactor, secret::Secret};
+use super::service::{Reply, Request};
+use crate::domain::redact::Redactor;
 
-/// Discord demands this form (<https://discord.com/developers/docs/reference#user-agent>).
+/// Discord demands this form (<https://discord.com/developers/docs/reference#user-agent>); the others take any.
 const USER_AGENT: &str = concat!("DiscordBot (https://github.com/izhan/build-deploy, ", env!("CARGO_PKG_VERSION"), ")");
 
 /// No answer of a chat service needs more; what is in front of it may send anything.
@@ -51,18 +50,14 @@ impl Client {
         Ok(Self(client))
     }
 
-    /// Calls `url` and waits at most `limit` for the whole answer. `redactor` knows what must not be in an error.
-    pub async fn call(
-        &self,
-        method: Method,
-        url: &Secret,
-        body: Option<&Value>,
-        limit: Duration,
-        redactor: &Redactor,
-    ) -> Result<Reply, HttpError> {
-        let mut request = self.0.request(method, url.expose()).timeout(limit);
-        if let Some(body) = body {
-            request = request.json(body);
+    /// Makes the call and waits at most `limit` for the whole answer. `redactor` knows what must not be in an error.
+    pub async fn call(&self, request: &Request, limit: Duration, redactor: &Redactor) -> Result<Reply, HttpError> {
+        let mut call = self.0.request(request.method.clone(), request.url.expose()).timeout(limit);
+        if let Some(token) = &request.bearer {
+            call = call.bearer_auth(token.expose());
+        }
+        if let Some(body) = &request.body {
+            call = call.json(body);
         }
         let failed = |error: reqwest::Error| {
             if error.is_connect() || error.is_builder() {
@@ -73,7 +68,7 @@ impl Client {
                 HttpError::Broken(chain(error, redactor))
             }
         };
-        let mut response = request.send().await.map_err(failed)?;
+        let mut response = call.send().await.map_err(failed)?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let exhausted = header("x-ratelimit-remaining") == Some("0");
         let reset = header("x-ratelimit-reset-after").and_then(|time| time.parse().ok());

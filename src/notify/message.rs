@@ -4,98 +4,15 @@
 //! Every text in a message is as untrusted as it came: a renderer makes all of it inert, without exception.
 
 mod fields;
+mod phase;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{
-    event::Ending,
-    run::{Failure, ImageStatus, RunInfo, RunState, Stage},
-};
+pub use self::phase::{Phase, Role};
 
-/// Where a run stands, as a reader distinguishes it: each has a word and a colour of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// It runs, and is in this stage.
-    Running(Stage),
-    /// All was done.
-    Succeeded,
-    /// A stage failed.
-    Failed,
-    /// Someone stopped it.
-    Cancelled,
-    /// It took longer than the input `timeout` allows.
-    TimedOut,
-    /// It was killed and could not say so itself; the post stage says it.
-    Interrupted,
-}
-
-/// What a colour stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Yellow.
-    Started,
-    /// Green.
-    Success,
-    /// Red.
-    Failure,
-    /// Grey.
-    Cancelled,
-    /// Orange.
-    TimedOut,
-}
-
-impl Phase {
-    /// Where this run stands.
-    pub fn of(state: &RunState) -> Self {
-        match &state.ending {
-            None => Self::Running(state.stage),
-            Some((Ending::Success, _)) => Self::Succeeded,
-            Some((Ending::Failure(_), _)) => Self::Failed,
-            Some((Ending::Cancelled, _)) => Self::Cancelled,
-            Some((Ending::TimedOut, _)) => Self::TimedOut,
-        }
-    }
-
-    /// Its colour.
-    pub fn role(self) -> Role {
-        match self {
-            Self::Running(_) => Role::Started,
-            Self::Succeeded => Role::Success,
-            Self::Failed => Role::Failure,
-            Self::Cancelled | Self::Interrupted => Role::Cancelled,
-            Self::TimedOut => Role::TimedOut,
-        }
-    }
-
-    /// The colour as a sign, for clients that hide the colour bar.
-    pub fn sign(self) -> &'static str {
-        match self {
-            Self::Running(_) => "🟡",
-            Self::Succeeded => "🟢",
-            Self::Failed => "🔴",
-            // With the selector that asks for an emoji: by itself it is a letter-like sign in many fonts.
-            Self::Cancelled | Self::Interrupted => "⚪\u{FE0F}",
-            Self::TimedOut => "🟠",
-        }
-    }
-
-    /// The state in a word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Running(Stage::Plan | Stage::Preflight) => "starting…",
-            Self::Running(Stage::Build) => "building…",
-            Self::Running(Stage::Push) => "pushing…",
-            Self::Running(Stage::Deploy) => "deploying…",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::TimedOut => "timed out",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
+use crate::domain::run::{Change, Failure, ImageStatus, RunInfo, RunState, Stage};
 
 /// A message about a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,39 +98,62 @@ impl Span {
 impl Message {
     /// The message for the run as it is.
     pub fn of(state: &RunState) -> Self {
-        Self::new(state, Phase::of(state))
+        Self::at(state, Phase::of(state))
     }
 
-    /// The message for a run that was killed before it could tell its end.
-    pub fn interrupted(state: &RunState) -> Self {
-        Self::new(state, Phase::Interrupted)
+    /// The message for a run that stands where the state alone does not tell: see [`Phase`].
+    pub fn at(state: &RunState, phase: Phase) -> Self {
+        Self::new(state, phase, Scope::Here)
     }
 
-    fn new(state: &RunState, phase: Phase) -> Self {
+    /// The message for a job that builds by other means: its images and the reason of a failure are not known.
+    pub fn elsewhere(state: &RunState) -> Self {
+        let phase = if state.ending.is_some() { Phase::of(state) } else { Phase::Underway };
+        Self::new(state, phase, Scope::Elsewhere)
+    }
+
+    fn new(state: &RunState, phase: Phase, scope: Scope) -> Self {
         let info = &state.info;
-        let elapsed = state.ending.as_ref().map(|(_, elapsed)| *elapsed);
+        let told = state.failure().filter(|_| scope == Scope::Here);
+        let elapsed = elapsed(state);
         let place: Vec<&str> =
             [short_repository(info), &info.ref_name].into_iter().filter(|part| !part.is_empty()).collect();
         let images = state.images.iter().map(|image| fields::image_field(image, state.failure()));
         let fields = images.chain(fields::warnings(state)).collect();
+        let footer = [&info.workflow, &info.repository].into_iter().filter(|part| !part.is_empty());
         Self {
             phase,
             place: place.join(" · "),
-            status: status(state, phase, elapsed),
+            status: status(state, phase, told),
             url: info.run_url.clone(),
-            intro: intro(state, phase),
-            failure: state.failure().map(|failure| failure_block(failure, info)),
+            intro: intro(state, phase, scope),
+            failure: told.map(|failure| failure_block(failure, info)),
             fields,
             links: links(info, phase),
-            footer: [&info.workflow, &info.repository]
-                .into_iter()
-                .filter(|part| !part.is_empty())
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(" · "),
+            footer: footer.cloned().collect::<Vec<_>>().join(" · "),
             ended: elapsed.and_then(|elapsed| Some(state.started + chrono::Duration::from_std(elapsed).ok()?)),
         }
     }
+
+    /// Where the job can be looked at, else the run; empty if nowhere.
+    pub fn job_url(&self) -> &str {
+        match self.links.as_slice() {
+            [Span::Link(_, url), ..] => url,
+            _ => &self.url,
+        }
+    }
+}
+
+/// Whether the run is one of ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Here,
+    Elsewhere,
+}
+
+/// How long the run took; `None` while it runs, and where nobody counted.
+fn elapsed(state: &RunState) -> Option<Duration> {
+    state.ending.as_ref().map(|(_, elapsed)| *elapsed).filter(|elapsed| !elapsed.is_zero())
 }
 
 /// `owner/name` is the footer's; titles have room for the name only.
@@ -221,10 +161,10 @@ fn short_repository(info: &RunInfo) -> &str {
     info.repository.rsplit('/').next().unwrap_or_default()
 }
 
-fn status(state: &RunState, phase: Phase, elapsed: Option<Duration>) -> String {
+fn status(state: &RunState, phase: Phase, told: Option<&Failure>) -> String {
     let word = phase.word();
-    let took = |joint: &str| elapsed.map_or_else(String::new, |elapsed| format!(" {joint} {}", duration(elapsed)));
-    match phase {
+    let took = |joint: &str| elapsed(state).map_or_else(String::new, |time| format!(" {joint} {}", duration(time)));
+    let status = match phase {
         Phase::Running(_) => {
             let done = state.images.iter().filter(|i| matches!(i.status, ImageStatus::Done(_))).count();
             match state.images.len() {
@@ -233,10 +173,31 @@ fn status(state: &RunState, phase: Phase, elapsed: Option<Duration>) -> String {
             }
         }
         Phase::Succeeded => format!("{word}{}", took("in")),
-        Phase::Failed => format!("{word} {}", state.failure().map_or_else(String::new, what_failed)).trim_end().into(),
+        Phase::Failed => match told {
+            Some(failure) => format!("{word} {}", what_failed(failure)),
+            None => format!("{word}{}", took("after")),
+        },
         Phase::Cancelled | Phase::TimedOut => format!("{word}{}", took("after")),
-        Phase::Interrupted => word.to_owned(),
+        Phase::Interrupted | Phase::RolledBack | Phase::RollbackFailed | Phase::Underway => word.to_owned(),
+    };
+    match state.change() {
+        Some(Change::Broke) => format!("{status} · broke"),
+        Some(Change::StillFailing(count)) => format!("{status} · still failing ({})", ordinal(count)),
+        Some(Change::Fixed) => format!("{status} · fixed"),
+        None => status,
     }
+}
+
+/// `2nd`, `3rd`, `11th`.
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 /// What a failure failed to do: `to build django`.
@@ -253,7 +214,7 @@ fn what_failed(failure: &Failure) -> String {
     }
 }
 
-fn intro(state: &RunState, phase: Phase) -> Vec<Line> {
+fn intro(state: &RunState, phase: Phase, scope: Scope) -> Vec<Line> {
     let info = &state.info;
     let mut who = Line::new();
     if !info.actor.is_empty() {
@@ -269,18 +230,26 @@ fn intro(state: &RunState, phase: Phase) -> Vec<Line> {
         who.extend([Span::CodeLink(short.to_owned(), info.commit_url.clone()), Span::text(" ")]);
     }
     who.push(Span::text(info.subject.clone()));
-    let mut lines = vec![who];
     let outcome = match phase {
-        Phase::Running(_) | Phase::Failed => None,
-        Phase::Succeeded => Some(success(state)),
+        Phase::Running(_) | Phase::Underway | Phase::Failed => None,
+        Phase::Succeeded => (scope == Scope::Here).then(|| success(state)),
         Phase::Cancelled => Some("Stopped by hand or by a newer run".to_owned()),
         Phase::TimedOut => Some("Stopped: it took longer than the input timeout allows".to_owned()),
         Phase::Interrupted => Some("The job ended before this step could say how it went".to_owned()),
+        Phase::RolledBack => Some("The new release was bad; the one before runs again".to_owned()),
+        Phase::RollbackFailed => {
+            Some("The new release is bad, and the one before could not be put back: look at it now".to_owned())
+        }
     };
-    let mut when = outcome.map(|text| vec![Span::text(text), Span::text(" · ")]).unwrap_or_default();
-    when.extend([Span::text("started "), Span::Ago(state.started)]);
-    lines.push(when);
-    lines
+    let mut when: Line = outcome.map(Span::text).into_iter().collect();
+    // Of a run that is over, the start is known only if its time was taken.
+    if phase.is_open() || elapsed(state).is_some() {
+        if !when.is_empty() {
+            when.push(Span::text(" · "));
+        }
+        when.extend([Span::text("started "), Span::Ago(state.started)]);
+    }
+    [who, when].into_iter().filter(|line| !line.is_empty()).collect()
 }
 
 /// `2 images built and pushed`.
@@ -303,8 +272,7 @@ fn images(n: usize) -> String {
 }
 
 fn links(info: &RunInfo, phase: Phase) -> Line {
-    let running = matches!(phase, Phase::Running(_));
-    let label = if running { "Watch the job" } else { "Open the job log" };
+    let label = if phase.is_open() { "Watch the job" } else { "Open the job log" };
     // The title leads to the run already.
     let url = if info.job_url.is_empty() { &info.run_url } else { &info.job_url };
     if url.is_empty() { Line::new() } else { vec![Span::Link(label.to_owned(), url.clone())] }

@@ -1,22 +1,25 @@
-//! Makes text that others wrote inert. PURE.
+//! Makes text that others wrote fit for any channel. PURE.
 //!
 //! Commit subjects, branch and image names, actors and build logs come from whoever opened a pull request.
-//! [`clean`] takes out what acts on a terminal or hides from the reader; [`escape`], [`code`], [`fence`] and
-//! [`link`] then put the text into Discord's markdown so that none of it becomes markup, a mention or a link.
-//! Lengths are Unicode code points, as Discord's API counts them; cuts fall between graphemes and end in `…`.
+//! [`clean`] takes out what acts on a terminal or hides from the reader; each channel's own `markup` then writes the
+//! text so that none of it becomes markup, a mention or a link. Lengths are what a channel's [`Measure`] says; cuts
+//! fall between graphemes and end in `…`.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Stands after `@`, so that no client sees a mention in it.
-const ZERO_WIDTH_SPACE: char = '\u{200B}';
+/// Stands within what a client could take for a mention or markup, and is not seen.
+pub const ZERO_WIDTH_SPACE: char = '\u{200B}';
 
-/// Stands for a backtick within code, which only a backtick could end.
-const NOT_A_BACKTICK: char = '\u{2CB}';
+/// Stands for a backtick, which could begin or end code.
+pub const NOT_A_BACKTICK: char = '\u{2CB}';
 
 /// More code points in one grapheme than any script needs are a pile of marks drawn over other lines.
 const GRAPHEME_LIMIT: usize = 10;
 
-/// Code points, the unit of every limit of Discord.
+/// How long a text is, in the unit of a channel's limits.
+pub type Measure = fn(&str) -> usize;
+
+/// Code points.
 pub fn length(text: &str) -> usize {
     text.chars().count()
 }
@@ -50,99 +53,56 @@ pub fn first_line(text: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// One line for a place that knows no markdown, such as an embed's footer.
+/// One line of at most `max` code points for a place that knows no markup.
 pub fn plain(text: &str, max: usize) -> String {
-    fit(&first_line(text), max, |c, _, _, out| push_plain(c, out))
+    fit(&first_line(text), max, length, |c, _, _, out| push_plain(c, out))
 }
 
-/// One line as literal text within markdown: no emphasis, heading, list, quote, mention, link, emoji or time.
-pub fn escape(text: &str, max: usize) -> String {
-    let line = first_line(text);
-    let list_dot = line.find(|c: char| !c.is_ascii_digit()).filter(|&at| at > 0 && line[at..].starts_with('.'));
-    let mut at = 0;
-    fit(&line, max, |c, before, next, out| {
-        let special = match c {
-            '\\' | '*' | '_' | '~' | '|' | '<' | '>' | '[' | ']' | '`' => true,
-            // Opens an emoji's name or continues a link's scheme; `fix: this` stays readable.
-            ':' => next.is_some_and(|n| !n.is_whitespace()),
-            '(' => before == Some(']'),
-            '#' | '-' | '+' | '=' => before.is_none(),
-            '.' => list_dot == Some(at),
-            _ => false,
-        };
-        at += c.len_utf8();
-        if special {
-            out.push('\\');
-        }
-        push_plain(c, out);
-    })
+/// A piece of a line: like [`first_line`] and then `write`, but blanks at its ends count.
+pub fn spaced(text: &str, write: impl FnOnce(&str) -> String) -> String {
+    let inner = write(text);
+    if inner.is_empty() {
+        return if text.contains(' ') { " ".to_owned() } else { inner };
+    }
+    let blank = |yes: bool| if yes { " " } else { "" };
+    format!("{}{inner}{}", blank(text.starts_with(' ')), blank(text.ends_with(' ')))
 }
 
-/// One line as a code span, or nothing if there is nothing to show. `max` counts the backticks.
-pub fn code(text: &str, max: usize) -> String {
-    let body = fit(&first_line(text), max.saturating_sub(2), push_code);
-    if body.is_empty() { body } else { format!("`{body}`") }
-}
-
-/// The last of these lines that fit into a code block of at most `max` code points, fences included; nothing
-/// if none does. `language` is ours and picks the client's colours. A line longer than `width` is cut.
-pub fn fence(lines: &[String], language: &str, width: usize, max: usize) -> String {
-    let frame = length(language) + "```\n".len() + "\n```".len();
-    let mut room = max.saturating_sub(frame);
+/// The last of these lines that fit into `max` when written through `push` and joined by ends of line. Each is cut at
+/// `width`; neither the first nor the last is empty.
+pub fn tail(
+    lines: &[String],
+    width: usize,
+    max: usize,
+    measure: Measure,
+    push: impl Fn(char, Option<char>, Option<char>, &mut String) + Copy,
+) -> Vec<String> {
+    let mut room = max;
     let mut kept = Vec::new();
     let mut ready: Vec<String> = lines
         .iter()
         .flat_map(|line| clean(line).lines().map(str::to_owned).collect::<Vec<_>>())
-        .map(|line| fit(line.trim_end(), width, push_code))
+        .map(|line| fit(line.trim_end(), width, measure, push))
         .collect();
     while ready.last().is_some_and(String::is_empty) {
         ready.pop();
     }
     for line in ready.into_iter().rev() {
-        let cost = length(&line) + usize::from(!kept.is_empty());
+        let cost = measure(&line) + usize::from(!kept.is_empty());
         if cost > room {
             break;
         }
         room -= cost;
         kept.push(line);
     }
-    // The first line of a block must not be empty: a block of empty lines is not a block.
     while kept.last().is_some_and(String::is_empty) {
         kept.pop();
     }
     kept.reverse();
-    if kept.is_empty() { String::new() } else { format!("```{language}\n{}\n```", kept.join("\n")) }
+    kept
 }
 
-/// A link with its text in code style. Discord does not undo escapes within a link's text, so a label of other
-/// than plain letters, or a target that is no web address, gives the label alone.
-pub fn link(label: &str, url: &str, style: LinkStyle) -> String {
-    let safe = |c: char| c.is_ascii_alphanumeric() || " ._/-:".contains(c);
-    let label = first_line(label);
-    // Nor does it make a link of a text that has an address in it.
-    let is_plain = !label.is_empty() && label.chars().all(safe) && !label.contains("//");
-    match web_address(url) {
-        Some(url) if is_plain => match style {
-            LinkStyle::Code => format!("[`{label}`]({url})"),
-            LinkStyle::Words => format!("[{label}]({url})"),
-        },
-        _ => match style {
-            LinkStyle::Code => code(&label, 200),
-            LinkStyle::Words => escape(&label, 200),
-        },
-    }
-}
-
-/// How a link's text looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkStyle {
-    /// As code: hashes and paths.
-    Code,
-    /// As words.
-    Words,
-}
-
-/// The address if it is one of the web that Discord accepts (http or https, a host, at most 2048 code points),
+/// The address if it is one of the web that every channel accepts (http or https, a host, at most 2048 code points),
 /// with everything percent-encoded that could end it.
 pub fn web_address(url: &str) -> Option<String> {
     use std::fmt::Write as _;
@@ -153,13 +113,20 @@ pub fn web_address(url: &str) -> Option<String> {
         return None;
     }
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]_".contains(c);
-    if host.is_empty() || !host.chars().all(plain) || !host.contains(|c: char| c.is_ascii_alphanumeric()) {
+    if !is_host(host) {
         return None;
     }
     let mut out = format!("{scheme}://{host}");
-    for c in rest.get(host.len()..).unwrap_or_default().chars() {
-        if c.is_ascii_alphanumeric() || "/?#&=%.-_~!$'*+,;:@".contains(c) {
+    let tail = rest.get(host.len()..).unwrap_or_default();
+    let mut in_fragment = false;
+    for (at, c) in tail.char_indices() {
+        let keep = match c {
+            // What is encoded already stays so.
+            '%' => tail.get(at + 1..at + 3).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())),
+            '#' => !std::mem::replace(&mut in_fragment, true),
+            c => c.is_ascii_alphanumeric() || "/?&=.-_~!$'*+,;:@".contains(c),
+        };
+        if keep {
             out.push(c);
         } else {
             let mut bytes = [0; 4];
@@ -172,24 +139,35 @@ pub fn web_address(url: &str) -> Option<String> {
     (length(&out) <= 2048).then_some(out)
 }
 
-fn push_plain(c: char, out: &mut String) {
+/// A name or an address, and perhaps a port.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port),
+        _ => (host, ""),
+    };
+    let good = match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c)),
+        None => name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)),
+    };
+    good && name.contains(|c: char| c.is_ascii_alphanumeric()) && port.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A character as it is, `@` such that no client sees a mention in it.
+pub fn push_plain(c: char, out: &mut String) {
     out.push(c);
     if c == '@' {
         out.push(ZERO_WIDTH_SPACE);
     }
 }
 
-/// Within code nothing is markup. Only what pings in a client that takes code for text is broken up.
-fn push_code(c: char, before: Option<char>, next: Option<char>, out: &mut String) {
-    out.push(if c == '`' { NOT_A_BACKTICK } else { c });
-    if c == '@' && (before == Some('<') || matches!(next, Some('e' | 'E' | 'h' | 'H'))) {
-        out.push(ZERO_WIDTH_SPACE);
-    }
-}
-
 /// Writes `text` character by character through `push` (character, the one before, the one after, output) until
 /// it is written or would be longer than `max`; then it is cut before a grapheme and ends in `…`.
-fn fit(text: &str, max: usize, mut push: impl FnMut(char, Option<char>, Option<char>, &mut String)) -> String {
+pub fn fit(
+    text: &str,
+    max: usize,
+    measure: Measure,
+    mut push: impl FnMut(char, Option<char>, Option<char>, &mut String),
+) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut used, mut cut) = (0, 0);
     let mut before = None;
@@ -210,7 +188,7 @@ fn fit(text: &str, max: usize, mut push: impl FnMut(char, Option<char>, Option<c
             }
             before = Some(c);
         }
-        used += length(out.get(start..).unwrap_or_default());
+        used += measure(out.get(start..).unwrap_or_default());
         if used > max {
             out.truncate(cut);
             out.truncate(out.trim_end().len());
@@ -283,7 +261,7 @@ fn is_invisible(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{LinkStyle, clean, code, escape, fence, first_line, length, link, plain, web_address};
+    use super::{clean, first_line, web_address};
 
     #[test]
     fn takes_out_what_acts_or_hides() {
@@ -304,51 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_markup_and_leaves_prose_readable() {
-        for (text, want) in [
-            ("fix: the total (again), 50% off - really", "fix: the total (again), 50% off - really"),
-            ("**b** _i_ ~~s~~ ||h||", "\\*\\*b\\*\\* \\_i\\_ \\~\\~s\\~\\~ \\|\\|h\\|\\|"),
-            ("[a](https://e.example)", "\\[a\\]\\(https\\://e.example)"),
-            ("# HUGE", "\\# HUGE"),
-            ("-# tiny", "\\-# tiny"),
-            ("12. list", "12\\. list"),
-            ("1.2.3", "1\\.2.3"),
-            (":smile: <t:0:R>", "\\:smile: \\<t\\:0\\:R\\>"),
-            ("@everyone", "@\u{200B}everyone"),
-            ("\\", "\\\\"),
-        ] {
-            assert_eq!(escape(text, 200), want, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn cuts_between_graphemes_by_code_points() {
-        assert_eq!(escape(&"😀".repeat(300), 256), format!("{}…", "😀".repeat(255)));
-        assert_eq!(escape("a_b", 3), "a…", "an escape is never cut in two");
-        assert_eq!(escape("a_b", 4), "a\\_b");
-        assert_eq!(plain("🇩🇪🇫🇷", 3), "🇩🇪…");
-        assert!(length(&escape(&format!("a{}", "\u{301}".repeat(5000)), 256)) <= 10);
-        assert_eq!(escape("abc", 0), "");
-    }
-
-    #[test]
-    fn code_cannot_be_closed_from_inside() {
-        assert_eq!(code("a`id`b", 50), "`aˋidˋb`");
-        assert_eq!(code("\u{200B} ", 50), "");
-        assert_eq!(code("abcdef", 5), "`ab…`");
-        let lines = ["old".to_owned(), "```**ROOT** @here".to_owned(), "<@1>".to_owned(), String::new()];
-        assert_eq!(fence(&lines, "", 80, 200), "```\nold\nˋˋˋ**ROOT** @\u{200B}here\n<@\u{200B}1>\n```");
-        assert_eq!(fence(&lines, "", 80, 16), "```\n<@\u{200B}1>\n```", "the newest lines stay");
-        assert_eq!(fence(&lines, "", 80, 8), "");
-        assert_eq!(fence(&[], "", 80, 100), "");
-    }
-
-    #[test]
-    fn links_lead_to_the_web_only() {
-        let to = "https://github.com/o/r/commit/1";
-        assert_eq!(link("3f2c1ab", to, LinkStyle::Code), format!("[`3f2c1ab`]({to})"));
-        assert_eq!(link("x](https://evil.example)[y", to, LinkStyle::Words), "x\\]\\(https\\://evil.example)\\[y");
-        assert_eq!(link("a", "javascript:alert(1)", LinkStyle::Code), "`a`");
+    fn addresses_are_of_the_web() {
         for (url, want) in [
             ("https://h/a b(c)", Some("https://h/a%20b%28c%29")),
             ("HTTP://h", Some("http://h")),
@@ -356,6 +290,11 @@ mod tests {
             ("file:///etc/passwd", None),
             ("https://", None),
             ("https://ev\u{456}l.example/", None),
+            ("https://user@h/", None),
+            ("https://h:x/", None),
+            ("https://a:b:1/", None),
+            ("https://[::1]:80/x", Some("https://[::1]:80/x")),
+            ("https://h/50%?a%2Fb#c#d%", Some("https://h/50%25?a%2Fb#c%23d%25")),
         ] {
             assert_eq!(web_address(url).as_deref(), want, "{url}");
         }

@@ -5,6 +5,7 @@ pub mod caches;
 pub mod images;
 pub mod labels;
 pub mod naming;
+pub mod notify;
 pub mod origin;
 pub mod print;
 pub mod tags;
@@ -19,6 +20,7 @@ use self::{
     caches::{Origin, Remarks},
     images::{ImageSpec, Purpose},
     naming::{Names, NamingError, Project, Repository},
+    notify::NotifyPlan,
     origin::{Commit, name_builder, seconds_since_1970},
     tags::{Tag, tags_for},
 };
@@ -27,7 +29,7 @@ use crate::{
     domain::run::{Failure, ImageState, ImageStatus, Stage},
     inputs::{
         context::{GitEvent, Target},
-        typed::{CacheSpec, Compression, DiscordMode, Inputs, Moment, Push},
+        typed::{CacheSpec, Compression, Inputs, Push},
     },
 };
 
@@ -141,17 +143,6 @@ pub struct PushPlan {
     pub reason: String,
 }
 
-/// A channel that is told.
-#[derive(Clone, Debug, Serialize)]
-pub struct NotifyPlan {
-    /// `discord`.
-    pub kind: &'static str,
-    /// `edit` or `post`.
-    pub mode: &'static str,
-    /// At which moments.
-    pub on: Vec<&'static str>,
-}
-
 /// A deploy target. There is none yet.
 #[derive(Clone, Debug, Serialize)]
 pub enum DeployPlan {}
@@ -241,7 +232,7 @@ impl Plan {
             compare_with: compare_with(inputs, event),
             push,
             load: inputs.registry.load,
-            notify: notify(inputs),
+            notify: notify::notify(inputs),
             deploy: Vec::new(),
             warnings: remarks.warnings,
             notices: remarks.notices,
@@ -339,17 +330,6 @@ fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {
         },
     };
     PushPlan { enabled, reason }
-}
-
-fn notify(inputs: &Inputs) -> Vec<NotifyPlan> {
-    let mode = match inputs.notify.discord.mode {
-        DiscordMode::Edit => "edit",
-        DiscordMode::Post => "post",
-    };
-    let on: Vec<&'static str> = inputs.notify.on.iter().copied().map(Moment::word).collect();
-    let silent = on.is_empty() || inputs.github.dry_run;
-    let channels = if silent { 0 } else { inputs.notify.discord.webhooks.len() };
-    (0..channels).map(|_| NotifyPlan { kind: "discord", mode, on: on.clone() }).collect()
 }
 
 fn as_text<S: Serializer>(repository: &Repository, serializer: S) -> Result<S::Ok, S::Error> {

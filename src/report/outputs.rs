@@ -25,7 +25,10 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ("version", "The first tag."),
     ("changed", "`true` if any image differs from what its first tag pointed to before."),
     ("result", "`success`, `failure` or `cancelled`."),
-    ("message-id", "Id of the Discord message."),
+    (
+        "message-id",
+        "Id of the message, for a later `command: notify`; with several channels that can be edited, one a line.",
+    ),
     ("run-url", "The link that the messages carry."),
     ("deployment-id", "Number of the GitHub deployment, with the input `environment`."),
     ("duration", "Seconds that the run took."),

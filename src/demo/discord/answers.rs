@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -68,12 +67,6 @@ pub(super) fn raw(status: u16, body: String) -> Response {
     let kind = if body.starts_with('<') { "text/html" } else { "application/json" };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, kind)], body).into_response()
-}
-
-/// An answer whose body breaks off, and the connection with it.
-pub(super) fn broken() -> Response {
-    let error = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("reset")) });
-    Response::new(Body::from_stream(error))
 }
 
 impl IntoResponse for Outcome {

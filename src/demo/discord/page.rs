@@ -11,6 +11,7 @@ use super::{
     Message,
     markdown::{Node, Style, ago, parse},
 };
+use crate::demo::html::{escape, is_web};
 
 /// The page that shows these messages, oldest first, as of `now`.
 pub fn page(messages: &[Message], now: DateTime<Utc>) -> String {
@@ -124,25 +125,6 @@ fn highlight(language: &str, code: &str) -> String {
         }
         _ => escape(code),
     }
-}
-
-fn is_web(url: &str) -> bool {
-    url.starts_with("https://") || url.starts_with("http://")
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,42 +1,11 @@
-//! What can be made to go wrong with a call.
-
-use std::time::Duration;
+//! What Discord says when something goes wrong with a call.
 
 use serde_json::json;
 
 use super::rules::{self, Dialect};
-
-/// What goes wrong with the next call.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fault {
-    /// Nothing.
-    None,
-    /// 429 with `retry_after` in the body and `Retry-After` in the header, in seconds, each if given; with neither it is
-    /// what the network in front of Discord sends.
-    RateLimited {
-        /// The body's.
-        body: Option<f64>,
-        /// The header's.
-        header: Option<f64>,
-    },
-    /// An answer with this status and body.
-    Answer(u16, String),
-    /// No answer, ever. The call is not carried out.
-    Hang,
-    /// The answer comes this late.
-    Slow(Duration),
-    /// The call is carried out, and the connection breaks before the answer.
-    ResetAfter,
-    /// The connection breaks and nothing was done.
-    ResetBefore,
-}
+use crate::demo::fault::Fault;
 
 impl Fault {
-    /// The page of the network in front of Discord.
-    pub fn bad_gateway() -> Self {
-        Self::Answer(502, "<html><head><title>502 Bad Gateway</title></head></html>".to_owned())
-    }
-
     /// An error as Discord's API gives it.
     pub fn error(status: u16, code: u32, message: &str) -> Self {
         Self::Answer(status, json!({ "code": code, "message": message }).to_string())

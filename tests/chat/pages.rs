@@ -1,15 +1,19 @@
 //! What people see, as text and as a page.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use build_deploy::{
     demo::discord::{Receiver, terminal::Paint},
     notify::{
         delivery::Timing,
-        discord::Look,
-        live::{self, FINAL_BUDGET, Mode, NotifyOn, Options},
-        message::Message,
-        webhook::DiscordWebhook,
+        discord::{Discord, embed::Look, webhook::DiscordWebhook},
+        live::FINAL_BUDGET,
+        message::{Message, Phase},
+        once,
+        service::Manner,
     },
 };
 
@@ -18,7 +22,6 @@ use crate::runs::{End, run};
 /// A channel with a message for each way a run can stand. `DISCORD_PAGES` names a folder to keep the pages in.
 #[tokio::test]
 async fn all_states_read_well() {
-    let options = Options { look: Look::default(), mode: Mode::Post, on: NotifyOn::ALWAYS, timing: Timing::default() };
     let folder = std::env::var_os("DISCORD_PAGES");
     let ends = |end| run(end).pop().expect("an end");
     for (name, message, words) in [
@@ -60,11 +63,12 @@ async fn all_states_read_well() {
         ),
         ("cancelled", Message::of(&ends(End::Cancelled)), &["cancelled after", "stopped"]),
         ("timed-out", Message::of(&ends(End::TimedOut)), &["timed out after"]),
-        ("interrupted", Message::interrupted(&run(End::Green)[0]), &["interrupted"]),
+        ("interrupted", Message::at(&run(End::Green)[0], Phase::Interrupted), &["interrupted"]),
     ] {
         let receiver = Receiver::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("listens");
         let webhook = DiscordWebhook::parse(&receiver.url(), None).expect("a webhook");
-        live::send(webhook, &message, &options, FINAL_BUDGET).await.expect("is accepted");
+        let service = Discord::new(webhook, Look::default(), Manner::Live);
+        once::send(Arc::new(service), &message, Timing::default(), FINAL_BUDGET).await.expect("is accepted");
         let text = receiver.text(Paint::Plain);
         for word in words {
             assert!(text.contains(word), "{name}: no `{word}` in\n{text}");

@@ -6,9 +6,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    message::{FailureBlock, Field, Line, Message, Phase, Role, Span},
-    text::{self, LinkStyle, length},
+use super::markup::{self, LinkStyle};
+use crate::notify::{
+    color::Colors,
+    message::{FailureBlock, Field, Line, Message, Span},
+    service::{Attention, Words},
+    text::{self, length},
 };
 
 const TITLE: usize = 256;
@@ -17,45 +20,12 @@ const FIELDS: usize = 25;
 const FIELD_NAME: usize = 256;
 const FIELD_VALUE: usize = 1024;
 const FOOTER: usize = 200;
+const THREAD_NAME: usize = 100;
 const TOTAL: usize = 6000;
 
 /// How many lines of a log a message shows at most, and how wide: more is what the linked log is for.
 const LOG_LINES: usize = 15;
 const LOG_WIDTH: usize = 160;
-
-/// The bar's colours, `0xRRGGBB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colors {
-    /// While it runs.
-    pub started: u32,
-    /// It went well.
-    pub success: u32,
-    /// It failed.
-    pub failure: u32,
-    /// It was stopped.
-    pub cancelled: u32,
-    /// It ran out of time.
-    pub timed_out: u32,
-}
-
-impl Default for Colors {
-    fn default() -> Self {
-        Self { started: 0xFE_E75C, success: 0x57_F287, failure: 0xED_4245, cancelled: 0x95_A5A6, timed_out: 0xE6_7E22 }
-    }
-}
-
-impl Colors {
-    /// The colour for a role.
-    pub fn of(&self, role: Role) -> u32 {
-        match role {
-            Role::Started => self.started,
-            Role::Success => self.success,
-            Role::Failure => self.failure,
-            Role::Cancelled => self.cancelled,
-            Role::TimedOut => self.timed_out,
-        }
-    }
-}
 
 /// How messages look, whatever they say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,32 +77,24 @@ fn checked_username(name: &str) -> Result<Option<String>, &'static str> {
     }
 }
 
-/// Whether a new message makes a sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attention {
-    /// As the reader has set the channel.
-    Usual,
-    /// None: another message that matters more will follow.
-    Silent,
-}
-
 /// The body that creates a message with this embed.
 pub fn create_body(embed: &Value, look: &Look, attention: Attention) -> Value {
     /// `SUPPRESS_NOTIFICATIONS`.
     const SILENT: u32 = 1 << 12;
     let mut body = edit_body(embed);
-    if let Some(body) = body.as_object_mut() {
-        let identity = [("username", &look.username), ("avatar_url", &look.avatar_url)];
-        for (key, value) in identity {
-            if let Some(value) = value {
-                body.insert(key.to_owned(), json!(value));
-            }
-        }
-        if attention == Attention::Silent {
-            body.insert("flags".to_owned(), json!(SILENT));
-        }
+    for (key, value) in identity(look) {
+        body[key] = json!(value);
+    }
+    if attention == Attention::Silent {
+        body["flags"] = json!(SILENT);
     }
     body
+}
+
+/// Who a new message is from.
+pub(super) fn identity(look: &Look) -> impl Iterator<Item = (&'static str, &str)> {
+    let fields = [("username", &look.username), ("avatar_url", &look.avatar_url)];
+    fields.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)))
 }
 
 /// The body that gives a message this embed. Who posted it cannot be changed, and mentions must be forbidden
@@ -185,15 +147,25 @@ pub fn embed(message: &Message, look: &Look) -> Value {
 }
 
 /// An embed with nothing in it that Discord could object to: state, link, colour, and no word of others.
-pub fn minimal(phase: Phase, url: &str, look: &Look) -> Value {
-    let mut embed = json!({
-        "title": format!("{} build-deploy: {}", phase.sign(), phase.word()),
-        "color": look.colors.of(phase.role()),
-    });
-    if let (Some(url), Some(embed)) = (text::web_address(url), embed.as_object_mut()) {
-        embed.insert("url".to_owned(), json!(url));
+pub fn minimal(message: &Message, look: &Look) -> Value {
+    let mut embed = json!({ "title": our_title(message), "color": look.colors.of(message.phase.role()) });
+    if let Some(url) = text::web_address(&message.url) {
+        embed["url"] = json!(url);
     }
     embed
+}
+
+fn our_title(message: &Message) -> String {
+    format!("{} build-deploy: {}", message.phase.sign(), message.phase.word())
+}
+
+/// The name of a thread that a forum makes for the message. It stays when the message changes, so it names no state.
+pub(super) fn thread_name(message: &Message, words: Words) -> String {
+    let place = text::plain(&message.place, THREAD_NAME);
+    match words {
+        Words::All if !place.is_empty() => place,
+        Words::All | Words::Ours => "build-deploy".to_owned(),
+    }
 }
 
 /// The body without the fields that Discord named as wrong (`["embeds", "0", "fields", "3", "value"]`); `None` if
@@ -224,11 +196,12 @@ pub fn without(body: &Value, wrong: &[Vec<String>]) -> Option<Value> {
     (!wrong.is_empty()).then_some(body)
 }
 
-fn title(message: &Message) -> String {
-    let status = text::escape(&message.status, TITLE / 2);
+/// Place and state as markdown, within the limit of a title.
+pub(super) fn title(message: &Message) -> String {
+    let status = markup::escape(&message.status, TITLE / 2);
     let sign = message.phase.sign();
     let room = TITLE - length(&status) - length(sign) - length(" : ");
-    let place = text::escape(&message.place, room);
+    let place = markup::escape(&message.place, room);
     if place.is_empty() { format!("{sign} {status}") } else { format!("{sign} {place}: {status}") }
 }
 
@@ -259,11 +232,11 @@ fn draw_description(message: &Message, room: usize) -> (String, Fit) {
         part(0, "\n\n", strong(headline, 400));
         part(3, "\n", line(facts, 900));
         let shown = instruction.get(..instruction.len().min(8)).unwrap_or_default();
-        part(4, "\n", text::fence(shown, "dockerfile", LOG_WIDTH, 700));
+        part(4, "\n", markup::fence(shown, "dockerfile", LOG_WIDTH, 700));
         log = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
         // Holds the log's place; what room is left is its.
         part(6, "\n", if log.is_empty() { String::new() } else { LOG_PLACE.to_owned() });
-        part(2, "\n", hint.as_ref().map_or_else(String::new, |hint| format!("💡 {}", text::escape(hint, 500))));
+        part(2, "\n", hint.as_ref().map_or_else(String::new, |hint| format!("💡 {}", markup::escape(hint, 500))));
     }
     let gap = if message.failure.is_some() { "\n\n" } else { "\n" };
     part(1, gap, line(&message.links, 1200));
@@ -277,7 +250,7 @@ fn draw_description(message: &Message, room: usize) -> (String, Fit) {
     }
     let left = room.saturating_sub(used(&parts));
     if let Some(place) = parts.iter_mut().find(|p| p.text == LOG_PLACE) {
-        place.text = text::fence(log, "", LOG_WIDTH, left + LOG_PLACE.len());
+        place.text = markup::fence(log, "", LOG_WIDTH, left + LOG_PLACE.len());
         let shown = place.text.lines().count().saturating_sub(2);
         if shown < log.len().min(8) {
             fit = Fit::Cut;
@@ -315,11 +288,11 @@ fn draw_fields(fields: &[Field], count: usize, lines: usize) -> Vec<(String, Str
             }
             // Discord refuses an empty value.
             let value = if value.is_empty() { "–".to_owned() } else { value };
-            (format!("{} {}", field.sign, text::escape(&field.name, FIELD_NAME / 4)), value)
+            (format!("{} {}", field.sign, markup::escape(&field.name, FIELD_NAME / 4)), value)
         })
         .collect();
     if !rest.is_empty() {
-        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.sign, text::escape(&f.name, 60))).collect();
+        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.sign, markup::escape(&f.name, 60))).collect();
         let mut value = String::new();
         let mut left = names.len();
         for name in &names {
@@ -344,11 +317,11 @@ fn line(spans: &Line, max: usize) -> String {
     let mut out = String::new();
     for span in spans {
         let text = match span {
-            Span::Text(text) => spaced(text, 300),
+            Span::Text(text) => text::spaced(text, |text| markup::escape(text, 300)),
             Span::Strong(text) => strong(text, 120),
-            Span::Code(text) => text::code(text, 140),
+            Span::Code(text) => markup::code(text, 140),
             Span::CodeLink(label, url) => code_link(label, url),
-            Span::Link(label, url) => text::link(label, url, LinkStyle::Words),
+            Span::Link(label, url) => markup::link(label, url, LinkStyle::Words),
             Span::Ago(moment) => format!("<t:{}:R>", moment.timestamp()),
         };
         if length(&out) + length(&text) > max {
@@ -360,23 +333,13 @@ fn line(spans: &Line, max: usize) -> String {
     out.trim().to_owned()
 }
 
-/// Escaping trims; between spans the blanks count.
-fn spaced(text: &str, max: usize) -> String {
-    let inner = text::escape(text, max);
-    if inner.is_empty() {
-        return if text.contains(' ') { " ".to_owned() } else { inner };
-    }
-    let blank = |yes: bool| if yes { " " } else { "" };
-    format!("{}{inner}{}", blank(text.starts_with(' ')), blank(text.ends_with(' ')))
-}
-
 fn strong(text: &str, max: usize) -> String {
-    let inner = text::escape(text, max);
+    let inner = markup::escape(text, max);
     if inner.is_empty() { inner } else { format!("**{inner}**") }
 }
 
 /// A path with a line number is a fine label once its colon is known to be harmless.
 fn code_link(label: &str, url: &str) -> String {
     const LONGEST: usize = 700;
-    if length(url) > LONGEST { text::code(label, 200) } else { text::link(label, url, LinkStyle::Code) }
+    if length(url) > LONGEST { markup::code(label, 200) } else { markup::link(label, url, LinkStyle::Code) }
 }

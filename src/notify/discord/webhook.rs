@@ -4,8 +4,10 @@
 
 use thiserror::Error;
 
-use super::text;
-use crate::domain::{redact::Redactor, secret::Secret};
+use crate::{
+    domain::secret::Secret,
+    notify::{service::Posted, text},
+};
 
 /// A webhook and the thread to post to.
 #[derive(Clone, Debug)]
@@ -133,11 +135,6 @@ impl DiscordWebhook {
         all.into_iter().filter(|secret| !secret.is_empty()).cloned().collect()
     }
 
-    /// Takes this address out of what a server or a library said.
-    pub fn redactor(&self) -> Redactor {
-        Redactor::new(&self.secrets())
-    }
-
     /// Whose server it is on.
     pub fn server(&self) -> Server {
         self.server
@@ -153,25 +150,29 @@ impl DiscordWebhook {
         }
     }
 
-    /// Where to POST a message so that the answer says what became of it.
-    pub fn create_url(&self) -> Secret {
-        self.url("", "wait=true")
+    /// Where to POST a message so that the answer says what became of it; into this thread, else into the address's.
+    pub fn create_url(&self, thread: Option<&str>) -> Secret {
+        self.url("", "wait=true", thread)
     }
 
     /// Where to GET and PATCH a message.
-    pub fn message_url(&self, message_id: &str) -> Secret {
-        // The id comes from a server or a state file; only what can be one goes into a path.
-        let digits: String = message_id.chars().filter(char::is_ascii_alphanumeric).collect();
-        self.url(&format!("/messages/{digits}"), "")
+    pub fn message_url(&self, posted: &Posted) -> Secret {
+        self.url(&format!("/messages/{}", id(&posted.message_id)), "", posted.place.as_deref())
     }
 
-    fn url(&self, path: &str, query: &str) -> Secret {
-        let thread = self.thread_id.as_ref().map(|id| format!("thread_id={id}")).unwrap_or_default();
+    fn url(&self, path: &str, query: &str, thread: Option<&str>) -> Secret {
+        let thread = thread.or(self.thread_id.as_deref()).map(|thread| format!("thread_id={}", id(thread)));
+        let thread = thread.unwrap_or_default();
         let query = [self.query.expose(), query, &thread].into_iter().filter(|part| !part.is_empty());
         let query = query.collect::<Vec<_>>().join("&");
         let mark = if query.is_empty() { "" } else { "?" };
         Secret::new(format!("{}{path}{mark}{query}", self.base.expose()))
     }
+}
+
+/// Ids come from a server, a state file or an input; only what can be one goes into an address.
+fn id(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
 fn is_discord(host: &str) -> bool {
@@ -204,7 +205,7 @@ fn api_version(segment: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DiscordWebhook, Server, Transport, Versioned, WebhookError};
+    use super::{DiscordWebhook, Posted, Server, Transport, Versioned, WebhookError};
 
     const ID: &str = "1234567890123456789";
     const TOKEN: &str = "abcDEF-_0123456789abcDEF-_0123456789abcDEF-_0123456789abcDEF-_012345";
@@ -222,7 +223,7 @@ mod tests {
             ("<https://discord.com//api/webhooks/", ">"),
         ] {
             let webhook = DiscordWebhook::parse(&format!("{prefix}{ID}/{TOKEN}{suffix}"), None).expect(prefix);
-            assert_eq!(webhook.create_url().expose(), want, "{prefix}{suffix}");
+            assert_eq!(webhook.create_url(None).expose(), want, "{prefix}{suffix}");
             assert_eq!(webhook.server(), Server::Discord);
             assert_eq!(webhook.warning(), None);
             assert!(!format!("{webhook:?}").contains("abcDEF"), "{webhook:?}");
@@ -234,10 +235,17 @@ mod tests {
         let address = format!("https://discord.com/api/webhooks/{ID}/{TOKEN}?wait=true&thread_id=42&x=y");
         let base = format!("https://discord.com/api/v10/webhooks/{ID}/{TOKEN}");
         let webhook = DiscordWebhook::parse(&address, None).expect("a webhook");
-        assert_eq!(webhook.message_url("7").expose(), format!("{base}/messages/7?thread_id=42"));
-        assert_eq!(webhook.message_url("7/../x?y").expose(), format!("{base}/messages/7xy?thread_id=42"));
+        let posted = |id: &str, place: Option<&str>| Posted { message_id: id.into(), place: place.map(Into::into) };
+        let message = |id: &str| webhook.message_url(&posted(id, None));
+        assert_eq!(
+            webhook.message_url(&posted("7", Some("8"))).expose(),
+            format!("{base}/messages/7?thread_id=8"),
+            "a thread that the message made wins"
+        );
+        assert_eq!(message("7").expose(), format!("{base}/messages/7?thread_id=42"));
+        assert_eq!(message("7/../x?y").expose(), format!("{base}/messages/7xy?thread_id=42"));
         let webhook = DiscordWebhook::parse(&address, Some("43")).expect("a webhook");
-        assert_eq!(webhook.create_url().expose(), format!("{base}?wait=true&thread_id=43"));
+        assert_eq!(webhook.create_url(None).expose(), format!("{base}?wait=true&thread_id=43"));
         assert_eq!(DiscordWebhook::parse(&address, Some("general")).err(), Some(WebhookError::BadThread));
     }
 
@@ -260,7 +268,7 @@ mod tests {
             ("http://[::1]:9", "http://[::1]:9?wait=true", plain(Versioned::No)),
         ] {
             let webhook = DiscordWebhook::parse(address, None).expect(address);
-            assert_eq!(webhook.create_url().expose(), create);
+            assert_eq!(webhook.create_url(None).expose(), create);
             assert_eq!(webhook.server(), server, "{address}");
             assert_eq!(webhook.warning().is_some(), address.starts_with("http:"));
         }

@@ -1,25 +1,26 @@
-//! Runs told to the receiver, in good order and with everything going wrong.
+//! Runs told to Discord, in good order and with everything going wrong.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use build_deploy::{
     demo::discord::{Call, Fault, Receiver},
-    domain::run::RunState,
     notify::{
+        color::Colors,
         delivery::{DeliveryError, Timing},
-        discord::{Colors, Look},
-        live::{self, CANCEL_BUDGET, FINAL_BUDGET, Left, Live, Mode, NotifyOn, Options, Report},
+        discord::{Discord, Mentions, embed::Look, webhook::DiscordWebhook},
+        live::{self, CANCEL_BUDGET, FINAL_BUDGET, Left, Options},
         message::Role,
-        webhook::DiscordWebhook,
+        occasion::{MentionOn, Moments, NotifyOn},
+        once::{self, Repair},
+        service::{Manner, Posted, Service},
     },
 };
 use tokio::sync::watch;
 
-use crate::runs::{End, run};
+use crate::{
+    runs::{End, run},
+    told::{self, Told, anywhere, quick},
+};
 
 const YELLOW: u64 = 0xFE_E75C;
 const GREEN: u64 = 0x57_F287;
@@ -27,49 +28,19 @@ const RED: u64 = 0xED_4245;
 const GREY: u64 = 0x95_A5A6;
 
 async fn receiver() -> Receiver {
-    Receiver::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("listens")
+    Receiver::start(anywhere()).await.expect("listens")
 }
 
-fn quick() -> Options {
-    Options {
-        look: Look::default(),
-        mode: Mode::Edit,
-        on: NotifyOn::ALWAYS,
-        timing: Timing { edit_gap: Duration::from_millis(20), backoff: Duration::from_millis(10), ..Timing::default() },
-    }
+fn discord(url: &str) -> Discord {
+    Discord::new(DiscordWebhook::parse(url, None).expect("a webhook"), Look::default(), Manner::Live)
 }
 
-fn hook(url: &str) -> DiscordWebhook {
-    DiscordWebhook::parse(url, None).expect("a webhook")
-}
-
-/// A run under way, told to one webhook.
-struct Told {
-    live: Live,
-    states: watch::Sender<Arc<RunState>>,
-    last: Arc<RunState>,
+fn hook(url: &str) -> Arc<dyn Service> {
+    Arc::new(discord(url))
 }
 
 fn begin(url: &str, options: Options, end: End) -> Told {
-    let mut all = run(end);
-    let last = Arc::new(all.pop().expect("an end"));
-    let (states, receiver) = watch::channel(Arc::new(all.swap_remove(3)));
-    Told { live: live::start(vec![hook(url)], options, &receiver), states, last }
-}
-
-impl Told {
-    async fn posted(&self) -> String {
-        let mut posted = self.live.posted();
-        let all = tokio::time::timeout(Duration::from_secs(10), posted.wait_for(|all| all.iter().all(Option::is_some)));
-        let all = all.await.expect("in time").expect("is told");
-        all[0].as_ref().expect("posted").message_id.clone()
-    }
-
-    async fn end(self, budget: Duration) -> (Report, Duration) {
-        let began = Instant::now();
-        let mut reports = self.live.finish(self.last, budget).await;
-        (reports.remove(0), began.elapsed())
-    }
+    told::begin(discord(url), options, end)
 }
 
 async fn calls(receiver: &Receiver, count: usize) -> Vec<Call> {
@@ -183,7 +154,8 @@ async fn faults_of_the_first_message_are_overcome() {
         let count = faults.len();
         receiver.fail_next(faults);
         let look = Look::new(Colors::default(), "", "", "https://example.org/a.png").0;
-        let told = begin(&receiver.url(), Options { look, ..quick() }, End::Green);
+        let webhook = DiscordWebhook::parse(&receiver.url(), None).expect("a webhook");
+        let told = told::begin(Discord::new(webhook, look, Manner::Live), quick(), End::Green);
         told.posted().await;
         assert_eq!(receiver.calls().len(), count + 1, "{name}");
         assert_eq!(colors(&receiver), [YELLOW], "{name}");
@@ -343,26 +315,28 @@ async fn a_message_deleted_meanwhile_is_posted_anew() {
 
 #[tokio::test]
 async fn says_only_what_was_asked_for() {
-    let only = |roles: &[Role]| roles.iter().fold(NotifyOn::NEVER, |on, role| on.and(*role));
-    for (mode, on, end, want) in [
-        (Mode::Edit, NotifyOn::NEVER, End::Red, &[][..]),
-        (Mode::Edit, only(&[Role::Failure]), End::Green, &[]),
-        (Mode::Edit, only(&[Role::Failure]), End::Red, &[RED]),
-        (Mode::Edit, only(&[Role::Failure]), End::TimedOut, &[0xE6_7E22]),
-        (Mode::Edit, only(&[Role::Success]), End::Cancelled, &[]),
+    let only = |roles: &[Role]| NotifyOn::Moments(roles.iter().copied().fold(Moments::default(), Moments::and));
+    for (manner, on, end, want) in [
+        (Manner::Live, NotifyOn::NEVER, End::Red, &[][..]),
+        (Manner::Live, only(&[Role::Failure]), End::Green, &[]),
+        (Manner::Live, only(&[Role::Failure]), End::Red, &[RED]),
+        (Manner::Live, only(&[Role::Failure]), End::TimedOut, &[0xE6_7E22]),
+        (Manner::Live, only(&[Role::Success]), End::Cancelled, &[]),
         // A yellow message is never left.
-        (Mode::Edit, only(&[Role::Started, Role::Failure]), End::Green, &[GREEN]),
-        (Mode::Post, NotifyOn::ALWAYS, End::Green, &[YELLOW, GREEN]),
-        (Mode::Post, only(&[Role::Started]), End::Green, &[YELLOW]),
+        (Manner::Live, only(&[Role::Started, Role::Failure]), End::Green, &[GREEN]),
+        (Manner::Twice, NotifyOn::ALWAYS, End::Green, &[YELLOW, GREEN]),
+        (Manner::Twice, only(&[Role::Started]), End::Green, &[YELLOW]),
     ] {
         let receiver = receiver().await;
-        let told = begin(&receiver.url(), Options { mode, on, ..quick() }, end);
-        if on.has(Role::Started) {
+        let webhook = DiscordWebhook::parse(&receiver.url(), None).expect("a webhook");
+        let service = Discord::new(webhook, Look::default(), manner);
+        let told = told::begin(service, Options { on, ..quick() }, end);
+        if on.start() {
             told.posted().await;
         }
         let (report, _) = told.end(FINAL_BUDGET).await;
         assert_eq!(report.warning, None);
-        assert_eq!(colors(&receiver), want, "{mode:?} {on:?} {end:?}");
+        assert_eq!(colors(&receiver), want, "{manner:?} {on:?} {end:?}");
         assert_all_right(&receiver);
     }
 }
@@ -382,8 +356,8 @@ async fn a_slow_channel_does_not_hold_up_another() {
     }
     assert!(!ending.is_finished());
     let reports = ending.await.expect("reports");
-    assert_eq!(reports.iter().map(|r| (r.webhook, r.left)).collect::<Vec<_>>(), [(0, Left::Stale), (1, Left::Settled)]);
-    assert!(reports[0].warning.as_deref().is_some_and(|w| w.contains("webhook 1")), "{reports:?}");
+    assert_eq!(reports.iter().map(|r| (r.channel, r.left)).collect::<Vec<_>>(), [(0, Left::Stale), (1, Left::Settled)]);
+    assert!(reports[0].warning.as_deref().is_some_and(|w| w.contains("Discord webhook 1")), "{reports:?}");
 }
 
 #[tokio::test]
@@ -394,14 +368,16 @@ async fn post_repairs_what_a_kill_left_and_nothing_else() {
     let Told { live, last, .. } = told;
     drop(live);
     let state = run(End::Green).swap_remove(0);
-    let options = quick();
-    let repair = || live::repair(hook(&receiver.url()), &id, &state, &options, FINAL_BUDGET);
+    let posted = Posted { message_id: id.clone(), place: None };
+    let timing = quick().timing;
+    let again = |state| once::repair(hook(&receiver.url()), &posted, state, Repair::Run, timing, FINAL_BUDGET);
+    let repair = || again(&state);
     repair().await.expect("repaired");
     assert_eq!(colors(&receiver), [GREY]);
     assert!(receiver.messages()[0].embed()["title"].as_str().is_some_and(|title| title.contains("interrupted")));
     // Not yellow any more: stays as it is.
     let before = receiver.messages()[0].body.clone();
-    live::repair(hook(&receiver.url()), &id, &last, &options, FINAL_BUDGET).await.expect("nothing to do");
+    again(&last).await.expect("nothing to do");
     assert_eq!(receiver.messages()[0].body, before);
     receiver.delete(&id);
     assert_eq!(repair().await, Err(DeliveryError::MessageGone));
@@ -435,10 +411,137 @@ async fn messages_go_to_the_thread() {
     let receiver = receiver().await;
     let webhook = DiscordWebhook::parse(&receiver.url(), Some("1330000000000000777")).expect("a webhook");
     let (_states, watching) = watch::channel(Arc::new(run(End::Green).swap_remove(3)));
-    let live = live::start(vec![webhook], quick(), &watching);
+    let service = Discord::new(webhook, Look::default(), Manner::Live);
+    let live = live::start(vec![Arc::new(service)], quick(), &watching);
     live.posted().wait_for(|all| all[0].is_some()).await.expect("posted");
     let reports = live.finish(Arc::new(run(End::Green).pop().expect("an end")), FINAL_BUDGET).await;
-    assert_eq!(reports[0].posted.as_ref().map(|p| p.channel_id.as_str()), Some("1330000000000000777"));
+    assert_eq!(reports[0].warning, None);
     assert_eq!(receiver.messages()[0].thread.as_deref(), Some("1330000000000000777"));
     assert_eq!(colors(&receiver), [GREEN]);
+}
+
+#[tokio::test]
+async fn a_forum_gets_a_thread_for_the_run() {
+    let receiver = receiver().await;
+    receiver.become_forum();
+    let told = begin(&receiver.url(), quick(), End::Green);
+    told.posted().await;
+    let first = receiver.messages().remove(0);
+    assert_eq!(first.body["thread_name"], "shop · main");
+    let thread = first.thread.expect("a thread");
+    told.states.send_replace(Arc::new(run(End::Green).swap_remove(9)));
+    calls(&receiver, 3).await;
+    let (report, _) = told.end(FINAL_BUDGET).await;
+    assert_eq!((report.left, report.warning), (Left::Settled, None));
+    assert_eq!(report.posted.expect("posted").place, Some(thread));
+    assert_eq!(colors(&receiver), [GREEN]);
+    let statuses: Vec<u16> = receiver.calls().iter().map(|call| call.status).collect();
+    assert_eq!(statuses, [400, 200, 200, 200]);
+    assert_all_right(&receiver);
+}
+
+#[tokio::test]
+async fn a_message_of_a_forum_that_is_gone_gets_a_new_thread() {
+    let receiver = receiver().await;
+    receiver.become_forum();
+    let told = begin(&receiver.url(), quick(), End::Red);
+    receiver.delete(&told.posted().await);
+    let (report, _) = told.end(FINAL_BUDGET).await;
+    assert_eq!((report.left, report.warning), (Left::Settled, None));
+    assert_eq!(colors(&receiver), [RED]);
+    assert_all_right(&receiver);
+}
+
+fn calling(url: &str) -> Discord {
+    let ids = |id: &str| vec![id.to_owned()];
+    discord(url).mentioning(Mentions { users: ids("80351110224678912"), roles: ids("165511591545143296") })
+}
+
+#[tokio::test]
+async fn a_failure_mentions_in_a_message_of_its_own() {
+    for (end, history, mention_on, mentioned) in [
+        (End::Red, None, MentionOn::Failure, true),
+        (End::Red, Some(4), MentionOn::Failure, true),
+        (End::TimedOut, Some(0), MentionOn::FirstFailure, true),
+        (End::Red, None, MentionOn::FirstFailure, true),
+        (End::Red, Some(1), MentionOn::FirstFailure, false),
+        (End::Red, Some(0), MentionOn::Never, false),
+        (End::Green, Some(3), MentionOn::Failure, false),
+        (End::Cancelled, None, MentionOn::Failure, false),
+    ] {
+        let receiver = receiver().await;
+        let options = Options { mention_on, ..quick() };
+        let told = told::begin(calling(&receiver.url()), options, end).after(history);
+        told.posted().await;
+        let (report, _) = told.end(FINAL_BUDGET).await;
+        assert_eq!((report.left, report.warning), (Left::Settled, None));
+        let calls = receiver.calls();
+        assert_eq!(calls.len(), 2 + usize::from(mentioned), "{end:?} {history:?} {mention_on:?}");
+        for quiet in &calls[..2] {
+            assert_eq!(quiet.body["allowed_mentions"], serde_json::json!({ "parse": [] }));
+        }
+        if let Some(loud) = calls.get(2) {
+            let (content, mentions) = (loud.body["content"].as_str().expect("text"), &loud.body["allowed_mentions"]);
+            assert!(content.starts_with("<@80351110224678912> <@&165511591545143296> "), "{content}");
+            assert!(content.ends_with("job/4567>"), "{content}");
+            assert_eq!(mentions["users"], serde_json::json!(["80351110224678912"]));
+            assert_eq!(mentions["roles"], serde_json::json!(["165511591545143296"]));
+        }
+        assert_all_right(&receiver);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_mentioned_without_a_message_or_twice() {
+    let receiver = receiver().await;
+    let only = NotifyOn::Moments(Moments::default().and(Role::Success));
+    let told = told::begin(calling(&receiver.url()), Options { on: only, ..quick() }, End::Red);
+    assert_eq!(told.end(FINAL_BUDGET).await.0.warning, None);
+    assert_eq!(receiver.calls().len(), 0);
+
+    let told = told::begin(calling(&receiver.url()), quick(), End::Red);
+    told.posted().await;
+    receiver.fail_next([Fault::None, Fault::ResetAfter]);
+    let (report, _) = told.end(FINAL_BUDGET).await;
+    assert_eq!(report.left, Left::Settled, "the message itself has arrived");
+    let warning = report.warning.expect("a warning");
+    assert!(warning.starts_with("nobody was mentioned by Discord webhook: "), "{warning}");
+    assert_eq!(receiver.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn a_change_is_told_and_named() {
+    for (end, failures, words) in [
+        (End::Red, Some(0), Some("failed to build django · broke")),
+        (End::Red, Some(2), None),
+        (End::Red, None, Some("failed to build django")),
+        (End::Green, Some(2), Some("· fixed")),
+        (End::Green, Some(0), None),
+        (End::Green, None, None),
+    ] {
+        let receiver = receiver().await;
+        let options = Options { on: NotifyOn::Change, ..quick() };
+        let told = begin(&receiver.url(), options, end).after(failures);
+        assert_eq!(told.end(FINAL_BUDGET).await.0.warning, None);
+        let titles: Vec<String> =
+            receiver.messages().iter().map(|m| m.embed()["title"].as_str().expect("a title").to_owned()).collect();
+        assert_eq!(titles.len(), usize::from(words.is_some()), "{titles:?}");
+        assert!(words.is_none_or(|words| titles[0].ends_with(words)), "{titles:?}");
+    }
+    let receiver = receiver().await;
+    let told = begin(&receiver.url(), quick(), End::Red).after(Some(10));
+    told.end(FINAL_BUDGET).await;
+    let title = receiver.messages()[0].embed()["title"].to_string();
+    assert!(title.contains("· still failing (11th)"), "{title}");
+}
+
+#[tokio::test]
+async fn several_webhooks_are_told_each() {
+    let (one, two) = (receiver().await, receiver().await);
+    let (_states, watching) = watch::channel(Arc::new(run(End::Green).swap_remove(3)));
+    let live = live::start(vec![hook(&one.url()), hook(&two.url())], quick(), &watching);
+    live.posted().wait_for(|all| all.iter().all(Option::is_some)).await.expect("posted");
+    let reports = live.finish(Arc::new(run(End::Green).pop().expect("an end")), FINAL_BUDGET).await;
+    assert!(reports.iter().all(|report| report.left == Left::Settled), "{reports:?}");
+    assert_eq!((colors(&one), colors(&two)), (vec![GREEN], vec![GREEN]));
 }

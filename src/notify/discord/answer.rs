@@ -8,62 +8,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{
+use super::webhook::{Server, Versioned};
+use crate::notify::{
+    service::{Answer, LONGEST_WAIT, Posted, Reply},
     text,
-    webhook::{Server, Versioned},
 };
 
-/// A wait longer than this is not waited for.
-pub const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// What to do about a 401, 403 or 404, which say no more.
+const GONE: &str =
+    "the webhook does not exist any more or its address is wrong: make a new one and put it into the secret";
 
-/// A message that a channel has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posted {
-    /// Its id; no secret.
-    pub message_id: String,
-    /// The channel's, or the thread's, id; empty if the server did not say.
-    pub channel_id: String,
-}
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// Done. A server that does not say which message it made leaves none to edit.
-    Done(Option<Posted>),
-    /// Too many calls: wait this long, or as one sees fit.
-    Busy(Option<Duration>),
-    /// This message is more than an hour old and was edited too often: wait, or post another.
-    EditsExhausted(Option<Duration>),
-    /// The server is out of order.
-    Broken(String),
-    /// Nobody may post here any more: never call again.
-    WebhookGone(String),
-    /// The message is gone: post another.
-    MessageGone,
-    /// These fields of the body are wrong; none if the server does not say which.
-    Malformed(Vec<Vec<String>>, String),
-    /// Words in it are not wanted here (a link filter, AutoMod): say it without the words of others.
-    Unwanted(String),
-    /// It will not do it, and asking again does not help.
-    Refused(String),
-}
-
-/// A server's answer as it came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// The header `Retry-After`.
-    pub retry_after: Option<String>,
-    /// How long no further call is allowed, from `X-RateLimit-Remaining: 0` and `X-RateLimit-Reset-After`.
-    pub hold: Option<Duration>,
-    /// The body's beginning.
-    pub body: String,
-}
-
-/// Reads an answer.
-pub fn read(server: Server, reply: &Reply) -> Answer {
-    let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+/// Reads an answer. A message's place is the channel or thread that it is in.
+pub(super) fn read(server: Server, reply: &Reply) -> Answer {
+    let body = reply.json();
     let code = body.get("code").and_then(Value::as_i64).unwrap_or_default();
     let reason = || reason(reply.status, &body);
     match (reply.status, code) {
@@ -71,9 +28,10 @@ pub fn read(server: Server, reply: &Reply) -> Answer {
         (429, 30046) => Answer::EditsExhausted(wait(server, reply, &body)),
         (429, _) => Answer::Busy(wait(server, reply, &body)),
         (404, 10008) => Answer::MessageGone,
-        (401 | 403 | 404, _) => Answer::WebhookGone(reason()),
+        (401 | 403 | 404, _) => Answer::ChannelGone(format!("{GONE} ({})", reason())),
+        (400, 220_001) => Answer::ThreadsOnly,
         (400, 200_000 | 200_001 | 240_000) => Answer::Unwanted(reason()),
-        (400, 220_001..=220_004 | 40_067 | 50_083 | 160_005) => Answer::Refused(reason()),
+        (400, 220_002..=220_004 | 40_067 | 50_083 | 160_005) => Answer::Refused(reason()),
         (400, _) => Answer::Malformed(wrong_fields(&body), reason()),
         (408 | 500.., _) => Answer::Broken(reason()),
         _ => Answer::Refused(reason()),
@@ -83,7 +41,7 @@ pub fn read(server: Server, reply: &Reply) -> Answer {
 fn posted(body: &Value) -> Option<Posted> {
     let id = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
     let message_id = id("id").filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()))?;
-    Some(Posted { message_id, channel_id: id("channel_id").unwrap_or_default() })
+    Some(Posted { message_id, place: id("channel_id") })
 }
 
 /// The longer of the body's and the header's time.
@@ -144,8 +102,8 @@ fn reason(status: u16, body: &Value) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Answer, Posted, Reply, read};
-    use crate::notify::webhook::{Server, Transport, Versioned};
+    use super::{Answer, GONE, Posted, Reply, Server, Versioned, read};
+    use crate::notify::discord::webhook::Transport;
 
     const OLD: Server = Server::Foreign { versioned: Versioned::No, transport: Transport::Tls };
 
@@ -181,16 +139,16 @@ mod tests {
             (
                 200,
                 r#"{"id": "12", "channel_id": "34"}"#,
-                Answer::Done(Some(Posted { message_id: "12".into(), channel_id: "34".into() })),
+                Answer::Done(Some(Posted { message_id: "12".into(), place: Some("34".into()) })),
             ),
             (204, "", Answer::Done(None)),
             (404, r#"{"code": 10008}"#, Answer::MessageGone),
             (
                 404,
                 r#"{"code": 10015, "message": "Unknown Webhook"}"#,
-                Answer::WebhookGone("HTTP 404, Unknown Webhook (code 10015)".into()),
+                Answer::ChannelGone(format!("{GONE} (HTTP 404, Unknown Webhook (code 10015))")),
             ),
-            (401, "", Answer::WebhookGone("HTTP 401".into())),
+            (401, "", Answer::ChannelGone(format!("{GONE} (HTTP 401)"))),
             (
                 400,
                 nested,
@@ -201,7 +159,8 @@ mod tests {
             ),
             (400, r#"{"embeds":["0"]}"#, Answer::Malformed(vec![], "HTTP 400".into())),
             (400, r#"{"code": 240000}"#, Answer::Unwanted("HTTP 400 (code 240000)".into())),
-            (400, r#"{"code": 220001}"#, Answer::Refused("HTTP 400 (code 220001)".into())),
+            (400, r#"{"code": 220001}"#, Answer::ThreadsOnly),
+            (400, r#"{"code": 220003}"#, Answer::Refused("HTTP 400 (code 220003)".into())),
             (502, "<html>", Answer::Broken("HTTP 502".into())),
             (302, "", Answer::Refused("HTTP 302".into())),
         ] {

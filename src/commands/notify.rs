@@ -1,0 +1,75 @@
+//! The command `notify`: the message of a job that builds by other means.
+
+use std::{io::Write, time::Duration};
+
+use chrono::Utc;
+
+use super::{
+    Call,
+    chat::{self, Chat, Open, warning},
+    exit, prepare,
+    run::append,
+};
+use crate::{
+    domain::{
+        event::{Ending, Event},
+        redact::Redactor,
+        run::{Failure, RunState, Stage},
+    },
+    github::files::{RunnerFile, assignments},
+    inputs::typed::{Inputs, Moment},
+};
+
+/// Sends the message and returns the exit status: that of success, unless `notify-strict` says that a message matters.
+pub async fn notify<W: Write>(call: Call<W>) -> u8 {
+    let Call { env, inputs, mut log } = call;
+    let context = prepare::context(&inputs, &env);
+    let chat = Chat::new(&inputs);
+    let addresses = chat.secrets();
+    for secret in &addresses {
+        let _ = log.mask(secret);
+    }
+    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&addresses)));
+    for warning in context.warnings.iter().chain(&chat.warnings) {
+        let _ = log.event(&Event::Diagnostic(warning.clone()));
+    }
+    let moment = moment(&inputs);
+    let mut state = RunState::new(info, Utc::now());
+    state.ending = ending(moment);
+    let old = chat.known(&inputs.notify.message_ids);
+    let reports = chat.tell(&state, &old).await;
+    let open = if moment == Moment::Started { Open::Elsewhere } else { Open::Nothing };
+    let (mut warnings, told) = chat::settle(&env, &reports, open);
+    let values = [
+        ("message-id", chat.ids(&reports)),
+        ("result", if moment == Moment::Started { String::new() } else { moment.word().to_owned() }),
+        ("run-url", state.info.run_url),
+    ];
+    let written = assignments(values.iter().map(|(name, value)| (*name, value.as_str())), rand::random())
+        .and_then(|text| append(&env, RunnerFile::Output, &text));
+    warnings.extend(written.err().map(|error| warning("outputs", error.to_string())));
+    for warning in warnings {
+        let _ = log.late(&warning);
+    }
+    if inputs.notify.strict && !told { exit::FAILED } else { exit::SUCCESS }
+}
+
+/// The input `state`, else how the job stands.
+fn moment(inputs: &Inputs) -> Moment {
+    inputs.notify.state.unwrap_or(match inputs.github.job_status.as_deref() {
+        Some("failure") => Moment::Failure,
+        Some("cancelled") => Moment::Cancelled,
+        _ => Moment::Success,
+    })
+}
+
+/// How the job ended, in a time that is not known.
+pub(super) fn ending(moment: Moment) -> Option<(Ending, Duration)> {
+    let ending = match moment {
+        Moment::Started => return None,
+        Moment::Success => Ending::Success,
+        Moment::Failure => Ending::Failure(Box::new(Failure::new(Stage::Build, "the job failed", None))),
+        Moment::Cancelled => Ending::Cancelled,
+    };
+    Some((ending, Duration::ZERO))
+}

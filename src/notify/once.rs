@@ -1,0 +1,120 @@
+//! Single messages: the repair of what a killed run left behind, and those of the command `notify`.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::{
+    delivery::{Channel, DeliveryError, Timing, Urgency},
+    http::Client,
+    message::{Message, Phase},
+    service::{Attention, Posted, Service},
+};
+use crate::domain::run::RunState;
+
+/// What a message that a run left behind is turned into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// The run was ours: it ended as its state says, or was interrupted.
+    Run,
+    /// It was the message of a job that builds elsewhere.
+    Elsewhere,
+}
+
+/// Turns a message that a killed run left behind into the end that `state` has, or into `interrupted`. Looks first: a
+/// message that does not say that the run goes on stays as it is. Takes at most `budget`.
+pub async fn repair(
+    service: Arc<dyn Service>,
+    posted: &Posted,
+    state: &RunState,
+    kind: Repair,
+    timing: Timing,
+    budget: Duration,
+) -> Result<(), DeliveryError> {
+    let deadline = Instant::now() + budget;
+    let mut channel = open(service, timing)?;
+    if channel.runs(posted, Instant::now() + budget / 3).await? == Some(false) {
+        return Ok(());
+    }
+    let state = since(state, channel.service(), posted);
+    let message = match kind {
+        Repair::Elsewhere => Message::elsewhere(&state),
+        Repair::Run if state.ending.is_some() => Message::of(&state),
+        Repair::Run => Message::at(&state, Phase::Interrupted),
+    };
+    channel.edit(posted, &message, Urgency::Final, deadline).await
+}
+
+/// Where a job that builds elsewhere stands.
+pub fn phase(state: &RunState) -> Phase {
+    Message::elsewhere(state).phase
+}
+
+/// Sends the message of a job that builds elsewhere: into `old` if there is one that can still be edited, else as a new
+/// one. Takes at most `budget`. `None` if the service does not say which message it is.
+pub async fn tell(
+    service: Arc<dyn Service>,
+    state: &RunState,
+    old: Option<&Posted>,
+    timing: Timing,
+    budget: Duration,
+) -> Result<Option<Posted>, DeliveryError> {
+    let deadline = Instant::now() + budget;
+    let mut channel = open(service, timing)?;
+    let Some(old) = old else {
+        let message = Message::elsewhere(state);
+        return channel.create(&message, Attention::Usual, Urgency::Final, deadline).await;
+    };
+    let message = Message::elsewhere(&since(state, channel.service(), old));
+    match channel.edit(old, &message, Urgency::Final, deadline).await {
+        Ok(()) => Ok(Some(old.clone())),
+        Err(DeliveryError::MessageGone | DeliveryError::EditsExhausted) => {
+            channel.create(&message, Attention::Usual, Urgency::Final, deadline).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Mentions those who asked for it because of such a message.
+pub async fn mention(
+    service: Arc<dyn Service>,
+    state: &RunState,
+    about: Option<&Posted>,
+    timing: Timing,
+    budget: Duration,
+) -> Result<(), DeliveryError> {
+    let mut channel = open(service, timing)?;
+    channel.mention(about, &Message::elsewhere(state), Instant::now() + budget).await
+}
+
+/// Sends a message as it is.
+pub async fn send(
+    service: Arc<dyn Service>,
+    message: &Message,
+    timing: Timing,
+    budget: Duration,
+) -> Result<Option<Posted>, DeliveryError> {
+    open(service, timing)?.create(message, Attention::Usual, Urgency::Final, Instant::now() + budget).await
+}
+
+fn open(service: Arc<dyn Service>, timing: Timing) -> Result<Channel, DeliveryError> {
+    let client = Client::new(timing.connect).map_err(|error| DeliveryError::Refused(error.to_string()))?;
+    Ok(Channel::new(client, service, timing))
+}
+
+/// The state with its times counted from the moment at which the message was posted, if its id tells.
+fn since(state: &RunState, service: &dyn Service, posted: &Posted) -> RunState {
+    let mut state = state.clone();
+    let start = service.posted_at(&posted.message_id).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    // A clock that is off, or an id of another kind, gives times that no run takes.
+    let longest = chrono::Duration::days(35);
+    let now = Utc::now();
+    if let Some(start) = start.filter(|start| (chrono::Duration::zero()..longest).contains(&(now - *start))) {
+        state.started = start;
+        if let Some((_, elapsed)) = &mut state.ending {
+            *elapsed = (now - start).to_std().unwrap_or_default();
+        }
+    }
+    state
+}

@@ -1,0 +1,225 @@
+//! The commands `notify` and `post` as a workflow calls them, against local stand-ins for all three services.
+
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf};
+
+use build_deploy::{
+    commands::dispatch,
+    demo::{discord, slack, teams},
+    inputs::runner::RunnerEnv,
+};
+use tempfile::TempDir;
+
+use crate::told::anywhere;
+
+const YELLOW: u64 = 0xFE_E75C;
+const GREEN: u64 = 0x57_F287;
+const RED: u64 = 0xED_4245;
+const GREY: u64 = 0x95_A5A6;
+
+/// The services, and a step's files.
+struct Office {
+    discord: discord::Receiver,
+    slack: slack::Receiver,
+    teams: teams::Receiver,
+    folder: TempDir,
+}
+
+/// What a step left behind.
+struct Step {
+    status: u8,
+    log: String,
+    outputs: BTreeMap<String, String>,
+    state: BTreeMap<String, String>,
+}
+
+impl Office {
+    async fn open() -> Self {
+        Self {
+            discord: discord::Receiver::start(anywhere()).await.expect("listens"),
+            slack: slack::Receiver::listen(anywhere(), slack::Scope::Read).await.expect("listens"),
+            teams: teams::Receiver::listen(anywhere()).await.expect("listens"),
+            folder: TempDir::new().expect("a folder"),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a stage of a step with these inputs, in a workflow's environment.
+    async fn step(&self, argv: &[&str], inputs: &[(&str, &str)], state: &BTreeMap<String, String>) -> Step {
+        let files = ["GITHUB_OUTPUT", "GITHUB_STATE"];
+        let mut env: Vec<(OsString, OsString)> = Vec::new();
+        let mut set = |name: String, value: OsString| env.push((name.into(), value));
+        for (name, value) in [
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_ACTOR", "ada"),
+            ("GITHUB_EVENT_NAME", "push"),
+            ("GITHUB_REF", "refs/heads/main"),
+            ("GITHUB_REPOSITORY", "acme/shop"),
+            ("GITHUB_RUN_ID", "7"),
+            ("GITHUB_SERVER_URL", "https://github.com"),
+            ("GITHUB_SHA", crate::runs::SHA),
+            ("GITHUB_WORKFLOW", "Deploy"),
+        ] {
+            set(name.to_owned(), value.into());
+        }
+        set("SLACK_API_URL".to_owned(), format!("{}/", self.slack.api()).into());
+        for name in files {
+            fs::write(self.file(name), "").expect("is written");
+            set(name.to_owned(), self.file(name).into());
+        }
+        let event = self.file("event.json");
+        fs::write(&event, r#"{"head_commit": {"id": "x", "message": "Fix it"}}"#).expect("is written");
+        set("GITHUB_EVENT_PATH".to_owned(), event.into());
+        let discord = self.discord.url();
+        let (webhook, flow) = (self.slack.webhook(), self.teams.url());
+        let everywhere = [
+            ("discord-webhook", discord.as_str()),
+            ("slack-token", slack::TOKEN),
+            ("slack-channel", "#deploys"),
+            ("slack-webhook", &webhook),
+            ("teams-webhook", &flow),
+        ];
+        for (name, value) in everywhere.iter().chain(inputs) {
+            set(format!("INPUT_{}", name.to_uppercase()), value.into());
+        }
+        for (name, value) in state {
+            set(format!("STATE_{name}"), value.into());
+        }
+        let mut log = Vec::new();
+        let argv = argv.iter().map(|word| OsString::from(*word));
+        let status = Box::pin(dispatch(argv, RunnerEnv::new(env), &mut log)).await;
+        let read = |name| pairs(&fs::read_to_string(self.file(name)).expect("is there"));
+        Step {
+            status,
+            log: String::from_utf8_lossy(&log).into_owned(),
+            outputs: read("GITHUB_OUTPUT"),
+            state: read("GITHUB_STATE"),
+        }
+    }
+
+    async fn notify(&self, inputs: &[(&str, &str)]) -> Step {
+        let inputs = [&[("command", "notify")], inputs].concat();
+        self.step(&["/build-deploy"], &inputs, &BTreeMap::new()).await
+    }
+
+    fn discord(&self) -> Vec<u64> {
+        self.discord.messages().iter().map(|m| m.embed()["color"].as_u64().expect("a color")).collect()
+    }
+
+    fn slack(&self) -> Vec<String> {
+        self.slack.desk().messages().iter().map(|message| message.color().to_owned()).collect()
+    }
+
+    fn assert_all_right(&self) {
+        for call in self.discord.calls() {
+            assert!(call.wrong.is_empty(), "{:?}", call.wrong);
+        }
+        crate::told::assert_all_right(&self.slack);
+        crate::told::assert_all_right(&self.teams);
+    }
+}
+
+/// Reads what was written with a delimiter; the last assignment of a name wins.
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    let mut pairs = BTreeMap::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let (name, end) = line.split_once("<<").expect("an assignment");
+        let value: Vec<&str> = lines.by_ref().take_while(|line| *line != end).collect();
+        pairs.insert(name.to_owned(), value.join("\n"));
+    }
+    pairs
+}
+
+#[tokio::test]
+async fn a_later_step_finishes_the_message_of_an_earlier_one() {
+    for (state, color, word) in
+        [("success", GREEN, "succeeded in"), ("failure", RED, "failed after"), ("cancelled", GREY, "cancelled after")]
+    {
+        let office = Office::open().await;
+        let first = office.notify(&[("state", "started")]).await;
+        assert_eq!(first.status, 0, "{}", first.log);
+        assert_eq!((office.discord(), office.slack().len(), office.teams.calls().len()), (vec![YELLOW], 1, 0));
+        let id = &first.outputs["message-id"];
+        assert_eq!(id.lines().count(), 2, "one a channel that can be edited: {id}");
+        assert!(id.lines().nth(1).is_some_and(|line| line.starts_with(slack::CHANNEL)), "{id}");
+        assert_eq!(first.outputs["run-url"], "https://github.com/acme/shop/actions/runs/7/attempts/1");
+
+        let second = office.notify(&[("state", state), ("message-id", id)]).await;
+        assert_eq!(second.status, 0, "{}", second.log);
+        assert_eq!(second.outputs["message-id"], *id);
+        assert_eq!(second.outputs["result"], state);
+        assert_eq!(office.discord(), [color]);
+        let title = office.discord.messages()[0].embed()["title"].to_string();
+        assert!(title.contains(&format!("shop · main: {word}")), "the time comes from the message's id: {title}");
+        assert_eq!(office.slack(), vec![format!("#{color:06x}"); 2], "the edited message, and the webhook's");
+        assert_eq!(office.teams.desk().cards().len(), 1);
+        office.assert_all_right();
+    }
+}
+
+#[tokio::test]
+async fn without_a_state_the_jobs_is_told() {
+    for (job, color) in [("success", GREEN), ("failure", RED), ("cancelled", GREY)] {
+        let office = Office::open().await;
+        let step = office.notify(&[("job-status", job)]).await;
+        assert_eq!((step.status, step.outputs["result"].as_str()), (0, job));
+        assert_eq!(office.discord(), [color]);
+        office.assert_all_right();
+    }
+    let office = Office::open().await;
+    office.notify(&[("job-status", "success"), ("notify-on", "failure")]).await;
+    assert_eq!((office.discord().len(), office.slack().len(), office.teams.calls().len()), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn the_post_stage_finishes_what_a_failed_job_left_open() {
+    for (job, color) in [("failure", RED), ("cancelled", GREY), ("success", YELLOW)] {
+        let office = Office::open().await;
+        let main = office.notify(&[("state", "started")]).await;
+        let inputs = [("command", "notify"), ("state", "started"), ("job-status", job)];
+        let post = office.step(&["/build-deploy-post"], &inputs, &main.state).await;
+        assert_eq!(post.status, 0, "{}", post.log);
+        assert_eq!(office.discord(), [color], "a job that went well may go on elsewhere");
+        assert_eq!(office.slack(), [format!("#{color:06x}")]);
+        office.assert_all_right();
+    }
+    // A later step has told the end: that stays.
+    let office = Office::open().await;
+    let main = office.notify(&[("state", "started")]).await;
+    office.notify(&[("state", "failure"), ("message-id", &main.outputs["message-id"])]).await;
+    let before = office.discord.messages()[0].body.clone();
+    let inputs = [("command", "notify"), ("job-status", "cancelled")];
+    office.step(&["/build-deploy-post"], &inputs, &main.state).await;
+    assert_eq!(office.discord.messages()[0].body, before);
+    assert_eq!(office.slack(), ["#ed4245"; 2]);
+}
+
+#[tokio::test]
+async fn the_post_stage_of_a_killed_run_reaches_every_channel_that_can_be_edited() {
+    let office = Office::open().await;
+    let started = office.notify(&[("state", "started")]).await;
+    let mut state = started.state;
+    state.remove("elsewhere");
+    let post = office.step(&["/build-deploy-post"], &[("job-status", "failure")], &state).await;
+    assert_eq!(post.status, 0, "{}", post.log);
+    assert_eq!((office.discord(), office.slack()), (vec![GREY], vec!["#95a5a6".to_owned()]));
+    let title = office.discord.messages()[0].embed()["title"].to_string();
+    assert!(title.contains("interrupted"), "{title}");
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_fails_a_strict_step_only() {
+    for (strict, status) in [("false", 0), ("true", 1)] {
+        let office = Office::open().await;
+        office.discord.fail_next([discord::Fault::unknown_webhook()]);
+        let step = office.notify(&[("state", "failure"), ("notify-strict", strict)]).await;
+        assert_eq!(step.status, status, "{}", step.log);
+        assert!(step.log.contains("::warning") && step.log.contains("does not exist any more"), "{}", step.log);
+        let shown = step.log.lines().filter(|line| !line.starts_with("::add-mask::"));
+        assert!(shown.clone().all(|line| !line.contains("local-demo")), "{}", step.log);
+        assert_eq!(office.teams.desk().cards().len(), 1, "the others are told");
+    }
+}

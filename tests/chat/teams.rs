@@ -1,0 +1,138 @@
+//! Runs told to Teams, in good order and with everything going wrong.
+
+use std::{sync::Arc, time::Duration};
+
+use build_deploy::{
+    demo::{
+        fault::Fault,
+        teams::{Receiver, rules::Rules},
+    },
+    domain::run::RunState,
+    notify::{
+        live::{FINAL_BUDGET, Left},
+        message::{Message, Phase},
+        service::Words,
+        teams::{Teams, card},
+    },
+};
+
+use crate::{
+    runs::{End, run},
+    told::{anywhere, assert_all_right, begin, quick},
+};
+
+async fn receiver() -> Receiver {
+    Receiver::listen(anywhere()).await.expect("listens")
+}
+
+fn teams(receiver: &Receiver) -> Teams {
+    Teams::parse(&receiver.url()).expect("a flow")
+}
+
+#[tokio::test]
+async fn the_end_is_one_card() {
+    for (end, style, word) in [
+        (End::Green, "good", "succeeded"),
+        (End::Red, "attention", "failed to build django"),
+        (End::Cancelled, "emphasis", "cancelled"),
+        (End::TimedOut, "warning", "timed out"),
+    ] {
+        let receiver = receiver().await;
+        let told = begin(teams(&receiver), quick(), end);
+        told.states.send_replace(Arc::new(run(end).swap_remove(9)));
+        let (report, _) = told.end(FINAL_BUDGET).await;
+        assert_eq!((report.left, report.warning, report.posted), (Left::Settled, None, None));
+        let cards = receiver.desk().cards();
+        assert_eq!(cards.len(), 1);
+        assert_eq!(cards[0]["body"][0]["style"], style);
+        let title = cards[0]["fallbackText"].as_str().expect("a title");
+        assert!(title.contains(word) && title.contains("shop · main"), "{title}");
+        assert_all_right(&receiver);
+    }
+}
+
+#[tokio::test]
+async fn faults_are_overcome() {
+    for (name, faults, sent) in [
+        ("429 header", vec![Fault::RateLimited { body: None, header: Some(0.05) }], 1),
+        ("429 neither", vec![Fault::RateLimited { body: None, header: None }], 1),
+        ("429 within 200", vec![Fault::Answer(200, "Microsoft Teams endpoint returned HTTP error 429".into())], 1),
+        ("502", vec![Fault::bad_gateway()], 1),
+        ("500", vec![Fault::Answer(500, String::new())], 1),
+        ("reset before", vec![Fault::ResetBefore], 1),
+        ("reset after", vec![Fault::ResetAfter], 2),
+        ("schema", vec![Fault::Answer(400, r#"{"error": {"code": "TriggerInputSchemaMismatch"}}"#.into())], 1),
+        ("too large", vec![Fault::Answer(413, String::new())], 1),
+        ("slow", vec![Fault::Slow(Duration::from_secs(1))], 1),
+    ] {
+        let receiver = receiver().await;
+        receiver.fail_next(faults);
+        let (report, took) = begin(teams(&receiver), quick(), End::Red).end(FINAL_BUDGET).await;
+        assert_eq!((report.left, report.warning), (Left::Settled, None), "{name}");
+        assert!(took < FINAL_BUDGET, "{name} took {took:?}");
+        assert_eq!(receiver.desk().cards().len(), sent, "{name}");
+        assert_all_right(&receiver);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_get_through_is_a_warning_without_the_address() {
+    let error = |status, code: &str| Fault::Answer(status, format!(r#"{{"error": {{"code": "{code}"}}}}"#));
+    for (name, faults, words) in [
+        ("gone", vec![error(404, "WorkflowNotFound")], "does not exist any more"),
+        ("off", vec![error(400, "WorkflowTriggerIsNotEnabled")], "switched off"),
+        ("signature", vec![error(401, "DirectApiAuthorizationRequired")], "address is wrong"),
+        ("hang", vec![Fault::Hang; 9], "no answer within"),
+        ("redirect", vec![Fault::Answer(302, String::new())], "HTTP 302"),
+        ("never", vec![error(400, "TriggerInputSchemaMismatch"); 9], "TriggerInputSchemaMismatch"),
+    ] {
+        let receiver = receiver().await;
+        receiver.fail_next(faults);
+        let (report, took) = begin(teams(&receiver), quick(), End::Green).end(FINAL_BUDGET).await;
+        let warning = report.warning.expect("a warning");
+        assert_eq!(report.left, Left::Stale, "{name}");
+        assert!(warning.contains(words), "{name}: {warning}");
+        assert!(!warning.contains("local-demo") && !warning.contains("powerautomate"), "{name}: {warning}");
+        assert!(took <= FINAL_BUDGET + Duration::from_millis(200), "{name} took {took:?}");
+    }
+}
+
+/// A card for each way a run can stand. `TEAMS_PAGES` names a folder to keep the pages in.
+#[tokio::test]
+async fn all_states_read_well() {
+    let rules = Rules::new().expect("rules");
+    let green = run(End::Green);
+    let ends = |end| run(end).pop().expect("an end");
+    let rolled = |phase| Message::at(&ends(End::Red), phase);
+    let elsewhere = |state: RunState| Message::elsewhere(&state);
+    for (name, message, words) in [
+        ("started", Message::of(&green[0]), &["starting…", "ada", "Fix the checkout total"][..]),
+        ("building", Message::of(&green[13]), &["building…", "step 4/6 (build)", "RUN pip wheel"]),
+        ("green", Message::of(&ends(End::Green)), &["succeeded in", "183.4 MB", "sha256:0a1b2c3d4e5f", "celerybeat"]),
+        (
+            "red",
+            Message::of(&ends(End::Red)),
+            &["exit code 1", "No matching distribution", "job/4567", "Dockerfile:23"],
+        ),
+        ("cancelled", Message::of(&ends(End::Cancelled)), &["cancelled after", "stopped"]),
+        ("timed-out", Message::of(&ends(End::TimedOut)), &["timed out after"]),
+        ("interrupted", Message::at(&green[0], Phase::Interrupted), &["interrupted"]),
+        ("rolled-back", rolled(Phase::RolledBack), &["rolled back", "the one before runs again"]),
+        ("rollback-failed", rolled(Phase::RollbackFailed), &["rollback failed", "could not be put back"]),
+        ("elsewhere", elsewhere(green[0].clone()), &["running…"]),
+    ] {
+        let body = card::body(&message, Words::All);
+        let text = body.to_string();
+        assert_eq!(rules.check(&body, text.len()), [""; 0], "{name}");
+        for word in words {
+            assert!(text.contains(word), "{name}: no `{word}` in {text}");
+        }
+        if let Some(folder) = std::env::var_os("TEAMS_PAGES") {
+            let card = body["attachments"][0]["content"].clone();
+            let place = |ending: &str| std::path::Path::new(&folder).join(format!("{name}.{ending}"));
+            std::fs::write(place("json"), card.to_string()).expect("is written");
+            let html = build_deploy::demo::teams::page::page(&[card]);
+            std::fs::write(place("html"), html).expect("is written");
+        }
+    }
+}
