@@ -73,8 +73,17 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
         Export::Load => "moby",
     };
     attrs.insert("name".into(), recipe.references().collect::<Vec<_>>().join(","));
-    attrs.extend(recipe.annotations.iter().map(|(key, value)| (format!("annotation.{key}"), value.clone())));
+    attrs.extend(recipe.annotations.iter().map(|(key, value)| (annotation(key), value.clone())));
     Some(Exporter { r#type: kind.to_owned(), attrs })
+}
+
+/// The exporter's attribute for `level:key` (<https://docs.docker.com/build/metadata/annotations/>). BuildKit takes the
+/// first dot for the end of the level.
+fn annotation(key: &str) -> String {
+    match key.split_once(':') {
+        Some((level, name)) => format!("annotation-{level}.{name}"),
+        None => format!("annotation.{key}"),
+    }
 }
 
 fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
@@ -229,6 +238,19 @@ mod tests {
             assert_eq!(sent.get(key).map(String::as_str), Some(value), "{key}");
         }
         assert_eq!(solve_request(&all, Export::Discard, "i", "s").entitlements, ["network.host"]);
+    }
+
+    #[test]
+    fn annotations_go_to_their_level() {
+        let mut annotated = recipe();
+        annotated.annotations = [("manifest:a.b", "1"), ("index[linux/arm64]:c", "2")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec();
+        let attrs = &solve_request(&annotated, Export::Push, "i", "s").exporters[0].attrs;
+        assert_eq!(
+            (attrs["annotation-manifest.a.b"].as_str(), attrs["annotation-index[linux/arm64].c"].as_str()),
+            ("1", "2")
+        );
     }
 
     #[test]

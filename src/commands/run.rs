@@ -43,7 +43,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         Ok(signals) => signals,
         Err(error) => return super::fatal(log.into_sink(), &error),
     };
-    let context = prepare::context(&inputs, &env);
+    let mut context = prepare::context(&inputs, &env);
     let chat = Chat::new(&inputs);
     let addresses = chat.secrets();
     for secret in &addresses {
@@ -51,6 +51,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     }
     let (events, receiver) = Events::channel(Redactor::new(inputs.secrets().chain(&addresses)));
     let (git_tags, warning) = git_tags(&inputs, &env, &context).await;
+    prepare::learn(&mut context.event, &inputs, &env).await;
     let planned = prepare::plan(&inputs, &env, &context, git_tags.as_deref());
 
     let mut state = RunState::new(context.event.run_info(), Utc::now());
@@ -133,7 +134,8 @@ async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> (Optio
     else {
         return (None, None);
     };
-    if !inputs.names.tags.is_empty() {
+    let of_images = inputs.project.images.iter().flat_map(|image| &image.tags);
+    if !inputs.names.tags.asks_for_the_newest(of_images) {
         return (None, None);
     }
     match api::git_tags(api, token, &event.owner, &event.repo).await {

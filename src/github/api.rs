@@ -67,7 +67,7 @@ pub async fn git_tags(api: &str, token: &Secret, owner: &str, repo: &str) -> Res
 }
 
 /// GitHub's own words where it answered.
-fn reason(error: &octocrab::Error) -> String {
+pub(super) fn reason(error: &octocrab::Error) -> String {
     match error {
         octocrab::Error::GitHub { source, .. } => source.message.clone(),
         other => other.source().map_or_else(|| "no answer".to_owned(), ToString::to_string),

@@ -1,5 +1,6 @@
 //! Turns what was written into [`Inputs`], and finds all mistakes in one go.
 
+mod names;
 mod notify;
 
 use crate::domain::{
@@ -14,10 +15,10 @@ use super::{
     spec::{INPUTS, Support},
     structured,
     typed::{
-        BuildInputs, Cache, CacheSpec, CommandInput, Credentials, GithubInputs, Inputs, NameInputs, Network, NoCache,
+        BuildInputs, Cache, CacheSpec, CommandInput, Credentials, GithubInputs, Inputs, Network, NoCache,
         ProjectInputs, Push, RegistryInputs, Show,
     },
-    values::{boolean, bytes, comma_lines, duration, is_platform, is_registry_host, lines, pair},
+    values::{boolean, bytes, comma_lines, duration, is_platform, lines, pair},
 };
 
 /// The registry for which GitHub's own token is the password.
@@ -28,25 +29,18 @@ const GHCR: &str = "ghcr.io";
 pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>> {
     let mut reader = Reader { raw, env, mistakes: Vec::new(), warnings: Vec::new() };
     reader.unsupported();
-    let (annotations_shown, annotations) = reader.annotations();
     let inputs = Inputs {
         command: reader.command(),
         project: reader.project(),
         build: reader.build(),
-        names: NameInputs {
-            registry: reader.registry_host(),
-            image_name: reader.text("image-name"),
-            tags: reader.tags(),
-            labels: reader.pairs("labels"),
-            annotations,
-        },
+        names: reader.names(),
         registry: reader.registry(),
         notify: reader.notify(),
         github: GithubInputs {
             token: reader.text("github-token").map(Secret::new),
             job_id: reader.text("job-id"),
             job_status: reader.text("job-status"),
-            show: Show { summary: reader.boolean("summary"), annotations: annotations_shown },
+            show: Show { summary: reader.boolean("summary"), annotations: reader.annotations_shown() },
             dry_run: reader.boolean("dry-run"),
             timeout: reader.checked("timeout", duration, "is no span of time", "write it like `45m` or `1h30m`"),
         },
@@ -157,7 +151,7 @@ impl Reader<'_> {
     }
 
     fn project(&mut self) -> ProjectInputs {
-        let images = self.raw.get("images").map(|text| structured::images(text, self.env));
+        let images = self.raw.get("images").map(|text| structured::images(text, self.env, self.dialect()));
         ProjectInputs {
             working_directory: self.text("working-directory").unwrap_or_else(|| ".".to_owned()),
             compose_files: self.list("compose-file"),
@@ -278,34 +272,6 @@ impl Reader<'_> {
         allowed
     }
 
-    /// The one name for two things: the switch for annotations of the run and the list of image annotations.
-    fn annotations(&mut self) -> (bool, Vec<(String, String)>) {
-        match self.raw.get("annotations").and_then(boolean) {
-            Some(switch) => (switch, Vec::new()),
-            None => (true, self.pairs("annotations")),
-        }
-    }
-
-    fn registry_host(&mut self) -> String {
-        let host = self.raw.get("registry").unwrap_or(GHCR);
-        if !is_registry_host(host) {
-            let fix = "write the host alone, such as `ghcr.io`; a path belongs in `image-name`";
-            self.wrong("registry", host, "is no registry host", fix);
-        }
-        host.to_ascii_lowercase()
-    }
-
-    fn tags(&mut self) -> Vec<String> {
-        let mut tags = Vec::new();
-        for line in self.list("tags") {
-            match structured::tag(&line) {
-                Ok(tag) => tags.push(tag),
-                Err((problem, fix)) => self.wrong("tags", &line, problem, fix),
-            }
-        }
-        tags
-    }
-
     fn registry(&mut self) -> RegistryInputs {
         if let Some(other) = self.raw.get("builder").filter(|builder| !matches!(*builder, "auto" | "engine")) {
             self.wrong("builder", other, "is not available in this version", "use `auto` or `engine`");
@@ -393,7 +359,7 @@ mod tests {
             cli::RawInputs,
             runner::RunnerEnv,
             spec::INPUTS,
-            typed::{Cache, Moment, Network, NoCache, Push},
+            typed::{AnnotationLevel, Cache, Moment, Network, NoCache, Push},
         },
     };
 
@@ -476,7 +442,9 @@ mod tests {
             ("builder", "tcp://x:1"),
             ("cache", "gha"),
             ("cache-to", "type=gha"),
-            ("tags", "type=sha"),
+            ("tags", "type=sha,format=medium"),
+            ("tag-compat", "almost"),
+            ("annotations", "nowhere:a=b"),
             ("notify-on", "change"),
             ("notify-on", "started, finished"),
             ("colors", "started=yellow"),
@@ -487,7 +455,7 @@ mod tests {
             ("command", "deploy"),
             ("mention", "123"),
             ("provenance", "true"),
-            ("flavor", "latest=false"),
+            ("flavor", "latest=perhaps"),
             ("build-args", "=x"),
         ] {
             let mistakes = parsed(&[(name, value)], &[]).unwrap_err();
@@ -525,7 +493,9 @@ mod tests {
         assert_eq!((inputs.registry.push, inputs.registry.cache), (Push::Always, Cache::Off));
         assert_eq!(inputs.notify.on.into_iter().collect::<Vec<_>>(), [Moment::Failure, Moment::Cancelled]);
         assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
-        assert_eq!(inputs.names.annotations, owned(&[("index:a", "b"), ("c", "d")]));
+        let annotations: Vec<_> =
+            inputs.names.annotations.iter().map(|a| (a.levels.as_slice(), a.name.as_str())).collect();
+        assert_eq!(annotations, [(&[AnnotationLevel::read("index").unwrap()][..], "a"), (&[], "c")]);
         assert!(inputs.github.show.annotations);
         assert_eq!(inputs.github.timeout, Some(Duration::from_mins(90)));
     }

@@ -70,10 +70,11 @@ pub fn bytes(text: &str) -> Option<u64> {
     let number = number.trim();
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |part: &str| (!part.is_empty() && part.len() <= 9).then(|| part.parse::<u64>().ok()).flatten();
+    let parts = digits(fraction)?;
     // Nine digits and a shift of 40 stay below 2^70, so the sums are done in 128 bits.
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let units = u128::from(if whole.len() > 9 && shift == 0 { whole.parse().ok()? } else { digits(whole)? });
-    let value = (units << shift) + ((u128::from(digits(fraction)?) << shift) / scale);
+    let value = (units << shift) + ((u128::from(parts) << shift) / scale);
     u64::try_from(value).ok()
 }
 
@@ -155,7 +156,18 @@ mod tests {
         ] {
             assert_eq!(bytes(text), Some(want), "{text}");
         }
-        for bad in ["", "m", "-1m", "1x", "1..5g", "99999999999999999999", "9999999999t", "1.g", "é"] {
+        for bad in [
+            "",
+            "m",
+            "-1m",
+            "1x",
+            "1..5g",
+            "99999999999999999999",
+            "9999999999t",
+            "1.g",
+            "é",
+            "1.0000000000000000000000000000000000000000",
+        ] {
             assert_eq!(bytes(bad), None, "{bad}");
         }
     }

@@ -2,19 +2,22 @@
 
 pub mod images;
 pub mod labels;
+pub mod metadata;
 pub mod naming;
 pub mod print;
 pub mod tags;
 
 use std::{collections::BTreeMap, iter};
 
+use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use self::{
     images::{ImageSpec, Purpose},
+    metadata::{Metadata, MetadataError, metadata},
     naming::{Names, NamingError, Project, Repository},
-    tags::{Tag, tags_for},
+    tags::Tag,
 };
 use crate::{
     compose::{self, Build, ContextSource},
@@ -83,11 +86,11 @@ pub struct ImagePlan {
     /// Where it is pushed.
     #[serde(serialize_with = "as_text")]
     pub repository: Repository,
-    /// Under which tags; the first is the version.
+    /// Under which tags; the first is the version. May be none with rules of which none fits.
     pub tags: Vec<Tag>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Annotations.
+    /// Annotations, by BuildKit's level and name: `manifest:org.opencontainers.image.title`.
     pub annotations: BTreeMap<String, String>,
     /// Caches that are read, in BuildKit's syntax.
     #[serde(serialize_with = "as_csv")]
@@ -145,6 +148,9 @@ pub enum PlanError {
         /// What both would be called.
         repository: String,
     },
+    /// Its tags, labels or annotations.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
     /// Something that a later version will do.
     #[error("image `{image}`: {what} is not available in this version")]
     NotYet {
@@ -172,14 +178,21 @@ pub struct Found {
     pub warnings: Vec<String>,
 }
 
+/// What is known of the world.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What happened.
+    pub event: &'a GitEvent,
+    /// The repository's Git tags, by short name, if they are known.
+    pub git_tags: Option<&'a [String]>,
+    /// The time.
+    pub now: DateTime<Utc>,
+}
+
 impl Plan {
-    /// Decides everything. `git_tags` are the repository's tags, if they are known.
-    pub fn new(
-        inputs: &Inputs,
-        event: &GitEvent,
-        found: Found,
-        git_tags: Option<&[String]>,
-    ) -> Result<Self, PlanError> {
+    /// Decides everything.
+    pub fn new(inputs: &Inputs, known: Known<'_>, found: Found) -> Result<Self, PlanError> {
+        let Known { event, .. } = known;
         let names = Names {
             registry: &inputs.names.registry,
             owner: &event.owner,
@@ -187,6 +200,7 @@ impl Plan {
             username: inputs.registry.username.as_deref().unwrap_or_default(),
         };
         let mut images: Vec<ImagePlan> = Vec::with_capacity(found.images.len());
+        let mut warnings = found.warnings;
         for spec in found.images {
             let template = spec.image_name.clone().or_else(|| inputs.names.image_name.clone());
             let repository = Repository::named(template.as_deref(), found.project, names, &spec.name)
@@ -198,7 +212,7 @@ impl Plan {
                     repository: repository.to_string(),
                 });
             }
-            images.push(image(spec, repository, inputs, event, git_tags)?);
+            images.push(image(spec, repository, inputs, known, &mut warnings)?);
         }
         Ok(Self {
             event: EventPlan {
@@ -213,7 +227,7 @@ impl Plan {
             load: inputs.registry.load,
             notify: notify(inputs),
             deploy: Vec::new(),
-            warnings: found.warnings,
+            warnings,
         })
     }
 
@@ -237,8 +251,8 @@ fn image(
     spec: ImageSpec,
     repository: Repository,
     inputs: &Inputs,
-    event: &GitEvent,
-    git_tags: Option<&[String]>,
+    known: Known<'_>,
+    warnings: &mut Vec<String>,
 ) -> Result<ImagePlan, PlanError> {
     let not_yet = |what| PlanError::NotYet { image: spec.name.clone(), what };
     let of_service = |(_, source): &(String, ContextSource)| matches!(source, ContextSource::Service(_));
@@ -248,11 +262,13 @@ fn image(
     if !spec.build.ssh.is_empty() {
         return Err(not_yet("`ssh`"));
     }
-    let written = if spec.tags.is_empty() { &inputs.names.tags } else { &spec.tags };
-    let tags = tags_for(written, event, git_tags);
+    let Metadata { tags, labels, annotations, warnings: more } = metadata(&spec, &inputs.names, known)?;
+    for warning in more {
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
     let version = tags.first().map(Tag::as_str).unwrap_or_default();
-    let mut labels = labels::labels_for(event, version, &spec.build.labels);
-    labels.extend(inputs.names.labels.iter().cloned());
     let (cache_from, cache_to) = caches(&spec, inputs, &repository, version);
     let build = spec.build;
     Ok(ImagePlan {
@@ -267,7 +283,7 @@ fn image(
         repository,
         tags,
         labels,
-        annotations: inputs.names.annotations.iter().cloned().collect(),
+        annotations,
         cache_from,
         cache_to,
         build,

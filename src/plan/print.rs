@@ -36,6 +36,9 @@ fn paragraph(out: &mut String, image: &ImagePlan) {
     item("platforms", image.platforms.join(", "));
     item("build args", image.build_args.keys().cloned().collect::<Vec<_>>().join(", "));
     item("secrets", image.secret_ids.join(", "));
+    for (key, value) in &image.labels {
+        line(out, format_args!("  {:<11} {key}={value}", "label"));
+    }
     out.push('\n');
 }
 
