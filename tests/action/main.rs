@@ -10,6 +10,7 @@ mod failures;
 mod faults;
 mod lab;
 mod logins;
+mod metadata;
 mod mistakes;
 mod output;
 mod projects;
