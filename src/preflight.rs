@@ -63,6 +63,13 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
     let recipes: Vec<Recipe> =
         plan.images.iter().map(|image| Recipe::new(image, &edges.project, &edges.place)).collect();
     for recipe in &recipes {
+        if recipe.tags.is_empty() && (plan.push.enabled || plan.load) {
+            return Err(wrong(
+                &recipe.name,
+                format!("there is no tag to give {}: no rule of `tags` fits this event", recipe.repository),
+                "add a rule that does, such as `type=ref,event=branch` or `type=sha`, or run this workflow on other events",
+            ));
+        }
         let named = recipe.named_contexts.iter().map(|(_, context)| context);
         for context in named.chain([&recipe.context]) {
             if let Context::Directory(path) = context

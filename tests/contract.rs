@@ -150,3 +150,67 @@ fn action_yml_holds_what_the_runner_needs() {
     let keys: Vec<&str> = action.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["name", "description", "author", "inputs", "outputs"]);
 }
+
+/// The cells of the tables in a text, row by row, without their headings.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    let lines: Vec<&str> = text.lines().collect();
+    let heading = |index: usize| lines.get(index + 1).is_some_and(|next| next.starts_with("|---"));
+    let row = |(index, line): &(usize, &&str)| line.starts_with("| ") && !heading(*index);
+    lines.iter().enumerate().filter(row).map(|(_, line)| cells(line)).collect()
+}
+
+/// What stands between backticks.
+fn codes(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Inputs of the actions that `docs/migrating.md` is about, by its headings.
+const THEIRS: &[(&str, &str)] = &[
+    (
+        "docker/metadata-action",
+        "context images tags flavor labels annotations sep-tags sep-labels sep-annotations bake-target github-token",
+    ),
+    (
+        "docker/build-push-action",
+        "add-hosts allow annotations attests build-args build-contexts builder cache-from cache-to call \
+         cgroup-parent context file labels load network no-cache no-cache-filters outputs platforms provenance pull \
+         push sbom secrets secret-envs secret-files shm-size ssh tags target ulimit github-token",
+    ),
+    (
+        "docker/bake-action",
+        "builder files source targets set vars push load no-cache pull provenance sbom allow call github-token",
+    ),
+    ("docker/login-action", "registry username password ecr scope logout registry-auth"),
+    (
+        "docker/setup-buildx-action",
+        "version driver driver-opts buildkitd-flags buildkitd-config buildkitd-config-inline endpoint append \
+         platforms name use keep-state cleanup cache-binary",
+    ),
+];
+
+#[test]
+fn the_migration_guide_names_every_input_of_theirs_and_only_inputs_of_ours() {
+    let guide = fs::read_to_string(path("docs/migrating.md")).unwrap();
+    for (action, inputs) in THEIRS {
+        let (_, section) = guide.split_once(&format!("## {action}\n")).unwrap_or_else(|| panic!("{action}"));
+        // The first table is that of the inputs.
+        let table: Vec<&str> = section
+            .lines()
+            .skip_while(|line| !line.starts_with('|'))
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let mut named = Vec::new();
+        for row in rows(&table.join("\n")) {
+            named.extend(codes(&row[0]));
+            for ours in codes(&row[1]) {
+                assert!(INPUTS.iter().any(|spec| spec.name == ours), "{action}: there is no input `{ours}`");
+            }
+            assert!(!codes(&row[1]).is_empty() || row[1] == "–", "{action}: {row:?}");
+        }
+        named.sort_unstable();
+        let mut inputs: Vec<&str> = inputs.split_whitespace().collect();
+        inputs.sort_unstable();
+        assert_eq!(named, inputs, "{action}");
+    }
+}

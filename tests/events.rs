@@ -1,14 +1,19 @@
 //! What the runner says of each kind of event becomes the right facts, tags and labels.
 
-#![expect(clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use build_deploy::{
     inputs::{
         context::{GitEvent, payload_of},
+        rules::TagInputs,
         runner::RunnerEnv,
     },
-    plan::{labels::labels_for, tags::tags_for},
+    plan::{
+        labels,
+        tags::{Facts, Subject, tags_for},
+    },
 };
+use chrono::DateTime;
 
 const MAIN: &str = "1f3ac7bd2e9d4c8a95b60e7f1a2b3c4d5e6f7081";
 const HEAD: &str = "9a8b7c6d5e4f30211203948576a1b2c3d4e5f607";
@@ -25,6 +30,14 @@ fn event(name: &str) -> GitEvent {
     let (payload, warning) = payload_of(&env, Ok(&read("json")));
     assert_eq!(warning, None, "{name}");
     GitEvent::new(&env, &payload, Some("815"))
+}
+
+/// The default tags.
+fn tags(event: &GitEvent) -> Vec<String> {
+    let inputs = TagInputs::default();
+    let facts = Facts::new(event, &inputs, DateTime::UNIX_EPOCH);
+    let tagged = tags_for(&inputs, &Subject { event, facts: &facts, git_tags: None }).unwrap();
+    tagged.tags.iter().map(ToString::to_string).collect()
 }
 
 struct Case {
@@ -77,8 +90,7 @@ fn every_event_has_its_facts_and_tags() {
         let name = case.fixture;
         let event = event(name);
         let info = event.run_info();
-        let tags: Vec<String> = tags_for(&[], &event, None).iter().map(ToString::to_string).collect();
-        assert_eq!(tags.join(" "), case.tags, "{name}");
+        assert_eq!(tags(&event).join(" "), case.tags, "{name}");
         assert_eq!(
             (info.sha.as_str(), info.ref_name.as_str(), info.subject.as_str()),
             (case.sha, case.ref_name, case.subject),
@@ -94,7 +106,8 @@ fn every_event_has_its_facts_and_tags() {
 
 #[test]
 fn labels_come_from_the_event_alone() {
-    let labels = labels_for(&event("push_branch"), "main", &[]);
+    let event = event("push_branch");
+    let labels = labels::standard(&event, &Facts::new(&event, &TagInputs::default(), DateTime::UNIX_EPOCH), "main");
     let shown: Vec<String> = labels
         .iter()
         .map(|(key, value)| format!("{}={value}", key.trim_start_matches("org.opencontainers.image.")))
@@ -102,7 +115,7 @@ fn labels_come_from_the_event_alone() {
     assert_eq!(
         shown,
         [
-            "created=2026-03-04T05:06:07+01:00",
+            "created=2026-03-04T04:06:07Z",
             "description=The Acme web site",
             "licenses=MIT",
             "revision=1f3ac7bd2e9d4c8a95b60e7f1a2b3c4d5e6f7081",
@@ -129,8 +142,7 @@ fn a_missing_or_broken_payload_is_a_warning() {
         let message = warning.unwrap().message;
         assert!(message.starts_with("/github/workflow/event.json: "), "{message}");
         let event = GitEvent::new(&env, &payload, None);
-        let tags: Vec<String> = tags_for(&[], &event, None).iter().map(ToString::to_string).collect();
-        assert_eq!(tags, ["dev", "sha-1f3ac7b"]);
+        assert_eq!(tags(&event), ["dev", "sha-1f3ac7b"]);
         assert_eq!(event.job_url, "", "no server, no link");
     }
     let (_, warning) = payload_of(&RunnerEnv::default(), Err(&missing));

@@ -34,7 +34,7 @@ pub struct Recipe {
     pub platforms: Vec<String>,
     /// Labels of the image's configuration.
     pub labels: Vec<(String, String)>,
-    /// Annotations of the image's manifest.
+    /// Annotations, by BuildKit's level and name: `manifest:key`.
     pub annotations: Vec<(String, String)>,
     /// `registry/path`.
     pub repository: String,

@@ -97,7 +97,7 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
     }
     packing(recipe, &mut attrs);
     times(recipe, export, &mut attrs);
-    attrs.extend(recipe.annotations.iter().map(|(key, value)| (format!("annotation.{key}"), value.clone())));
+    attrs.extend(recipe.annotations.iter().map(|(key, value)| (annotation(key), value.clone())));
     Some(Exporter { r#type: kind.to_owned(), attrs })
 }
 
@@ -137,6 +137,15 @@ fn times(recipe: &Recipe, export: Export, attrs: &mut HashMap<String, String>) {
     let unpacked = matches!(export, Export::Load | Export::PushAndLoad);
     if !unpacked && (epoch == Epoch::Written || recipe.no_cache == NoCache::All) {
         attrs.insert("rewrite-timestamp".into(), "true".into());
+    }
+}
+
+/// The exporter's attribute for `level:key` (<https://docs.docker.com/build/metadata/annotations/>). BuildKit takes the
+/// first dot for the end of the level.
+fn annotation(key: &str) -> String {
+    match key.split_once(':') {
+        Some((level, name)) => format!("annotation-{level}.{name}"),
+        None => format!("annotation.{key}"),
     }
 }
 
@@ -360,6 +369,19 @@ mod tests {
             sent(Some(Epoch::Written), NoCache::Never, Export::Push),
             [None, yes()],
             "the daemon sees the argument"
+        );
+    }
+
+    #[test]
+    fn annotations_go_to_their_level() {
+        let mut annotated = recipe();
+        annotated.annotations = [("manifest:a.b", "1"), ("index[linux/arm64]:c", "2")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec();
+        let attrs = &solve_request(&annotated, Export::Push, "i", "s").exporters[0].attrs;
+        assert_eq!(
+            (attrs["annotation-manifest.a.b"].as_str(), attrs["annotation-index[linux/arm64].c"].as_str()),
+            ("1", "2")
         );
     }
 

@@ -1,5 +1,6 @@
 //! What each subcommand does around the pipeline.
 
+pub mod briefing;
 pub mod chat;
 pub mod comment;
 pub mod deployment;

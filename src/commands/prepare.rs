@@ -6,6 +6,9 @@ use std::{
     path::PathBuf,
 };
 
+use chrono::Utc;
+
+use super::inquiry;
 use crate::{
     build::{caches::Accounts, container::Seats, session::BuildSecret, ssh::AgentSource},
     compose::{self, ComposeError, ContextSource, SecretSource},
@@ -17,12 +20,14 @@ use crate::{
         run::{Failure, RunInfo, Stage},
         secret::Secret,
     },
+    github::repository,
     inputs::{
         context::{GitEvent, payload_of},
+        rules::{Dialect, PullRequestSha},
         runner::RunnerEnv,
         typed::Inputs,
     },
-    plan::{Found, Plan, images, naming},
+    plan::{Found, Known, Plan, images, naming},
     preflight::Edges,
 };
 
@@ -67,6 +72,37 @@ pub fn run_info(context: &Context, redactor: &Redactor) -> RunInfo {
     info
 }
 
+/// Asks GitHub for what labels and rules need and the event does not tell. What it does not answer stays unknown: a
+/// build must not fail over a label.
+pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv) {
+    let Some(client) = inquiry::client(inputs, env, event) else { return };
+    // Payloads that have the repository have all of it.
+    let facts = async {
+        if event.default_branch.is_some() {
+            return None;
+        }
+        repository::repository(&client).await.ok()
+    };
+    let tags = &inputs.names.tags;
+    let sha = match (tags.dialect, tags.sha.of_pull_request) {
+        (Dialect::Exact, PullRequestSha::Merge) => &event.workflow_sha,
+        _ => &event.sha,
+    };
+    let time = async {
+        if event.commit_time.is_some() || sha.is_empty() {
+            return None;
+        }
+        repository::commit_time(&client, sha).await.ok().flatten()
+    };
+    let (facts, time) = futures_util::future::join(facts, time).await;
+    if let Some(facts) = facts {
+        event.default_branch = facts.default_branch;
+        event.description = facts.description.filter(|text| !text.trim().is_empty());
+        event.license = facts.license.and_then(|license| license.spdx_id);
+    }
+    event.commit_time = time.or_else(|| event.commit_time.take());
+}
+
 /// The plan, or why there is none. `git_tags` are the repository's, if they are known.
 pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: Option<&[String]>) -> Result<Plan, Failure> {
     checkout(context)?;
@@ -85,7 +121,8 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: Optio
         naming::Project::Images
     };
     let warnings = project.map(|project| project.warnings).unwrap_or_default();
-    Ok(Plan::new(inputs, &context.event, Found { images, project: kind, warnings }, git_tags)?)
+    let known = Known { event: &context.event, git_tags, now: Utc::now() };
+    Ok(Plan::new(inputs, known, Found { images, project: kind, warnings })?)
 }
 
 /// What the pipeline needs of the world. The run leaves its `seats` when it is over.

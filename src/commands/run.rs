@@ -8,13 +8,13 @@ use tokio::sync::watch;
 
 use super::{
     Call,
+    briefing::Briefing,
     chat::{self, Chat, Open, warning},
     comment,
     deployment::Environment,
     exit,
     inquiry::Inquiry,
-    logins::Logins,
-    prepare::{self, Context},
+    prepare,
 };
 use crate::{
     build::container::Seats,
@@ -22,13 +22,11 @@ use crate::{
         event::{Diagnostic, Ending, Event, Severity},
         redact::Redactor,
         run::{Failure, RunState, Stage},
+        secret::Secret,
     },
     events::Events,
-    github::{
-        api,
-        files::{FileError, RunnerFile, assignments},
-    },
-    inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
+    github::files::{FileError, RunnerFile, assignments},
+    inputs::{runner::RunnerEnv, typed::Inputs},
     pipeline,
     plan::Plan,
     preflight::Edges,
@@ -54,36 +52,19 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         Ok(signals) => signals,
         Err(error) => return super::fatal(log.into_sink(), &error),
     };
-    let context = prepare::context(&inputs, &env);
     let chat = Chat::new(&inputs);
-    let (git_tags, warning) = git_tags(&inputs, &env, &context).await;
     let seats = Seats::default();
-    let planned = prepare::plan(&inputs, &env, &context, git_tags.as_deref());
-    // Before the first word: what is learned here is secret.
-    let gathered = async {
-        match &planned {
-            Ok(plan) => Logins::gather(plan, &inputs, &env, &context).await,
-            Err(_) => Logins::default(),
-        }
-    };
-    let (logins, stopped) = tokio::select! {
+    let (briefing, stopped) = tokio::select! {
         biased;
-        signal = signals.next() => (Logins::default(), Some(signal)),
-        logins = gathered => (logins, None),
+        signal = signals.next() => (Briefing::offline(&inputs, &env, &seats), Some(signal)),
+        briefing = Briefing::gather(&inputs, &env, &seats) => (briefing, None),
     };
-    let Logins { credentials, secrets, warnings: login_warnings, failure: no_login } = logins;
-    let planned = planned.map(|plan| {
-        let edges = prepare::edges(&plan, &inputs, &env, &context, credentials, seats.clone());
-        (plan, edges)
-    });
-    let mut learned = chat.secrets();
-    learned.extend(secrets);
-    learned.extend(env.secrets());
-    learned.extend(planned.iter().flat_map(|(_, edges)| prepare::secret_values(edges)));
-    for secret in &learned {
+    let Briefing { context, planned, secrets, warnings, no_login } = briefing;
+    let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
+    for secret in &secrets {
         let _ = log.mask(secret);
     }
-    let redactor = Redactor::new(inputs.secrets().chain(&learned));
+    let redactor = Redactor::new(inputs.secrets().chain(&secrets));
     let info = prepare::run_info(&context, &redactor);
     let (events, receiver) = Events::channel(redactor);
 
@@ -105,8 +86,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         let _ = log.event(event);
     });
     let work = async {
-        let warnings = context.warnings.iter().chain(&chat.warnings).chain(&login_warnings);
-        for diagnostic in warnings.cloned().chain(warning) {
+        for diagnostic in context.warnings.iter().chain(&chat.warnings).chain(&warnings).cloned() {
             events.emit(Event::Diagnostic(diagnostic)).await;
         }
         let (ending, status) = match (&planned, stopped, no_login) {
@@ -208,25 +188,6 @@ fn status_of(failure: &Failure) -> u8 {
     match failure.stage {
         Stage::Plan => exit::WRONG_INPUT,
         Stage::Preflight | Stage::Build | Stage::Push | Stage::Deploy => exit::FAILED,
-    }
-}
-
-/// The repository's Git tags, where they decide something: whether a release is the highest.
-async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> (Option<Vec<String>>, Option<Diagnostic>) {
-    let event = &context.event;
-    let (Target::Tag(_), Some(token), Some(api)) = (&event.target, &inputs.github.token, env.var("GITHUB_API_URL"))
-    else {
-        return (None, None);
-    };
-    if !inputs.names.tags.is_empty() {
-        return (None, None);
-    }
-    match api::git_tags(api, token, &event.owner, &event.repo).await {
-        Ok(tags) => (Some(tags), None),
-        Err(error) => {
-            let message = format!("{error}; the pushed tag alone decides about `latest`");
-            (None, Some(warning("tags of the repository", message)))
-        }
     }
 }
 

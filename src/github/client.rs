@@ -87,7 +87,8 @@ impl Client {
     /// What is at `path`, below the repository.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ApiError> {
         let path = self.path(path);
-        self.octocrab.get(&path, Some(&query)).await.map_err(|error| refused(&path, &error))
+        // An empty query would still leave its mark.
+        self.octocrab.get(&path, (!query.is_empty()).then_some(&query)).await.map_err(|error| refused(&path, &error))
     }
 
     /// Makes something below `path`, which is not tried twice.

@@ -9,4 +9,5 @@ pub mod files;
 pub mod history;
 pub mod jobs;
 pub mod oidc;
+pub mod repository;
 pub mod untrusted;

@@ -17,10 +17,15 @@ pub struct GitEvent {
     /// 40 hex digits: the commit that its author knows. For a pull request its newest commit, not the merge
     /// commit that GitHub made for the run. Empty if unknown.
     pub sha: String,
+    /// `GITHUB_SHA`: the commit that the runner means. For a pull request the merge commit, or with
+    /// `pull_request_target` the base's; else the same as `sha`.
+    pub workflow_sha: String,
     /// What was pushed or is to be merged.
     pub target: Target,
     /// The repository's default branch, if known.
     pub default_branch: Option<String>,
+    /// Short name of the branch that a pull request is for, or that a pushed tag lies on, if known.
+    pub base_ref: Option<String>,
     /// Whether a pull request comes from another repository, so that the run has no secrets.
     pub is_fork_pr: bool,
     /// Short name of the branch that a pull request is to be merged into.
@@ -99,7 +104,12 @@ impl GitEvent {
             _ => run_url.clone(),
         };
         let commit = payload.commit(&sha);
+        let base = pull_request.and_then(|request| request.base.as_ref()).and_then(|base| base.reference.clone());
+        let lies_on =
+            payload.base_ref.as_deref().map(|full| full.strip_prefix("refs/heads/").unwrap_or(full).to_owned());
         Self {
+            workflow_sha: var("GITHUB_SHA"),
+            base_ref: lies_on.or(base),
             is_fork_pr: is_from_fork(payload),
             base_branch: env.var("GITHUB_BASE_REF").map(str::to_owned),
             head_repository: head.and_then(|head| head.repo.as_ref()?.full_name.clone()),
@@ -126,11 +136,6 @@ impl GitEvent {
     /// Whether the run is for the default branch itself.
     pub fn is_default_branch(&self) -> bool {
         matches!((&self.target, &self.default_branch), (Target::Branch(branch), Some(default)) if branch == default)
-    }
-
-    /// The first seven digits of the commit.
-    pub fn short_sha(&self) -> Option<&str> {
-        self.sha.get(..7)
     }
 
     /// Whether the run tries out something that is not merged, so that `push: auto` does not push.

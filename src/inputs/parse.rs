@@ -4,6 +4,7 @@ mod build;
 mod builder;
 mod cache;
 mod deploy;
+mod names;
 mod notify;
 mod registry;
 
@@ -18,8 +19,8 @@ use super::{
     runner::RunnerEnv,
     spec::{INPUTS, Support},
     structured,
-    typed::{CacheSpec, CommandInput, GithubInputs, Inputs, NameInputs, ProjectInputs, Push, Show},
-    values::{boolean, comma_lines, duration, is_registry_host, lines, pair},
+    typed::{CacheSpec, CommandInput, GithubInputs, Inputs, ProjectInputs, Push, Show},
+    values::{boolean, comma_lines, duration, lines, pair},
 };
 
 /// The registry for which GitHub's own token is the password.
@@ -30,18 +31,11 @@ const GHCR: &str = "ghcr.io";
 pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>> {
     let mut reader = Reader { raw, env, mistakes: Vec::new(), warnings: Vec::new() };
     reader.unsupported();
-    let (annotations_shown, annotations) = reader.annotations();
     let mut inputs = Inputs {
         command: reader.command(),
         project: reader.project(),
         build: reader.build(),
-        names: NameInputs {
-            registry: reader.registry_host(),
-            image_name: reader.text("image-name"),
-            tags: reader.tags(),
-            labels: reader.pairs("labels"),
-            annotations,
-        },
+        names: reader.names(),
         registry: reader.registry(),
         aws: reader.aws(),
         notify: reader.notify(),
@@ -52,7 +46,7 @@ pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>
             job_status: reader.text("job-status"),
             show: Show {
                 summary: reader.boolean("summary"),
-                annotations: annotations_shown,
+                annotations: reader.annotations_shown(),
                 pr_comment: reader.boolean("pr-comment"),
             },
             dry_run: reader.boolean("dry-run"),
@@ -167,7 +161,7 @@ impl Reader<'_> {
     }
 
     fn project(&mut self) -> ProjectInputs {
-        let images = self.raw.get("images").map(|text| structured::images(text, self.env));
+        let images = self.raw.get("images").map(|text| structured::images(text, self.env, self.dialect()));
         ProjectInputs {
             working_directory: self.text("working-directory").unwrap_or_else(|| ".".to_owned()),
             compose_files: self.list("compose-file"),
@@ -183,34 +177,6 @@ impl Reader<'_> {
             },
             env_files: self.list("env-file"),
         }
-    }
-
-    /// The one name for two things: the switch for annotations of the run and the list of image annotations.
-    fn annotations(&mut self) -> (bool, Vec<(String, String)>) {
-        match self.raw.get("annotations").and_then(boolean) {
-            Some(switch) => (switch, Vec::new()),
-            None => (true, self.pairs("annotations")),
-        }
-    }
-
-    fn registry_host(&mut self) -> String {
-        let host = self.raw.get("registry").unwrap_or(GHCR);
-        if !is_registry_host(host) {
-            let fix = "write the host alone, such as `ghcr.io`; a path belongs in `image-name`";
-            self.wrong("registry", host, "is no registry host", fix);
-        }
-        host.to_ascii_lowercase()
-    }
-
-    fn tags(&mut self) -> Vec<String> {
-        let mut tags = Vec::new();
-        for line in self.list("tags") {
-            match structured::tag(&line) {
-                Ok(tag) => tags.push(tag),
-                Err((problem, fix)) => self.wrong("tags", &line, problem, fix),
-            }
-        }
-        tags
     }
 
     fn push(&mut self) -> Push {
@@ -239,7 +205,8 @@ mod tests {
             runner::RunnerEnv,
             spec::INPUTS,
             typed::{
-                Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network, NoCache, NotifyOn, Push,
+                AnnotationLevel, Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network,
+                NoCache, NotifyOn, Push,
             },
         },
     };
@@ -326,7 +293,9 @@ mod tests {
             ("buildkit-mirror", "http://x"),
             ("cache", "github"),
             ("cache-to", "type=local,dest=x"),
-            ("tags", "type=sha"),
+            ("tags", "type=sha,format=medium"),
+            ("tag-compat", "almost"),
+            ("annotations", "nowhere:a=b"),
             ("notify-on", "sometimes"),
             ("notify-on", "started, finished"),
             ("colors", "started=yellow"),
@@ -350,7 +319,7 @@ mod tests {
             ("teams-webhook", "ftp://h"),
             ("state", "done"),
             ("message-id", "../x?y"),
-            ("flavor", "latest=false"),
+            ("flavor", "latest=perhaps"),
             ("build-args", "=x"),
         ] {
             let mistakes = parsed(&[(name, value)], &[]).unwrap_err();
@@ -393,7 +362,9 @@ mod tests {
         assert_eq!((inputs.registry.push, inputs.registry.caches.kind), (Push::Always, Cache::Off));
         assert_eq!(inputs.notify.on, NotifyOn::Moments([Moment::Failure, Moment::Cancelled].into()));
         assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
-        assert_eq!(inputs.names.annotations, owned(&[("index:a", "b"), ("c", "d")]));
+        let annotations: Vec<_> =
+            inputs.names.annotations.iter().map(|a| (a.levels.as_slice(), a.name.as_str())).collect();
+        assert_eq!(annotations, [(&[AnnotationLevel::read("index").unwrap()][..], "a"), (&[], "c")]);
         assert!(inputs.github.show.annotations);
         assert_eq!((inputs.build.provenance, inputs.build.sbom), (None, Some(Attest("generator=x".into()))));
         let compression = inputs.build.compression;

@@ -22,6 +22,12 @@ pub struct Payload {
     /// `push`: the newest commit; null when a branch was deleted.
     #[serde(deserialize_with = "lenient")]
     pub head_commit: Option<Commit>,
+    /// `push`: the commits of a branch that are new.
+    #[serde(deserialize_with = "lenient")]
+    pub commits: Option<Vec<Commit>>,
+    /// `push` of a tag: full name of the branch that it lies on, as far as GitHub can tell.
+    #[serde(deserialize_with = "lenient")]
+    pub base_ref: Option<String>,
     /// `pull_request` and its kin.
     #[serde(deserialize_with = "lenient")]
     pub pull_request: Option<PullRequest>,
@@ -109,6 +115,9 @@ pub struct Side {
     /// 40 hex digits.
     #[serde(deserialize_with = "lenient")]
     pub sha: Option<String>,
+    /// Its branch's short name.
+    #[serde(rename = "ref", deserialize_with = "lenient")]
+    pub reference: Option<String>,
     /// Its repository; null when a fork was deleted.
     #[serde(deserialize_with = "lenient")]
     pub repo: Option<Repository>,
@@ -156,7 +165,8 @@ impl Payload {
     pub fn commit(&self, sha: &str) -> Option<&Commit> {
         let group = self.merge_group.as_ref().and_then(|group| group.head_commit.as_ref());
         let run = self.workflow_run.as_ref().and_then(|run| run.head_commit.as_ref());
-        [self.head_commit.as_ref(), group, run].into_iter().flatten().find(|commit| commit.id.as_deref() == Some(sha))
+        let all = [self.head_commit.as_ref(), group, run].into_iter().flatten().chain(self.commits.iter().flatten());
+        all.into_iter().find(|commit| commit.id.as_deref() == Some(sha))
     }
 }
 

@@ -238,21 +238,25 @@ pub const INPUTS: &[InputSpec] = &[
         "`{registry}/{owner}/{repo}/{image}`; on `docker.io` `{registry}/{username}/{repo}-{image}`; \
          for a lone Dockerfile without `{image}`",
     ),
-    names(List, "tags", "Tags instead of the default ones: `type=raw,value=X` or just `X` a line.")
+    names(List, "tags", "Rules for the tags, in docker/metadata-action's language, or just a tag a line.")
         .or_else("depend on the event"),
-    names(Text, "flavor", "How rules become tags, in docker/metadata-action's language.").or("latest=auto").later(),
-    names(List, "labels", "Image labels, `key=value` a line, added or overriding.")
+    names(
+        List,
+        "flavor",
+        "What holds for all rules: `latest=auto`, `true` or `false`, `prefix=X`, `suffix=X`, the latter two with \
+         `,onlatest=true` if need be.",
+    )
+    .or("latest=auto"),
+    names(List, "labels", "Image labels, `key=value` a line, added or overriding. Values may hold expressions.")
         .or_else("the eight `org.opencontainers.image.*`"),
     names(
         List,
         "annotations",
         "`true` or `false`: whether warnings and errors become annotations of the run. Anything else: image \
-         annotations, `key=value` a line (the run's annotations stay on).",
+         annotations, `key=value` or `level:key=value` a line (the run's annotations stay on).",
     )
     .or("true"),
-    names(Bool, "tag-compat", "Compute tags exactly as docker/metadata-action, its oddities included.")
-        .or("false")
-        .later(),
+    names(Bool, "tag-compat", "Compute tags exactly as docker/metadata-action, its oddities included.").or("false"),
     registry(Text, "username", "User name for `registry`.")
         .or_else("on `ghcr.io` the actor; for a token of Google, Azure or Amazon ECR what they want"),
     registry(Secret, "password", "Password or token for `registry`.")

@@ -1,10 +1,11 @@
-//! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`, `tags`.
+//! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`.
 
 use crate::domain::{default_user::default_user, secret::Secret};
 
 use super::{
     cache::cache_spec,
     error::InputError,
+    rules::{self, Dialect},
     runner::RunnerEnv,
     typed::{Credentials, ImageInput},
     values::{comma_lines, is_platform, is_registry_host, lines, pair},
@@ -16,37 +17,6 @@ pub type Complaint = (String, String);
 
 fn complaint(problem: &str, fix: &str) -> Complaint {
     (problem.to_owned(), fix.to_owned())
-}
-
-/// One line of `tags`: a name, or the rule `type=raw,value=name`.
-pub fn tag(line: &str) -> Result<String, Complaint> {
-    let later = |what: &str| {
-        let fix = "write the tag itself, as `type=raw,value=X` or `X`";
-        Err((format!("{what} is not available in this version"), fix.to_owned()))
-    };
-    let mut value = None;
-    for field in line.split(',') {
-        match pair(field) {
-            None => value = Some(field.trim()),
-            Some(("value", text)) => value = Some(text),
-            Some(("type", "raw")) => {}
-            Some(("type", other)) => return later(&format!("the rule `type={other}`")),
-            Some((attribute, _)) => return later(&format!("the attribute `{attribute}`")),
-        }
-    }
-    let Some(value) = value.filter(|value| !value.is_empty()) else {
-        return Err(complaint("names no tag", "write `type=raw,value=X` or just `X`"));
-    };
-    if value.contains("{{") {
-        return later("an expression in `{{ }}`");
-    }
-    if value.contains(':') || value.contains('@') {
-        return Err(complaint(
-            "is an image's name, not a tag",
-            "write the tag alone; `registry` and `image-name` say where it goes",
-        ));
-    }
-    Ok(value.to_owned())
 }
 
 /// `secrets`: `id=value` lines, or a YAML map. Errors name lines, never their text.
@@ -163,7 +133,7 @@ const IMAGE_KEYS: [&str; 14] = [
 ];
 
 /// `images`: a YAML list of maps. All mistakes in it are reported together.
-pub fn images(text: &str, env: &RunnerEnv) -> Result<Vec<ImageInput>, Vec<InputError>> {
+pub fn images(text: &str, env: &RunnerEnv, dialect: Dialect) -> Result<Vec<ImageInput>, Vec<InputError>> {
     let fix = "write a YAML list of maps, each with a `name`";
     let wrong = |problem: String| vec![InputError::hidden("images", problem, fix)];
     let Node::List(items) = yaml::read(text).map_err(|error| wrong(error.to_string()))? else {
@@ -178,7 +148,22 @@ pub fn images(text: &str, env: &RunnerEnv) -> Result<Vec<ImageInput>, Vec<InputE
         };
         let mut image = ImageInput::default();
         for (key, value) in entries {
-            if let Err((problem, fix)) = set_image(&mut image, &key, value, env) {
+            if key == "tags" {
+                match list(value).map(|lines| rules::read(&lines.join("\n"), dialect)) {
+                    Ok(Ok(read)) => image.tags = read.rules,
+                    Ok(Err(wrong)) => mistakes.extend(wrong.into_iter().map(|mistake| {
+                        let problem = format!("item {}, `tags`: {}", index + 1, mistake.problem);
+                        InputError::shown("images", &mistake.written, problem, mistake.fix)
+                    })),
+                    Err((problem, fix)) => {
+                        mistakes.push(InputError::hidden(
+                            "images",
+                            format!("item {}, `tags`: {problem}", index + 1),
+                            fix,
+                        ));
+                    }
+                }
+            } else if let Err((problem, fix)) = set_image(&mut image, &key, value, env) {
                 mistakes.push(InputError::hidden("images", format!("item {}, `{key}`: {problem}", index + 1), fix));
             }
         }
@@ -223,7 +208,6 @@ fn set_image(image: &mut ImageInput, key: &str, value: Node, env: &RunnerEnv) ->
                 return Err((format!("`{bad}` is no platform"), "write it like `linux/amd64`".to_owned()));
             }
         }
-        "tags" => image.tags = list(value)?.iter().map(|line| tag(line)).collect::<Result<_, _>>()?,
         "secrets" => image.secrets = list(value)?,
         "services" => image.services = list(value)?,
         "cache-from" => {
@@ -268,8 +252,12 @@ fn pairs(node: Node) -> Result<Vec<(String, Option<String>)>, Complaint> {
 
 #[cfg(test)]
 mod tests {
-    use super::{images, registries, secrets, tag};
-    use crate::inputs::runner::RunnerEnv;
+    use super::{registries, secrets};
+    use crate::inputs::{error::InputError, rules::Dialect, runner::RunnerEnv, typed::ImageInput};
+
+    fn images(text: &str, env: &RunnerEnv) -> Result<Vec<ImageInput>, Vec<InputError>> {
+        super::images(text, env, Dialect::Repaired)
+    }
 
     #[test]
     fn secrets_are_lines_or_a_map() {
@@ -300,29 +288,6 @@ mod tests {
     }
 
     #[test]
-    fn tags() {
-        for (line, want) in [
-            ("v1", "v1"),
-            ("type=raw,value=a b", "a b"),
-            ("type=raw,edge", "edge"),
-            ("value=x, type=raw", "x"),
-            ("feature/x", "feature/x"),
-        ] {
-            assert_eq!(tag(line).as_deref(), Ok(want), "{line}");
-        }
-        for (line, want) in [
-            ("type=semver,pattern={{version}}", "the rule `type=semver` is not available"),
-            ("type=raw,value=x,enable=true", "the attribute `enable` is not available"),
-            ("type=raw", "names no tag"),
-            ("type=raw,value={{branch}}", "an expression"),
-            ("ghcr.io/o/r:main", "is an image's name, not a tag"),
-        ] {
-            let (problem, _) = tag(line).unwrap_err();
-            assert!(problem.starts_with(want), "{line}: {problem}");
-        }
-    }
-
-    #[test]
     fn registries_are_a_list_of_maps() {
         let text =
             "- {registry: R.example:5000, username: u, password: hunter2}\n- registry: x.example\n  password: ''";
@@ -348,14 +313,13 @@ mod tests {
         let web = &images[0];
         assert_eq!(web.build_args, [("A".into(), "1".into()), ("VERSION".into(), "7".into())]);
         assert_eq!(web.platforms, ["linux/amd64", "linux/arm64"]);
-        assert_eq!(web.tags, ["a", "b"]);
+        assert_eq!(web.tags.iter().map(|rule| rule.written.as_str()).collect::<Vec<_>>(), ["type=raw,value=a", "b"]);
         assert_eq!((images[1].name.as_str(), &images[1].context), ("docs", &None));
     }
 
     #[test]
     fn mistakes_in_images_come_together() {
-        let text =
-            "- {nam: x}\n- {name: a, target: []}\n- {name: a}\n- b\n- {name: c, platforms: [x], build-args: [GONE]}";
+        let text = "- {nam: x}\n- {name: a, target: []}\n- {name: a}\n- b\n- {name: c, platforms: [x], build-args: [GONE], tags: [type=semver]}";
         let mistakes = images(text, &RunnerEnv::default()).unwrap_err();
         let shown: Vec<&str> = mistakes.iter().map(|mistake| mistake.problem.as_str()).collect();
         assert_eq!(
@@ -368,6 +332,7 @@ mod tests {
                 "item 4 is no map",
                 "item 5, `platforms`: `x` is no platform",
                 "item 5, `build-args`: `GONE` has no value and the environment has none",
+                "item 5, `tags`: has no `pattern`",
             ]
         );
     }

@@ -13,6 +13,7 @@ pub use self::notify::{
 use super::{
     builder::{BuilderInput, ContainerInput},
     cache::CacheService,
+    rules::{Rule, TagInputs},
 };
 use crate::domain::{event::Diagnostic, secret::Secret};
 
@@ -70,7 +71,7 @@ pub struct ProjectInputs {
 }
 
 /// One item of the input `images`. `None` and empty mean: as without it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImageInput {
     /// The image's name in the plan.
     pub name: String,
@@ -86,11 +87,11 @@ pub struct ImageInput {
     pub build_contexts: Vec<(String, String)>,
     /// Platforms.
     pub platforms: Vec<String>,
-    /// Tags as written, checked like the input `tags`.
-    pub tags: Vec<String>,
+    /// Rules for its tags, like the input `tags`.
+    pub tags: Vec<Rule>,
     /// Template of the repository.
     pub image_name: Option<String>,
-    /// Labels.
+    /// Labels. Values may hold expressions, as in the input `labels`.
     pub labels: Vec<(String, String)>,
     /// Ids of the build secrets that this image may see; empty means all.
     pub secrets: Vec<String>,
@@ -109,12 +110,52 @@ pub struct NameInputs {
     pub registry: String,
     /// Template, if one was given.
     pub image_name: Option<String>,
-    /// Tags, if any were given: names as written, to be made valid by [`crate::plan::tags`].
-    pub tags: Vec<String>,
-    /// Labels, added or overriding.
+    /// How tags are made.
+    pub tags: TagInputs,
+    /// Labels, added or overriding. Names and values may hold expressions, as rules do.
     pub labels: Vec<(String, String)>,
-    /// Image annotations; a key may begin with BuildKit's levels, as in `index,manifest:key`.
-    pub annotations: Vec<(String, String)>,
+    /// Image annotations, added or overriding.
+    pub annotations: Vec<Annotation>,
+    /// Where annotations go that do not say it.
+    pub annotation_levels: Vec<AnnotationLevel>,
+}
+
+/// An image annotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// Where it goes; nowhere in particular if empty.
+    pub levels: Vec<AnnotationLevel>,
+    /// Its name. It may hold expressions, as rules do.
+    pub name: String,
+    /// Its value, likewise.
+    pub value: String,
+}
+
+/// A part of an image that can be annotated, in BuildKit's words, perhaps for one platform only: `manifest`,
+/// `index-descriptor`, `manifest[linux/arm64]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AnnotationLevel(String);
+
+impl AnnotationLevel {
+    /// The parts.
+    pub const WORDS: [&str; 4] = ["manifest", "index", "manifest-descriptor", "index-descriptor"];
+
+    /// Reads a level.
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (word, platform) = match text.split_once('[') {
+            Some((word, rest)) => (word, Some(rest.strip_suffix(']')?)),
+            None => (text, None),
+        };
+        let of_platform = |c: char| c.is_ascii_alphanumeric() || "_/-".contains(c);
+        let valid = platform.is_none_or(|platform| !platform.is_empty() && platform.chars().all(of_platform));
+        (valid && Self::WORDS.contains(&word)).then(|| Self(text.to_owned()))
+    }
+
+    /// The level as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Where images go, and the caches.

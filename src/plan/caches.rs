@@ -48,7 +48,7 @@ impl Remarks {
         remember(&mut self.notices, text);
     }
 
-    fn warn(&mut self, text: &str) {
+    pub(super) fn warn(&mut self, text: &str) {
         remember(&mut self.warnings, text);
     }
 }

@@ -12,7 +12,10 @@ use thiserror::Error;
 
 use crate::{
     compose::{Build, ContextSource, Project, SecretSource, Service, nearest::nearest},
-    inputs::typed::{BuildInputs, CacheSpec, ProjectInputs},
+    inputs::{
+        rules::Rule,
+        typed::{BuildInputs, CacheSpec, ProjectInputs},
+    },
 };
 
 /// An image to build.
@@ -31,8 +34,10 @@ pub struct ImageSpec {
     pub cache_from: Vec<CacheSpec>,
     /// Caches to write, likewise.
     pub cache_to: Vec<CacheSpec>,
-    /// Tags of the input `images` for this image alone, as written.
-    pub tags: Vec<String>,
+    /// Rules of the input `images` for this image's tags alone.
+    pub tags: Vec<Rule>,
+    /// Labels of the input `images` for this image alone, which may hold expressions.
+    pub labels: Vec<(String, String)>,
     /// Template of its repository, likewise.
     pub image_name: Option<String>,
 }

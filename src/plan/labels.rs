@@ -1,54 +1,150 @@
-//! The labels that tell where an image comes from.
+//! Labels and annotations: what an image tells about where it comes from.
 
 use std::collections::BTreeMap;
 
-use crate::inputs::context::GitEvent;
+use chrono::{DateTime, SecondsFormat, Utc};
 
-/// The image's labels: the eight of the OCI annotation keys that docker/metadata-action sets
-/// (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>), then the user's, which win.
+use super::tags::{Facts, RenderError};
+use crate::inputs::{
+    context::GitEvent,
+    rules::Dialect,
+    typed::{Annotation, AnnotationLevel},
+};
+
+/// The eight OCI annotation keys that docker/metadata-action sets
+/// (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>).
 ///
-/// They come from the event alone. `created` is the time of the commit, not of the build, so that building the same
-/// commit again yields the same image. What is unknown gets no label. `version` is the first tag.
-pub fn labels_for(event: &GitEvent, version: &str, written: &[(String, String)]) -> BTreeMap<String, String> {
+/// `created` is the time of the commit, not of the build, so that building the same commit again yields the same
+/// image. What is unknown gets none, in [`Dialect::Exact`] an empty one. `version` is the first tag.
+pub fn standard(event: &GitEvent, facts: &Facts<'_>, version: &str) -> BTreeMap<String, String> {
+    let dialect = facts.dialect();
+    let (created, revision) = match dialect {
+        Dialect::Repaired => (event.commit_time.as_deref().map(in_utc), event.sha.as_str()),
+        Dialect::Exact => (Some(facts.commit().to_rfc3339_opts(SecondsFormat::Millis, true)), facts.sha()),
+    };
     let known = [
-        ("created", event.commit_time.as_deref()),
+        ("created", created.as_deref()),
         ("description", event.description.as_deref()),
         ("licenses", event.license.as_deref()),
-        ("revision", Some(event.sha.as_str())),
+        ("revision", Some(revision)),
         ("source", Some(event.repo_url.as_str())),
         ("title", Some(event.repo.as_str())),
         ("url", Some(event.repo_url.as_str())),
         ("version", Some(version)),
     ];
-    let mut labels: BTreeMap<String, String> = known
+    known
         .into_iter()
-        .filter_map(|(key, value)| Some((key, value.filter(|value| !value.is_empty())?)))
-        .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
-        .collect();
-    labels.extend(written.iter().cloned());
-    labels
+        .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.unwrap_or_default().to_owned()))
+        .filter(|(_, value)| dialect == Dialect::Exact || !value.is_empty())
+        .collect()
+}
+
+/// The same time in the same words, whatever zone the event or GitHub's API told it in.
+fn in_utc(time: &str) -> String {
+    time.parse().map_or_else(|_| time.to_owned(), |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// Labels with their expressions filled in.
+pub fn rendered(written: &[(String, String)], facts: &Facts<'_>) -> Result<Vec<(String, String)>, RenderError> {
+    written.iter().map(|(key, value)| Ok((facts.render(key)?, facts.render(value)?))).collect()
+}
+
+/// Annotations, by `level:key`: the standard ones at each of `levels`, then the written ones, which win.
+pub fn annotations(
+    standard: &BTreeMap<String, String>,
+    written: &[Annotation],
+    levels: &[AnnotationLevel],
+    facts: &Facts<'_>,
+) -> Result<BTreeMap<String, String>, RenderError> {
+    let mut all = BTreeMap::new();
+    let mut set = |levels: &[AnnotationLevel], key: &str, value: &str| {
+        all.extend(levels.iter().map(|level| (format!("{}:{key}", level.as_str()), value.to_owned())));
+    };
+    for (key, value) in standard {
+        set(levels, key, value);
+    }
+    for annotation in written {
+        let levels = if annotation.levels.is_empty() { levels } else { &annotation.levels };
+        set(levels, &facts.render(&annotation.name)?, &facts.render(&annotation.value)?);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::labels_for;
-    use crate::inputs::context::GitEvent;
+    use chrono::DateTime;
+
+    use super::{annotations, rendered, standard};
+    use crate::{
+        inputs::{
+            context::{GitEvent, Target},
+            rules::{Dialect, TagInputs},
+            typed::{Annotation, AnnotationLevel},
+        },
+        plan::tags::Facts,
+    };
+
+    fn event() -> GitEvent {
+        GitEvent {
+            sha: "abc".into(),
+            repo: "site".into(),
+            reference: "refs/heads/a&b".into(),
+            target: Target::Branch("a&b".into()),
+            commit_time: Some("2026-03-04T05:06:07+01:00".into()),
+            ..GitEvent::default()
+        }
+    }
+
+    fn shown(all: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+        all.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
+    }
 
     #[test]
-    fn the_users_win_and_the_unknown_is_left_out() {
-        let event = GitEvent { sha: "abc".into(), repo: "site".into(), ..GitEvent::default() };
-        let written = [("org.opencontainers.image.title", "Site"), ("team", "web")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let labels = labels_for(&event, "main", &written);
-        let shown: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    fn what_is_unknown_is_left_out() {
+        let event = event();
+        let facts = Facts::new(&event, &TagInputs::default(), DateTime::UNIX_EPOCH);
         assert_eq!(
-            shown,
+            shown(standard(&event, &facts, "main")),
             [
+                "org.opencontainers.image.created=2026-03-04T04:06:07Z",
                 "org.opencontainers.image.revision=abc",
-                "org.opencontainers.image.title=Site",
+                "org.opencontainers.image.title=site",
                 "org.opencontainers.image.version=main",
-                "team=web",
             ]
+        );
+        let exact = TagInputs { dialect: Dialect::Exact, ..TagInputs::default() };
+        let labels = shown(standard(&event, &Facts::new(&event, &exact, DateTime::UNIX_EPOCH), ""));
+        assert_eq!(labels.len(), 8);
+        assert_eq!(labels[0], "org.opencontainers.image.created=2026-03-04T04:06:07.000Z");
+        assert_eq!(labels[7], "org.opencontainers.image.version=");
+    }
+
+    #[test]
+    fn expressions_are_filled_in() {
+        let event = event();
+        let facts = Facts::new(&event, &TagInputs::default(), DateTime::UNIX_EPOCH);
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let written = [pair("{{branch}}", "{{date 'YYYY'}}"), pair("plain", "x")];
+        assert_eq!(rendered(&written, &facts).unwrap(), [pair("a&b", "1970"), pair("plain", "x")]);
+        assert!(rendered(&[pair("a", "{{date}}")], &facts).is_err());
+    }
+
+    #[test]
+    fn annotations_go_where_they_are_said_to() {
+        let event = event();
+        let facts = Facts::new(&event, &TagInputs::default(), DateTime::UNIX_EPOCH);
+        let level = |text: &str| AnnotationLevel::read(text).unwrap();
+        let annotation = |levels: Vec<AnnotationLevel>, name: &str| Annotation {
+            levels,
+            name: name.into(),
+            value: "{{branch}}".into(),
+        };
+        let written = [annotation(vec![level("index"), level("manifest[linux/arm64]")], "a"), annotation(vec![], "t")];
+        let standard = [("t".to_owned(), "site".to_owned())].into();
+        let all = annotations(&standard, &written, &[level("manifest"), level("index-descriptor")], &facts).unwrap();
+        assert_eq!(
+            shown(all),
+            ["index-descriptor:t=a&b", "index:a=a&b", "manifest:t=a&b", "manifest[linux/arm64]:a=a&b"]
         );
     }
 }

@@ -4,6 +4,7 @@ pub mod builder;
 pub mod caches;
 pub mod images;
 pub mod labels;
+pub mod metadata;
 pub mod naming;
 pub mod notify;
 pub mod origin;
@@ -12,6 +13,7 @@ pub mod tags;
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
@@ -19,10 +21,11 @@ use self::{
     builder::BuilderPlan,
     caches::{Origin, Remarks},
     images::{ImageSpec, Purpose},
+    metadata::{Metadata, MetadataError, metadata},
     naming::{Names, NamingError, Project, Repository},
     notify::NotifyPlan,
     origin::{Commit, name_builder, seconds_since_1970},
-    tags::{Tag, tags_for},
+    tags::Tag,
 };
 use crate::{
     compose::{self, Build},
@@ -99,11 +102,11 @@ pub struct ImagePlan {
     /// Where it is pushed.
     #[serde(serialize_with = "as_text")]
     pub repository: Repository,
-    /// Under which tags; the first is the version.
+    /// Under which tags; the first is the version. May be none with rules of which none fits.
     pub tags: Vec<Tag>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Annotations.
+    /// Annotations, by BuildKit's level and name: `manifest:org.opencontainers.image.title`.
     pub annotations: BTreeMap<String, String>,
     /// Caches that are read, in BuildKit's syntax.
     #[serde(serialize_with = "as_csv")]
@@ -168,6 +171,9 @@ pub enum PlanError {
         /// What both would be called.
         repository: String,
     },
+    /// Its tags, labels or annotations.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
 }
 
 impl From<PlanError> for Failure {
@@ -187,14 +193,21 @@ pub struct Found {
     pub warnings: Vec<String>,
 }
 
+/// What is known of the world.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What happened.
+    pub event: &'a GitEvent,
+    /// The repository's Git tags, by short name, if they are known.
+    pub git_tags: Option<&'a [String]>,
+    /// The time.
+    pub now: DateTime<Utc>,
+}
+
 impl Plan {
-    /// Decides everything. `git_tags` are the repository's tags, if they are known.
-    pub fn new(
-        inputs: &Inputs,
-        event: &GitEvent,
-        found: Found,
-        git_tags: Option<&[String]>,
-    ) -> Result<Self, PlanError> {
+    /// Decides everything.
+    pub fn new(inputs: &Inputs, known: Known<'_>, found: Found) -> Result<Self, PlanError> {
+        let Known { event, .. } = known;
         let names = Names {
             registry: &inputs.names.registry,
             owner: &event.owner,
@@ -217,7 +230,7 @@ impl Plan {
                     repository: repository.to_string(),
                 });
             }
-            images.push(image(spec, repository, inputs, event, (git_tags, &push), &mut remarks));
+            images.push(image(spec, repository, inputs, (known, &push), &mut remarks)?);
         }
         Ok(Self {
             event: EventPlan {
@@ -261,24 +274,25 @@ fn image(
     spec: ImageSpec,
     repository: Repository,
     inputs: &Inputs,
-    event: &GitEvent,
-    (git_tags, push): (Option<&[String]>, &PushPlan),
+    (known, push): (Known<'_>, &PushPlan),
     remarks: &mut Remarks,
-) -> ImagePlan {
-    let written = if spec.tags.is_empty() { &inputs.names.tags } else { &spec.tags };
-    let tags = match spec.purpose {
-        Purpose::Wanted => tags_for(written, event, git_tags),
-        Purpose::Context => Vec::new(),
+) -> Result<ImagePlan, PlanError> {
+    let event = known.event;
+    let Metadata { tags, labels, annotations, warnings } = match spec.purpose {
+        Purpose::Wanted => metadata(&spec, &inputs.names, known)?,
+        // It goes nowhere.
+        Purpose::Context => Metadata::default(),
     };
+    for warning in warnings {
+        remarks.warn(&warning);
+    }
     let version = tags.first().map(Tag::as_str).unwrap_or_default();
-    let mut labels = labels::labels_for(event, version, &spec.build.labels);
-    labels.extend(inputs.names.labels.iter().cloned());
     let caches = caches::caches(&spec, inputs, event, push, (&repository, version), remarks);
     let mut build = spec.build;
     if let Some(attributes) = &mut build.provenance {
         name_builder(attributes, &event.run_url);
     }
-    ImagePlan {
+    Ok(ImagePlan {
         name: spec.name,
         services: spec.services,
         context: build.context.clone(),
@@ -290,7 +304,7 @@ fn image(
         repository,
         tags,
         labels,
-        annotations: inputs.names.annotations.iter().cloned().collect(),
+        annotations,
         cache_from: caches.from,
         cache_to: caches.to,
         cache_origin: caches.origin,
@@ -300,7 +314,7 @@ fn image(
         commit: Commit { source: event.repo_url.clone(), revision: event.sha.clone() },
         compression: inputs.build.compression.clone(),
         build,
-    }
+    })
 }
 
 /// The Dockerfile's path, relative to the working directory, or to the remote context that it lies in.

@@ -47,6 +47,9 @@ fn paragraph(out: &mut String, image: &ImagePlan) {
     let caches = |list: &[CacheSpec]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     item("cache from", caches(&image.cache_from));
     item("cache to", caches(&image.cache_to));
+    for (key, value) in &image.labels {
+        line(out, format_args!("  {:<11} {key}={value}", "label"));
+    }
     out.push('\n');
 }
 

@@ -1,14 +1,31 @@
 //! Which tags an image gets.
+//!
+//! [`tags_for`] decides: by the rules of the input `tags` ([`evaluate`]), or without any by what the event says
+//! ([`standard`]).
+
+mod evaluate;
+mod facts;
+mod moment;
+mod pep440;
+mod render;
+mod semver;
+mod standard;
 
 use std::fmt;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
-use crate::inputs::context::{GitEvent, Target};
+pub use self::{evaluate::RuleError, facts::Facts, render::RenderError};
+use crate::inputs::{
+    context::GitEvent,
+    rules::{Dialect, TagInputs},
+};
 
-/// A tag that every registry takes: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
-/// (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>).
+/// A tag. Every registry takes it, `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
+/// (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>), unless it is one of
+/// [`Dialect::Exact`], which is too long or begins with `.` or `-` if docker/metadata-action makes it so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Tag(String);
 
@@ -20,17 +37,7 @@ impl Tag {
     /// the beginning go, and what is too long is cut and ends in a hash of the whole, so that it stays unique.
     /// A text of which nothing is left becomes such a hash.
     pub fn repaired(text: &str) -> Self {
-        let mut tag = String::with_capacity(text.len());
-        let mut replaced = false;
-        for character in text.chars() {
-            let valid = character.is_ascii_alphanumeric() || "_.-".contains(character);
-            if valid {
-                tag.push(character);
-            } else if !replaced {
-                tag.push('-');
-            }
-            replaced = !valid;
-        }
+        let tag = sanitised(text);
         let tag = tag.trim_start_matches(['.', '-']);
         if (1..=Self::LONGEST).contains(&tag.len()) {
             return Self(tag.to_owned());
@@ -40,6 +47,18 @@ impl Tag {
         // Only ASCII is left, so cutting cannot split a character.
         let kept = &tag[..tag.len().min(Self::LONGEST - hash.len() - 1)];
         Self(if kept.is_empty() { hash.to_owned() } else { format!("{kept}-{hash}") })
+    }
+
+    /// Makes a tag as docker/metadata-action does: each run of characters that a tag cannot hold becomes one `-`.
+    fn exact(text: &str) -> Self {
+        Self(sanitised(text))
+    }
+
+    fn of(text: &str, dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Repaired => Self::repaired(text),
+            Dialect::Exact => Self::exact(text),
+        }
     }
 
     /// The tag as text.
@@ -54,125 +73,122 @@ impl fmt::Display for Tag {
     }
 }
 
-/// The tags of every image of a run: those of the input `tags` if there are any, else what the event says.
-/// Never empty, no tag twice; the first is the version.
-///
-/// `existing` are the repository's Git tags, by short name, if they are known: a release moves `latest` unless a
-/// higher one is among them.
-pub fn tags_for(written: &[String], event: &GitEvent, existing: Option<&[String]>) -> Vec<Tag> {
-    let texts = if written.is_empty() { default_tags(event, existing) } else { written.to_vec() };
-    let mut tags: Vec<Tag> = Vec::with_capacity(texts.len());
-    for tag in texts.iter().map(|text| Tag::repaired(text)) {
-        if !tags.contains(&tag) {
-            tags.push(tag);
+fn sanitised(text: &str) -> String {
+    let mut tag = String::with_capacity(text.len());
+    let mut replaced = false;
+    for character in text.chars() {
+        let valid = character.is_ascii_alphanumeric() || "_.-".contains(character);
+        if valid {
+            tag.push(character);
+        } else if !replaced {
+            tag.push('-');
         }
+        replaced = !valid;
     }
-    tags
+    tag
 }
 
-fn default_tags(event: &GitEvent, existing: Option<&[String]>) -> Vec<String> {
-    let mut tags = match &event.target {
-        Target::Branch(branch) if event.name == "schedule" => vec!["nightly".to_owned(), branch.clone()],
-        Target::Branch(branch) => vec![branch.clone()],
-        Target::Tag(tag) => match Version::read(tag) {
-            Some(version) if version.is_final() => version.levels(),
-            Some(version) => vec![version.text()],
-            None => vec![tag.clone()],
-        },
-        Target::PullRequest(number) => vec![format!("pr-{number}")],
-        Target::MergeGroup(number) => vec![format!("mq-{number}")],
-        Target::Unknown => Vec::new(),
-    };
-    tags.extend(event.short_sha().map(|sha| format!("sha-{sha}")));
-    let latest = match &event.target {
-        Target::Branch(_) => event.is_default_branch() && event.name != "schedule",
-        Target::Tag(tag) => Version::read(tag).is_some_and(|version| version.is_newest(existing.unwrap_or_default())),
-        Target::PullRequest(_) | Target::MergeGroup(_) | Target::Unknown => false,
-    };
-    if latest {
-        tags.push("latest".to_owned());
-    }
-    if tags.is_empty() {
-        tags.push("local".to_owned());
-    }
-    tags
+/// What tags are made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// What happened.
+    pub event: &'a GitEvent,
+    /// Facts of it that expressions may name.
+    pub facts: &'a Facts<'a>,
+    /// The repository's Git tags, by short name, if they are known: a release moves `latest` unless a higher one is
+    /// among them.
+    pub git_tags: Option<&'a [String]>,
 }
 
-/// A semantic version (<https://semver.org>), as far as tags need it.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Version<'a> {
-    numbers: [u64; 3],
-    pre_release: Option<&'a str>,
+/// The tags of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tagged {
+    /// The tags; the first is the version. In [`Dialect::Repaired`] none stands there twice. Without rules there is
+    /// at least one.
+    pub tags: Vec<Tag>,
+    /// Rules that could have made a tag and why they did not.
+    pub warnings: Vec<String>,
 }
 
-impl<'a> Version<'a> {
-    /// Reads `1.2.3`, with or without a `v` before, a pre-release and a build after it. Strict otherwise.
-    fn read(tag: &'a str) -> Option<Self> {
-        let text = tag.strip_prefix('v').unwrap_or(tag);
-        let (text, build) = text.split_once('+').map_or((text, None), |(text, build)| (text, Some(build)));
-        let (core, pre_release) = text.split_once('-').map_or((text, None), |(core, pre)| (core, Some(pre)));
-        let number = |part: &str| {
-            let leading_zero = part.len() > 1 && part.starts_with('0');
-            let digits = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-            (digits && !leading_zero).then(|| part.parse().ok()).flatten()
-        };
-        let identifier = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let pre_identifier =
-            |part: &str| identifier(part) && (!part.bytes().all(|b| b.is_ascii_digit()) || number(part).is_some());
-        let mut parts = core.split('.').map(number);
-        let numbers = [parts.next()??, parts.next()??, parts.next()??];
-        let valid = parts.next().is_none()
-            && pre_release.is_none_or(|pre| pre.split('.').all(pre_identifier))
-            && build.is_none_or(|build| build.split('.').all(identifier));
-        valid.then_some(Self { numbers, pre_release })
-    }
+/// Why there are no tags.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TagError {
+    /// A rule cannot be used.
+    #[error("line {line}, `{written}`: {reason}")]
+    Rule {
+        /// Its line.
+        line: usize,
+        /// The rule.
+        written: String,
+        /// Why.
+        reason: RuleError,
+    },
+    /// The flavor cannot be used.
+    #[error("input `flavor`: {0}; correct the expression")]
+    Flavor(RenderError),
+}
 
-    fn is_final(&self) -> bool {
-        self.pre_release.is_none()
+/// The tags that the rules of `inputs` make, or without any what the event says.
+pub fn tags_for(inputs: &TagInputs, subject: &Subject<'_>) -> Result<Tagged, TagError> {
+    match (inputs.rules.is_empty(), inputs.dialect) {
+        (true, Dialect::Repaired) => standard::tags(&inputs.flavor, subject).map_err(TagError::Flavor),
+        (true, Dialect::Exact) => evaluate::tags(&standard::rules(), inputs, subject),
+        (false, _) => evaluate::tags(&inputs.rules, inputs, subject),
     }
+}
 
-    /// The version without `v` and build.
-    fn text(&self) -> String {
-        let [major, minor, patch] = self.numbers;
-        let pre_release = self.pre_release.map_or_else(String::new, |pre| format!("-{pre}"));
-        format!("{major}.{minor}.{patch}{pre_release}")
-    }
-
-    /// `1.2.3`, `1.2`, `1`.
-    fn levels(&self) -> Vec<String> {
-        let [major, minor, _] = self.numbers;
-        vec![self.text(), format!("{major}.{minor}"), major.to_string()]
-    }
-
-    /// Whether it is final and no tag is a higher final version.
-    fn is_newest(&self, existing: &[String]) -> bool {
-        let others = existing.iter().filter_map(|tag| Version::read(tag)).filter(Version::is_final);
-        self.is_final() && others.map(|other| other.numbers).max().is_none_or(|highest| highest <= self.numbers)
-    }
+/// Text with the flavor's affixes, unless the tag brings its own.
+fn affixed(text: &str, prefix: &str, suffix: &str, facts: &Facts<'_>) -> Result<String, RenderError> {
+    Ok(format!("{}{text}{}", facts.render(prefix)?, facts.render(suffix)?))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, proptest};
 
-    use super::{Tag, tags_for};
-    use crate::inputs::context::{GitEvent, Target};
+    use chrono::DateTime;
+
+    use super::{Facts, Subject, Tag, tags_for};
+    use crate::inputs::{
+        context::{GitEvent, Target},
+        rules::{Dialect, Flavor, TagInputs, read},
+    };
+
+    const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 
     fn event(name: &str, target: Target) -> GitEvent {
+        let reference = match &target {
+            Target::Branch(branch) => format!("refs/heads/{branch}"),
+            Target::Tag(tag) => format!("refs/tags/{tag}"),
+            Target::PullRequest(number) => format!("refs/pull/{number}/merge"),
+            Target::MergeGroup(_) | Target::Unknown => String::new(),
+        };
         GitEvent {
             name: name.into(),
+            reference,
             target,
-            sha: "0123456789abcdef0123456789abcdef01234567".into(),
+            sha: SHA.into(),
+            workflow_sha: SHA.into(),
             default_branch: Some("main".into()),
             ..GitEvent::default()
         }
     }
 
+    fn made(rules: &str, flavor: &str, event: &GitEvent, existing: Option<&[&str]>) -> Result<String, String> {
+        let inputs = TagInputs {
+            rules: read(rules, Dialect::Repaired).unwrap().rules,
+            flavor: Flavor::read(flavor, Dialect::Repaired).unwrap(),
+            ..TagInputs::default()
+        };
+        let existing: Option<Vec<String>> = existing.map(|tags| tags.iter().map(ToString::to_string).collect());
+        let facts = Facts::new(event, &inputs, DateTime::UNIX_EPOCH);
+        let subject = Subject { event, facts: &facts, git_tags: existing.as_deref() };
+        let tags = tags_for(&inputs, &subject).map_err(|error| error.to_string())?.tags;
+        Ok(tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(" "))
+    }
+
     fn shown(written: &[&str], event: &GitEvent, existing: Option<&[&str]>) -> String {
-        let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let existing = existing.map(owned);
-        let tags = tags_for(&owned(written), event, existing.as_deref());
-        tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(" ")
+        made(&written.join("\n"), "", event, existing).unwrap()
     }
 
     #[test]
@@ -224,6 +240,61 @@ mod tests {
     fn written_tags_replace_the_default_ones() {
         let main = event("push", Target::Branch("main".into()));
         assert_eq!(shown(&["stable", "Feature/X y", "stable"], &main, None), "stable Feature-X-y");
+    }
+
+    #[test]
+    fn the_flavor_holds_for_the_default_tags_too() {
+        let main = event("push", Target::Branch("main".into()));
+        for (flavor, want) in [
+            ("latest=false", "main sha-0123456"),
+            ("prefix=a-,onlatest=true\nsuffix=-{{tag}}z", "a-main-z sha-0123456-z a-latest"),
+            ("suffix=-alpine,onlatest=true", "main-alpine sha-0123456-alpine latest-alpine"),
+        ] {
+            assert_eq!(made("", flavor, &main, None).as_deref(), Ok(want), "{flavor}");
+        }
+        let other = event("push", Target::Branch("dev".into()));
+        assert_eq!(made("", "latest=true", &other, None).as_deref(), Ok("dev sha-0123456 latest"));
+    }
+
+    #[test]
+    fn a_release_is_the_latest_only_if_none_is_higher() {
+        let tag = |tag: &str| event("push", Target::Tag(tag.into()));
+        let semver = "type=semver,pattern={{version}}";
+        let pep440 = "type=pep440,pattern={{version}}";
+        for (rule, pushed, existing, want) in [
+            (semver, "v1.2.3", None, "1.2.3 latest"),
+            (semver, "v1.2.3", Some(&["v1.2.3", "v2.0.0-rc.1"][..]), "1.2.3 latest"),
+            (semver, "v1.2.3", Some(&["v1.10.0"]), "1.2.3"),
+            (semver, "v1.2.3-rc.1", Some(&[]), "1.2.3-rc.1"),
+            (pep440, "1.9", Some(&["1.10"]), "1.9"),
+            (pep440, "1.10", Some(&["1.9", "2.0a1"]), "1.10 latest"),
+            ("type=ref,event=tag", "v1.2.3", Some(&["v1.10.0"]), "v1.2.3 latest"),
+        ] {
+            assert_eq!(made(rule, "", &tag(pushed), existing).as_deref(), Ok(want), "{rule} {pushed} {existing:?}");
+        }
+        assert_eq!(made(semver, "latest=true", &tag("v1.2.3"), Some(&["v2.0.0"])).as_deref(), Ok("1.2.3 latest"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_with_its_line() {
+        let release = event("push", Target::Tag("release1".into()));
+        for (rules, want) in [
+            (
+                "x\ntype=semver,pattern={{version}}",
+                "line 2, `type=semver,pattern={{version}}`: the Git tag `release1` is no",
+            ),
+            ("x,enable=yes", "line 1, `x,enable=yes`: `enable` came to `yes`; write `true`"),
+            ("{{date}}", "line 1, `{{date}}`: `date` needs a format, as in `{{date 'YYYYMMDD'}}`"),
+            ("type=raw,value={{date 'YYYY' tz='Mars/One'}}", "there is no time zone `Mars/One`"),
+            ("type=raw,value={{date 'YYYY' zone='UTC'}}", "`date` knows no `zone`, only `tz`"),
+            ("{{lower 'X'}}", "there is no function `lower`"),
+            ("type=semver,pattern={{version}},match=\\d", "`match=\\d` has no group; put brackets"),
+        ] {
+            let error = made(rules, "", &release, None).unwrap_err();
+            assert!(error.contains(want), "{error}");
+        }
+        let error = made("", "prefix={{date}}", &release, None).unwrap_err();
+        assert!(error.starts_with("input `flavor`: `date` needs a format"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod lab;
 mod linked;
 mod logins;
 mod messages;
+mod metadata;
 mod mistakes;
 mod options;
 mod oracle;

@@ -24,7 +24,7 @@ use build_deploy::{
         runner::RunnerEnv,
         typed::Inputs,
     },
-    plan::{Found, Plan, naming::Project},
+    plan::{Found, Known, Plan, naming::Project},
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -108,7 +108,7 @@ impl Job {
 
     fn plan(&self) -> Plan {
         let found = Found { images: Vec::new(), project: Project::Images, warnings: Vec::new() };
-        Plan::new(&self.inputs, &self.event, found, None).unwrap()
+        Plan::new(&self.inputs, Known { event: &self.event, git_tags: None, now: Utc::now() }, found).unwrap()
     }
 
     fn deploy(&self) -> Environment {

@@ -37,6 +37,7 @@ pub(super) fn spec(
         cache_from,
         cache_to,
         tags: Vec::new(),
+        labels: Vec::new(),
         image_name: None,
     })
 }
@@ -224,7 +225,6 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
         build.target.clone_from(&image.target);
     }
     set_all(&mut build.args, &image.build_args);
-    set_all(&mut build.labels, &image.labels);
     for (name, source) in &image.build_contexts {
         set(&mut build.additional_contexts, name, context_source(source));
     }
@@ -249,5 +249,6 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
         spec.services.clone_from(&image.services);
     }
     spec.tags.clone_from(&image.tags);
+    spec.labels.clone_from(&image.labels);
     spec.image_name.clone_from(&image.image_name);
 }

@@ -5,6 +5,7 @@ use crate::{
     compose::{ContextSource, Files, Project, Request, SecretSource, load},
     domain::secret::Secret,
     inputs::{
+        rules::Dialect,
         runner::RunnerEnv,
         structured,
         typed::{BuildInputs, Compression, NoCache, ProjectInputs},
@@ -56,7 +57,7 @@ fn plan(text: &str, services: &[&str], override_yaml: &str) -> Result<Vec<ImageS
         images: if override_yaml.is_empty() {
             Vec::new()
         } else {
-            structured::images(override_yaml, &RunnerEnv::default()).unwrap()
+            structured::images(override_yaml, &RunnerEnv::default(), Dialect::Repaired).unwrap()
         },
         env_files: Vec::new(),
     };
@@ -170,7 +171,7 @@ fn the_input_images_overrides_adds_and_stands_alone() {
     let specs = plan(DJANGO, &[], "- {name: django, target: run, build-args: [A=1], tags: [x]}").unwrap();
     let django = &specs[0];
     assert_eq!(django.build.target.as_deref(), Some("run"));
-    assert_eq!((django.build.args.len(), django.tags.as_slice(), django.services.len()), (1, &["x".to_owned()][..], 3));
+    assert_eq!((django.build.args.len(), django.tags[0].written.as_str(), django.services.len()), (1, "x", 3));
 
     let specs = plan(DJANGO, &[], "- {name: celerybeat, target: beat}\n- {name: docs, context: ./docs}").unwrap();
     assert_eq!(shape(&specs), "django(django,celeryworker) postgres(postgres) celerybeat(celerybeat) docs()");

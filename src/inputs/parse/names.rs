@@ -1,0 +1,157 @@
+//! Reads the inputs under the heading "Names and tags".
+
+use super::{GHCR, Reader};
+use crate::inputs::{
+    error::InputError,
+    rules::{self, Dialect, Flavor, PullRequestSha, RuleMistake, ShaInputs, TagInputs, number},
+    typed::{Annotation, AnnotationLevel, NameInputs},
+    values::{boolean, is_registry_host, pair},
+};
+
+/// docker/metadata-action's environment variables, for workflows that move here.
+const SHORT_SHA_LENGTH: &str = "DOCKER_METADATA_SHORT_SHA_LENGTH";
+const PR_HEAD_SHA: &str = "DOCKER_METADATA_PR_HEAD_SHA";
+const ANNOTATIONS_LEVELS: &str = "DOCKER_METADATA_ANNOTATIONS_LEVELS";
+
+impl Reader<'_> {
+    pub(super) fn names(&mut self) -> NameInputs {
+        NameInputs {
+            registry: self.registry_host(),
+            image_name: self.text("image-name"),
+            tags: self.tags(),
+            labels: self.written_pairs("labels"),
+            annotations: self.annotations(),
+            annotation_levels: self.annotation_levels(),
+        }
+    }
+
+    fn registry_host(&mut self) -> String {
+        let host = self.raw.get("registry").unwrap_or(GHCR);
+        if !is_registry_host(host) {
+            let fix = "write the host alone, such as `ghcr.io`; a path belongs in `image-name`";
+            self.wrong("registry", host, "is no registry host", fix);
+        }
+        host.to_ascii_lowercase()
+    }
+
+    /// How closely docker/metadata-action is followed.
+    pub(super) fn dialect(&self) -> Dialect {
+        match self.raw.get("tag-compat").and_then(boolean) {
+            Some(true) => Dialect::Exact,
+            Some(false) | None => Dialect::Repaired,
+        }
+    }
+
+    fn tags(&mut self) -> TagInputs {
+        // A value that is no boolean is told here.
+        self.boolean("tag-compat");
+        let dialect = self.dialect();
+        let read = match rules::read(self.raw.get("tags").unwrap_or_default(), dialect) {
+            Ok(read) => read,
+            Err(mistakes) => {
+                self.mistakes.extend(mistakes.into_iter().map(|mistake| mistake.of("tags")));
+                rules::RulesRead::default()
+            }
+        };
+        for message in read.warnings {
+            self.warn("rule", message);
+        }
+        let flavor = Flavor::read(self.raw.get("flavor").unwrap_or_default(), dialect);
+        TagInputs {
+            rules: read.rules,
+            flavor: flavor.unwrap_or_else(|mistakes| {
+                self.mistakes.extend(mistakes.into_iter().map(|mistake| mistake.of("flavor")));
+                Flavor::default()
+            }),
+            dialect,
+            sha: self.sha(),
+        }
+    }
+
+    fn sha(&mut self) -> ShaInputs {
+        let head = self.env.var(PR_HEAD_SHA).is_some_and(|text| text.to_ascii_lowercase().contains("true"));
+        let length = match self.env.var(SHORT_SHA_LENGTH) {
+            None => ShaInputs::LENGTH,
+            Some(text) => number(text).map_or_else(
+                || {
+                    self.wrong("tags", text, format!("{SHORT_SHA_LENGTH} is no number"), "write `7`, or leave it out");
+                    ShaInputs::LENGTH
+                },
+                // No commit is longer, and less than none is none.
+                |number| (0..=40).rev().find(|length| f64::from(*length) <= number).map_or(0, usize_of),
+            ),
+        };
+        ShaInputs { length, of_pull_request: if head { PullRequestSha::Head } else { PullRequestSha::Merge } }
+    }
+
+    /// Names and values. docker/metadata-action passes over lines without `=`.
+    fn written_pairs(&mut self, input: &str) -> Vec<(String, String)> {
+        let dialect = self.dialect();
+        let lines = rules::lines(self.raw.get(input).unwrap_or_default(), dialect).unwrap_or_else(|mistake| {
+            self.mistakes.push(mistake.of(input));
+            Vec::new()
+        });
+        let mut pairs = Vec::new();
+        for (_, item) in lines {
+            match (pair(&item), dialect) {
+                (Some((key, value)), _) => pairs.push((key.to_owned(), value.to_owned())),
+                (None, Dialect::Exact) => {
+                    self.warn("no value", format!("`{input}`: `{item}` has no `=` after a name and is left out"));
+                }
+                (None, Dialect::Repaired) => {
+                    self.wrong(input, &item, "has no `=` after a name", "write one `name=value` a line");
+                }
+            }
+        }
+        pairs
+    }
+
+    /// Image annotations. The input of that name is a list of them, unless it is a switch for those of the run.
+    fn annotations(&mut self) -> Vec<Annotation> {
+        if self.raw.get("annotations").and_then(boolean).is_some() {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for (key, value) in self.written_pairs("annotations") {
+            let (levels, name) = match key.split_once(':') {
+                Some((levels, name)) => (levels.split(',').map(AnnotationLevel::read).collect(), name),
+                None => (Some(Vec::new()), key.as_str()),
+            };
+            match levels {
+                Some(levels) => all.push(Annotation { levels, name: name.to_owned(), value }),
+                None => self.wrong(
+                    "annotations",
+                    &key,
+                    "is no level before the `:`",
+                    format!("write one of {}", AnnotationLevel::WORDS.join(", ")),
+                ),
+            }
+        }
+        all
+    }
+
+    fn annotation_levels(&mut self) -> Vec<AnnotationLevel> {
+        let text = self.env.var(ANNOTATIONS_LEVELS).unwrap_or("manifest");
+        text.split(',').map(AnnotationLevel::read).collect::<Option<_>>().unwrap_or_else(|| {
+            let fix = format!("write a list of {}", AnnotationLevel::WORDS.join(", "));
+            self.wrong("annotations", text, format!("{ANNOTATIONS_LEVELS} names a level that does not exist"), fix);
+            Vec::new()
+        })
+    }
+
+    /// Whether the run's own annotations are shown: the other meaning of the input `annotations`.
+    pub(super) fn annotations_shown(&self) -> bool {
+        self.raw.get("annotations").and_then(boolean).unwrap_or(true)
+    }
+}
+
+fn usize_of(length: u8) -> usize {
+    length.into()
+}
+
+impl RuleMistake {
+    /// The mistake as one of an input.
+    pub(in crate::inputs) fn of(self, input: &str) -> InputError {
+        InputError::shown(input, &self.written, format!("line {}: {}", self.line, self.problem), self.fix)
+    }
+}

@@ -1,0 +1,220 @@
+//! What rules come to: docker/metadata-action's `src/meta.ts`
+//! (<https://github.com/docker/metadata-action/blob/master/src/meta.ts>), and what we do better.
+
+use std::cmp::Ordering;
+
+use thiserror::Error;
+
+use super::{
+    RenderError, Subject, Tag, TagError, Tagged, affixed, pep440,
+    render::{self, Names},
+    semver,
+};
+use crate::inputs::{
+    rules::{Affix, Dialect, Flavor, Latest, Pattern, RefKind, Rule, RuleKind, ShaForm, TagInputs, VersionRule},
+    template::Template,
+};
+
+/// Why a rule cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum RuleError {
+    /// A template cannot be filled in.
+    #[error("{0}; correct the expression")]
+    Expression(#[from] RenderError),
+    /// `enable` is neither.
+    #[error("`enable` came to `{0}`; write `true`, `false` or an expression that yields one of them")]
+    Enable(String),
+    /// A regular expression is none.
+    #[error("no regular expression: {0}; correct `pattern` or `match`")]
+    Pattern(String),
+    /// `match` has no group.
+    #[error("`match={0}` has no group; put brackets around the version in it")]
+    NoGroup(String),
+    /// The Git tag is no version.
+    #[error(
+        "the Git tag `{0}` is no semantic version; push one like `v1.2.3`, take it apart with `match=`, or run this \
+         workflow for version tags only"
+    )]
+    NoVersion(String),
+}
+
+/// What a rule yields: a text, and whether it makes the image the latest.
+struct Yield {
+    text: String,
+    latest: bool,
+}
+
+/// Tags by rules. May be none: then no rule fits the event.
+pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) -> Result<Tagged, TagError> {
+    let mut sorted: Vec<&Rule> = rules.iter().collect();
+    sorted.sort_by(|a, b| b.priority.partial_cmp(&a.priority).unwrap_or(Ordering::Equal));
+
+    let evaluation = Evaluation { inputs, subject };
+    let mut tagged = Tagged::default();
+    let mut latest = None;
+    for rule in sorted {
+        let failed = |reason| TagError::Rule { line: rule.line, written: rule.written.clone(), reason };
+        let mut warn = |reason: String| {
+            tagged.warnings.push(format!("`tags`, line {}, `{}`: {reason}", rule.line, rule.written));
+        };
+        let Some(made) = evaluation.rule(rule, &mut warn).map_err(failed)? else { continue };
+        let Some(text) = Some(made.text).filter(|text| !text.is_empty()) else { continue };
+        let tag = Tag::of(&text, inputs.dialect);
+        if !tagged.tags.contains(&tag) {
+            tagged.tags.push(tag);
+        }
+        // The first rule that makes a tag decides.
+        latest.get_or_insert(made.latest);
+    }
+    if latest == Some(true) {
+        let tag = Tag::latest(&inputs.flavor, inputs.dialect);
+        if inputs.dialect == Dialect::Exact || !tagged.tags.contains(&tag) {
+            tagged.tags.push(tag);
+        }
+    }
+    Ok(tagged)
+}
+
+impl Tag {
+    /// `latest`, with the flavor's affixes where they belong.
+    pub(super) fn latest(flavor: &Flavor, dialect: Dialect) -> Self {
+        let affix = |affix: &Affix| if affix.on_latest { affix.text.clone() } else { String::new() };
+        Self::of(&format!("{}latest{}", affix(&flavor.prefix), affix(&flavor.suffix)), dialect)
+    }
+}
+
+struct Evaluation<'a> {
+    inputs: &'a TagInputs,
+    subject: &'a Subject<'a>,
+}
+
+impl Evaluation<'_> {
+    fn rule(&self, rule: &Rule, warn: &mut impl FnMut(String)) -> Result<Option<Yield>, RuleError> {
+        let facts = self.subject.facts;
+        match facts.render(&rule.enable)?.as_str() {
+            "true" => {}
+            "false" => return Ok(None),
+            other => return Err(RuleError::Enable(other.to_owned())),
+        }
+        let some = |text: Option<&str>| text.map(|text| (text.to_owned(), false));
+        let found: Option<(String, bool)> = match &rule.kind {
+            RuleKind::Schedule { pattern } if facts.is_schedule() => Some((facts.render_dates(pattern)?, false)),
+            RuleKind::Schedule { .. } => None,
+            RuleKind::Semver(version) => self.semver(version, warn)?,
+            RuleKind::Pep440(version) => self.pep440(version, warn)?,
+            RuleKind::Match { pattern, group, value } => {
+                self.matching(pattern, *group, value, warn)?.map(|text| (text, true))
+            }
+            RuleKind::Edge { branch } => {
+                let wanted = if branch.is_empty() { facts.default_branch() } else { Some(branch.as_str()) };
+                some(facts.branch().filter(|branch| Some(*branch) == wanted).map(|_| "edge"))
+            }
+            RuleKind::Ref(RefKind::Branch) => some(facts.branch()),
+            RuleKind::Ref(RefKind::Tag) => facts.tag().map(|tag| (tag.to_owned(), true)),
+            RuleKind::Ref(RefKind::PullRequest) => some(facts.pull_request()),
+            RuleKind::Raw { value } => Some((facts.render(value)?, false)),
+            RuleKind::Sha(_) if facts.sha().is_empty() => None,
+            RuleKind::Sha(ShaForm::Short) => Some((facts.short_sha(), false)),
+            RuleKind::Sha(ShaForm::Long) => Some((facts.sha().to_owned(), false)),
+        };
+        let Some((text, newest)) = found else { return Ok(None) };
+        let flavor = &self.inputs.flavor;
+        let prefix = rule.prefix.as_deref().unwrap_or(&flavor.prefix.text);
+        let suffix = rule.suffix.as_deref().unwrap_or(&flavor.suffix.text);
+        let latest = match flavor.latest {
+            Latest::Auto => newest,
+            Latest::Always => true,
+            Latest::Never => false,
+        };
+        Ok(Some(Yield { text: affixed(&text, prefix, suffix, facts)?, latest }))
+    }
+
+    /// What a rule about versions looks at: its `value`, else the pushed Git tag.
+    fn candidate(&self, value: &str) -> Result<Option<String>, RuleError> {
+        let facts = self.subject.facts;
+        match (facts.tag(), value.is_empty()) {
+            (_, false) => Ok(Some(facts.render(value)?)),
+            (Some(tag), true) => Ok(Some(tag.to_owned())),
+            (None, true) => Ok(None),
+        }
+    }
+
+    /// The version in it: the first group of `match`, if it matches.
+    fn version(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<String>, RuleError> {
+        let Some(mut text) = self.candidate(&rule.value)? else { return Ok(None) };
+        if !rule.matching.is_empty() {
+            let pattern = Pattern::plain(&rule.matching).map_err(RuleError::Pattern)?;
+            let group = pattern.groups(&text).map(|groups| groups.get(1).copied().flatten().map(str::to_owned));
+            match group {
+                None => warn(format!("`{}` does not match `{text}`", rule.matching)),
+                Some(None) => return Err(RuleError::NoGroup(rule.matching.clone())),
+                Some(Some(group)) => text = group,
+            }
+        }
+        Ok(Some(text.replace('/', "-")))
+    }
+
+    fn semver(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<(String, bool)>, RuleError> {
+        let Some(text) = self.version(rule, warn)? else { return Ok(None) };
+        let Some(version) = semver::Version::read(&text) else {
+            if self.inputs.dialect == Dialect::Repaired && rule.value.is_empty() {
+                return Err(RuleError::NoVersion(text));
+            }
+            warn(format!("`{text}` is no semantic version"));
+            return Ok(None);
+        };
+        let whole = !version.is_final() && !is_raw(&rule.pattern);
+        let shown = self.render(if whole { "{{version}}" } else { &rule.pattern }, &version)?;
+        Ok(Some((shown, self.is_newest(version.is_final(), |tags| version.is_newest(tags)))))
+    }
+
+    fn pep440(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<(String, bool)>, RuleError> {
+        let Some(text) = self.version(rule, warn)? else { return Ok(None) };
+        let Some(version) = pep440::Version::read(&text) else {
+            warn(format!("`{text}` is no version as PEP 440 has them"));
+            return Ok(None);
+        };
+        let shown = match (version.is_final(), is_raw(&rule.pattern)) {
+            (true, _) => self.render(&rule.pattern, &version)?,
+            (false, true) => text.clone(),
+            (false, false) => version.text(),
+        };
+        Ok(Some((shown, self.is_newest(version.is_final(), |tags| version.is_newest(tags)))))
+    }
+
+    /// Whether a version moves `latest`: if it is final and, as far as that is known, none above it is tagged.
+    fn is_newest(&self, is_final: bool, among: impl Fn(&[String]) -> bool) -> bool {
+        match (self.inputs.dialect, self.subject.git_tags) {
+            (Dialect::Repaired, Some(tags)) => among(tags),
+            _ => is_final,
+        }
+    }
+
+    fn matching(
+        &self,
+        pattern: &str,
+        group: Option<usize>,
+        value: &str,
+        warn: &mut impl FnMut(String),
+    ) -> Result<Option<String>, RuleError> {
+        let Some(text) = self.candidate(value)? else { return Ok(None) };
+        let compiled = Pattern::literal(pattern).map_err(RuleError::Pattern)?;
+        let Some(groups) = compiled.groups(&text) else {
+            warn(format!("`{pattern}` does not match `{text}`"));
+            return Ok(None);
+        };
+        let found = group.and_then(|group| groups.get(group).copied().flatten());
+        if found.is_none() {
+            warn(format!("`{pattern}` has no such group in `{text}`"));
+        }
+        Ok(found.map(str::to_owned))
+    }
+
+    fn render(&self, text: &str, names: &impl Names) -> Result<String, RenderError> {
+        render::render(text, names, self.inputs.dialect)
+    }
+}
+
+fn is_raw(pattern: &str) -> bool {
+    Template::read(pattern).is_ok_and(|template| template.is_only("raw"))
+}

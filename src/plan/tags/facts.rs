@@ -1,0 +1,168 @@
+//! What expressions in rules, labels and annotations may name: facts of the event.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    moment,
+    render::{self, Arguments, Names, RenderError, Value},
+};
+use crate::inputs::{
+    context::{GitEvent, Target},
+    rules::{Dialect, PullRequestSha, ShaInputs, TagInputs},
+};
+
+/// Facts of the event, as rules see them.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    event: &'a GitEvent,
+    /// The full name of what the run is for. For `pull_request_target` it is the pull request's, not its base's.
+    reference: String,
+    sha: &'a str,
+    inputs: ShaInputs,
+    dialect: Dialect,
+    now: DateTime<Utc>,
+    commit: DateTime<Utc>,
+}
+
+impl<'a> Facts<'a> {
+    /// Gathers the facts. `now` stands in for the time of a commit that is not known.
+    pub fn new(event: &'a GitEvent, inputs: &TagInputs, now: DateTime<Utc>) -> Self {
+        let reference = match &event.target {
+            Target::PullRequest(number) if event.name.contains("pull_request_target") => {
+                format!("refs/pull/{number}/merge")
+            }
+            _ => event.reference.clone(),
+        };
+        let head = inputs.sha.of_pull_request == PullRequestSha::Head && matches!(event.target, Target::PullRequest(_));
+        let commit = event.commit_time.as_deref().and_then(|time| time.parse().ok());
+        Self {
+            event,
+            reference,
+            sha: if head { &event.sha } else { &event.workflow_sha },
+            inputs: inputs.sha,
+            dialect: inputs.dialect,
+            now,
+            commit: commit.unwrap_or(now),
+        }
+    }
+
+    /// Fills in a template.
+    pub fn render(&self, text: &str) -> Result<String, RenderError> {
+        render::render(text, self, self.dialect)
+    }
+
+    /// Fills in a template that may name dates only.
+    pub(super) fn render_dates(&self, text: &str) -> Result<String, RenderError> {
+        render::render(text, &Dates(self), self.dialect)
+    }
+
+    /// How closely docker/metadata-action is followed.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The commit as rules see it; empty if unknown.
+    pub fn sha(&self) -> &str {
+        self.sha
+    }
+
+    /// When it was made; now, if that is not known.
+    pub fn commit(&self) -> DateTime<Utc> {
+        self.commit
+    }
+
+    pub(super) fn branch(&self) -> Option<&str> {
+        self.reference.strip_prefix("refs/heads/")
+    }
+
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.reference.strip_prefix("refs/tags/")
+    }
+
+    /// `15` of `refs/pull/15/merge`.
+    pub(super) fn pull_request(&self) -> Option<&str> {
+        let rest = self.reference.strip_prefix("refs/pull/")?;
+        Some(rest.strip_suffix("/merge").unwrap_or(rest))
+    }
+
+    pub(super) fn is_schedule(&self) -> bool {
+        self.event.name.contains("schedule")
+    }
+
+    pub(super) fn default_branch(&self) -> Option<&str> {
+        self.event.default_branch.as_deref()
+    }
+
+    pub(super) fn short_length(&self) -> usize {
+        self.inputs.length
+    }
+
+    pub(super) fn short_sha(&self) -> String {
+        self.sha.chars().take(self.inputs.length).collect()
+    }
+
+    fn base_ref(&self) -> &str {
+        let known = self.tag().is_some() || self.pull_request().is_some();
+        self.event.base_ref.as_deref().filter(|_| known).unwrap_or_default()
+    }
+
+    fn is_default_branch(&self) -> bool {
+        let branch = self.branch().unwrap_or(&self.reference);
+        // Runs of these events are for the last commit of the default branch.
+        let of_default = || ["create", "discussion", "issues", "schedule"].iter().any(|n| self.event.name.contains(n));
+        !branch.is_empty() && (self.default_branch() == Some(branch) || of_default())
+    }
+
+    fn date(&self, name: &str, time: DateTime<Utc>, arguments: Option<&Arguments>) -> Result<Value, RenderError> {
+        let no_format = || RenderError::Format(name.to_owned());
+        let format = match arguments.ok_or_else(no_format)?.placed.as_slice() {
+            [Value::Text(format)] if !format.is_empty() => Some(format.as_str()),
+            [Value::Nothing | Value::Text(_) | Value::Bool(false)] => None,
+            _ => return Err(no_format()),
+        };
+        let mut zone_name = "UTC";
+        for (key, value) in arguments.into_iter().flat_map(|arguments| &arguments.named) {
+            match (key.as_str(), value) {
+                ("tz", Value::Text(text)) if !text.is_empty() => zone_name = text,
+                ("tz", _) => return Err(RenderError::Zone(String::new())),
+                _ => return Err(RenderError::Named { function: name.to_owned(), name: key.clone() }),
+            }
+        }
+        let text = match (moment::zone(zone_name), self.dialect) {
+            (Some(zone), _) => moment::format(time, zone, format),
+            // The runner's own zone, which is UTC but has no name.
+            (None, Dialect::Exact) => moment::format_local(time, format),
+            (None, Dialect::Repaired) => return Err(RenderError::Zone(zone_name.to_owned())),
+        };
+        Ok(Value::Text(text))
+    }
+}
+
+impl Names for Facts<'_> {
+    fn value(&self, name: &str, arguments: Option<&Arguments>) -> Result<Option<Value>, RenderError> {
+        let text = |text: &str| Value::Text(text.to_owned());
+        Ok(Some(match name {
+            "branch" => text(self.branch().unwrap_or_default()),
+            "tag" => text(self.tag().unwrap_or_default()),
+            "sha" => Value::Text(self.short_sha()),
+            "base_ref" => text(self.base_ref()),
+            "is_default_branch" => Value::Text(self.is_default_branch().to_string()),
+            "is_not_default_branch" => Value::Text((!self.is_default_branch()).to_string()),
+            _ => return Dates(self).value(name, arguments),
+        }))
+    }
+}
+
+/// The dates among the facts.
+struct Dates<'f, 'a>(&'f Facts<'a>);
+
+impl Names for Dates<'_, '_> {
+    fn value(&self, name: &str, arguments: Option<&Arguments>) -> Result<Option<Value>, RenderError> {
+        let Self(facts) = self;
+        match name {
+            "date" => facts.date(name, facts.now, arguments).map(Some),
+            "commit_date" => facts.date(name, facts.commit, arguments).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
