@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    domain::event::Event,
+    domain::{event::Event, redact::Redactor, run::History},
     events::Events,
     github::{
         client::Client,
@@ -118,6 +118,21 @@ impl Inquiry {
         }
         Some(Own { job: job.name.clone(), step: step.map(|step| step.name.clone()) })
     }
+}
+
+/// How the runs before this one ended, if GitHub tells within `limit`: for a message that no run goes beside.
+pub async fn history(inquiry: Option<Inquiry>, limit: Duration) -> Option<History> {
+    let (events, mut told) = Events::channel(Redactor::default());
+    let (_over, ended) = watch::channel(true);
+    // What was told before the time was over counts.
+    let _ = tokio::time::timeout(limit, inquiry?.ask(&events, ended)).await;
+    drop(events);
+    while let Some(event) = told.recv().await {
+        if let Event::History(history) = event {
+            return Some(history);
+        }
+    }
+    None
 }
 
 /// The client for this repository, if there are a token and an API.

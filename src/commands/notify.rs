@@ -7,7 +7,9 @@ use chrono::Utc;
 use super::{
     Call,
     chat::{self, Chat, Open, warning},
-    exit, prepare,
+    exit,
+    inquiry::{self, Inquiry},
+    prepare,
     run::append,
 };
 use crate::{
@@ -19,6 +21,9 @@ use crate::{
     github::files::{RunnerFile, assignments},
     inputs::typed::{Inputs, Moment},
 };
+
+/// How long a message waits for what the runs before were like.
+const HISTORY: Duration = Duration::from_secs(2);
 
 /// Sends the message and returns the exit status: that of success, unless `notify-strict` says that a message matters.
 pub async fn notify<W: Write>(call: Call<W>) -> u8 {
@@ -36,6 +41,9 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let moment = moment(&inputs);
     let mut state = RunState::new(info, Utc::now());
     state.ending = ending(moment);
+    if moment != Moment::Started {
+        state.history = inquiry::history(Inquiry::new(&inputs, &env, &context.event), HISTORY).await;
+    }
     let old = chat.known(&inputs.notify.message_ids);
     let reports = chat.tell(&state, &old).await;
     let open = if moment == Moment::Started { Open::Elsewhere } else { Open::Nothing };

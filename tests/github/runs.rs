@@ -6,7 +6,7 @@ use build_deploy::{
     commands::{
         comment,
         deployment::{self, Environment},
-        inquiry::Inquiry,
+        inquiry::{Inquiry, history},
     },
     demo::github::{Access, Fault, GitHub, TOKEN},
     domain::{
@@ -167,6 +167,21 @@ async fn a_red_history_is_that_of_the_same_job() {
         world.add_job(json!({"id": 2, "run_id": 490, "name": "lint", "conclusion": "failure"}));
     });
     assert_eq!(job.asked().await, [Event::History(History { failures: 1 })]);
+}
+
+#[tokio::test]
+async fn a_job_that_builds_by_other_means_learns_how_the_runs_before_ended() {
+    let limit = Duration::from_secs(10);
+    let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
+    job.github.change(|world| {
+        world.add_run(json!({"id": 480, "run_number": 48, "conclusion": "failure"}));
+        world.add_job(json!({"id": 1, "run_id": 480, "name": "build", "conclusion": "failure"}));
+    });
+    let inquiry = Inquiry::new(&job.inputs, &job.env, &job.event);
+    assert_eq!(history(inquiry, limit).await, Some(History { failures: 1 }));
+    let refused = Job::new(&[], &[("job-id", "9")], &[]).await;
+    assert_eq!(history(Inquiry::new(&refused.inputs, &refused.env, &refused.event), limit).await, None);
+    assert_eq!(history(None, limit).await, None);
 }
 
 #[tokio::test]
