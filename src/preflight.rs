@@ -28,7 +28,7 @@ use crate::{
         run::{Failure, Stage},
     },
     inputs::builder::{BuilderInput, ContainerInput},
-    plan::Plan,
+    plan::{Plan, images::Purpose},
 };
 
 /// The world around a run.
@@ -63,7 +63,8 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
     let recipes: Vec<Recipe> =
         plan.images.iter().map(|image| Recipe::new(image, &edges.project, &edges.place)).collect();
     for recipe in &recipes {
-        if recipe.tags.is_empty() && (plan.push.enabled || plan.load) {
+        let goes_out = recipe.purpose == Purpose::Wanted && (plan.push.enabled || plan.load);
+        if goes_out && recipe.tags.is_empty() {
             return Err(wrong(
                 &recipe.name,
                 format!("there is no tag to give {}: no rule of `tags` fits this event", recipe.repository),
