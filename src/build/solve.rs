@@ -19,8 +19,8 @@ use tonic::{
 };
 use tower::service_fn;
 
-use super::{progress::Progress, reach::Reach, support, transport::TransportError};
-use crate::events::Events;
+use super::{progress::Progress, reach::Reach, transport::TransportError};
+use crate::{domain::platform::normal, events::Events};
 
 /// Error details travel in HTTP/2 trailers and hold the whole Dockerfile; hyper's default limit of 16 KiB would turn
 /// a large one into a protocol error.
@@ -88,7 +88,8 @@ impl Control {
             told.containerd |= worker.labels.contains_key(SNAPSHOTTER);
             told.host_gateway = told.host_gateway.or_else(|| worker.labels.remove(HOST_GATEWAY));
             let platforms = worker.platforms.iter();
-            told.platforms.extend(platforms.map(|one| support::platform(&one.os, &one.architecture, &one.variant)));
+            told.platforms
+                .extend(platforms.map(|one| normal(&format!("{}/{}/{}", one.os, one.architecture, one.variant))));
         }
         Ok(told)
     }

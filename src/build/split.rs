@@ -11,7 +11,7 @@ use super::{
     Builder, caches,
     gateway::Links,
     image::{self, ATTEMPTS, Solved, pause, push_failure},
-    node::{Share, normal},
+    node::Share,
     recipe::Recipe,
     request::Export,
 };
@@ -19,6 +19,7 @@ use crate::{
     domain::{
         digest::Digest,
         event::{Event, ImageEvent, StepId},
+        platform::normal,
         run::{Failure, is_dockerfile_step},
     },
     events::Events,

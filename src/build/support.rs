@@ -4,6 +4,7 @@ use super::recipe::Recipe;
 use crate::{
     domain::{
         event::{Diagnostic, Severity},
+        platform::normal,
         run::{Failure, Stage},
     },
     inputs::typed::CompressionKind,
@@ -37,26 +38,13 @@ pub fn of_classic_store(recipe: &Recipe) -> Result<(), Failure> {
     refuse(format!("the compression `{what}` needs the containerd image store"), "compression")
 }
 
-/// `os/architecture[/variant]` in the form that workers and users agree on: without the variant that goes without
-/// saying (<https://github.com/containerd/platforms/blob/main/database.go>).
-pub fn platform(os: &str, architecture: &str, variant: &str) -> String {
-    match (architecture, variant) {
-        (_, "") | ("arm64", "v8") | ("amd64", "v1") => format!("{os}/{architecture}"),
-        _ => format!("{os}/{architecture}/{variant}"),
-    }
-}
-
 /// Says that steps of a recipe will need emulation that the engine lacks. `dockerfile` is the Dockerfile's text.
 ///
 /// A Dockerfile may well build for a platform that cannot be run: with `COPY` alone, or by cross-compiling in stages
 /// that begin with `FROM --platform=$BUILDPLATFORM`. So this looks for a `RUN` in any other stage, and is a warning:
 /// the stage may not be needed.
 pub fn without_emulation(recipe: &Recipe, runs: &[String], dockerfile: &str) -> Option<Diagnostic> {
-    let known = |platform: &&String| {
-        let mut parts = platform.splitn(3, '/');
-        let mut part = || parts.next().unwrap_or_default();
-        runs.contains(&self::platform(part(), part(), part()))
-    };
+    let known = |platform: &&String| runs.contains(&normal(platform));
     let foreign: Vec<&str> = recipe.platforms.iter().filter(|platform| !known(platform)).map(String::as_str).collect();
     if foreign.is_empty() || runs.is_empty() || !runs_on_target(dockerfile) {
         return None;
@@ -132,7 +120,7 @@ fn brings_frontend(dockerfile: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{brings_frontend, of_classic_store, of_old_engine, platform, runs_on_target, without_emulation};
+    use super::{brings_frontend, of_classic_store, of_old_engine, runs_on_target, without_emulation};
     use crate::{
         build::recipe::{Context, Recipe},
         inputs::typed::{Compression, CompressionKind},
@@ -170,13 +158,6 @@ mod tests {
         let told = without_emulation(&recipe, &runs(&["linux/amd64", "linux/386"]), "FROM a\nRUN x").unwrap();
         assert!(told.message.contains("cannot run linux/arm64/v8"), "{}", told.message);
         assert_eq!(without_emulation(&recipe, &runs(&["linux/amd64", "linux/arm64"]), "FROM a\nRUN x"), None);
-    }
-
-    #[test]
-    fn platforms_have_one_spelling() {
-        assert_eq!(platform("linux", "arm64", "v8"), "linux/arm64");
-        assert_eq!(platform("linux", "arm", "v7"), "linux/arm/v7");
-        assert_eq!(platform("linux", "amd64", "v2"), "linux/amd64/v2");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod deployment;
 pub mod digest;
 pub mod ecr;
 pub mod event;
+pub mod platform;
 pub mod redact;
 pub mod run;
 pub mod secret;
