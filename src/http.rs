@@ -1,7 +1,10 @@
 //! The one way to make an HTTP client: rustls with ring, the CA roots of `SSL_CERT_FILE` or the system, proxies by
 //! `HTTPS_PROXY` and `NO_PROXY`.
 
-use std::{sync::Once, time::Duration};
+use std::{
+    sync::{Once, OnceLock},
+    time::Duration,
+};
 
 use reqwest::{Client, ClientBuilder, redirect};
 
@@ -22,4 +25,16 @@ pub fn install_crypto() {
 pub fn builder() -> ClientBuilder {
     install_crypto();
     Client::builder().connect_timeout(CONNECT).timeout(TOTAL).redirect(redirect::Policy::none())
+}
+
+/// A client that is made when it is first needed: most runs do without, and to read the system's certificates takes as
+/// long as a whole build of which nothing changed.
+#[derive(Debug, Default)]
+pub struct OnDemand(OnceLock<Option<Client>>);
+
+impl OnDemand {
+    /// The client; `None` if there can be none, as without certificates.
+    pub fn client(&self) -> Option<&Client> {
+        self.0.get_or_init(|| builder().build().ok()).as_ref()
+    }
 }

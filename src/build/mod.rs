@@ -45,6 +45,7 @@ use self::{
 use crate::{
     domain::{credentials::Credentials, event::ImageEvent, run::Failure},
     events::Events,
+    http::OnDemand,
 };
 
 /// What the images are built for.
@@ -87,8 +88,8 @@ pub struct Builder {
     pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
     /// SSH agents of each image.
     pub ssh: HashMap<String, Agents>,
-    /// For what only the registry itself knows; `None` where it need not be asked.
-    pub http: Option<reqwest::Client>,
+    /// For what only the registry itself knows.
+    pub http: OnDemand,
     /// Tag of the images that sizes are compared with where nothing is pushed.
     pub compare_with: Option<String>,
 }

@@ -122,10 +122,10 @@ async fn previous_size(builder: &Builder, recipe: &Recipe, digest: &Digest) -> O
     size(builder, recipe, digest).await
 }
 
-/// Compressed bytes as the registry itself tells them, which is asked only where [`Builder::http`] says so.
+/// Compressed bytes as the registry itself tells them.
 pub(super) async fn size(builder: &Builder, recipe: &Recipe, digest: &Digest) -> Option<u64> {
     let login = builder.credentials.for_host(recipe.registry());
-    client::image_size(builder.http.as_ref()?, &recipe.repository, digest, login).await
+    client::image_size(builder.http.client()?, &recipe.repository, digest, login).await
 }
 
 async fn patiently(
@@ -153,7 +153,7 @@ async fn digest(
     login: Option<&Login>,
 ) -> Result<Option<Digest>, Silence> {
     let mut silence = Silence::Nobody;
-    let remote = builder.http.as_ref().filter(|_| builder.is_outside_engine());
+    let remote = builder.is_outside_engine().then(|| builder.http.client()).flatten();
     if let Some(remote) = remote.and_then(|http| Remote::new(http, repository, login)) {
         match remote.digest(tag).await {
             // Perhaps it is only out of our own reach.

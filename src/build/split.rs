@@ -165,7 +165,7 @@ pub(super) async fn publish(
 
 fn remote<'a>(builder: &'a Builder, recipe: &'a Recipe) -> Result<Remote<'a>, Failure> {
     let login = builder.credentials.for_host(recipe.registry());
-    let remote = builder.http.as_ref().and_then(|http| Remote::new(http, &recipe.repository, login));
+    let remote = builder.http.client().and_then(|http| Remote::new(http, &recipe.repository, login));
     remote.ok_or_else(|| push_failure(recipe, "there is no way to the registry"))
 }
 

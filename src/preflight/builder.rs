@@ -26,7 +26,7 @@ use crate::{
         run::{Failure, Stage},
     },
     events::Events,
-    http,
+    http::OnDemand,
     inputs::builder::{BuilderInput, EndpointAddress, EndpointInput, TlsInput},
     plan::Plan,
 };
@@ -60,15 +60,13 @@ pub async fn builder(
         }
         edges.accounts.open(recipe);
     }
-    // Sizes of what was there before, and of what the classic store pushed, are the registry's to tell.
-    let asks_registry = goal.pushes() || plan.compare_with.is_some();
     Ok(Builder {
         nodes,
         engine,
         credentials: edges.credentials.clone(),
         secrets: edges.secrets.clone(),
         ssh: super::agents(edges)?,
-        http: asks_registry.then(|| http::builder().build().ok()).flatten(),
+        http: OnDemand::default(),
         compare_with: plan.compare_with.as_ref().map(ToString::to_string),
     })
 }
