@@ -53,7 +53,7 @@ pub fn push(message: &str, registry: &str) -> Explained {
     } else if has(&["x509", "certificate", "server gave http response to https client"]) {
         let hint = format!("give the engine its CA in /etc/docker/certs.d/{registry}/ca.crt; it says: {says}");
         (format!("the engine does not trust {registry}"), hint)
-    } else if has(&["unauthorized", "401", "no basic auth credentials", "authentication required"])
+    } else if has(&["unauthorized", "no basic auth credentials", "authentication required"])
         && !has(&["insufficient_scope"])
     {
         (format!("{registry} does not accept the credentials"), refusal_hint(registry, message))
@@ -358,6 +358,14 @@ mod tests {
                 Stage::Push,
                 "ghcr.io refuses the push",
                 "`permissions: packages: write`",
+            ),
+            (
+                "failed to push x/o/r:main: unexpected status from HEAD request to \
+                 http://x/v2/o/r/blobs/sha256:32733a4e200886fba1d1af514017d6346c13b3768732950815c42c52b94248fd: \
+                 503 Service Unavailable",
+                Stage::Push,
+                "the push to ghcr.io failed",
+                "503 Service Unavailable",
             ),
             (
                 "failed to push 123456789012.dkr.ecr.eu-west-1.amazonaws.com/o/r:main: unexpected status from POST request \

@@ -245,8 +245,10 @@ impl Planted {
         // The runner hands the inputs over in the environment, which is not ours to change.
         inspected[0]["Config"]["Env"] = Value::Null;
         self.canaries.search("docker inspect", inspected.to_string().as_bytes());
-        let others = self.run.engine.docker(&["ps", "-a", "--no-trunc", "--format", "{{json .}}"]);
-        self.canaries.search("docker ps", others.as_bytes());
+        // Of this container alone: an engine fails to list one that another test's end removes meanwhile.
+        let name = format!("name={container}");
+        let listed = self.run.engine.docker(&["ps", "--filter", &name, "--no-trunc", "--format", "{{json .}}"]);
+        self.canaries.search("docker ps", listed.as_bytes());
     }
 
     /// When it is over: everything that is left of it.
