@@ -17,6 +17,7 @@ use crate::{
         event::{Ending, Event},
         redact::Redactor,
         run::{Failure, RunState, Stage},
+        secret::Secret,
     },
     github::files::{RunnerFile, assignments},
     inputs::typed::{Inputs, Moment},
@@ -30,11 +31,11 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let context = prepare::context(&inputs, &env);
     let chat = Chat::new(&inputs);
-    let addresses = chat.secrets();
-    for secret in &addresses {
+    let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
+    for secret in &secrets {
         let _ = log.mask(secret);
     }
-    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&addresses)));
+    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&secrets)));
     for warning in context.warnings.iter().chain(&chat.warnings) {
         let _ = log.event(&Event::Diagnostic(warning.clone()));
     }

@@ -10,7 +10,7 @@ use crate::{
         container,
         engine::{self, Engine},
     },
-    domain::{redact::Redactor, run::RunState},
+    domain::{redact::Redactor, run::RunState, secret::Secret},
     inputs::{
         builder::BuilderInput,
         runner::RunnerEnv,
@@ -23,11 +23,11 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let context = prepare::context(&inputs, &env);
     let chat = Chat::new(&inputs);
-    let addresses = chat.secrets();
-    for secret in &addresses {
+    let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
+    for secret in &secrets {
         let _ = log.mask(secret);
     }
-    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&addresses)));
+    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&secrets)));
     let mut state = RunState::new(info, Utc::now());
     state.ending = match (inputs.github.job_status.as_deref(), inputs.command) {
         (Some("cancelled"), _) => ending(Moment::Cancelled),

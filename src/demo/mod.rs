@@ -1,6 +1,5 @@
 //! Stand-ins for what cannot be had on one's own machine (GitHub's runner, its API, cache and token services, Discord,
-//! Slack and Teams), and the
-//! demonstration on top of them.
+//! Slack and Teams), and the demonstration on top of them.
 
 pub mod action;
 pub mod cache;

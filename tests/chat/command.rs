@@ -1,12 +1,17 @@
 //! The commands `notify` and `post` as a workflow calls them, against local stand-ins for all three services.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use build_deploy::{
     commands::dispatch,
-    demo::{discord, slack, teams},
+    demo::{
+        discord,
+        github::{Access, Fault, GitHub, TOKEN},
+        slack, teams,
+    },
     inputs::runner::RunnerEnv,
 };
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::told::anywhere;
@@ -21,6 +26,10 @@ struct Office {
     discord: discord::Receiver,
     slack: slack::Receiver,
     teams: teams::Receiver,
+    /// Without one, the step has neither its address nor a token.
+    github: Option<GitHub>,
+    /// Variables of the step that are not every step's.
+    env: Vec<(&'static str, String)>,
     folder: TempDir,
 }
 
@@ -38,8 +47,29 @@ impl Office {
             discord: discord::Receiver::start(anywhere()).await.expect("listens"),
             slack: slack::Receiver::listen(anywhere(), slack::Scope::Read).await.expect("listens"),
             teams: teams::Receiver::listen(anywhere()).await.expect("listens"),
+            github: None,
+            env: Vec::new(),
             folder: TempDir::new().expect("a folder"),
         }
+    }
+
+    /// One beside a GitHub whose last run of the workflow, and the job `build` in it, ended this way.
+    async fn open_after(conclusion: &str) -> Self {
+        let github = GitHub::start(anywhere(), "acme/shop").await.expect("listens");
+        github.permit("actions", Access::Read);
+        github.change(|world| {
+            world.add_job(json!({"id": 9, "run_id": 7, "name": "build", "status": "in_progress", "conclusion": null}));
+            world.add_run(json!({"id": 6, "run_number": 49, "conclusion": conclusion}));
+            world.add_job(json!({"id": 1, "run_id": 6, "name": "build", "conclusion": conclusion}));
+        });
+        let env = vec![
+            ("GITHUB_API_URL", github.url()),
+            ("GITHUB_RUN_NUMBER", "50".to_owned()),
+            ("GITHUB_WORKFLOW_REF", "acme/shop/.github/workflows/build.yml@refs/heads/main".to_owned()),
+            ("INPUT_GITHUB-TOKEN", TOKEN.to_owned()),
+            ("INPUT_JOB-ID", "9".to_owned()),
+        ];
+        Self { github: Some(github), env, ..Self::open().await }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -63,6 +93,9 @@ impl Office {
             ("GITHUB_WORKFLOW", "Deploy"),
         ] {
             set(name.to_owned(), value.into());
+        }
+        for (name, value) in &self.env {
+            set((*name).to_owned(), value.into());
         }
         set("SLACK_API_URL".to_owned(), format!("{}/", self.slack.api()).into());
         for name in files {
@@ -118,6 +151,7 @@ impl Office {
         }
         crate::told::assert_all_right(&self.slack);
         crate::told::assert_all_right(&self.teams);
+        assert_eq!(self.github.as_ref().map(GitHub::wrong).unwrap_or_default(), Vec::<String>::new());
     }
 }
 
@@ -172,6 +206,55 @@ async fn without_a_state_the_jobs_is_told() {
     let office = Office::open().await;
     office.notify(&[("job-status", "success"), ("notify-on", "failure")]).await;
     assert_eq!((office.discord().len(), office.slack().len(), office.teams.calls().len()), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn an_end_is_held_against_the_run_before() {
+    for (before, now, told) in [
+        ("success", "failure", 1),
+        ("failure", "failure", 0),
+        ("failure", "success", 1),
+        ("success", "success", 0),
+        ("cancelled", "success", 0),
+    ] {
+        let office = Office::open_after(before).await;
+        let step = office.notify(&[("job-status", now), ("notify-on", "change")]).await;
+        assert_eq!(step.status, 0, "{}", step.log);
+        let count = (office.discord().len(), office.slack().len(), office.teams.desk().cards().len());
+        assert_eq!(count, (told, 2 * told, told), "{now} after {before}");
+        office.assert_all_right();
+    }
+    let office = Office::open_after("failure").await;
+    office.notify(&[("job-status", "success")]).await;
+    let title = office.discord.messages()[0].embed()["title"].to_string();
+    assert!(title.contains("fixed"), "{title}");
+}
+
+#[tokio::test]
+async fn a_github_that_does_not_answer_holds_no_message_up() {
+    let office = Office::open_after("failure").await;
+    office.github.as_ref().expect("is there").fail_next([Fault::Hang, Fault::Hang]);
+    let told = office.notify(&[("job-status", "failure"), ("notify-on", "change")]);
+    let step = tokio::time::timeout(Duration::from_secs(30), told).await.expect("ends by itself");
+    assert_eq!((step.status, office.discord()), (0, vec![RED]), "not known to be an old failure: {}", step.log);
+    let office = Office::open_after("failure").await;
+    office.notify(&[("state", "started")]).await;
+    assert_eq!(office.github.as_ref().map(|github| github.calls().len()), Some(0), "a start is held against nothing");
+}
+
+#[tokio::test]
+async fn a_token_of_the_runner_is_told_to_nobody() {
+    let mut office = Office::open().await;
+    let token = "token-of-this-job";
+    office.env = vec![("ACTIONS_RUNTIME_TOKEN", token.to_owned()), ("GITHUB_REF", format!("refs/heads/try-{token}"))];
+    let main = office.notify(&[("state", "started")]).await;
+    let inputs = [("command", "notify"), ("job-status", "failure")];
+    office.step(&["/build-deploy-post"], &inputs, &main.state).await;
+    office.notify(&[("state", "failure")]).await;
+    let told = format!("{:?} {:?} {:?}", office.discord.messages(), office.slack.calls(), office.teams.calls());
+    assert!(told.contains("try-[redacted]") && !told.contains(token), "{told}");
+    assert!(main.log.contains(&format!("::add-mask::{token}")), "{}", main.log);
+    office.assert_all_right();
 }
 
 #[tokio::test]
