@@ -33,7 +33,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("aws", Worldly, &["domain", "http"]),
     ("aws/endpoint", Pure, &[]),
     ("aws/error", Pure, &[]),
-    ("preflight", Worldly, &["domain", "events", "inputs", "plan", "http", "build"]),
+    ("preflight", Worldly, &["domain", "events", "inputs", "plan", "http", "build", "registry"]),
     ("build", Worldly, &["domain", "inputs", "compose", "plan", "events", "registry", "http"]),
     ("build/abilities", Pure, &["inputs", "plan"]),
     ("build/buildkitd", Pure, &["domain"]),

@@ -167,3 +167,143 @@ fn set_default(cache: &mut CacheSpec, name: &str, value: &str) {
         cache.attributes.push((name.to_owned(), value.to_owned()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use crate::{
+        inputs::{
+            cli::RawInputs,
+            context::{GitEvent, Target},
+            parse,
+            runner::RunnerEnv,
+        },
+        plan::{Found, Known, Plan, images, naming::Project},
+    };
+
+    /// A push to `main`.
+    fn push() -> GitEvent {
+        GitEvent {
+            name: "push".into(),
+            target: Target::Branch("main".into()),
+            owner: "O".into(),
+            repo: "r".into(),
+            ..GitEvent::default()
+        }
+    }
+
+    /// The plan of a lone Dockerfile with these inputs, in a job that has GitHub's cache service and these variables.
+    fn plan(written: &[(&str, &str)], more: &[(&str, &str)], event: &GitEvent) -> Plan {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let claims = r#"{"ac":"[{\"Scope\":\"refs/heads/main\",\"Permission\":3}]","nbf":1,"exp":2}"#;
+        let token = format!("{}.{}.c2ln", part(r#"{"alg":"RS256"}"#), part(claims));
+        let mut env = vec![("ACTIONS_RESULTS_URL", "https://results.example/"), ("ACTIONS_RUNTIME_TOKEN", &token)];
+        env.extend_from_slice(more);
+        let mut raw = RawInputs::default();
+        for (name, value) in [("tags", "x")].iter().chain(written) {
+            raw.set(name, value).unwrap();
+        }
+        let inputs = parse::parse(&raw, &RunnerEnv::new(env)).unwrap();
+        let found = images::images(None, &inputs.project, &inputs.build, "site").unwrap();
+        let found = Found { images: found, project: Project::LoneDockerfile, warnings: Vec::new() };
+        Plan::new(&inputs, Known { event, git_tags: None, now: chrono::DateTime::UNIX_EPOCH }, found).unwrap()
+    }
+
+    /// What is read and written, in short.
+    fn caches(plan: &Plan) -> (String, String) {
+        let shown = |list: &[super::CacheSpec]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        (shown(&plan.images[0].cache_from), shown(&plan.images[0].cache_to))
+    }
+
+    const READ: &str = "type=gha,scope=o-r,timeout=2m";
+    const WRITTEN: &str = "type=gha,mode=max,scope=o-r,timeout=2m,ignore-error=true";
+
+    fn both(from: &str, to: &str) -> (String, String) {
+        (from.to_owned(), to.to_owned())
+    }
+
+    #[test]
+    fn auto_and_gha_use_the_service() {
+        for cache in ["auto", "gha"] {
+            assert_eq!(caches(&plan(&[("cache", cache)], &[], &push())), both(READ, WRITTEN));
+        }
+        assert_eq!(caches(&plan(&[("cache", "off")], &[], &push())), both("", ""));
+        let without = [("ACTIONS_RESULTS_URL", "")];
+        assert_eq!(caches(&plan(&[], &without, &push())), both("", ""), "nothing was asked for");
+        assert!(plan(&[], &without, &push()).warnings.is_empty());
+        let asked = plan(&[("cache", "gha")], &without, &push());
+        assert_eq!((caches(&asked), asked.warnings.len()), (both("", ""), 1));
+        let matrix = plan(&[("platforms", "linux/arm64")], &[], &push());
+        assert!(caches(&matrix).0.contains("scope=o-r-linux-arm64,"), "{:?}", caches(&matrix));
+        let named = plan(&[("image-name", "{registry}/{owner}/{repo}/web/site")], &[], &push());
+        assert!(caches(&named).0.contains("scope=web-site,"), "{:?}", caches(&named));
+    }
+
+    #[test]
+    fn what_nobody_could_read_is_not_written() {
+        for target in [Target::Tag("v1".into()), Target::MergeGroup(7)] {
+            let event = GitEvent { target, ..push() };
+            assert_eq!(caches(&plan(&[], &[], &event)), both(READ, ""));
+        }
+        let pull_request = GitEvent { target: Target::PullRequest(7), ..push() };
+        assert_eq!(caches(&plan(&[], &[], &pull_request)), both(READ, WRITTEN), "its own later runs read it");
+        assert_eq!(caches(&plan(&[("dry-run", "true")], &[], &push())), both(READ, ""));
+    }
+
+    #[test]
+    fn the_registrys_cache_is_written_by_what_may_push() {
+        let registry = |more: &[(&str, &str)], event: &GitEvent| {
+            let plan = plan(&[&[("cache", "registry")], more].concat(), &[], event);
+            (caches(&plan).1, plan.notices.len())
+        };
+        let to = "type=registry,ref=ghcr.io/o/r:buildcache,mode=max,ignore-error=true".to_owned();
+        let pull_request = GitEvent { target: Target::PullRequest(7), ..push() };
+        let fork = GitEvent { is_fork_pr: true, ..pull_request.clone() };
+        assert_eq!(registry(&[], &push()), (to.clone(), 0));
+        assert_eq!(registry(&[("push", "false")], &push()), (to.clone(), 0));
+        assert_eq!(registry(&[("push", "true")], &pull_request), (to, 0));
+        assert_eq!(registry(&[], &pull_request), (String::new(), 0));
+        assert_eq!(registry(&[], &fork), (String::new(), 1));
+        assert_eq!(registry(&[("dry-run", "true")], &push()), (String::new(), 0));
+    }
+
+    #[test]
+    fn what_the_user_writes_is_completed() {
+        let written =
+            [("cache-from", "type=gha\nr.example/x:c"), ("cache-to", "type=gha,scope=mine,ignore-error=false")];
+        let want = both(
+            "type=gha,scope=o-r,timeout=2m type=registry,ref=r.example/x:c",
+            "type=gha,scope=mine,ignore-error=false,timeout=2m",
+        );
+        assert_eq!(caches(&plan(&written, &[], &push())), want);
+        let one = plan(&[("cache-from", "r.example/x:c")], &[], &push());
+        assert_eq!(caches(&one), both("type=registry,ref=r.example/x:c", ""), "one of the two replaces `auto`");
+        let own =
+            plan(&[("cache-to", "type=gha,token=hunter2,url_v2=https://x")], &[("ACTIONS_RESULTS_URL", "")], &push());
+        assert_eq!(caches(&own).1, "type=gha,token=***,url_v2=https://x,ignore-error=true");
+        assert!(!serde_json::to_string(&own).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_run_that_may_not_write_is_told_once() {
+        let read = plan(&[], &[("ACTIONS_CACHE_MODE", "read")], &push());
+        assert_eq!((caches(&read), read.notices.len()), (both(READ, ""), 1));
+        let none = plan(&[], &[("ACTIONS_CACHE_MODE", "none")], &push());
+        assert_eq!((caches(&none), none.notices.len()), (both("", ""), 1));
+    }
+
+    #[test]
+    fn the_builder_follows_from_what_is_asked_for() {
+        let kind = |written: &[(&str, &str)]| plan(written, &[], &push()).builder;
+        assert_eq!(kind(&[]).kind, "engine", "what is only offered asks for nothing");
+        assert_eq!(kind(&[("platforms", "linux/arm64")]).kind, "engine");
+        let two = kind(&[("platforms", "linux/amd64,linux/arm64")]);
+        assert_eq!((two.kind, two.reason.ends_with("site is built for 2 platforms")), ("auto", true));
+        assert!(kind(&[("cache", "gha")]).reason.ends_with("site writes a cache of type gha"));
+        assert_eq!(kind(&[("cache", "inline")]).kind, "engine");
+        assert_eq!(kind(&[("builder", "container")]).kind, "container");
+        let ends = kind(&[("builder", "tcp://a platform=linux/amd64\nunix:///b")]);
+        assert_eq!((ends.kind, ends.reason.as_str()), ("endpoints", "tcp://a:1234, unix:///b"));
+    }
+}

@@ -22,13 +22,14 @@ use crate::{
         transport::Address,
     },
     domain::{
-        event::Event,
+        event::{Diagnostic, Event, Severity},
         run::{Failure, Stage},
     },
     events::Events,
     http::OnDemand,
     inputs::builder::{BuilderInput, EndpointAddress, EndpointInput, TlsInput},
     plan::Plan,
+    registry::plain::may_be_plain,
 };
 
 /// Connects to what builds, and fits the recipes to it.
@@ -73,7 +74,12 @@ pub async fn builder(
 
 async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
     match &edges.builder {
-        BuilderInput::Endpoints(list) => endpoints(list, edges).await,
+        BuilderInput::Endpoints(list) => {
+            for host in list.iter().filter_map(in_clear) {
+                events.emit(Event::Diagnostic(told_in_clear(host))).await;
+            }
+            endpoints(list, edges).await
+        }
         BuilderInput::Engine => {
             // What it cannot do is told with the recipes; caches are left out with a warning of their own.
             let (node, engine) = of_engine(edges).await?;
@@ -183,6 +189,26 @@ async fn endpoints(list: &[EndpointInput], edges: &Edges) -> Result<(Vec<Node>, 
         })
     }));
     Ok((nodes.await?, engine))
+}
+
+/// The host of an endpoint that is spoken to without TLS although it is not near.
+fn in_clear(endpoint: &EndpointInput) -> Option<&str> {
+    match &endpoint.address {
+        EndpointAddress::Tcp(host) if endpoint.tls.is_none() && !may_be_plain(host) => Some(host),
+        _ => None,
+    }
+}
+
+fn told_in_clear(host: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        title: "builder without TLS".to_owned(),
+        message: format!(
+            "tcp://{host} is spoken to without TLS: sources, build secrets and registry passwords travel in clear; give it \
+             certificates and the input `builder` `ca=`, `cert=` and `key=`"
+        ),
+        place: None,
+    }
 }
 
 fn tls(files: &TlsInput, host: &str, edges: &Edges) -> Result<Tls, Failure> {

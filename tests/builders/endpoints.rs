@@ -53,6 +53,11 @@ async fn both_sides_prove_who_they_are() {
     let (ca, cert, key) = (path("ca.pem"), path("cert.pem"), path("key.pem"));
     let good = at(&format!("ca={ca},cert={cert},key={key} servername=builder.test"));
     Run::new(Engine::C8d, &fresh("")).with("builder", &good).succeeds().await;
+    // A path of the runner's host in a directory that is mounted into the action's container.
+    let host = "/home/runner/work/_temp";
+    let line = at(&format!("ca={host}/ca.pem,cert={host}/cert.pem,key={host}/key.pem servername=builder.test"));
+    let run = Run::new(Engine::C8d, &fresh("")).env("RUNNER_WORKSPACE", "/home/runner/work/repo");
+    run.env("RUNNER_TEMP", &files.path().display().to_string()).with("builder", &line).succeeds().await;
     for (line, want) in [
         (at(&format!("ca={ca} servername=builder.test")), "CertificateRequired"),
         (at(&format!("ca={ca},cert={cert},key={key} servername=other.test")), "certificate"),
