@@ -93,6 +93,10 @@ pub enum CacheStep {
 const EXPORTS: [&str; 2] = ["exporting cache to ", "exporting to GitHub Actions Cache"];
 const IMPORT: &str = "importing cache manifest from ";
 
+/// What BuildKit reports, without an error, of a cache that it wrote nothing to: no step had a result to keep
+/// (<https://github.com/moby/buildkit/blob/master/cache/remotecache/export.go>).
+pub const NOTHING_TO_EXPORT: &str = "skipping cache export for empty result";
+
 /// Whether a step of this name is about a cache.
 pub fn step(name: &str) -> Option<CacheStep> {
     if name.starts_with(IMPORT) {
@@ -104,7 +108,7 @@ pub fn step(name: &str) -> Option<CacheStep> {
 /// The warning about a cache step that failed while the build went on. A cache that is not there yet is none.
 pub fn failed(image: &str, step: CacheStep, error: &str) -> Option<Event> {
     let lower = error.to_ascii_lowercase();
-    let absent = ["not found", "manifest unknown", "name unknown", "404"].iter().any(|sign| lower.contains(sign));
+    let absent = ["not found", "manifest unknown", "name unknown"].iter().any(|sign| lower.contains(sign));
     let what = match step {
         CacheStep::Import if absent => return None,
         CacheStep::Import => "could not be read",
@@ -192,7 +196,9 @@ mod tests {
     #[test]
     fn a_cache_that_is_not_there_yet_is_no_warning() {
         assert_eq!(failed("a", CacheStep::Import, "r/x:buildcache: not found"), None);
+        assert_eq!(failed("a", CacheStep::Import, "https://r/v2/x/manifests/c: 404 Not Found"), None);
         assert!(failed("a", CacheStep::Import, "500 Internal Server Error").is_some());
+        assert!(failed("a", CacheStep::Import, "dial tcp 10.0.0.1:44045: connection refused").is_some());
         assert!(failed("a", CacheStep::Export, "404 Not Found").is_some());
         assert!(is_about("failed to configure gha cache exporter: cache token expired"));
         assert!(is_about("unknown cache exporter: \"s3\"") && !is_about("failed to push r/x"));

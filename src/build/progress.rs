@@ -101,6 +101,11 @@ impl Progress {
         for log in &status.logs {
             self.log(log, &mut events);
         }
+        for empty in status.statuses.iter().filter(|s| s.completed.is_some() && s.id == caches::NOTHING_TO_EXPORT) {
+            if let Some(&step) = self.by_digest.get(&empty.vertex) {
+                events.push(self.event(ImageEvent::StepLog { step, line: empty.id.clone() }));
+            }
+        }
         if !self.pushing && status.statuses.iter().any(|s| s.started.is_some() && s.id.starts_with("pushing ")) {
             self.pushing = true;
             events.push(self.event(ImageEvent::Pushing));
@@ -365,6 +370,18 @@ mod tests {
         let warning = "build cache django: the build cache could not be read: 500 Internal Server Error None";
         assert_eq!(told, ["start 0", "log 0 500 Internal Server Error", warning, "done 0 5"]);
         assert_eq!(progress.failed_step(None), None);
+    }
+
+    #[test]
+    fn a_cache_that_stays_empty_is_told() {
+        let mut progress = Progress::new("django", "");
+        progress.feed(&vertex("1", (Some(0), None), false, ""));
+        let id = "skipping cache export for empty result".to_owned();
+        let begun =
+            VertexStatus { id: id.clone(), vertex: "1".into(), started: Some(at(1)), ..VertexStatus::default() };
+        let done = VertexStatus { completed: Some(at(1)), ..begun.clone() };
+        let message = StatusResponse { statuses: vec![begun, done], ..StatusResponse::default() };
+        assert_eq!(told(progress.feed(&message)), [format!("log 0 {id}")]);
     }
 
     #[test]
