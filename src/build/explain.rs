@@ -270,7 +270,7 @@ fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
     if has(&["not found", "does not exist"]) && !has(&["no such host"]) {
         let hint = "check the name and tag in FROM; a private image needs a login (input `registries`)";
         (format!("base image {image} does not exist"), Some(hint.to_owned()))
-    } else if has(&["denied", "unauthorized", "401 ", "403 "]) {
+    } else if has(&["denied", "unauthorized", "403 forbidden"]) {
         let hint = "check FROM, or give its registry's login with the input `registries`";
         (format!("base image {image} does not exist or needs a login"), Some(hint.to_owned()))
     } else if has(&["429 too many", "toomanyrequests"]) {

@@ -7,7 +7,7 @@
 //! not taken the last state by then (it is down, stalls, or asks for a longer wait) is a warning in its
 //! [`Report`], and `post` can try again with [`super::once::repair`].
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::LazyCell, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -81,9 +81,10 @@ pub fn start(channels: Vec<Arc<dyn Service>>, options: Options, states: &watch::
     let (last, lasts) = watch::channel(None);
     let (post, posted) = watch::channel(vec![None; channels.len()]);
     let post = Arc::new(post);
-    let client = Client::new(options.timing.connect);
     let names: Vec<String> = names(&channels);
-    let tasks = channels.into_iter().zip(&names).enumerate().map(|(index, (service, name))| match &client {
+    // Reading the CA certificates for nobody would cost as much as a build without changes.
+    let client = LazyCell::new(|| Client::new(options.timing.connect));
+    let tasks = channels.into_iter().zip(&names).enumerate().map(|(index, (service, name))| match &*client {
         Ok(client) => {
             let channel = Channel::new(client.clone(), service, options.timing);
             let teller = Teller::new(index, name.clone(), channel, options, ends.clone(), post.clone());
