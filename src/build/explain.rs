@@ -267,7 +267,10 @@ fn refused_pull(message: &str) -> Option<String> {
 fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
-    if has(&["not found", "does not exist"]) && !has(&["no such host"]) {
+    if image.contains("syft-scanner") {
+        let hint = "`sbom: generator=image` names another; a private one needs a login (input `registries`)";
+        (format!("{image}, which lists what is in the image for `sbom`, cannot be pulled"), Some(hint.to_owned()))
+    } else if has(&["not found", "does not exist"]) && !has(&["no such host"]) {
         let hint = "check the name and tag in FROM; a private image needs a login (input `registries`)";
         (format!("base image {image} does not exist"), Some(hint.to_owned()))
     } else if has(&["denied", "unauthorized", "403 forbidden"]) {
@@ -311,6 +314,13 @@ mod tests {
                 Stage::Build,
                 "base image nope/nope:1 does not exist",
                 "check the name and tag",
+            ),
+            (
+                "failed to resolve source metadata for docker.io/docker/buildkit-syft-scanner:stable-1: \
+                 docker.io/docker/buildkit-syft-scanner:stable-1: not found",
+                Stage::Build,
+                "docker/buildkit-syft-scanner:stable-1, which lists what is in the image for `sbom`, cannot be pulled",
+                "generator=",
             ),
             (
                 "failed to solve: write /var/lib/docker/containerd/daemon/io.containerd.snapshotter.v1.overlayfs/snapshots/6/fs/big.bin: no space left on device",

@@ -130,7 +130,9 @@ pub async fn solve(
         match answer {
             // What is wrong comes back as the answer of the solve, with all details.
             Err(status) => bridge.finish(ReturnRequest { result: None, error: Some(error_of(&status)) }).await,
-            Ok(result) => bridge.finish(ReturnRequest { result: Some(result), error: None }).await,
+            Ok(result) => {
+                bridge.finish(ReturnRequest { result: Some(without_empty_values(result)), error: None }).await;
+            }
         }
     };
     let solving = control.solve(request, progress, events);
@@ -175,7 +177,7 @@ impl Graph {
     fn new(result: &GatewayResult) -> Self {
         let part = |reference: &frontend::Ref, key: &str| {
             let config = result.metadata.get(key).cloned();
-            reference.def.clone().map(|definition| Part { definition, config })
+            reference.def.clone().map(|definition| Part { definition: without_empty_places(definition), config })
         };
         let mut parts = HashMap::new();
         match &result.result {
@@ -204,6 +206,29 @@ impl Graph {
             [digest, without_cache]
         })
     }
+}
+
+/// Leaves out the places in source files of steps that have none.
+///
+/// prost encodes an entry of a map without its value if that is empty, and BuildKit's decoder (vtprotobuf) makes a null
+/// pointer of it, which ends the daemon with all builds in it (`NewDefinitionOp`, seen with BuildKit 0.32).
+fn without_empty_places(mut definition: Definition) -> Definition {
+    if let Some(source) = &mut definition.source {
+        source.locations.retain(|_, places| !places.locations.is_empty());
+        for info in &mut source.infos {
+            info.definition = info.definition.take().map(without_empty_places);
+        }
+    }
+    definition
+}
+
+/// Makes sure, for the same reason, that no entry of a result is empty: that of a platform whose image has no files is.
+fn without_empty_values(mut result: GatewayResult) -> GatewayResult {
+    if let Some(result::Result::Refs(all)) = &mut result.result {
+        // BuildKit looks at the id alone.
+        all.refs.values_mut().for_each(|reference| _ = reference.def.get_or_insert_default());
+    }
+    result
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -284,4 +309,46 @@ fn error_of(status: &Status) -> rpc::Status {
         message: status.message().to_owned(),
         details: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bollard_buildkit_proto::{
+        moby::buildkit::v1::frontend::{self, Result as GatewayResult, result},
+        pb::{Definition, Location, Locations, Source, SourceInfo},
+    };
+
+    use prost::Message as _;
+
+    use super::{Graph, without_empty_values};
+
+    #[test]
+    fn an_image_without_files_keeps_its_place() {
+        let refs = frontend::RefMap { refs: [("linux/arm64".to_owned(), frontend::Ref::default())].into() };
+        let result = GatewayResult { result: Some(result::Result::Refs(refs)), ..<_>::default() };
+        let sent = without_empty_values(result).encode_to_vec();
+        // Field 3 of the result, of that field 1, of that the key and what must be there: field 2, the value.
+        let (key, value) = (b"\x0a\x0blinux/arm64".as_slice(), b"\x12\x02\x12\x00".as_slice());
+        assert!(sent.ends_with(&[key, value].concat()), "{sent:?}");
+    }
+
+    #[test]
+    fn no_entry_of_a_graph_is_without_a_value() {
+        let places = |count| Locations { locations: vec![Location::default(); count] };
+        let locations = BTreeMap::from([("sha256:a".to_owned(), places(0)), ("sha256:b".to_owned(), places(1))]);
+        let inner =
+            Definition { source: Some(Source { locations: locations.clone(), infos: vec![] }), ..<_>::default() };
+        let infos = vec![SourceInfo { definition: Some(inner), ..<_>::default() }];
+        let definition = Definition { source: Some(Source { locations, infos }), ..<_>::default() };
+        let reference = frontend::Ref { id: "r".into(), def: Some(definition) };
+        let result = GatewayResult { result: Some(result::Result::Ref(reference)), ..<_>::default() };
+        let graph = Graph::new(&result);
+        let outer = graph.parts[""].definition.source.as_ref().unwrap();
+        let inner = outer.infos[0].definition.as_ref().unwrap().source.as_ref().unwrap();
+        for source in [outer, inner] {
+            assert_eq!(source.locations.keys().collect::<Vec<_>>(), ["sha256:b"]);
+        }
+    }
 }
