@@ -1,6 +1,7 @@
 //! `builder: tcp://…`: endpoints with and without TLS, one and several.
 
-use serde_json::Value;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
 
 use crate::{
     bridge::{Bridge, Certificates, unix},
@@ -170,6 +171,25 @@ async fn what_an_endpoint_builds_is_loaded_into_the_engine() {
         let run = Run::new(engine, &fresh(""));
         let name = format!("{}:main", run.image());
         let run = run.with("builder", &format!("tcp://{}", bridge.address)).with("load", "true").with("push", push);
+/// What `docker login` keeps of registries that give tokens, such as Azure's.
+#[tokio::test]
+async fn the_index_goes_to_a_registry_by_an_identity_token() {
+    let bridges = [Bridge::tcp(Engine::C8d, None).await, Bridge::tcp(Engine::C8d, None).await];
+    let lines =
+        format!("tcp://{} platform=linux/amd64\ntcp://{} platform=linux/arm64", bridges[0].address, bridges[1].address);
+    let (registry, docker) = (lab::var("LAB_TOKEN"), tempfile::tempdir().unwrap());
+    let token = format!("refresh-{}", lab::var("LAB_PASSWORD"));
+    let config = json!({"auths": {(registry.clone()): {"auth": STANDARD.encode("0000:"), "identitytoken": token}}});
+    std::fs::write(docker.path().join("config.json"), config.to_string()).unwrap();
+    let run = Run::new(Engine::C8d, "FROM scratch\nCOPY Dockerfile /\n")
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .env("DOCKER_CONFIG", &docker.path().display().to_string())
+        .with("builder", &lines)
+        .with("platforms", "linux/amd64,linux/arm64")
+        .with("registry", &registry);
+    assert_eq!(run.succeeds().await.image()["pushed"], true);
+}
+
         let report = run.succeeds().await;
         let stamp = engine.docker(&["run", "--rm", &name, "cat", "/stamp"]);
         engine.docker(&["rmi", &name]);
