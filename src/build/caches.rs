@@ -138,7 +138,8 @@ pub fn unable(image: &str, left_out: &[CacheSpec]) -> Event {
     ))
 }
 
-fn warning(message: String) -> Event {
+/// A warning about caches.
+pub fn warning(message: String) -> Event {
     let title = "build cache".to_owned();
     Event::Diagnostic(Diagnostic { severity: Severity::Warning, title, message, place: None })
 }

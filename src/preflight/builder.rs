@@ -104,8 +104,15 @@ async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>
             };
             let why = format!("builder: a container, since {image} {demand}: the engine ({store}) cannot do that");
             events.emit(Event::Note(why)).await;
-            drop(node);
-            Ok((vec![in_container(plan, edges, &engine).await?], Some(engine)))
+            match in_container(plan, edges, &engine).await {
+                Ok(container) => Ok((vec![container], Some(engine))),
+                Err(failure) if demand.is_about_cache() => {
+                    let message = format!("there is no container to use the cache in: {}", failure.headline);
+                    events.emit(caches::warning(message)).await;
+                    Ok((vec![node], Some(engine)))
+                }
+                Err(failure) => Err(failure),
+            }
         }
     }
 }

@@ -176,3 +176,10 @@ async fn an_engine_that_cannot_does_without() {
     }
     assert_eq!(service.calls(), []);
 }
+        // A container would have them, if there were one.
+        let run = project(engine, &service, &MAIN);
+        let absent = format!("{}/nobody/buildkit:none", lab::plain());
+        let report = run.with("buildkit-image", &absent).with("cache", "registry").succeeds().await;
+        let told = warnings(&report).join(" ");
+        assert!(told.contains(&format!("no container to use the cache in: pull {absent}")), "{}", report.log);
+        assert!(told.contains("no caches of type registry"), "{}", report.log);
