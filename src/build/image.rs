@@ -256,6 +256,9 @@ pub(super) async fn solve(
             without_caches = Some(recipe.without_caches());
             continue;
         }
+            for event in progress.give_caches_up() {
+                events.emit(event).await;
+            }
         if fault.vertex.as_deref().is_some_and(|vertex| progress.leaves_out(vertex)) {
             // It is a step of a base, whose own build fails with it and says so; that ends this one too.
             std::future::pending::<()>().await;

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::try_join_all;
 
-use super::Edges;
+use super::{Edges, caches::leave_silent_out};
 use crate::{
     build::{
         Builder, Goal,
@@ -67,7 +67,13 @@ pub async fn builder(
         credentials: edges.credentials.clone(),
         secrets: edges.secrets.clone(),
         ssh: super::agents(edges)?,
-        http: OnDemand::default(),
+    }
+    let http = OnDemand::default();
+    for warning in leave_silent_out(recipes, edges.accounts.github.as_ref(), &http).await {
+        events.emit(warning).await;
+    }
+    for recipe in recipes.iter_mut() {
+        http,
         compare_with: plan.compare_with.as_ref().map(ToString::to_string),
     })
 }
