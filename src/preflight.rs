@@ -2,6 +2,7 @@
 //! credentials.
 
 mod builder;
+mod caches;
 
 use std::{
     collections::HashMap,

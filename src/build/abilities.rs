@@ -67,12 +67,12 @@ impl Abilities {
         }
     }
 
-    /// What it cannot do of what the images ask for: the first, and the image that asks.
+    /// What it cannot do of what the images ask for, and an image that asks. It is about a cache, which a build can do
+    /// without, only if nothing else is missing.
     pub fn missing(self, images: &[ImagePlan]) -> Option<(&str, Demand)> {
-        images.iter().find_map(|image| {
-            let demand = demands(image).into_iter().find(|demand| !self.can(demand))?;
-            Some((image.name.as_str(), demand))
-        })
+        let all =
+            images.iter().flat_map(|image| demands(image).into_iter().map(|demand| (image.name.as_str(), demand)));
+        all.filter(|(_, demand)| !self.can(demand)).min_by_key(|(_, demand)| demand.is_about_cache())
     }
 
     /// Leaves the caches out that it cannot read or write, and returns those that the user asked for: a cache fails no

@@ -117,10 +117,15 @@ pub fn failed(image: &str, step: CacheStep, error: &str) -> Option<Event> {
     Some(warning(format!("{image}: the build cache {what}: {error}")))
 }
 
+/// What is said of a cache that did not answer, before the time.
+pub const SILENT: &str = ": no answer within";
+
 /// Whether a build failed only because of how its caches are given.
 pub fn is_about(error: &str) -> bool {
     let words = ["cache exporter", "cache importer", "duplicate cache export"];
+    // A daemon that waits to read one can do nothing else.
     words.iter().any(|words| error.contains(words))
+        || (error.contains(SILENT) && step(error) == Some(CacheStep::Export))
 }
 
 /// The warning about caches that the builder does not take at all.
@@ -138,7 +143,8 @@ pub fn unable(image: &str, left_out: &[CacheSpec]) -> Event {
     ))
 }
 
-fn warning(message: String) -> Event {
+/// A warning about caches.
+pub fn warning(message: String) -> Event {
     let title = "build cache".to_owned();
     Event::Diagnostic(Diagnostic { severity: Severity::Warning, title, message, place: None })
 }

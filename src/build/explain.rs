@@ -2,7 +2,7 @@
 //!
 //! BuildKit and registries send most reasons as text only, so text it is that is looked at here, and nowhere else.
 
-use super::diagnose::SolveFault;
+use super::{caches::SILENT, diagnose::SolveFault};
 use crate::{
     domain::run::Stage,
     registry::permissions::{missing_repository_hint, push_hint},
@@ -147,6 +147,8 @@ fn build(message: &str) -> (String, Option<String>) {
         "check `target`: it must name a stage of the Dockerfile"
     } else if message.contains("secret ") && message.contains("not found") {
         "give it with the input `secrets` or `secret-files`"
+    } else if message.contains(SILENT) {
+        "the builder can do nothing while it waits for this cache: set `cache: off`, and restart the engine if it hangs"
     } else if message.contains("is not allowed") {
         "allow it with the input `allow`"
     } else if message.contains(" ssh forward key ") || message.contains("no SSH key ") {

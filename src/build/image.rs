@@ -96,16 +96,6 @@ async fn on_nodes(
         )
     })?;
     let [share] = &shares[..] else {
-        if goal.loads() {
-            return Err(Failure {
-                image: Some(recipe.name.clone()),
-                ..Failure::new(
-                    Stage::Build,
-                    "what several builders build cannot be left in the engine",
-                    Some("leave the input `load` out, or build for one platform".to_owned()),
-                )
-            });
-        }
         let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
         let (solved, index) = split::build(builder, (recipe, links), &shares, export, events).await?;
         return Ok((solved, index, None));
@@ -250,9 +240,25 @@ pub(super) async fn solve(
             }
             Err(status) => status,
         };
+        if let Some(cause) = node::innermost(&status) {
+            return Err(Failure {
+                image: Some(recipe.name.clone()),
+                ..Failure::new(
+                    Stage::Build,
+                    format!("the connection to {} broke: {cause}", node.reach),
+                    Some(
+                        "did it stop or restart? What it says itself stands in its own log; then run the job again"
+                            .into(),
+                    ),
+                )
+            });
+        }
         let fault = SolveFault::new(status.message(), status.details());
         if without_caches.is_none() && recipe.has_caches() && caches::is_about(&fault.message) {
             events.emit(caches::refused(&recipe.name, &fault.message)).await;
+            for event in progress.give_caches_up() {
+                events.emit(event).await;
+            }
             without_caches = Some(recipe.without_caches());
             continue;
         }

@@ -1,10 +1,9 @@
 //! Builds all images of a run with BuildKit, and pushes them.
 //!
 //! In reading order: what is built ([`recipe`]), how the daemon is asked ([`request`], pure), how it is reached
-//! ([`reach`], [`transport`], [`solve`], [`gateway`], [`engine`], [`container`]), what it can do ([`abilities`],
-//! [`support`], [`caches`], pure), who builds what ([`node`]), what it is served ([`session`], [`filesync`], [`ssh`]), and
-//! what its answers mean
-//! ([`progress`], [`diagnose`], [`explain`], pure).
+//! ([`reach`], [`transport`], [`solve`], [`gateway`], [`engine`], [`container`]), what it can do and is waited for
+//! ([`abilities`], [`support`], [`caches`], [`patience`], pure), who builds what ([`node`]), what it is served
+//! ([`session`], [`filesync`], [`ssh`]), and what its answers mean ([`progress`], [`diagnose`], [`explain`], pure).
 
 pub mod abilities;
 pub mod buildkitd;
@@ -20,6 +19,7 @@ pub mod gateway;
 pub mod image;
 pub mod load;
 pub mod node;
+pub mod patience;
 pub mod progress;
 pub mod reach;
 mod readback;

@@ -3,11 +3,13 @@
 use std::{error::Error, fmt};
 
 use bollard_buildkit_proto::moby::buildkit::v1::SolveRequest;
+use tokio::time::timeout;
 
 use super::{
     abilities::{Abilities, Store, version},
     reach::Reach,
     solve::{Control, Worker},
+    transport::{CONNECT_TIMEOUT, TransportError},
 };
 use crate::domain::platform::normal;
 
@@ -41,7 +43,7 @@ pub struct Share<'a> {
 #[derive(Debug)]
 pub enum NodeError {
     /// It cannot be reached.
-    Unreachable(super::transport::TransportError),
+    Unreachable(TransportError),
     /// It is no BuildKit that we could use.
     Unusable(tonic::Status),
 }
@@ -62,7 +64,8 @@ impl fmt::Display for NodeError {
     }
 }
 
-fn innermost(error: &dyn Error) -> Option<&dyn Error> {
+/// Why a connection broke; `None` for what the daemon itself says.
+pub(super) fn innermost(error: &dyn Error) -> Option<&dyn Error> {
     let mut cause = error.source()?;
     while let Some(source) = cause.source() {
         cause = source;
@@ -74,7 +77,9 @@ impl Node {
     /// Connects, and asks what it can do. `platforms` are those that the user wants it for.
     pub async fn connect(reach: Reach, platforms: Vec<String>) -> Result<Self, NodeError> {
         let control = Control::connect(&reach).await.map_err(NodeError::Unreachable)?;
-        let worker = control.worker().await.map_err(NodeError::Unusable)?;
+        // What takes connections need not answer.
+        let late = |_| NodeError::Unreachable(TransportError::Late { endpoint: reach.to_string() });
+        let worker = timeout(CONNECT_TIMEOUT, control.worker()).await.map_err(late)?.map_err(NodeError::Unusable)?;
         let store = match (&reach, worker.containerd) {
             (Reach::Engine(_), true) => Store::Containerd,
             (Reach::Engine(_), false) => Store::Classic,

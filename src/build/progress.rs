@@ -14,7 +14,7 @@ use bollard_buildkit_proto::{
     moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexWarning},
 };
 
-use super::caches;
+use super::caches::{self, CacheStep};
 use crate::domain::{
     event::{Diagnostic, Event, ImageEvent, Place, Severity, StepId, StepOutcome},
     run::{Failure, is_dockerfile_step},
@@ -113,6 +113,27 @@ impl Progress {
         for warning in &status.warnings {
             let told = self.warning(warning);
             events.extend(told.filter(|_| !self.no_warnings));
+        }
+        events
+    }
+
+    /// The step of a cache that is running: one that is read rather than one that is written.
+    pub fn running_cache_step(&self) -> Option<(CacheStep, &str)> {
+        let running = self.steps.iter().filter(|step| !step.finished && step.attempt == self.attempt);
+        let about_caches = running.filter_map(|step| Some((caches::step(&step.name)?, step.name.as_str())));
+        about_caches.min_by_key(|(kind, _)| *kind == CacheStep::Export)
+    }
+
+    /// Ends the steps of caches that still run: the next solve has none.
+    pub fn give_caches_up(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for id in 0..self.steps.len() {
+            let step = &mut self.steps[id];
+            if !step.finished && caches::step(&step.name).is_some() {
+                step.finished = true;
+                let (outcome, duration) = (StepOutcome::Cancelled, step.duration());
+                events.push(self.event(ImageEvent::StepFinished { step: id, outcome, duration }));
+            }
         }
         events
     }
@@ -299,7 +320,7 @@ mod tests {
         pb::{Position, Range},
     };
 
-    use super::Progress;
+    use super::{CacheStep, Progress};
     use crate::domain::event::{Event, ImageEvent, StepOutcome};
 
     fn at(millis: i64) -> Timestamp {
@@ -382,6 +403,19 @@ mod tests {
         let done = VertexStatus { completed: Some(at(1)), ..begun.clone() };
         let message = StatusResponse { statuses: vec![begun, done], ..StatusResponse::default() };
         assert_eq!(told(progress.feed(&message)), [format!("log 0 {id}")]);
+    }
+
+    #[test]
+    fn a_cache_that_is_given_up_runs_no_more() {
+        let mut progress = Progress::new("django", "");
+        let mut message = vertex("1", (Some(0), None), false, "");
+        message.vertexes.extend(vertex("2", (Some(0), None), false, "").vertexes);
+        message.vertexes[1].name = "importing cache manifest from r/x:c".into();
+        progress.feed(&message);
+        assert_eq!(progress.running_cache_step(), Some((CacheStep::Import, "importing cache manifest from r/x:c")));
+        assert_eq!(told(progress.give_caches_up()), ["cancelled 1 0"]);
+        assert_eq!(progress.running_cache_step(), None);
+        assert_eq!(told(progress.feed(&vertex("1", (Some(0), Some(5)), false, ""))), ["done 0 5"]);
     }
 
     #[test]

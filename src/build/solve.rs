@@ -13,13 +13,14 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
     InfoRequest, ListWorkersRequest, SolveRequest, StatusRequest, control_client::ControlClient,
 };
 use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout_at};
 use tonic::{
     Status,
     transport::{Channel, Endpoint},
 };
 use tower::service_fn;
 
-use super::{progress::Progress, reach::Reach, transport::TransportError};
+use super::{patience::Patience, progress::Progress, reach::Reach, transport::TransportError};
 use crate::{domain::platform::normal, events::Events};
 
 /// Error details travel in HTTP/2 trailers and hold the whole Dockerfile; hyper's default limit of 16 KiB would turn
@@ -112,13 +113,18 @@ impl Control {
         let (mut solver, mut watcher) = (self.client(), self.client());
         let heard = AtomicBool::new(false);
         let watch = async {
-            let Ok(stream) = watcher.status(status).await else { return };
-            let mut stream = stream.into_inner();
-            while let Ok(Some(message)) = stream.message().await {
+            let mut stream = watcher.status(status).await.ok()?.into_inner();
+            let mut patience = Patience::default();
+            loop {
+                let Ok(message) = timeout_at(patience.end(Instant::now()), stream.message()).await else {
+                    return patience.verdict();
+                };
+                let message = message.ok()??;
                 heard.store(true, Ordering::Relaxed);
                 for event in progress.feed(&message) {
                     events.emit(event).await;
                 }
+                patience.heard(progress.running_cache_step(), Instant::now());
             }
         };
         let solve = solver.solve(request);
@@ -132,7 +138,11 @@ impl Control {
                 }
                 answer
             }
-            () = &mut watch => solve.await,
+            stalled = &mut watch => match stalled {
+                // To drop the solve is to stop it.
+                Some(stalled) => Err(stalled),
+                None => solve.await,
+            },
         };
         answer.map(|answer| answer.into_inner().exporter_response)
     }

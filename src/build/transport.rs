@@ -11,6 +11,7 @@ use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::{client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -180,6 +181,20 @@ async fn connect(address: &Address) -> Result<Stream, TransportError> {
     open(address).await.map_err(|source| TransportError::Connect { address: address.clone(), source })
 }
 
+/// Lets a connection break when the machine behind it is gone: a build is silent for as long as a step takes, so nothing
+/// else would tell.
+fn notice_death(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    Ok(())
+}
+
+/// How long a connection is silent before it is asked for a sign of life, and how often that is done in vain.
+const PROBE: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
+
 /// Connects to whatever listens at `address`.
 pub async fn open(address: &Address) -> io::Result<Stream> {
     Ok(match address {
@@ -188,7 +203,24 @@ pub async fn open(address: &Address) -> io::Result<Stream> {
             let stream = TcpStream::connect(host).await?;
             // Small messages go both ways all the time: none may wait for another.
             stream.set_nodelay(true)?;
+            notice_death(&stream)?;
             Box::new(stream)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn a_connection_asks_for_signs_of_life() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        super::notice_death(&stream).unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), super::PROBE);
+        assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), super::PROBES);
+    }
 }

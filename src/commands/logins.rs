@@ -4,7 +4,12 @@
 //! for Amazon ECR a login that AWS is asked for. What is learned here is secret and must be masked before anything is
 //! told.
 
-use std::{collections::BTreeSet, fs, io, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+    time::Duration,
+};
 
 use super::{chat::warning, prepare::Context};
 use crate::{
@@ -114,8 +119,13 @@ impl Logins {
             self.secrets.push(login.password.clone());
             self.credentials.insert_missing(&registry, login);
         }
+        // `gcloud auth configure-docker` writes the same one for six registries.
+        let mut helpers: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (registry, helper) in config.helpers {
-            let whose = registry.map_or_else(String::new, |registry| format!(" of {registry}"));
+            helpers.entry(helper).or_default().extend(registry);
+        }
+        for (helper, registries) in helpers {
+            let whose = if registries.is_empty() { String::new() } else { format!(" of {}", registries.join(", ")) };
             let message = format!(
                 "the credential helper `{helper}`{whose} in {shown} is out of this action's reach; give its login with \
                  `username` and `password` or `registries`"

@@ -65,6 +65,13 @@ impl Credentials {
     }
 }
 
+/// The registry as images name it: `docker.io` for Docker Hub by any of its names, such as the one that `docker login`
+/// uses.
+pub fn as_in_images(registry: &str) -> String {
+    let host = canonical(registry);
+    if host == DOCKER_HUB[0] { host } else { registry.to_ascii_lowercase() }
+}
+
 /// `host[:port]` in lower case, all names of Docker Hub folded into one.
 fn canonical(registry: &str) -> String {
     let registry = registry.trim();

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use base64::{
     Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use regex::{Captures, Regex};
 
@@ -33,8 +33,9 @@ const CREDENTIAL_FORMS: [&str; 9] = [
     r#"(?<keep>[a-z]+://)[^/\s:@"']+:[^/\s@"']+@|(?<argument>--build-arg[= ]["']?[A-Za-z0-9_]*(?:TOKEN|SECRET|PASSW|KEY|token|secret|passw)[A-Za-z0-9_]*=)[^\s"']+"#,
 ];
 
-/// Replaces every known secret, and its base64 and percent-encoded forms, by [`REDACTED`]; and what looks like a
-/// credential of one of the kinds that are told by their form.
+/// Replaces every known secret by [`REDACTED`], in the forms that programs write it in too: base64, also as a part of
+/// something longer, percent-encoded, and escaped for JSON or XML; and what looks like a credential of one of the kinds
+/// that are told by their form.
 ///
 /// A many-line secret is also looked for line by line, since output is. Texts shorter than
 /// [`Redactor::SHORTEST`] are not looked for: to replace each `a` would hide nothing and destroy the log.
@@ -55,15 +56,14 @@ impl Redactor {
             let whole = secret.expose();
             for part in std::iter::once(whole).chain(whole.lines()).map(str::trim) {
                 if part.len() >= Self::SHORTEST {
-                    forms.extend([
-                        part.to_owned(),
-                        percent_encoded(part),
-                        STANDARD.encode(part),
-                        URL_SAFE_NO_PAD.encode(part),
-                    ]);
+                    forms.push(part.to_owned());
+                    forms.extend(in_base64(part));
+                    forms.extend(percent_encoded(part));
+                    forms.extend(escaped(part));
                 }
             }
         }
+        forms.retain(|form| form.len() >= Self::SHORTEST);
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
         Self { needles: forms.into_iter().map(Secret::new).collect() }
@@ -90,18 +90,54 @@ impl Redactor {
     }
 }
 
-fn percent_encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
+/// What base64 makes of the text, of the text and a line's end, and of something longer that contains it, such as
+/// `user:password`: only the characters that the text alone decides. Also in lines, as `base64` and `openssl` cut it.
+fn in_base64(text: &str) -> Vec<String> {
+    let mut forms = vec![STANDARD.encode(text)];
+    for before in 0..3 {
+        let bytes = [&b"xx"[..before], text.as_bytes()].concat();
+        let decided = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
+        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            forms.extend(encoded.get(decided.clone()).map(str::to_owned));
         }
     }
-    out
+    let whole = forms[1].clone();
+    for columns in [76, 64] {
+        // What is left for a last line may be a word of its own.
+        let lines = whole.as_bytes().chunks(columns).filter(|line| (8..whole.len()).contains(&line.len()));
+        forms.extend(lines.map(|line| String::from_utf8_lossy(line).into_owned()));
+    }
+    forms
+}
+
+/// The spellings differ in what is left as it is, in the case of the digits, and in what a blank becomes.
+fn percent_encoded(text: &str) -> [String; 5] {
+    let encoded = |left: &[u8], hex: fn(u8) -> String| -> String {
+        let left = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || left.contains(&byte);
+        text.bytes().map(|byte| if left(byte) { char::from(byte).to_string() } else { hex(byte) }).collect()
+    };
+    let upper = |byte| format!("%{byte:02X}");
+    let strict = encoded(b"", upper);
+    let lower = encoded(b"", |byte| format!("%{byte:02x}"));
+    [encoded(b"/", upper), encoded(b"!*'()", upper), strict.replace("%20", "+"), lower, strict]
+}
+
+/// As text of JSON, as Go and Python write it too, and of XML.
+fn escaped(text: &str) -> [String; 4] {
+    // A string can always be written.
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    let json = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    let html = json.replace('<', r"\u003c").replace('>', r"\u003e").replace('&', r"\u0026");
+    let ascii = json.chars().fold(String::new(), |mut out, c| {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!(r"\u{unit:04x}")));
+        }
+        out
+    });
+    let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    [json.to_owned(), html, ascii, xml]
 }
 
 #[cfg(test)]
@@ -118,6 +154,34 @@ mod tests {
         assert_eq!(redactor.redact("cEBzcyB3b3Jk"), "[redacted]");
         assert_eq!(redactor.redact("2: line two"), "2: [redacted]");
         assert_eq!(redactor.redact("abc"), "abc", "too short to be a secret");
+    }
+
+    #[test]
+    fn finds_what_programs_make_of_a_secret() {
+        let secret = r#"pä/ss "w&rd<\>"#;
+        let long = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+        let redactor = Redactor::new(&[Secret::new(secret), Secret::new(long), Secret::new("hunter22")]);
+        for (written, program) in [
+            ("p%C3%A4/ss%20%22w%26rd%3C%5C%3E", "python urllib.parse.quote"),
+            ("p%c3%a4%2fss%20%22w%26rd%3c%5c%3e", "perl uri_escape, in lower case"),
+            ("p%C3%A4%2Fss+%22w%26rd%3C%5C%3E", "go url.QueryEscape"),
+            (r#"pä/ss \"w\u0026rd\u003c\\\u003e"#, "go json.Marshal"),
+            (r#"p\u00e4/ss \"w&rd<\\>"#, "python json.dumps"),
+            (r"pä/ss &quot;w&amp;rd&lt;\&gt;", "python html.escape"),
+            ("MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6QUJDREVGR0hJSktMTU5PUFFSU1RV", "base64, first line"),
+        ] {
+            assert_eq!(redactor.redact(&format!("a {written} b")), "a [redacted] b", "{program}");
+        }
+        // What is left are what surrounds it and a few bits of its last letter.
+        for (written, want, of) in [
+            ("aHVudGVyMjIK", "[redacted]IK", "it and a line's end"),
+            ("dXNlcjpodW50ZXIyMg==", "dXNlcjp[redacted]g==", "user:it"),
+            ("Y2k6aHVudGVyMjI=", "Y2k6[redacted]", "ci:it"),
+            ("Ym9iOmh1bnRlcjIyCg==", "Ym9iOm[redacted]Cg==", "bob:it and a line's end"),
+            ("VldYWVowMTIzNDU2Nzg5Cg==", "[redacted]Cg==", "the last line of the long one"),
+        ] {
+            assert_eq!(redactor.redact(written), want, "{of}");
+        }
     }
 
     #[test]

@@ -405,6 +405,13 @@ mod tests {
             of(&[token, ("registries", "- {registry: docker.io, username: h, password: q}")]),
             (vec!["h@docker.io q".into()], 0)
         );
+        for hub in ["https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io", "Docker.io"] {
+            let one = [token, ("registry", hub), ("username", "h"), ("password", "q")];
+            assert_eq!(of(&one), (vec!["h@docker.io q".into()], 0));
+            assert_eq!(parsed(&one, &actor).unwrap().names.registry, "docker.io");
+            let block = format!("- registry: {hub}\n  username: h\n  password: |\n    q\n");
+            assert_eq!(of(&[token, ("registries", &block)]), (vec!["h@docker.io q".into()], 0), "{hub}");
+        }
     }
 
     #[test]

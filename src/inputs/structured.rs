@@ -1,6 +1,6 @@
 //! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`.
 
-use crate::domain::{default_user::default_user, secret::Secret};
+use crate::domain::{credentials::as_in_images, default_user::default_user, secret::Secret};
 
 use super::{
     cache::cache_spec,
@@ -92,9 +92,10 @@ pub fn registries(text: &str) -> Result<Registries, InputError> {
         for (key, value) in entries {
             let Node::Text(value) = value else { return Err(at("a value is no text")) };
             match key.as_str() {
-                "registry" => registry = value.to_ascii_lowercase(),
-                "username" => username = value,
-                "password" => password = Secret::new(value),
+                "registry" => registry = as_in_images(value.trim()),
+                // A block (`|`) ends in a line's end, which belongs to neither.
+                "username" => value.trim().clone_into(&mut username),
+                "password" => password = Secret::new(value.trim()),
                 _ => return Err(at("a key is none of the three")),
             }
         }

@@ -22,6 +22,13 @@ pub enum Demand {
     Compression,
 }
 
+impl Demand {
+    /// Whether it is about a cache.
+    pub fn is_about_cache(&self) -> bool {
+        matches!(self, Self::CacheExport(_) | Self::CacheImport(_))
+    }
+}
+
 impl fmt::Display for Demand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

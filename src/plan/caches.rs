@@ -9,6 +9,7 @@ use super::{
     PushPlan,
     images::{ImageSpec, Purpose},
     naming::Repository,
+    tags::Tag,
 };
 use crate::inputs::{
     cache::CacheAccess,
@@ -77,13 +78,13 @@ pub(super) fn caches(
     let kind = inputs.registry.caches.kind;
     let (default_from, default_to) = match kind {
         // What is only a context for others is exported nowhere that a cache could lie in.
-        _ if spec.purpose == Purpose::Context => (None, None),
-        Cache::Off => (None, None),
-        Cache::Auto if inputs.registry.caches.service.is_none() => (None, None),
+        _ if spec.purpose == Purpose::Context => (Vec::new(), None),
+        Cache::Off => (Vec::new(), None),
+        Cache::Auto if inputs.registry.caches.service.is_none() => (Vec::new(), None),
         // What a tag or a merge group writes, no other run can read.
         Cache::Auto | Cache::Gha => {
             let lasting = !matches!(event.target, Target::Tag(_) | Target::MergeGroup(_));
-            (Some(of_kind("gha", &[])), lasting.then(|| of_kind("gha", &[("mode", "max")])))
+            (vec![of_kind("gha", &[])], lasting.then(|| of_kind("gha", &[("mode", "max")])))
         }
         Cache::Registry => {
             // Nor does a pull request touch the cache of the branch that it is for.
@@ -93,9 +94,17 @@ pub(super) fn caches(
             }
             let mut to = registry("buildcache");
             to.attributes.push(("mode".to_owned(), "max".to_owned()));
-            (Some(registry("buildcache")), writes.then_some(to))
+            (vec![registry("buildcache")], writes.then_some(to))
         }
-        Cache::Inline => (Some(registry(version)), Some(of_kind("inline", &[]))),
+        Cache::Inline => {
+            // It lies in what was pushed: what the tag held before, and the branch that this one comes from.
+            let branches = [&event.base_branch, &event.default_branch].into_iter().flatten();
+            let mut tags = vec![version.to_owned()];
+            tags.extend(branches.map(|branch| Tag::repaired(branch).to_string()));
+            tags.dedup();
+            tags.retain(|tag| !tag.is_empty());
+            (tags.iter().map(|tag| registry(tag)).collect(), Some(of_kind("inline", &[])))
+        }
     };
     let first = |lists: [&Vec<CacheSpec>; 2]| lists.into_iter().find(|list| !list.is_empty()).cloned();
     let from = first([&spec.cache_from, &inputs.registry.caches.from]);
@@ -103,10 +112,9 @@ pub(super) fn caches(
     let origin = if kind == Cache::Auto && from.is_none() && to.is_none() { Origin::Offered } else { Origin::Asked };
     // Whoever says one of the two does not mean `auto` for the other.
     let offered = origin == Origin::Offered || kind != Cache::Auto;
-    let default = |list: Option<CacheSpec>| list.filter(|_| offered).into_iter().collect();
     let mut caches = Caches {
-        from: from.unwrap_or_else(|| default(default_from)),
-        to: to.unwrap_or_else(|| default(default_to)),
+        from: from.unwrap_or_else(|| if offered { default_from } else { Vec::new() }),
+        to: to.unwrap_or_else(|| default_to.filter(|_| offered).into_iter().collect()),
         origin,
     };
     if inputs.github.dry_run {
@@ -266,6 +274,29 @@ mod tests {
         assert_eq!(registry(&[], &pull_request), (String::new(), 0));
         assert_eq!(registry(&[], &fork), (String::new(), 1));
         assert_eq!(registry(&[("dry-run", "true")], &push()), (String::new(), 0));
+    }
+
+    #[test]
+    fn what_lies_in_images_is_read_from_the_branch_and_those_before_it() {
+        let read = |tags: &str, event: &GitEvent| caches(&plan(&[("cache", "inline"), ("tags", tags)], &[], event)).0;
+        let of = |tags: &[&str]| {
+            let specs = tags.iter().map(|tag| format!("type=registry,ref=ghcr.io/o/r:{tag}"));
+            specs.collect::<Vec<_>>().join(" ")
+        };
+        let main = GitEvent { default_branch: Some("main".into()), ..push() };
+        let request = GitEvent {
+            target: Target::PullRequest(7),
+            base_branch: Some("release/1".into()),
+            reference: "refs/pull/7/merge".into(),
+            ..main.clone()
+        };
+        assert_eq!(read("main", &main), of(&["main"]));
+        assert_eq!(read("type=ref,event=pr", &request), of(&["pr-7", "release-1", "main"]));
+        assert_eq!(
+            read("type=ref,event=branch", &request),
+            of(&["release-1", "main"]),
+            "nothing to push is no mistake"
+        );
     }
 
     #[test]

@@ -113,10 +113,9 @@ impl fmt::Display for Repository {
 
 /// Docker Hub knows only two levels, `user/name`.
 fn default_template(registry: &str, project: Project) -> &'static str {
-    let hub = matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io");
-    match (hub, project) {
-        (true, Project::Images) => "docker.io/{username}/{repo}-{image}",
-        (true, Project::LoneDockerfile) => "docker.io/{username}/{repo}",
+    match (registry == "docker.io", project) {
+        (true, Project::Images) => "{registry}/{username}/{repo}-{image}",
+        (true, Project::LoneDockerfile) => "{registry}/{username}/{repo}",
         (false, Project::Images) => "{registry}/{owner}/{repo}/{image}",
         (false, Project::LoneDockerfile) => "{registry}/{owner}/{repo}",
     }
@@ -190,7 +189,7 @@ mod tests {
             ("ghcr.io", Project::Images, "ghcr.io/myorg/my-site/django"),
             ("ghcr.io", Project::LoneDockerfile, "ghcr.io/myorg/my-site"),
             ("docker.io", Project::Images, "docker.io/me/my-site-django"),
-            ("index.docker.io", Project::LoneDockerfile, "docker.io/me/my-site"),
+            ("docker.io", Project::LoneDockerfile, "docker.io/me/my-site"),
             ("localhost:5000", Project::Images, "localhost:5000/myorg/my-site/django"),
         ] {
             assert_eq!(named(None, registry, project, "django").as_deref(), Ok(want));

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::try_join_all;
 
-use super::Edges;
+use super::{Edges, caches::leave_silent_out};
 use crate::{
     build::{
         Builder, Goal,
@@ -52,6 +52,14 @@ pub async fn builder(
             "leave the input `load` out, or run the job on a runner with Docker",
         ));
     }
+    let outside = nodes.iter().any(|node| node.abilities.store == Store::Standalone);
+    if let Some(recipe) = recipes.iter().find(|recipe| goal.loads() && outside && recipe.platforms.len() > 1) {
+        return Err(super::wrong(
+            &recipe.name,
+            "an image for several platforms cannot be left in the engine by a builder outside of it".to_owned(),
+            "leave the input `load` out, or build for one platform",
+        ));
+    }
     for recipe in recipes.iter_mut() {
         for node in &nodes {
             let left_out = node.abilities.fit_caches(recipe);
@@ -59,6 +67,12 @@ pub async fn builder(
                 events.emit(caches::unable(&recipe.name, &left_out)).await;
             }
         }
+    }
+    let http = OnDemand::default();
+    for warning in leave_silent_out(recipes, edges.accounts.github.as_ref(), &http).await {
+        events.emit(warning).await;
+    }
+    for recipe in recipes.iter_mut() {
         edges.accounts.open(recipe);
     }
     Ok(Builder {
@@ -67,7 +81,7 @@ pub async fn builder(
         credentials: edges.credentials.clone(),
         secrets: edges.secrets.clone(),
         ssh: super::agents(edges)?,
-        http: OnDemand::default(),
+        http,
         compare_with: plan.compare_with.as_ref().map(ToString::to_string),
     })
 }
@@ -104,8 +118,15 @@ async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>
             };
             let why = format!("builder: a container, since {image} {demand}: the engine ({store}) cannot do that");
             events.emit(Event::Note(why)).await;
-            drop(node);
-            Ok((vec![in_container(plan, edges, &engine).await?], Some(engine)))
+            match in_container(plan, edges, &engine).await {
+                Ok(container) => Ok((vec![container], Some(engine))),
+                Err(failure) if demand.is_about_cache() => {
+                    let message = format!("there is no container to use the cache in: {}", failure.headline);
+                    events.emit(caches::warning(message)).await;
+                    Ok((vec![node], Some(engine)))
+                }
+                Err(failure) => Err(failure),
+            }
         }
     }
 }
@@ -158,6 +179,9 @@ async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Resul
                 "check the input `buildkit-image`, and the engine's way to its registry (`buildkit-mirror` is for the \
                  builds, not for this image)"
             }
+            ContainerError::Engine { source, .. } if source.to_string().contains("network") => {
+                "check the input `buildkit-network`: it names a network that `docker network ls` shows"
+            }
             ContainerError::Engine { .. } => "may containers be privileged in this engine?",
             ContainerError::Ended(_) | ContainerError::Silent(_) => {
                 "is `buildkit-image` an image of moby/buildkit, and may its container be privileged?"
@@ -184,11 +208,33 @@ async fn endpoints(list: &[EndpointInput], edges: &Edges) -> Result<(Vec<Node>, 
             },
         };
         Node::connect(reach, endpoint.platforms.clone()).await.map_err(|error| {
-            let hint = "is buildkitd running there, does it listen on this address, and do the TLS files fit?";
-            failed(format!("builder {}: {error}", endpoint.address), hint)
+            let text = error.to_string();
+            failed(format!("builder {}: {text}", endpoint.address), endpoint_hint(&text))
         })
     }));
     Ok((nodes.await?, engine))
+}
+
+/// What to do about an endpoint that cannot be used, by what rustls, the daemon and the system say of it.
+fn endpoint_hint(error: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|words| error.contains(words));
+    if says(&["UnknownIssuer"]) {
+        "give the certificate of the authority that signed the builder's with `ca=`"
+    } else if says(&["not valid for name"]) {
+        "the builder's certificate is for another name: use that one in the address, or say it with `servername=`"
+    } else if says(&["certificate expired", "certificate not valid yet"]) {
+        "renew the builder's certificate, and check the clock of the machine that this runs on"
+    } else if says(&["received fatal alert"]) {
+        "the builder does not take our certificate: give one with `cert=` and `key=` that has not expired, of the authority \
+         that buildkitd knows (its `--tlscacert`)"
+    } else if says(&["InvalidContentType"]) {
+        "what answers there does not speak TLS: leave `ca=`, `cert=` and `key=` out, or check the port"
+    } else if says(&["connection closed", "connection reset", "broken pipe", "h2 protocol error"]) {
+        "what answers there ends the connection: is it buildkitd, and does it want TLS (`ca=`) and a certificate of ours that \
+         it knows and that has not expired (`cert=`, `key=`)?"
+    } else {
+        "is buildkitd running there, does it listen on this address, and can this step reach it?"
+    }
 }
 
 /// The host of an endpoint that is spoken to without TLS although it is not near.

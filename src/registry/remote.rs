@@ -170,8 +170,10 @@ impl<'a> Remote<'a> {
         if response.status() != StatusCode::UNAUTHORIZED {
             return self.checked(response).await;
         }
-        let challenge = response.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
-        let Some(challenge) = challenge.and_then(Challenge::parse) else { return self.checked(response).await };
+        // Some send one header for each way, those that we do not speak included.
+        let mut challenges = response.headers().get_all(header::WWW_AUTHENTICATE).into_iter();
+        let challenge = challenges.find_map(|value| Challenge::parse(value.to_str().ok()?));
+        let Some(challenge) = challenge else { return self.checked(response).await };
         let Some(authorization) = self.answer(&challenge).await? else { return self.checked(response).await };
         *lock(&self.authorization) = Some(authorization);
         self.checked(self.send_once(&method, reference, body).await?).await
@@ -220,11 +222,7 @@ impl<'a> Remote<'a> {
                 if !realm.starts_with("https://") && *lock(&self.scheme) != "http" {
                     return Err(self.odd(format!("its token server {realm} speaks no TLS")));
                 }
-                let url = Url::parse_with_params(realm, query);
-                let mut request = self.http.get(url.map_err(|error| self.odd(format!("{realm}: {error}")))?);
-                if let Some(login) = self.login {
-                    request = request.header(header::AUTHORIZATION, login.basic());
-                }
+                let request = self.token_request(realm, query)?;
                 let response = request.send().await.map_err(|error| self.unreachable(&error))?;
                 let answer = self.checked(response).await?.json::<TokenAnswer>().await.ok();
                 let token = answer.and_then(|answer| answer.token.or(answer.access_token));
@@ -234,6 +232,23 @@ impl<'a> Remote<'a> {
         let mut value = HeaderValue::try_from(text).map_err(|_| self.odd("a token that is none".to_owned()))?;
         value.set_sensitive(true);
         Ok(Some(value))
+    }
+
+    /// Asks a token server: an identity token is sent as `OAuth2` has it
+    /// (<https://distribution.github.io/distribution/spec/auth/oauth/>), anything else with `GET`.
+    fn token_request(&self, realm: &str, query: &[(String, String)]) -> Result<RequestBuilder, RemoteError> {
+        if let Some(token) = self.login.and_then(Login::identity_token) {
+            let fixed =
+                [("grant_type", "refresh_token"), ("client_id", "build-deploy"), ("refresh_token", token.expose())];
+            let asked = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            return Ok(self.http.post(realm).form(&fixed.into_iter().chain(asked).collect::<Vec<_>>()));
+        }
+        let url = Url::parse_with_params(realm, query).map_err(|error| self.odd(format!("{realm}: {error}")))?;
+        let request = self.http.get(url);
+        Ok(match self.login {
+            Some(login) => request.header(header::AUTHORIZATION, login.basic()),
+            None => request,
+        })
     }
 
     async fn checked(&self, response: Response) -> Result<Response, RemoteError> {

@@ -7,7 +7,7 @@ use build_deploy::demo::cache::CacheServer;
 
 use crate::{
     lab::{self, Engine, crane},
-    run::{Report, Run},
+    run::{Report, Run, fresh},
 };
 
 const MAIN: [(&str, u32); 1] = [("refs/heads/main", 3)];
@@ -128,6 +128,21 @@ async fn a_service_that_is_down_is_a_warning() {
 }
 
 #[tokio::test]
+async fn a_service_that_takes_connections_and_says_nothing_is_left_out() {
+    let silent = std::net::TcpListener::bind(format!("{}:0", lab::var("LAB_ADDR"))).unwrap();
+    let host = silent.local_addr().unwrap();
+    let run = Run::new(Engine::C8d, &fresh("")).with("cache-from", &format!("{host}/o/r:cache"));
+    let service = service().await;
+    let github = as_job(Run::new(Engine::C8d, &fresh("")), &service, &MAIN);
+    let github = github.env("ACTIONS_RESULTS_URL", &format!("http://{host}/"));
+    for report in <[Report; 2]>::from(tokio::join!(run.succeeds(), github.succeeds())) {
+        assert!(warnings(&report)[0].contains(&format!("{host}/")), "{}", report.log);
+        assert!(warnings(&report)[0].contains("does not answer"), "{}", report.log);
+        assert!(!report.log.contains("importing cache"), "{}", report.log);
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_has_run_out_is_a_warning() {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let claims = r#"{"ac":"[{\"Scope\":\"refs/heads/main\",\"Permission\":3}]","nbf":1,"exp":2}"#;
@@ -173,6 +188,13 @@ async fn an_engine_that_cannot_does_without() {
         let run = project(engine, &service, &MAIN);
         let report = run.with("builder", "engine").with("cache", "gha").succeeds().await;
         assert!(warnings(&report)[0].contains("no caches of type gha"), "{}", report.log);
+        // A container would have them, if there were one.
+        let run = project(engine, &service, &MAIN);
+        let absent = format!("{}/nobody/buildkit:none", lab::plain());
+        let report = run.with("buildkit-image", &absent).with("cache", "registry").succeeds().await;
+        let told = warnings(&report).join(" ");
+        assert!(told.contains(&format!("no container to use the cache in: pull {absent}")), "{}", report.log);
+        assert!(told.contains("no caches of type registry"), "{}", report.log);
     }
     assert_eq!(service.calls(), []);
 }

@@ -226,6 +226,20 @@ async fn what_a_killed_run_leaves_the_post_stage_removes() {
 }
 
 #[tokio::test]
+async fn a_builder_that_goes_away_is_named() {
+    let stand_in = StandIn::new(Engine::C8d).await;
+    let (dockerfile, said) = endless();
+    let run = stand_in.run(&dockerfile).with("builder", "container");
+    let mut process = Process::start(&run, "run");
+    process.says(&said).await;
+    let name = stand_in.container_in_use().await;
+    stand_in.engine.docker(&["rm", "-f", &name]);
+    let (status, log) = process.end().await;
+    assert_eq!(status, Some(1));
+    assert!(log.contains(&format!("the connection to docker-container://{name} broke: ")), "{log}");
+}
+
+#[tokio::test]
 async fn runs_share_a_container_until_the_last_has_left() {
     let stand_in = StandIn::new(Engine::C8d).await;
     let (dockerfile, said) = endless();
@@ -267,6 +281,11 @@ async fn a_container_that_cannot_be_had_is_told() {
     let report = stand_in.run(&fresh("")).with("builder", "container").go().await;
     assert_eq!(report.status, 1);
     assert!(report.log.contains("ended at once: no-buildkit-here"), "{}", report.log);
+    assert_eq!(stand_in.containers(), Vec::<String>::new());
+    // A network that is not there.
+    let report = stand_in.run(&fresh("")).with("builder", "container").with("buildkit-network", "absent").go().await;
+    assert_eq!(report.status, 1);
+    assert!(report.log.contains("check the input `buildkit-network`"), "{}", report.log);
     assert_eq!(stand_in.containers(), Vec::<String>::new());
 }
 

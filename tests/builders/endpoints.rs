@@ -1,6 +1,7 @@
 //! `builder: tcp://…`: endpoints with and without TLS, one and several.
 
-use serde_json::Value;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
 
 use crate::{
     bridge::{Bridge, Certificates, unix},
@@ -60,8 +61,9 @@ async fn both_sides_prove_who_they_are() {
     run.env("RUNNER_TEMP", &files.path().display().to_string()).with("builder", &line).succeeds().await;
     for (line, want) in [
         (at(&format!("ca={ca} servername=builder.test")), "CertificateRequired"),
-        (at(&format!("ca={ca},cert={cert},key={key} servername=other.test")), "certificate"),
-        (at(&format!("cert={cert},key={key} servername=builder.test")), "UnknownIssuer"),
+        (at(&format!("ca={ca} servername=builder.test")), "give one with `cert=` and `key=`"),
+        (at(&format!("ca={ca},cert={cert},key={key} servername=other.test")), "say it with `servername=`"),
+        (at(&format!("cert={cert},key={key} servername=builder.test")), "the builder's with `ca=`"),
         (at(&format!("ca={ca},cert={cert},key={cert}")), "holds nothing of what is wanted"),
         (at(&format!("ca={}", path("none.pem"))), "none.pem: No such file"),
         (at(""), "builder tcp://127"),
@@ -81,6 +83,12 @@ async fn nobody_there_is_told() {
     assert_eq!(report.status, 1);
     assert!(report.log.contains(&format!("builder tcp://{address}: connect to the builder")), "{}", report.log);
     assert!(report.log.contains("Connection refused"), "{}", report.log);
+    // Somebody, who says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let line = format!("tcp://{}", silent.local_addr().unwrap());
+    let report = Run::new(Engine::C8d, &fresh("")).with("builder", &line).go().await;
+    assert_eq!(report.status, 1);
+    assert!(report.log.contains(&format!("the builder {line} did not answer within")), "{}", report.log);
 }
 
 #[tokio::test]
@@ -163,6 +171,25 @@ async fn the_index_goes_to_registries_that_want_a_login() {
     }
 }
 
+/// What `docker login` keeps of registries that give tokens, such as Azure's.
+#[tokio::test]
+async fn the_index_goes_to_a_registry_by_an_identity_token() {
+    let bridges = [Bridge::tcp(Engine::C8d, None).await, Bridge::tcp(Engine::C8d, None).await];
+    let lines =
+        format!("tcp://{} platform=linux/amd64\ntcp://{} platform=linux/arm64", bridges[0].address, bridges[1].address);
+    let (registry, docker) = (lab::var("LAB_TOKEN"), tempfile::tempdir().unwrap());
+    let token = format!("refresh-{}", lab::var("LAB_PASSWORD"));
+    let config = json!({"auths": {(registry.clone()): {"auth": STANDARD.encode("0000:"), "identitytoken": token}}});
+    std::fs::write(docker.path().join("config.json"), config.to_string()).unwrap();
+    let run = Run::new(Engine::C8d, "FROM scratch\nCOPY Dockerfile /\n")
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .env("DOCKER_CONFIG", &docker.path().display().to_string())
+        .with("builder", &lines)
+        .with("platforms", "linux/amd64,linux/arm64")
+        .with("registry", &registry);
+    assert_eq!(run.succeeds().await.image()["pushed"], true);
+}
+
 #[tokio::test]
 async fn what_an_endpoint_builds_is_loaded_into_the_engine() {
     let bridge = Bridge::tcp(Engine::C8d, None).await;
@@ -180,6 +207,10 @@ async fn what_an_endpoint_builds_is_loaded_into_the_engine() {
         }
     }
     let run = Run::new(Engine::C8d, &fresh("")).with("builder", &format!("tcp://{}", bridge.address));
-    let report = run.with("load", "true").env("DOCKER_HOST", "unix:///nowhere/docker.sock").go().await;
+    let run = run.with("load", "true");
+    let report = run.clone().env("DOCKER_HOST", "unix:///nowhere/docker.sock").go().await;
     assert!(report.log.contains("there is no engine to leave the images in"), "{}", report.log);
+    let report = run.with("platforms", "linux/amd64,linux/arm64").go().await;
+    assert!(report.status == 2 && report.log.contains("leave the input `load` out"), "{}", report.log);
+    assert!(!report.log.contains("pushing"), "{}", report.log);
 }

@@ -1,11 +1,14 @@
 //! Reads the inputs under the heading "Names and tags".
 
 use super::{GHCR, Reader};
-use crate::inputs::{
-    error::InputError,
-    rules::{self, Dialect, Flavor, PullRequestSha, RuleMistake, ShaInputs, TagInputs, number},
-    typed::{Annotation, AnnotationLevel, NameInputs},
-    values::{boolean, is_registry_host, pair},
+use crate::{
+    domain::credentials::as_in_images,
+    inputs::{
+        error::InputError,
+        rules::{self, Dialect, Flavor, PullRequestSha, RuleMistake, ShaInputs, TagInputs, number},
+        typed::{Annotation, AnnotationLevel, NameInputs},
+        values::{boolean, is_registry_host, pair},
+    },
 };
 
 /// docker/metadata-action's environment variables, for workflows that move here.
@@ -26,12 +29,13 @@ impl Reader<'_> {
     }
 
     fn registry_host(&mut self) -> String {
-        let host = self.raw.get("registry").unwrap_or(GHCR);
-        if !is_registry_host(host) {
+        let written = self.raw.get("registry").unwrap_or(GHCR);
+        let host = as_in_images(written);
+        if !is_registry_host(&host) {
             let fix = "write the host alone, such as `ghcr.io`; a path belongs in `image-name`";
-            self.wrong("registry", host, "is no registry host", fix);
+            self.wrong("registry", written, "is no registry host", fix);
         }
-        host.to_ascii_lowercase()
+        host
     }
 
     /// How closely docker/metadata-action is followed.

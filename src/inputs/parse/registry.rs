@@ -1,6 +1,6 @@
 //! Reads where images go and who logs in there: `registry`, `username`, `password`, `registries`, and those about AWS.
 
-use crate::domain::{default_user::default_user, ecr, secret::Secret};
+use crate::domain::{credentials::as_in_images, default_user::default_user, ecr, secret::Secret};
 
 use super::{GHCR, Reader};
 use crate::inputs::{
@@ -10,7 +10,7 @@ use crate::inputs::{
 
 impl Reader<'_> {
     pub(super) fn registry(&mut self) -> RegistryInputs {
-        let registry = self.raw.get("registry").unwrap_or(GHCR).to_ascii_lowercase();
+        let registry = as_in_images(self.raw.get("registry").unwrap_or(GHCR));
         let actor = self.env.var("GITHUB_ACTOR");
         let token = self.raw.get("github-token");
         let mut credentials: Vec<Credentials> = self.login(&registry).into_iter().collect();

@@ -1,0 +1,62 @@
+//! Caches are asked for a sign of life. BuildKit waits without end for one that takes connections and does not answer, and
+//! lets every build of the daemon wait with it, even after the one that asked is gone: its scheduler itself looks things up
+//! in caches (<https://github.com/moby/buildkit/blob/master/solver/edge.go>).
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use reqwest::Client;
+
+use crate::{
+    build::{caches, recipe::Recipe},
+    domain::event::Event,
+    http::OnDemand,
+    inputs::{cache::CacheService, typed::CacheSpec},
+    registry::plain::may_be_plain,
+};
+
+/// Takes the caches out of the recipes whose services do not answer, and tells which. A service that is out of our own
+/// reach may well be in the builder's.
+pub(super) async fn leave_silent_out(
+    recipes: &mut [Recipe],
+    github: Option<&CacheService>,
+    http: &OnDemand,
+) -> Vec<Event> {
+    let all = recipes.iter().flat_map(|recipe| recipe.cache_from.iter().chain(&recipe.cache_to));
+    let services: BTreeSet<String> = all.filter_map(|cache| service(cache, github)).collect();
+    let Some(client) = (!services.is_empty()).then(|| http.client()).flatten() else { return Vec::new() };
+    let asked = join_all(services.into_iter().map(async |url| is_silent(client, &url).await.then_some(url))).await;
+    let silent: Vec<String> = asked.into_iter().flatten().collect();
+    for recipe in recipes {
+        let answers = |cache: &CacheSpec| service(cache, github).is_none_or(|url| !silent.contains(&url));
+        recipe.cache_from.retain(answers);
+        recipe.cache_to.retain(answers);
+    }
+    let told = |url: &String| caches::warning(format!("{url} does not answer: the build caches there are left out"));
+    silent.iter().map(told).collect()
+}
+
+/// Where a cache lies, if that can be told.
+fn service(cache: &CacheSpec, github: Option<&CacheService>) -> Option<String> {
+    match cache.kind.as_str() {
+        "registry" => {
+            let (host, _) = cache.attribute("ref")?.split_once('/')?;
+            host.contains(['.', ':']).then(|| format!("https://{host}/v2/"))
+        }
+        "gha" => Some(cache.attribute("url_v2").or(github.map(|service| service.url.as_str()))?.to_owned()),
+        _ => None,
+    }
+}
+
+/// Whether it takes a request and does not answer. Any answer will do.
+async fn is_silent(client: &Client, url: &str) -> bool {
+    let asked = |url: String| async move {
+        let answer = client.get(url).send().await;
+        answer.map(drop).map_err(|error| error.is_timeout() && !error.is_connect())
+    };
+    let near = url.strip_prefix("https://").filter(|rest| rest.split('/').next().is_some_and(may_be_plain));
+    match (asked(url.to_owned()).await, near) {
+        (Err(false), Some(rest)) => asked(format!("http://{rest}")).await == Err(true),
+        (answer, _) => answer == Err(true),
+    }
+}
