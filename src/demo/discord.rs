@@ -37,7 +37,7 @@ use self::{
     channel::{Channel, Kind},
     rules::{Dialect, Rules},
 };
-use super::receiver::{broken, lock};
+use super::receiver::{broken, lock, parameter};
 
 const WEBHOOK: &str = "1330000000000000001";
 const TOKEN: &str = "local-demo-token-that-opens-nothing-0123456789abcdefghijklmnopqrstuv";
@@ -276,13 +276,7 @@ impl Shared {
         if wrong.iter().any(|wrong| wrong.is("USER_AGENT")) {
             return error(403, 40333, "internal network error");
         }
-        let parameter = |name: &str| {
-            query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
+        let parameter = |name: &str| parameter(query, name);
         let thread = parameter("thread_id").map(str::to_owned);
         let mut channel = self.channel();
         let found = |channel: &Channel, id: &str| {

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::rules::Kind;
-use super::receiver::{self, Answer, Call, Desk, lock};
+use super::receiver::{self, Answer, Call, Desk, lock, parameter};
 
 /// The channel's id.
 pub const CHANNEL: &str = "C024BE91L";
@@ -132,13 +132,7 @@ impl Slack {
             return Err("missing_scope");
         }
         let query = call.path.split_once('?').map(|(_, query)| query).unwrap_or_default();
-        let parameter = |name: &str| {
-            query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
+        let parameter = |name: &str| parameter(query, name);
         if parameter("channel") != Some(CHANNEL) {
             return Err("channel_not_found");
         }
