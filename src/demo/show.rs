@@ -94,7 +94,7 @@ pub async fn show(options: &Options, out: &mut impl Write) -> Result<(), DemoErr
         let what = what.to_owned();
         move |source| DemoError::Io { what, source }
     };
-    let discord = Receiver::start(options.listen).await.map_err(io("start the local Discord"))?;
+    let discord = Receiver::listen(options.listen).await.map_err(io("start the local Discord"))?;
     let github = GitHub::start(options.listen, scenes::REPOSITORY).await.map_err(io("start the local GitHub"))?;
     scenes::before(&github);
     let temp = options.out.join("runner_temp");

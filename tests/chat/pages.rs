@@ -30,7 +30,7 @@ async fn all_states_read_well() {
         }
     };
     for (name, message, words) in states() {
-        let receiver = Receiver::start(anywhere()).await.expect("listens");
+        let receiver = Receiver::listen(anywhere()).await.expect("listens");
         let webhook = DiscordWebhook::parse(&receiver.url(), None).expect("a webhook");
         let service = Discord::new(webhook, Look::default(), Manner::Live);
         once::send(Arc::new(service), &message, Timing::default(), FINAL_BUDGET).await.expect("is accepted");

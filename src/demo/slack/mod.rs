@@ -178,12 +178,13 @@ impl Desk for Slack {
         }
     }
 
-    fn too_many(&self, call: &Call) -> String {
-        if call.path.starts_with("/api/") {
+    fn too_many(&self, call: &Call, _body: Option<f64>, header: Option<f64>) -> Answer {
+        let body = if call.path.starts_with("/api/") {
             json!({ "ok": false, "error": "ratelimited" }).to_string()
         } else {
             "rate_limited".to_owned()
-        }
+        };
+        Answer::too_many(body, header)
     }
 }
 
