@@ -13,7 +13,7 @@ OUT := $(CURDIR)/.lab/demo
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## run the action on examples/django: real engine and registry, a local Discord; the messages land in .lab/demo
+demo: ## run the action on examples/django: real engine and registry, a local GitHub and Discord; see .lab/demo afterwards
 	@scripts/lab.sh up c8d registry
 	@scripts/lab.sh base-images python
 	@DOCKER_HOST= scripts/image.sh
@@ -22,7 +22,7 @@ demo: ## run the action on examples/django: real engine and registry, a local Di
 	@mkdir -p $(OUT)
 	@cargo run --quiet --locked --features demo -- demo \
 	  --docker $(BUILD_DEPLOY_LAB)/bin/docker --engine-socket $(BUILD_DEPLOY_LAB)/engines/c8d/docker.sock --registry 10.213.0.1:5000 \
-	  --project $(CURDIR)/examples/django --discord-listen 10.213.0.1:0 --out $(OUT)
+	  --project $(CURDIR)/examples/django --listen 10.213.0.1:0 --out $(OUT)
 
 test: ## formatting, clippy and every test, against four engines and the registries of the world as the lab plays them
 	@scripts/test.sh

@@ -2,11 +2,9 @@
 
 use std::{io::Write, time::Duration};
 
-use chrono::Utc;
-
 use super::{
     Call,
-    chat::{self, Chat, Open, warning},
+    chat::{self, Open, warning},
     exit,
     inquiry::{self, Inquiry},
     prepare,
@@ -15,9 +13,7 @@ use super::{
 use crate::{
     domain::{
         event::{Ending, Event},
-        redact::Redactor,
-        run::{Failure, RunState, Stage},
-        secret::Secret,
+        run::{Failure, Stage},
     },
     github::files::{RunnerFile, assignments},
     inputs::typed::{Inputs, Moment},
@@ -29,18 +25,11 @@ const HISTORY: Duration = Duration::from_secs(2);
 /// Sends the message and returns the exit status: that of success, unless `notify-strict` says that a message matters.
 pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
-    let context = prepare::context(&inputs, &env);
-    let chat = Chat::new(&inputs);
-    let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
-    for secret in &secrets {
-        let _ = log.mask(secret);
-    }
-    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&secrets)));
+    let (context, chat, mut state) = prepare::message(&inputs, &env, &mut log);
     for warning in context.warnings.iter().chain(&chat.warnings) {
         let _ = log.event(&Event::Diagnostic(warning.clone()));
     }
     let moment = moment(&inputs);
-    let mut state = RunState::new(info, Utc::now());
     state.ending = ending(moment);
     if moment != Moment::Started {
         state.history = inquiry::history(Inquiry::new(&inputs, &env, &context.event), HISTORY).await;

@@ -2,15 +2,12 @@
 
 use std::{io::Write, time::Duration};
 
-use chrono::Utc;
-
-use super::{Call, chat::Chat, deployment, exit, notify::ending, prepare};
+use super::{Call, deployment, exit, notify::ending, prepare};
 use crate::{
     build::{
         container,
         engine::{self, Engine},
     },
-    domain::{redact::Redactor, run::RunState, secret::Secret},
     inputs::{
         builder::BuilderInput,
         runner::RunnerEnv,
@@ -21,14 +18,7 @@ use crate::{
 /// Repairs and returns the exit status, which is success: a repair that fails must not turn a green job red.
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
-    let context = prepare::context(&inputs, &env);
-    let chat = Chat::new(&inputs);
-    let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
-    for secret in &secrets {
-        let _ = log.mask(secret);
-    }
-    let info = prepare::run_info(&context, &Redactor::new(inputs.secrets().chain(&secrets)));
-    let mut state = RunState::new(info, Utc::now());
+    let (context, chat, mut state) = prepare::message(&inputs, &env, &mut log);
     state.ending = match (inputs.github.job_status.as_deref(), inputs.command) {
         (Some("cancelled"), _) => ending(Moment::Cancelled),
         // Of a run of our own, the reason would be known; of a job that builds by other means it never is.

@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
+    io::Write,
     path::PathBuf,
 };
 
 use chrono::Utc;
 
-use super::inquiry;
+use super::{chat::Chat, inquiry};
 use crate::{
     build::{caches::Accounts, container::Seats, session::BuildSecret, ssh::AgentSource},
     compose::{self, ComposeError, ContextSource, SecretSource},
@@ -17,7 +18,7 @@ use crate::{
         credentials::Credentials,
         event::{Diagnostic, Place},
         redact::Redactor,
-        run::{Failure, RunInfo, Stage},
+        run::{Failure, RunInfo, RunState, Stage},
         secret::Secret,
     },
     github::repository,
@@ -29,6 +30,7 @@ use crate::{
     },
     plan::{Found, Known, Plan, images, naming},
     preflight::Edges,
+    report::log::Log,
 };
 
 /// Bytes of a secret's file beyond which it is not looked for in the log: it is data then, of more lines than could be.
@@ -60,6 +62,24 @@ pub fn context(inputs: &Inputs, env: &RunnerEnv) -> Context {
         workspace,
         warnings: inputs.warnings.iter().cloned().chain(warning).collect(),
     }
+}
+
+/// Masks `secrets`, which are those beside the inputs' own, and takes all of them out of what is told.
+pub fn redactor<W: Write>(inputs: &Inputs, secrets: &[Secret], log: &mut Log<W>) -> Redactor {
+    for secret in secrets {
+        // A log that cannot be written shows nothing either.
+        let _ = log.mask(secret);
+    }
+    Redactor::new(inputs.secrets().chain(secrets))
+}
+
+/// What a message needs that no run goes beside: where it all happens, whom to tell, and what the event says of the run.
+pub fn message<W: Write>(inputs: &Inputs, env: &RunnerEnv, log: &mut Log<W>) -> (Context, Chat, RunState) {
+    let context = context(inputs, env);
+    let chat = Chat::new(inputs);
+    let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
+    let info = run_info(&context, &redactor(inputs, &secrets, log));
+    (context, chat, RunState::new(info, Utc::now()))
 }
 
 /// What the messages tell about the run, without the secrets that someone may have written into a commit message.

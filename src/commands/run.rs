@@ -20,7 +20,6 @@ use crate::{
     build::container::Seats,
     domain::{
         event::{Diagnostic, Ending, Event, Severity},
-        redact::Redactor,
         run::{Failure, RunState, Stage},
         secret::Secret,
     },
@@ -61,10 +60,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     };
     let Briefing { context, planned, secrets, warnings, no_login } = briefing;
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
-    for secret in &secrets {
-        let _ = log.mask(secret);
-    }
-    let redactor = Redactor::new(inputs.secrets().chain(&secrets));
+    let redactor = prepare::redactor(&inputs, &secrets, &mut log);
     let info = prepare::run_info(&context, &redactor);
     let (events, receiver) = Events::channel(redactor);
 

@@ -1,25 +1,13 @@
 //! A Discord of one channel: takes webhook calls, rejects what Discord rejects, and shows the channel.
 //!
 //! It speaks API v10, and to addresses without a version the older v6 in which copied addresses are answered. What a
-//! call must look like is in [`rules`]; [`Fault`]s that are queued up are what goes wrong next. Every call is kept
-//! with its time. [`page`] draws the channel as a page, [`terminal`] as text.
+//! call must look like is in [`rules`]. [`page`] draws the channel as a page, [`terminal`] as text.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Mutex, time::Duration};
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, RawQuery, State},
-    http::{HeaderMap, Method, StatusCode},
-    response::{IntoResponse, Response},
-};
+use axum::http::Method;
 use chrono::Utc;
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use serde_json::json;
 
 mod answers;
 mod channel;
@@ -30,77 +18,40 @@ pub mod rules;
 pub mod terminal;
 
 pub use self::channel::Message;
-pub use super::fault::Fault;
+pub use super::{fault::Fault, receiver::Call};
 
 use self::{
-    answers::{Outcome, error, json_answer, message_object, rate_limited, raw, rejected},
+    answers::{error, json_answer, message_object, rate_limited, rejected},
     channel::{Channel, Kind},
-    rules::{Dialect, Rules},
+    rules::{Dialect, Rules, Wrong},
 };
-use super::receiver::{broken, lock};
+use super::receiver::{self, Answer, Desk, lock, parameter};
 
 const WEBHOOK: &str = "1330000000000000001";
 const TOKEN: &str = "local-demo-token-that-opens-nothing-0123456789abcdefghijklmnopqrstuv";
 const CHANNEL: &str = "1330000000000000002";
 const GUILD: &str = "1330000000000000003";
 
-/// A call as it came.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// When.
-    pub at: Instant,
-    /// `POST`, `PATCH`…
-    pub method: String,
-    /// Path without the token.
-    pub path: String,
-    /// Query, as sent.
-    pub query: String,
-    /// The body, if it is JSON.
-    pub body: Value,
-    /// The status that was answered; 0 where no answer went out.
-    pub status: u16,
-    /// What the call did wrong, whether or not it was found out by a [`Fault`] first.
-    pub wrong: Vec<String>,
-}
+/// The receiver.
+pub type Receiver = receiver::Receiver<Discord>;
 
-/// The receiver. It runs until it is dropped.
+/// The channel, and what calls must look like.
 #[derive(Debug)]
-pub struct Receiver {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    server: JoinHandle<()>,
-}
-
-#[derive(Debug)]
-struct Shared {
+pub struct Discord {
     rules: Rules,
     channel: Mutex<Channel>,
-    changed: watch::Sender<()>,
 }
 
 impl Receiver {
     /// Listens at `listen` (port 0 takes a free one).
-    pub async fn start(listen: SocketAddr) -> std::io::Result<Self> {
-        let rules = Rules::new().map_err(std::io::Error::other)?;
-        let listener = TcpListener::bind(listen).await?;
-        let address = listener.local_addr()?;
-        let (changed, _) = watch::channel(());
-        let shared = Arc::new(Shared { rules, channel: Mutex::default(), changed });
-        let app = Router::new()
-            .fallback(|| async { error(404, 0, "404: Not Found") })
-            .route("/api/{version}/webhooks/{*rest}", axum::routing::any(versioned))
-            .route("/api/webhooks/{*rest}", axum::routing::any(unversioned))
-            .with_state(shared.clone());
-        let server = tokio::spawn(async move {
-            // Ends with the task: nobody asks how.
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { address, shared, server })
+    pub async fn listen(listen: SocketAddr) -> io::Result<Self> {
+        let rules = Rules::new().map_err(io::Error::other)?;
+        Self::start(listen, Discord { rules, channel: Mutex::default() }).await
     }
 
     /// The webhook's address at API v10.
     pub fn url(&self) -> String {
-        self.url_at(&self.address.to_string())
+        self.url_at(&self.address().to_string())
     }
 
     /// The same by another name of this machine, `host:port`.
@@ -110,47 +61,27 @@ impl Receiver {
 
     /// The address as a client shows it: without a version.
     pub fn copied_url(&self) -> String {
-        format!("http://{}/api/webhooks/{WEBHOOK}/{TOKEN}", self.address)
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        format!("http://{}/api/webhooks/{WEBHOOK}/{TOKEN}", self.address())
     }
 
     /// The channel's messages, oldest first.
     pub fn messages(&self) -> Vec<Message> {
-        self.shared.channel().messages.clone()
-    }
-
-    /// All calls, oldest first.
-    pub fn calls(&self) -> Vec<Call> {
-        self.shared.channel().calls.clone()
-    }
-
-    /// Lets the next calls meet these faults, one each.
-    pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.shared.channel().faults.extend(faults);
+        lock(&self.desk().channel).messages.clone()
     }
 
     /// Allows at most `calls` in any `window`, as Discord does with 5 in 2 s.
     pub fn limit(&self, calls: usize, window: Duration) {
-        self.shared.channel().limit = Some((calls, window));
+        lock(&self.desk().channel).limit = Some((calls, window));
     }
 
     /// Makes it a forum: every message needs a thread.
     pub fn become_forum(&self) {
-        self.shared.channel().kind = Kind::Forum;
+        lock(&self.desk().channel).kind = Kind::Forum;
     }
 
     /// Deletes a message, as someone in the channel may.
     pub fn delete(&self, id: &str) {
-        self.shared.channel().messages.retain(|message| message.id != id);
-    }
-
-    /// Tells when something changed: look at it, then wait for its next change.
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.shared.changed.subscribe()
+        lock(&self.desk().channel).messages.retain(|message| message.id != id);
     }
 
     /// The channel as a page of its own.
@@ -166,106 +97,47 @@ impl Receiver {
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.server.abort();
+impl Desk for Discord {
+    fn check(&self, call: &Call) -> Vec<String> {
+        self.wrong(call).iter().map(ToString::to_string).collect()
+    }
+
+    fn handle(&self, call: &Call) -> Answer {
+        let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
+        let Some((version, rest)) = path.strip_prefix("/api/").and_then(|path| path.split_once("webhooks/")) else {
+            return error(404, 0, "404: Not Found");
+        };
+        let Some(dialect) = dialect(version) else { return error(400, 50041, "Invalid API version provided.") };
+        let limited = lock(&self.channel).over_limit(dialect);
+        limited.unwrap_or_else(|| self.carry_out(call, dialect, rest, query))
+    }
+
+    fn too_many(&self, call: &Call, body: Option<f64>, header: Option<f64>) -> Answer {
+        let version = call.path.trim_start_matches("/api/").split("webhooks/").next().unwrap_or_default();
+        rate_limited(dialect(version).unwrap_or(Dialect::Current), body, header)
     }
 }
 
-impl Shared {
-    fn channel(&self) -> MutexGuard<'_, Channel> {
-        lock(&self.channel)
-    }
-
-    fn record(&self, call: Call) {
-        self.channel().calls.push(call);
-        self.changed.send_replace(());
+/// What is spoken at `/api/v10/` and `/api/`.
+fn dialect(version: &str) -> Option<Dialect> {
+    match version.trim_end_matches('/') {
+        "" | "v6" | "v7" => Some(Dialect::Old),
+        "v8" | "v9" | "v10" => Some(Dialect::Current),
+        _ => None,
     }
 }
 
-async fn versioned(
-    State(shared): State<Arc<Shared>>,
-    Path((version, rest)): Path<(String, String)>,
-    method: Method,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let dialect = match version.strip_prefix('v').and_then(|number| number.parse::<u32>().ok()) {
-        Some(8..=10) => Dialect::Current,
-        Some(6 | 7) => Dialect::Old,
-        _ => return error(400, 50041, "Invalid API version provided.").1,
-    };
-    answer(&shared, dialect, &method, &rest, query.unwrap_or_default(), &headers, &body).await
-}
-
-async fn unversioned(
-    State(shared): State<Arc<Shared>>,
-    Path(rest): Path<String>,
-    method: Method,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(&shared, Dialect::Old, &method, &rest, query.unwrap_or_default(), &headers, &body).await
-}
-
-async fn answer(
-    shared: &Shared,
-    dialect: Dialect,
-    method: &Method,
-    rest: &str,
-    query: String,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Response {
-    let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    let wrong = if body.is_empty() { Vec::new() } else { shared.rules.check(method, headers, &json) };
-    let mut call = Call {
-        at: Instant::now(),
-        method: method.to_string(),
-        path: rest.replace(TOKEN, "…"),
-        query: query.clone(),
-        body: json.clone(),
-        status: 0,
-        wrong: wrong.iter().map(ToString::to_string).collect(),
-    };
-    let fault = shared.channel().faults.pop_front().unwrap_or(Fault::None);
-    let Outcome(status, response) = match fault {
-        Fault::Hang => {
-            shared.record(call);
-            return std::future::pending().await;
+impl Discord {
+    fn wrong(&self, call: &Call) -> Vec<Wrong> {
+        if call.size == 0 {
+            return Vec::new();
         }
-        Fault::ResetBefore => Outcome(0, broken()),
-        Fault::RateLimited { body, header } => rate_limited(dialect, body, header),
-        Fault::Answer(status, text) => Outcome(status, raw(status, text)),
-        fault => {
-            if let Fault::Slow(delay) = fault {
-                tokio::time::sleep(delay).await;
-            }
-            let limited = shared.channel().over_limit(dialect);
-            let outcome = match limited {
-                Some(outcome) => outcome,
-                None => shared.carry_out(dialect, method, rest, &query, &json, &wrong),
-            };
-            if fault == Fault::ResetAfter { Outcome(0, broken()) } else { outcome }
-        }
-    };
-    call.status = status;
-    shared.record(call);
-    response
-}
+        let method = Method::from_bytes(call.method.as_bytes()).unwrap_or_default();
+        self.rules.check(&method, &call.headers, &call.body)
+    }
 
-impl Shared {
-    fn carry_out(
-        &self,
-        dialect: Dialect,
-        method: &Method,
-        rest: &str,
-        query: &str,
-        body: &Value,
-        wrong: &[rules::Wrong],
-    ) -> Outcome {
+    fn carry_out(&self, call: &Call, dialect: Dialect, rest: &str, query: &str) -> Answer {
+        let (wrong, body) = (self.wrong(call), &call.body);
         let parts: Vec<&str> = rest.split('/').collect();
         let Some((&[WEBHOOK, token], parts)) = parts.split_first_chunk::<2>() else {
             return error(404, 10015, "Unknown Webhook");
@@ -276,19 +148,13 @@ impl Shared {
         if wrong.iter().any(|wrong| wrong.is("USER_AGENT")) {
             return error(403, 40333, "internal network error");
         }
-        let parameter = |name: &str| {
-            query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
+        let parameter = |name: &str| parameter(query, name);
         let thread = parameter("thread_id").map(str::to_owned);
-        let mut channel = self.channel();
+        let mut channel = lock(&self.channel);
         let found = |channel: &Channel, id: &str| {
             channel.messages.iter().position(|message| message.id == id && message.thread == thread)
         };
-        match (method.as_str(), parts) {
+        match (call.method.as_str(), parts) {
             ("GET", []) => json_answer(
                 200,
                 &json!({ "id": WEBHOOK, "type": 1, "name": "build-deploy",
@@ -296,28 +162,28 @@ impl Shared {
             ),
             ("POST", []) => {
                 if !wrong.is_empty() {
-                    return rejected(wrong, dialect);
+                    return rejected(&wrong, dialect);
                 }
                 let thread = match channel.thread_of(body, thread) {
                     Ok(thread) => thread,
-                    Err(outcome) => return outcome,
+                    Err(answer) => return answer,
                 };
                 let message = channel.post(body, thread);
                 if matches!(parameter("wait"), Some("1" | "true" | "True")) {
                     json_answer(200, &message_object(&message))
                 } else {
-                    Outcome(204, StatusCode::NO_CONTENT.into_response())
+                    Answer::new(204, "")
                 }
             }
             (method @ ("PATCH" | "GET" | "DELETE"), ["messages", id]) => {
                 let Some(at) = found(&channel, id) else { return error(404, 10008, "Unknown Message") };
                 if method == "DELETE" {
                     channel.messages.remove(at);
-                    return Outcome(204, StatusCode::NO_CONTENT.into_response());
+                    return Answer::new(204, "");
                 }
                 if method == "PATCH" {
                     if !wrong.is_empty() {
-                        return rejected(wrong, dialect);
+                        return rejected(&wrong, dialect);
                     }
                     channel.edit(at, body);
                 }

@@ -12,6 +12,7 @@ mod html;
 pub mod oidc;
 pub mod receiver;
 pub mod runner;
+mod scenes;
 pub mod show;
 pub mod slack;
 pub mod teams;

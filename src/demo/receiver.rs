@@ -13,7 +13,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes},
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::Value;
@@ -56,12 +56,19 @@ pub struct Answer {
     pub status: u16,
     /// Body.
     pub body: String,
+    /// The header `Retry-After`.
+    pub retry_after: Option<String>,
 }
 
 impl Answer {
-    /// An answer in plain text.
+    /// An answer.
     pub fn new(status: u16, body: impl Into<String>) -> Self {
-        Self { status, body: body.into() }
+        Self { status, body: body.into(), retry_after: None }
+    }
+
+    /// An answer to too many calls. Slack and Azure send whole seconds; tests have less time.
+    pub fn too_many(body: impl Into<String>, seconds: Option<f64>) -> Self {
+        Self { retry_after: seconds.map(|seconds| seconds.to_string()), ..Self::new(429, body) }
     }
 }
 
@@ -73,8 +80,8 @@ pub trait Desk: Send + Sync + 'static {
     /// Does what a call wants, unless something is wrong with it, and answers.
     fn handle(&self, call: &Call) -> Answer;
 
-    /// What the service says to too many calls.
-    fn too_many(&self, call: &Call) -> String;
+    /// What the service says to too many calls. `body` is for those that name the seconds to wait in their body too.
+    fn too_many(&self, call: &Call, body: Option<f64>, header: Option<f64>) -> Answer;
 }
 
 /// The server. It runs until it is dropped.
@@ -163,21 +170,14 @@ impl<D: Desk> Shared<D> {
                 return std::future::pending().await;
             }
             Fault::ResetBefore => (0, broken()),
-            Fault::RateLimited { header, .. } => {
-                let mut response = plain(Answer::new(429, self.desk.too_many(&call)));
-                // Slack and Azure send whole seconds; tests have less time.
-                if let Some(value) = header.and_then(|seconds| seconds.to_string().parse().ok()) {
-                    response.headers_mut().insert("retry-after", value);
-                }
-                (429, response)
-            }
-            Fault::Answer(status, body) => (status, plain(Answer::new(status, body))),
+            Fault::RateLimited { body, header } => (429, respond(self.desk.too_many(&call, body, header))),
+            Fault::Answer(status, body) => (status, respond(Answer::new(status, body))),
             fault => {
                 if let Fault::Slow(delay) = fault {
                     tokio::time::sleep(delay).await;
                 }
                 let answer = self.desk.handle(&call);
-                if fault == Fault::ResetAfter { (0, broken()) } else { (answer.status, plain(answer)) }
+                if fault == Fault::ResetAfter { (0, broken()) } else { (answer.status, respond(answer)) }
             }
         };
         call.status = status;
@@ -196,12 +196,27 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn plain(Answer { status, body }: Answer) -> Response {
-    (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body).into_response()
+/// A parameter of a query, as sent.
+pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+fn respond(Answer { status, body, retry_after }: Answer) -> Response {
+    let kind = match body.chars().next() {
+        Some('<') => "text/html",
+        Some('{') => "application/json",
+        _ => "text/plain",
+    };
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
+    if let Some(value) = retry_after.and_then(|value| value.parse().ok()) {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    response
 }
 
 /// An answer whose body breaks off, and the connection with it.
-pub(super) fn broken() -> Response {
+fn broken() -> Response {
     let error = futures_util::stream::once(async { Err::<Bytes, _>(io::Error::other("reset")) });
     Response::new(Body::from_stream(error))
 }

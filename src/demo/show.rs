@@ -1,24 +1,29 @@
-//! The command `demo`: a whole run of the action's image on a project, as GitHub's runner would start it, with a local
-//! Discord; at the end the pushed image is pulled and asked for a page.
+//! The command `demo`: runs of the action's image on a project, as GitHub's runner would start them, with a local GitHub
+//! and a local Discord; at the end the pushed image is pulled and asked for a page.
 
 use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
 };
 
-use serde_json::json;
+use chrono::Utc;
 use thiserror::Error;
 use tokio::{process::Command, sync::mpsc};
 
 use super::{
-    action::{Action, ActionError},
-    discord::{Receiver, terminal::Paint},
-    runner::{Machine, RunnerError, StageKind, StageReport, Step},
+    action::ActionError,
+    discord::{
+        Receiver,
+        terminal::{self, Paint},
+    },
+    github::GitHub,
+    runner::{Machine, RunnerError, StageKind, StageReport},
+    scenes::{self, Scene},
 };
 
 /// What the demonstration needs to know.
@@ -32,9 +37,9 @@ pub struct Options {
     pub registry: String,
     /// The project, with a compose file and a service `django`.
     pub project: PathBuf,
-    /// Where the local Discord listens; port 0 takes a free one.
-    pub discord_listen: SocketAddr,
-    /// Where the messages are saved: a directory that is there.
+    /// Where the local GitHub and the local Discord listen; port 0 takes a free one for each.
+    pub listen: SocketAddr,
+    /// Where the messages and pages are saved: a directory that is there.
     pub out: PathBuf,
 }
 
@@ -47,7 +52,7 @@ pub enum DemoError {
     /// The runner.
     #[error("run the action: {0}")]
     Runner(#[from] RunnerError),
-    /// A file, or the local Discord.
+    /// A file, or the local GitHub or Discord.
     #[error("{what}: {source}")]
     Io {
         /// What was tried.
@@ -55,9 +60,14 @@ pub enum DemoError {
         /// Why it failed.
         source: io::Error,
     },
-    /// The action did not succeed.
-    #[error("the action ended with exit status {0}")]
-    Failed(i32),
+    /// The action did not end as it should.
+    #[error("the action ended with exit status {got}, not {want}")]
+    Ended {
+        /// How it did.
+        got: i32,
+        /// How it should.
+        want: i32,
+    },
     /// A docker command failed.
     #[error("docker {command}: {reason}")]
     Docker {
@@ -73,7 +83,6 @@ pub enum DemoError {
 
 /// How long the site may take to answer.
 const ANSWER_TRIES: usize = 60;
-const COMMIT: &str = "8f0c3a5b7d9e1f2a4b6c8d0e2f4a6b8c0d2e4f60";
 
 /// Asks the site for its page from inside the container, and prints the status and the title.
 const ASK: &str = "import re, urllib.request as r; a = r.urlopen('http://127.0.0.1:8000/', timeout=5); \
@@ -85,7 +94,9 @@ pub async fn show(options: &Options, out: &mut impl Write) -> Result<(), DemoErr
         let what = what.to_owned();
         move |source| DemoError::Io { what, source }
     };
-    let discord = Receiver::start(options.discord_listen).await.map_err(io("start the local Discord"))?;
+    let discord = Receiver::listen(options.listen).await.map_err(io("start the local Discord"))?;
+    let github = GitHub::start(options.listen, scenes::REPOSITORY).await.map_err(io("start the local GitHub"))?;
+    scenes::before(&github);
     let temp = options.out.join("runner_temp");
     fs::create_dir_all(&temp).map_err(io("make the runner's directory"))?;
     let machine = Machine {
@@ -94,91 +105,93 @@ pub async fn show(options: &Options, out: &mut impl Write) -> Result<(), DemoErr
         mounted_socket: options.engine_socket.clone(),
         temp,
     };
-    let report = act(&machine, &step(options, &discord)?, &discord, options, out).await?;
-    say(out, format_args!("\n== the job summary ==\n{}", report.summary));
-    let page = options.out.join("discord.html");
-    say(out, format_args!("== the messages as a page: {} ==", page.display()));
-    if report.exit_code != 0 {
-        return Err(DemoError::Failed(report.exit_code));
+    let stage = Stage { machine, github, discord, registry: &options.registry, out: &options.out };
+
+    let pushed = stage.play(&Scene::push(&options.project), out).await?;
+    for deployment in stage.github.change(|world| world.deployments()) {
+        let id = deployment["id"].as_u64().unwrap_or_default();
+        let states = stage.github.change(|world| world.statuses(id));
+        let states: Vec<&str> = states.iter().filter_map(|status| status["state"].as_str()).collect();
+        let name = deployment["environment"].as_str().unwrap_or_default();
+        say(out, format_args!("== GitHub's deployment {id} of `{name}`: {} ==", states.join(", then ")));
     }
-    let image = report.outputs.get("ref").cloned().unwrap_or_default();
+
+    let request =
+        scenes::broken(&options.project, &options.out.join("pull-request")).map_err(io("copy the project"))?;
+    stage.play(&request, out).await?;
+    for comment in stage.github.change(|world| world.comments(scenes::PULL_REQUEST)) {
+        stage.keep("the comment on the pull request", COMMENT, &comment, out)?;
+    }
+
+    let image = pushed.outputs.get("ref").cloned().unwrap_or_default();
     let answer = ask(options, &image).await?;
     say(out, format_args!("== pulled {image} and asked it for its page: {answer} =="));
+    let files = format!("{PAGE} with all messages, *.page.md with the jobs' pages, {COMMENT}");
+    say(out, format_args!("== in {}: {files} ==", options.out.display()));
     Ok(())
 }
 
-/// Runs the step, showing log lines and messages as they come.
-async fn act(
-    machine: &Machine,
-    step: &Step,
-    discord: &Receiver,
-    options: &Options,
-    out: &mut impl Write,
-) -> Result<StageReport, DemoError> {
-    let (sender, mut lines) = mpsc::unbounded_channel();
-    let running = machine.start(step, StageKind::Main, &BTreeMap::new(), Some(sender))?;
-    let mut changes = discord.changes();
-    let finished = running.finish();
-    tokio::pin!(finished);
-    let report = loop {
-        tokio::select! {
-            biased;
-            Some(line) = lines.recv() => say(out, format_args!("{line}")),
-            Ok(()) = changes.changed() => message(discord, options, out),
-            report = &mut finished => break report?,
+/// The file that holds the channel.
+const PAGE: &str = "discord.html";
+/// The file that holds the comment on the pull request.
+const COMMENT: &str = "pull-request.comment.md";
+
+/// Where scenes are played.
+struct Stage<'a> {
+    machine: Machine,
+    github: GitHub,
+    discord: Receiver,
+    registry: &'a str,
+    out: &'a Path,
+}
+
+impl Stage<'_> {
+    /// Runs a scene's step, showing log lines and messages as they come, and then its job page.
+    async fn play(&self, scene: &Scene, out: &mut impl Write) -> Result<StageReport, DemoError> {
+        say(out, format_args!("\n== {} ==", scene.title));
+        let step = scene.step(self.registry, &self.discord.url(), &self.github.url())?;
+        let (sender, mut lines) = mpsc::unbounded_channel();
+        let running = self.machine.start(&step, StageKind::Main, &BTreeMap::new(), Some(sender))?;
+        let mut changes = self.discord.changes();
+        let finished = running.finish();
+        tokio::pin!(finished);
+        let report = loop {
+            tokio::select! {
+                biased;
+                Some(line) = lines.recv() => say(out, format_args!("{line}")),
+                Ok(()) = changes.changed() => self.message(out),
+                report = &mut finished => break report?,
+            }
+        };
+        while let Ok(line) = lines.try_recv() {
+            say(out, format_args!("{line}"));
         }
-    };
-    while let Ok(line) = lines.try_recv() {
-        say(out, format_args!("{line}"));
+        self.message(out);
+        let post = self.machine.start(&step, StageKind::Post, &report.state, None)?.finish().await?;
+        say(out, format_args!("== the post stage ended with exit status {} ==", post.exit_code));
+        self.keep("the job's page", &format!("{}.page.md", scene.name), &report.summary, out)?;
+        if report.exit_code == scene.exit_code {
+            Ok(report)
+        } else {
+            Err(DemoError::Ended { got: report.exit_code, want: scene.exit_code })
+        }
     }
-    message(discord, options, out);
-    let post = machine.start(step, StageKind::Post, &report.state, None)?.finish().await?;
-    say(out, format_args!("== the post stage ended with exit status {} ==", post.exit_code));
-    Ok(report)
-}
 
-/// Shows the channel, and saves it as a page.
-fn message(discord: &Receiver, options: &Options, out: &mut impl Write) {
-    say(out, format_args!("\n== Discord ==\n{}\n", discord.text(Paint::Ansi)));
-    // A page that cannot be saved is shown all the same.
-    let _ = fs::write(options.out.join("discord.html"), discord.html());
-}
+    /// Shows the newest message of the channel, and saves the channel as a page.
+    fn message(&self, out: &mut impl Write) {
+        let messages = self.discord.messages();
+        let newest = messages.last().map(|newest| terminal::message(newest, Utc::now(), Paint::Ansi));
+        say(out, format_args!("\n== Discord ==\n{}\n", newest.unwrap_or_default()));
+        // A page that cannot be saved is shown all the same.
+        let _ = fs::write(self.out.join(PAGE), self.discord.html());
+    }
 
-fn step(options: &Options, discord: &Receiver) -> Result<Step, DemoError> {
-    let text = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let url = discord.url();
-    Ok(Step {
-        action: Action::parse(include_str!("../../action.yml"))?,
-        image: "build-deploy:dev".to_owned(),
-        workspace: options.project.clone(),
-        with: text(&[("registry", &options.registry), ("discord-webhook", &url)]),
-        env: BTreeMap::new(),
-        github: text(&[
-            ("GITHUB_ACTOR", "octocat"),
-            ("GITHUB_EVENT_NAME", "push"),
-            ("GITHUB_REF", "refs/heads/main"),
-            ("GITHUB_REF_NAME", "main"),
-            ("GITHUB_REF_TYPE", "branch"),
-            ("GITHUB_REPOSITORY", "example/django-site"),
-            ("GITHUB_REPOSITORY_OWNER", "example"),
-            ("GITHUB_RUN_ATTEMPT", "1"),
-            ("GITHUB_RUN_ID", "1"),
-            ("GITHUB_SERVER_URL", "https://github.com"),
-            ("GITHUB_SHA", COMMIT),
-            ("GITHUB_WORKFLOW", "build"),
-        ]),
-        expressions: text(&[("job.status", "success")]),
-        payload: json!({
-            "repository": {"default_branch": "main", "description": "A Django site"},
-            "head_commit": {
-                "id": COMMIT,
-                "message": "Greet visitors by name\n\nMore of it.",
-                "timestamp": "2026-01-02T03:04:05Z",
-            },
-        })
-        .to_string(),
-        network: None,
-    })
+    /// Shows Markdown, and saves it.
+    fn keep(&self, what: &str, file: &str, text: &str, out: &mut impl Write) -> Result<(), DemoError> {
+        let path = self.out.join(file);
+        say(out, format_args!("\n== {what}: {} ==\n{text}", path.display()));
+        fs::write(&path, text).map_err(|source| DemoError::Io { what: format!("write {}", path.display()), source })
+    }
 }
 
 /// Pulls the image anew, starts its web server and asks it for a page.
@@ -234,14 +247,14 @@ impl Options {
     /// Reads them from the values of the flags of the same names.
     pub fn read(flag: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let required = |name: &str| flag(name).ok_or_else(|| format!("--{name} is missing"));
-        let listen = required("discord-listen")?;
+        let listen = required("listen")?;
         let absolute = |path: String| fs::canonicalize(&path).map_err(|error| format!("{path}: {error}"));
         Ok(Self {
             docker: PathBuf::from(flag("docker").unwrap_or_else(|| "docker".to_owned())),
             engine_socket: PathBuf::from(required("engine-socket")?),
             registry: required("registry")?,
             project: absolute(required("project")?)?,
-            discord_listen: listen.parse().map_err(|error| format!("--discord-listen {listen}: {error}"))?,
+            listen: listen.parse().map_err(|error| format!("--listen {listen}: {error}"))?,
             // Docker takes a path that is not absolute for the name of a volume.
             out: absolute(required("out")?)?,
         })

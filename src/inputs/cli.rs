@@ -83,7 +83,7 @@ pub enum Subcommand {
 
 /// The flags of `demo`.
 #[cfg(feature = "demo")]
-const DEMO_FLAGS: [&str; 6] = ["docker", "engine-socket", "registry", "project", "discord-listen", "out"];
+const DEMO_FLAGS: [&str; 6] = ["docker", "engine-socket", "registry", "project", "listen", "out"];
 
 /// How `plan` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

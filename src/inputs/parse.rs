@@ -363,8 +363,8 @@ mod tests {
         assert_eq!(inputs.notify.on, NotifyOn::Moments([Moment::Failure, Moment::Cancelled].into()));
         assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
         let annotations: Vec<_> =
-            inputs.names.annotations.iter().map(|a| (a.levels.as_slice(), a.name.as_str())).collect();
-        assert_eq!(annotations, [(&[AnnotationLevel::read("index").unwrap()][..], "a"), (&[], "c")]);
+            inputs.names.annotations.iter().map(|a| (a.levels.as_slice(), a.line.as_str())).collect();
+        assert_eq!(annotations, [(&[AnnotationLevel::read("index").unwrap()][..], "a=b"), (&[], "c=d")]);
         assert!(inputs.github.show.annotations);
         assert_eq!((inputs.build.provenance, inputs.build.sbom), (None, Some(Attest("generator=x".into()))));
         let compression = inputs.build.compression;

@@ -13,6 +13,17 @@ pub use self::{
     read::{lines, number, read},
 };
 
+/// Whether JavaScript takes it for white space, which is what docker/metadata-action trims: with the mark that files of
+/// some editors begin with, and without `U+0085`.
+pub(in crate::inputs) fn is_space(character: char) -> bool {
+    character == '\u{feff}' || character.is_whitespace() && character != '\u{85}'
+}
+
+/// Without white space around it.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
 /// How tags are made.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TagInputs {

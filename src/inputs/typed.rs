@@ -112,8 +112,8 @@ pub struct NameInputs {
     pub image_name: Option<String>,
     /// How tags are made.
     pub tags: TagInputs,
-    /// Labels, added or overriding. Names and values may hold expressions, as rules do.
-    pub labels: Vec<(String, String)>,
+    /// Labels, added or overriding, as lines `name=value`, which may hold expressions, as rules do.
+    pub labels: Vec<String>,
     /// Image annotations, added or overriding.
     pub annotations: Vec<Annotation>,
     /// Where annotations go that do not say it.
@@ -125,10 +125,8 @@ pub struct NameInputs {
 pub struct Annotation {
     /// Where it goes; nowhere in particular if empty.
     pub levels: Vec<AnnotationLevel>,
-    /// Its name. It may hold expressions, as rules do.
-    pub name: String,
-    /// Its value, likewise.
-    pub value: String,
+    /// `name=value`, which may hold expressions, as rules do.
+    pub line: String,
 }
 
 /// A part of an image that can be annotated, in BuildKit's words, perhaps for one platform only: `manifest`,

@@ -9,6 +9,7 @@ use crate::inputs::{
     context::GitEvent,
     rules::Dialect,
     typed::{Annotation, AnnotationLevel},
+    values::pair,
 };
 
 /// The eight OCI annotation keys that docker/metadata-action sets
@@ -49,6 +50,17 @@ pub fn rendered(written: &[(String, String)], facts: &Facts<'_>) -> Result<Vec<(
     written.iter().map(|(key, value)| Ok((facts.render(key)?, facts.render(value)?))).collect()
 }
 
+/// A line `name=value` with its expressions filled in. It is taken apart only then, so that an expression can yield all
+/// of it: `None` if it yields nothing that has a value.
+pub fn line(written: &str, facts: &Facts<'_>) -> Result<Option<(String, String)>, RenderError> {
+    let line = facts.render(written)?;
+    let Some((key, value)) = line.split_once('=') else { return Ok(None) };
+    Ok(match facts.dialect() {
+        Dialect::Exact => Some((key.to_owned(), value.to_owned())),
+        Dialect::Repaired => pair(&line).map(|(key, value)| (key.to_owned(), value.to_owned())),
+    })
+}
+
 /// Annotations, by `level:key`: the standard ones at each of `levels`, then the written ones, which win.
 pub fn annotations(
     standard: &BTreeMap<String, String>,
@@ -65,7 +77,9 @@ pub fn annotations(
     }
     for annotation in written {
         let levels = if annotation.levels.is_empty() { levels } else { &annotation.levels };
-        set(levels, &facts.render(&annotation.name)?, &facts.render(&annotation.value)?);
+        if let Some((key, value)) = line(&annotation.line, facts)? {
+            set(levels, &key, &value);
+        }
     }
     Ok(all)
 }
@@ -74,7 +88,7 @@ pub fn annotations(
 mod tests {
     use chrono::DateTime;
 
-    use super::{annotations, rendered, standard};
+    use super::{annotations, line, rendered, standard};
     use crate::{
         inputs::{
             context::{GitEvent, Target},
@@ -130,15 +144,31 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_may_yield_the_whole_line() {
+        let event = event();
+        let exact = TagInputs { dialect: Dialect::Exact, ..TagInputs::default() };
+        for (written, repaired, as_is) in [
+            ("{{#if branch}}b={{sha}}{{/if}}", Some("b|"), Some("b|")),
+            ("{{#if tag}}t={{tag}}{{/if}}", None, None),
+            ("{{branch}}", None, None),
+            (" a = b=c ", Some("a|b=c"), Some(" a | b=c ")),
+            ("{{tag}}=x", None, Some("|x")),
+        ] {
+            for (inputs, want) in [(&TagInputs::default(), repaired), (&exact, as_is)] {
+                let made = line(written, &Facts::new(&event, inputs, DateTime::UNIX_EPOCH)).unwrap();
+                assert_eq!(made.map(|(key, value)| format!("{key}|{value}")).as_deref(), want, "{written}");
+            }
+        }
+        assert!(line("a={{date}}", &Facts::new(&event, &exact, DateTime::UNIX_EPOCH)).is_err());
+    }
+
+    #[test]
     fn annotations_go_where_they_are_said_to() {
         let event = event();
         let facts = Facts::new(&event, &TagInputs::default(), DateTime::UNIX_EPOCH);
         let level = |text: &str| AnnotationLevel::read(text).unwrap();
-        let annotation = |levels: Vec<AnnotationLevel>, name: &str| Annotation {
-            levels,
-            name: name.into(),
-            value: "{{branch}}".into(),
-        };
+        let annotation =
+            |levels: Vec<AnnotationLevel>, name: &str| Annotation { levels, line: format!("{name}={{{{branch}}}}") };
         let written = [annotation(vec![level("index"), level("manifest[linux/arm64]")], "a"), annotation(vec![], "t")];
         let standard = [("t".to_owned(), "site".to_owned())].into();
         let all = annotations(&standard, &written, &[level("manifest"), level("index-descriptor")], &facts).unwrap();

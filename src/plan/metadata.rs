@@ -65,14 +65,14 @@ pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -
     }
     let version = tagged.tags.first().map(Tag::as_str).unwrap_or_default();
     let standard = labels::standard(known.event, &facts, version);
-    let rendered = |input, written: &[_]| {
-        labels::rendered(written, &facts).map_err(|reason| MetadataError::Expression { input, reason })
-    };
+    let expression = |input| move |reason| MetadataError::Expression { input, reason };
     let mut labels = standard.clone();
     labels.extend(spec.build.labels.iter().cloned());
-    labels.extend(rendered("images", &spec.labels)?);
-    labels.extend(rendered("labels", &names.labels)?);
+    labels.extend(labels::rendered(&spec.labels, &facts).map_err(expression("images"))?);
+    for written in &names.labels {
+        labels.extend(labels::line(written, &facts).map_err(expression("labels"))?);
+    }
     let annotations = labels::annotations(&standard, &names.annotations, &names.annotation_levels, &facts)
-        .map_err(|reason| MetadataError::Expression { input: "annotations", reason })?;
+        .map_err(expression("annotations"))?;
     Ok(Metadata { tags: tagged.tags, labels, annotations, warnings })
 }

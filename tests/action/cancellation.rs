@@ -12,6 +12,8 @@ use crate::{
 
 /// Longest time until the step has ended and the engine has stopped.
 const SOON: Duration = Duration::from_secs(3);
+/// Longest time between a step's line and the process behind it, on a machine with much else to do.
+const STARTED: Duration = Duration::from_mins(1);
 
 /// A project of two images, the second of which takes for ever; and how the sleeping process looks.
 fn endless(engine: Engine) -> (Run, String) {
@@ -31,6 +33,15 @@ fn runs(command: &str) -> bool {
     processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok()).any(|line| line == wanted.as_bytes())
 }
 
+/// Waits until the engine has started the process, which it tells nobody.
+async fn started(command: &str) {
+    let began = Instant::now();
+    while !runs(command) {
+        assert!(began.elapsed() < STARTED, "`{command}` never ran in the engine");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn gone_soon(command: &str) {
     let began = Instant::now();
     while runs(command) {
@@ -46,7 +57,7 @@ async fn a_cancelled_run_stops_at_once_everywhere() {
         let (running, mut lines) = run.start();
         let container = running.container().to_owned();
         line_with(&mut lines, "    asleep-now").await;
-        assert!(runs(&sleep));
+        started(&sleep).await;
         let began = Instant::now();
         let report = running.cancel().await.unwrap();
         assert!(began.elapsed() < SOON, "{engine:?}: took {:?}", began.elapsed());

@@ -24,7 +24,7 @@ const GREY: u64 = 0x95_A5A6;
 /// A Discord within reach of the engines' containers.
 async fn discord() -> Receiver {
     let address: SocketAddr = format!("{}:0", lab::var("LAB_ADDR")).parse().unwrap();
-    Receiver::start(address).await.unwrap()
+    Receiver::listen(address).await.unwrap()
 }
 
 fn told(engine: Engine, discord: &Receiver, dockerfile: &str) -> Run {

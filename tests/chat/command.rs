@@ -44,7 +44,7 @@ struct Step {
 impl Office {
     async fn open() -> Self {
         Self {
-            discord: discord::Receiver::start(anywhere()).await.expect("listens"),
+            discord: discord::Receiver::listen(anywhere()).await.expect("listens"),
             slack: slack::Receiver::listen(anywhere(), slack::Scope::Read).await.expect("listens"),
             teams: teams::Receiver::listen(anywhere()).await.expect("listens"),
             github: None,
@@ -146,9 +146,7 @@ impl Office {
     }
 
     fn assert_all_right(&self) {
-        for call in self.discord.calls() {
-            assert!(call.wrong.is_empty(), "{:?}", call.wrong);
-        }
+        crate::told::assert_all_right(&self.discord);
         crate::told::assert_all_right(&self.slack);
         crate::told::assert_all_right(&self.teams);
         assert_eq!(self.github.as_ref().map(GitHub::wrong).unwrap_or_default(), Vec::<String>::new());

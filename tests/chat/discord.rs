@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use build_deploy::{
-    demo::discord::{Call, Fault, Receiver},
+    demo::discord::{Fault, Receiver},
     notify::{
         color::Colors,
         delivery::{DeliveryError, Timing},
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::{
     runs::{End, run},
-    told::{self, Told, anywhere, quick},
+    told::{self, Told, anywhere, assert_all_right, calls, quick},
 };
 
 const YELLOW: u64 = 0xFE_E75C;
@@ -28,7 +28,7 @@ const RED: u64 = 0xED_4245;
 const GREY: u64 = 0x95_A5A6;
 
 async fn receiver() -> Receiver {
-    Receiver::start(anywhere()).await.expect("listens")
+    Receiver::listen(anywhere()).await.expect("listens")
 }
 
 fn discord(url: &str) -> Discord {
@@ -43,25 +43,8 @@ fn begin(url: &str, options: Options, end: End) -> Told {
     told::begin(discord(url), options, end)
 }
 
-async fn calls(receiver: &Receiver, count: usize) -> Vec<Call> {
-    let mut changes = receiver.changes();
-    loop {
-        let calls = receiver.calls();
-        if calls.len() >= count {
-            return calls;
-        }
-        tokio::time::timeout(Duration::from_secs(10), changes.changed()).await.expect("more calls").expect("runs");
-    }
-}
-
 fn colors(receiver: &Receiver) -> Vec<u64> {
     receiver.messages().iter().map(|m| m.embed()["color"].as_u64().expect("a color")).collect()
-}
-
-fn assert_all_right(receiver: &Receiver) {
-    for call in receiver.calls() {
-        assert!(call.wrong.is_empty(), "{} {:#}: {:?}", call.method, call.body, call.wrong);
-    }
 }
 
 #[tokio::test]

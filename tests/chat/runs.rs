@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use build_deploy::domain::{
-    event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, Severity, StepOutcome},
-    run::{Failure, ImageState, ImageStatus, RunInfo, RunState, Stage},
+use build_deploy::{
+    domain::{
+        event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, Severity, StepOutcome},
+        run::{Failure, ImageState, ImageStatus, RunInfo, RunState, Stage},
+    },
+    notify::message::{Message, Phase},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -85,6 +88,29 @@ pub(crate) enum End {
 /// The states of a run of two images, one after each event, the first before any.
 pub(crate) fn run(end: End) -> Vec<RunState> {
     run_from(end, Utc::now() - TimeDelta::seconds(92))
+}
+
+/// A message for each way a run can stand, its name, and words that every service shows of it.
+pub(crate) fn states() -> Vec<(&'static str, Message, &'static [&'static str])> {
+    let green = run(End::Green);
+    let ends = |end| run(end).pop().expect("an end");
+    let rolled = |phase| Message::at(&ends(End::Red), phase);
+    vec![
+        ("started", Message::of(&green[0]), &["starting…", "ada", "Fix the checkout total"]),
+        ("building", Message::of(&green[13]), &["building…", "step 4/6 (build)", "RUN pip wheel"]),
+        ("green", Message::of(&ends(End::Green)), &["succeeded in", "183.4 MB", "sha256:0a1b2c3d4e5f", "celerybeat"]),
+        (
+            "red",
+            Message::of(&ends(End::Red)),
+            &["exit code 1", "No matching distribution", "job/4567", "Dockerfile:23"],
+        ),
+        ("cancelled", Message::of(&ends(End::Cancelled)), &["cancelled after", "stopped"]),
+        ("timed-out", Message::of(&ends(End::TimedOut)), &["timed out after"]),
+        ("interrupted", Message::at(&green[0], Phase::Interrupted), &["interrupted"]),
+        ("rolled-back", rolled(Phase::RolledBack), &["rolled back", "the one before runs again"]),
+        ("rollback-failed", rolled(Phase::RollbackFailed), &["rollback failed", "could not be put back"]),
+        ("elsewhere", Message::elsewhere(&green[0]), &["running…"]),
+    ]
 }
 
 pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {

@@ -11,7 +11,7 @@ use build_deploy::{
     notify::{
         delivery::DeliveryError,
         live::{self, FINAL_BUDGET, Left, Options},
-        message::{Message, Phase, Role},
+        message::Role,
         occasion::{Moments, NotifyOn},
         once::{self, Repair},
         service::Posted,
@@ -21,7 +21,7 @@ use build_deploy::{
 use tokio::sync::watch;
 
 use crate::{
-    runs::{End, run},
+    runs::{End, run, states},
     told::{anywhere, assert_all_right, begin, calls, quick},
 };
 
@@ -261,23 +261,7 @@ async fn post_repairs_whether_or_not_the_token_may_read() {
 /// A channel with a message for each way a run can stand. `SLACK_PAGES` names a folder to keep the pages in.
 #[tokio::test]
 async fn all_states_read_well() {
-    let green = run(End::Green);
-    let ends = |end| run(end).pop().expect("an end");
-    for (name, message, words) in [
-        ("started", Message::of(&green[0]), &["starting…", "ada", "Fix the checkout total"][..]),
-        ("building", Message::of(&green[13]), &["building…", "step 4/6 (build)", "RUN pip wheel"]),
-        ("green", Message::of(&ends(End::Green)), &["succeeded in", "183.4 MB", "sha256:0a1b2c3d4e5f", "celerybeat"]),
-        (
-            "red",
-            Message::of(&ends(End::Red)),
-            &["exit code 1", "No matching distribution", "job/4567", "Dockerfile:23"],
-        ),
-        ("cancelled", Message::of(&ends(End::Cancelled)), &["cancelled after", "stopped"]),
-        ("timed-out", Message::of(&ends(End::TimedOut)), &["timed out after"]),
-        ("interrupted", Message::at(&green[0], Phase::Interrupted), &["interrupted"]),
-        ("rolled-back", Message::at(&ends(End::Red), Phase::RolledBack), &["rolled back"]),
-        ("rollback-failed", Message::at(&ends(End::Red), Phase::RollbackFailed), &["rollback failed"]),
-    ] {
+    for (name, message, words) in states() {
         let receiver = receiver().await;
         once::send(Arc::new(bot(&receiver)), &message, quick().timing, FINAL_BUDGET).await.expect("is accepted");
         assert_all_right(&receiver);

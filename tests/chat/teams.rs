@@ -7,17 +7,15 @@ use build_deploy::{
         fault::Fault,
         teams::{Receiver, rules::Rules},
     },
-    domain::run::RunState,
     notify::{
         live::{FINAL_BUDGET, Left},
-        message::{Message, Phase},
         service::Words,
         teams::{Teams, card},
     },
 };
 
 use crate::{
-    runs::{End, run},
+    runs::{End, run, states},
     told::{anywhere, assert_all_right, begin, quick},
 };
 
@@ -101,26 +99,7 @@ async fn what_does_not_get_through_is_a_warning_without_the_address() {
 #[tokio::test]
 async fn all_states_read_well() {
     let rules = Rules::new().expect("rules");
-    let green = run(End::Green);
-    let ends = |end| run(end).pop().expect("an end");
-    let rolled = |phase| Message::at(&ends(End::Red), phase);
-    let elsewhere = |state: RunState| Message::elsewhere(&state);
-    for (name, message, words) in [
-        ("started", Message::of(&green[0]), &["starting…", "ada", "Fix the checkout total"][..]),
-        ("building", Message::of(&green[13]), &["building…", "step 4/6 (build)", "RUN pip wheel"]),
-        ("green", Message::of(&ends(End::Green)), &["succeeded in", "183.4 MB", "sha256:0a1b2c3d4e5f", "celerybeat"]),
-        (
-            "red",
-            Message::of(&ends(End::Red)),
-            &["exit code 1", "No matching distribution", "job/4567", "Dockerfile:23"],
-        ),
-        ("cancelled", Message::of(&ends(End::Cancelled)), &["cancelled after", "stopped"]),
-        ("timed-out", Message::of(&ends(End::TimedOut)), &["timed out after"]),
-        ("interrupted", Message::at(&green[0], Phase::Interrupted), &["interrupted"]),
-        ("rolled-back", rolled(Phase::RolledBack), &["rolled back", "the one before runs again"]),
-        ("rollback-failed", rolled(Phase::RollbackFailed), &["rollback failed", "could not be put back"]),
-        ("elsewhere", elsewhere(green[0].clone()), &["running…"]),
-    ] {
+    for (name, message, words) in states() {
         let body = card::body(&message, Words::All);
         let text = body.to_string();
         assert_eq!(rules.check(&body, text.len()), [""; 0], "{name}");

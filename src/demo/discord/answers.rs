@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use axum::{
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-};
 use serde_json::{Value, json};
 
 use super::{
     CHANNEL, Message, WEBHOOK,
     rules::{self, Dialect},
 };
-
-/// An answer and, for the record, its status.
-pub(super) struct Outcome(pub(super) u16, pub(super) Response);
+use crate::demo::receiver::Answer;
 
 pub(super) fn message_object(message: &Message) -> Value {
     json!({
@@ -30,7 +24,7 @@ pub(super) fn message_object(message: &Message) -> Value {
     })
 }
 
-pub(super) fn rate_limited(dialect: Dialect, body: Option<f64>, header: Option<f64>) -> Outcome {
+pub(super) fn rate_limited(dialect: Dialect, body: Option<f64>, header: Option<f64>) -> Answer {
     let seconds = |time: f64| match dialect {
         Dialect::Current => json!(time),
         Dialect::Old => json!(Duration::from_secs_f64(time).as_millis().max(1)),
@@ -41,36 +35,20 @@ pub(super) fn rate_limited(dialect: Dialect, body: Option<f64>, header: Option<f
         }
         None => json!({ "code": 0, "message": "You are being blocked from accessing our API temporarily." }),
     };
-    let Outcome(status, mut response) = json_answer(429, &json);
-    if let Some(value) = header.and_then(|time| seconds(time).to_string().parse().ok()) {
-        response.headers_mut().insert(header::RETRY_AFTER, value);
-    }
-    Outcome(status, response)
+    Answer { retry_after: header.map(|time| seconds(time).to_string()), ..json_answer(429, &json) }
 }
 
-pub(super) fn rejected(wrong: &[rules::Wrong], dialect: Dialect) -> Outcome {
+pub(super) fn rejected(wrong: &[rules::Wrong], dialect: Dialect) -> Answer {
     if wrong.iter().any(|wrong| wrong.is("EMPTY_MESSAGE")) {
         return error(400, 50006, "Cannot send an empty message");
     }
     json_answer(400, &rules::form_errors(wrong, dialect))
 }
 
-pub(super) fn error(status: u16, code: u32, message: &str) -> Outcome {
+pub(super) fn error(status: u16, code: u32, message: &str) -> Answer {
     json_answer(status, &json!({ "code": code, "message": message }))
 }
 
-pub(super) fn json_answer(status: u16, body: &Value) -> Outcome {
-    Outcome(status, raw(status, body.to_string()))
-}
-
-pub(super) fn raw(status: u16, body: String) -> Response {
-    let kind = if body.starts_with('<') { "text/html" } else { "application/json" };
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
-}
-
-impl IntoResponse for Outcome {
-    fn into_response(self) -> Response {
-        self.1
-    }
+pub(super) fn json_answer(status: u16, body: &Value) -> Answer {
+    Answer::new(status, body.to_string())
 }

@@ -1,16 +1,15 @@
 //! The channel itself: its messages, and what it makes of new ones.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Call,
-    answers::{Outcome, error, rate_limited},
+    answers::{error, rate_limited},
     rules::Dialect,
 };
-use crate::demo::fault::Fault;
+use crate::demo::receiver::Answer;
 
 /// A message as the channel has it.
 #[derive(Clone, Debug)]
@@ -52,8 +51,8 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     pub(super) messages: Vec<Message>,
-    pub(super) calls: Vec<Call>,
-    pub(super) faults: VecDeque<Fault>,
+    /// When calls were let through.
+    let_through: Vec<Instant>,
     pub(super) limit: Option<(usize, Duration)>,
     pub(super) kind: Kind,
     last_id: u64,
@@ -78,7 +77,7 @@ impl Channel {
     }
 
     /// The thread that a new message goes into.
-    pub(super) fn thread_of(&self, body: &Value, wanted: Option<String>) -> Result<Option<String>, Outcome> {
+    pub(super) fn thread_of(&self, body: &Value, wanted: Option<String>) -> Result<Option<String>, Answer> {
         match (self.kind, body.get("thread_name"), wanted) {
             (Kind::Forum, Some(_), Some(_)) => {
                 let message = "Webhooks posted to forum channels cannot have both a thread_name and thread_id";
@@ -108,13 +107,17 @@ impl Channel {
         message.edited = Some(Utc::now());
     }
 
-    /// 429 if too many calls of the window that ends now were let through.
-    pub(super) fn over_limit(&self, dialect: Dialect) -> Option<Outcome> {
-        let (limit, window) = self.limit?;
-        let mut recent: Vec<_> = self.calls.iter().filter(|c| c.status != 429 && c.at.elapsed() < window).collect();
-        recent.sort_by_key(|call| call.at);
-        let oldest = recent.len().checked_sub(limit).and_then(|at| recent.get(at))?;
-        let left = window.saturating_sub(oldest.at.elapsed()).as_secs_f64();
-        Some(rate_limited(dialect, Some(left), Some(left.ceil())))
+    /// 429 if too many calls of the window that ends now were let through; else this one is.
+    pub(super) fn over_limit(&mut self, dialect: Dialect) -> Option<Answer> {
+        if let Some((limit, window)) = self.limit {
+            self.let_through.retain(|at| at.elapsed() < window);
+            let oldest = self.let_through.len().checked_sub(limit).and_then(|at| self.let_through.get(at));
+            if let Some(oldest) = oldest {
+                let left = window.saturating_sub(oldest.elapsed()).as_secs_f64();
+                return Some(rate_limited(dialect, Some(left), Some(left.ceil())));
+            }
+        }
+        self.let_through.push(Instant::now());
+        None
     }
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::rules::Kind;
-use super::receiver::{self, Answer, Call, Desk, lock};
+use super::receiver::{self, Answer, Call, Desk, lock, parameter};
 
 /// The channel's id.
 pub const CHANNEL: &str = "C024BE91L";
@@ -132,13 +132,7 @@ impl Slack {
             return Err("missing_scope");
         }
         let query = call.path.split_once('?').map(|(_, query)| query).unwrap_or_default();
-        let parameter = |name: &str| {
-            query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
+        let parameter = |name: &str| parameter(query, name);
         if parameter("channel") != Some(CHANNEL) {
             return Err("channel_not_found");
         }
@@ -184,12 +178,13 @@ impl Desk for Slack {
         }
     }
 
-    fn too_many(&self, call: &Call) -> String {
-        if call.path.starts_with("/api/") {
+    fn too_many(&self, call: &Call, _body: Option<f64>, header: Option<f64>) -> Answer {
+        let body = if call.path.starts_with("/api/") {
             json!({ "ok": false, "error": "ratelimited" }).to_string()
         } else {
             "rate_limited".to_owned()
-        }
+        };
+        Answer::too_many(body, header)
     }
 }
 

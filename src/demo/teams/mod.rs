@@ -63,8 +63,9 @@ impl Desk for Teams {
         Answer::new(202, "")
     }
 
-    fn too_many(&self, _call: &Call) -> String {
-        json!({ "error": { "code": "WorkflowRunActionThrottled", "message": "Rate limit is exceeded." } }).to_string()
+    fn too_many(&self, _call: &Call, _body: Option<f64>, header: Option<f64>) -> Answer {
+        let error = json!({ "error": { "code": "WorkflowRunActionThrottled", "message": "Rate limit is exceeded." } });
+        Answer::too_many(error.to_string(), header)
     }
 }
 

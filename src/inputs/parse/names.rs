@@ -22,7 +22,7 @@ impl Reader<'_> {
             registry: self.registry_host(),
             image_name: self.text("image-name"),
             tags: self.tags(),
-            labels: self.written_pairs("labels"),
+            labels: self.written_lines("labels"),
             annotations: self.annotations(),
             annotation_levels: self.annotation_levels(),
         }
@@ -88,26 +88,25 @@ impl Reader<'_> {
         ShaInputs { length, of_pull_request: if head { PullRequestSha::Head } else { PullRequestSha::Merge } }
     }
 
-    /// Names and values. docker/metadata-action passes over lines without `=`.
-    fn written_pairs(&mut self, input: &str) -> Vec<(String, String)> {
+    /// Lines `name=value`. docker/metadata-action passes over those without `=`.
+    fn written_lines(&mut self, input: &str) -> Vec<String> {
         let dialect = self.dialect();
         let lines = rules::lines(self.raw.get(input).unwrap_or_default(), dialect).unwrap_or_else(|mistake| {
             self.mistakes.push(mistake.of(input));
             Vec::new()
         });
-        let mut pairs = Vec::new();
-        for (_, item) in lines {
-            match (pair(&item), dialect) {
-                (Some((key, value)), _) => pairs.push((key.to_owned(), value.to_owned())),
-                (None, Dialect::Exact) => {
-                    self.warn("no value", format!("`{input}`: `{item}` has no `=` after a name and is left out"));
-                }
-                (None, Dialect::Repaired) => {
-                    self.wrong(input, &item, "has no `=` after a name", "write one `name=value` a line");
-                }
+        let mut all = Vec::new();
+        for (_, line) in lines {
+            if pair(&line).is_none() && dialect == Dialect::Repaired {
+                self.wrong(input, &line, "has no `=` after a name", "write one `name=value` a line");
+                continue;
             }
+            if !line.contains(['=', '{']) {
+                self.warn("no value", format!("`{input}`: `{line}` has no `=` and is left out"));
+            }
+            all.push(line);
         }
-        pairs
+        all
     }
 
     /// Image annotations. The input of that name is a list of them, unless it is a switch for those of the run.
@@ -116,19 +115,19 @@ impl Reader<'_> {
             return Vec::new();
         }
         let mut all = Vec::new();
-        for (key, value) in self.written_pairs("annotations") {
-            let (levels, name) = match key.split_once(':') {
-                Some((levels, name)) => (levels.split(',').map(AnnotationLevel::read).collect(), name),
-                None => (Some(Vec::new()), key.as_str()),
+        for line in self.written_lines("annotations") {
+            let Some((before, rest)) = line.split_once(':').filter(|(before, _)| !before.contains('=')) else {
+                all.push(Annotation { levels: Vec::new(), line });
+                continue;
             };
-            match levels {
-                Some(levels) => all.push(Annotation { levels, name: name.to_owned(), value }),
-                None => self.wrong(
-                    "annotations",
-                    &key,
-                    "is no level before the `:`",
-                    format!("write one of {}", AnnotationLevel::WORDS.join(", ")),
-                ),
+            match (before.split(',').map(AnnotationLevel::read).collect(), self.dialect()) {
+                (Some(levels), _) => all.push(Annotation { levels, line: rest.to_owned() }),
+                // There, it is a part of the name.
+                (None, Dialect::Exact) => all.push(Annotation { levels: Vec::new(), line }),
+                (None, Dialect::Repaired) => {
+                    let fix = format!("write one of {}", AnnotationLevel::WORDS.join(", "));
+                    self.wrong("annotations", &line, "is no level before the `:`", fix);
+                }
             }
         }
         all

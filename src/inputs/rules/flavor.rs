@@ -4,6 +4,7 @@ use super::{
     Dialect, RuleMistake,
     csv::{Quotes, records},
     read::lines,
+    trimmed,
 };
 use crate::inputs::template::Template;
 
@@ -56,7 +57,7 @@ impl Flavor {
         let fields = records(line, Quotes::Strict).map_err(|(_, error)| (error.to_string(), FIX))?;
         let mut affix: Option<&mut Affix> = None;
         for field in fields.into_iter().next().unwrap_or_default().fields {
-            let mut parts = field.split('=').map(str::trim);
+            let mut parts = field.split('=').map(trimmed);
             let key = parts.next().unwrap_or_default().to_lowercase();
             let Some(value) = parts.next() else { return Err((format!("`{key}` has no `=`"), FIX)) };
             match (key.as_str(), value) {

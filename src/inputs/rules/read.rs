@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Dialect, Pattern, RefKind, Rule, RuleKind, RuleMistake, RulesRead, ShaForm, VersionRule,
     csv::{Quotes, records},
+    trimmed,
 };
 use crate::inputs::template::Template;
 
@@ -62,7 +63,7 @@ pub fn lines(text: &str, dialect: Dialect) -> Result<Vec<(usize, String)>, RuleM
         problem: error.to_string(),
         fix: QUOTES.to_owned(),
     })?;
-    let lines = all.into_iter().map(|record| (record.line, record.fields.join(",").trim().to_owned()));
+    let lines = all.into_iter().map(|record| (record.line, trimmed(&record.fields.join(",")).to_owned()));
     let comment = |line: &str| dialect == Dialect::Repaired && line.starts_with('#');
     Ok(lines.filter(|(_, line)| !line.is_empty() && !comment(line)).collect())
 }
@@ -96,9 +97,9 @@ fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>
     let mut attributes = Attributes(BTreeMap::new());
     for field in fields.into_iter().next().unwrap_or_default().fields {
         match field.split_once('=').filter(|(key, _)| !key.is_empty()) {
-            None => drop(attributes.0.insert("value".to_owned(), field.trim().to_owned())),
-            Some((key, value)) if key.trim().eq_ignore_ascii_case("type") => kind = Some(value.trim().to_owned()),
-            Some((key, value)) => drop(attributes.0.insert(key.trim().to_lowercase(), value.trim().to_owned())),
+            None => drop(attributes.0.insert("value".to_owned(), trimmed(&field).to_owned())),
+            Some((key, value)) if trimmed(key).eq_ignore_ascii_case("type") => kind = Some(trimmed(value).to_owned()),
+            Some((key, value)) => drop(attributes.0.insert(trimmed(key).to_lowercase(), trimmed(value).to_owned())),
         }
     }
     let kind = kind.as_deref().unwrap_or("raw");
@@ -211,11 +212,21 @@ fn check(rule: &Rule) -> Result<(), Complaint> {
     }
 }
 
-/// A number as JavaScript reads it: decimal, of any size, or empty for 0. `None` for anything else.
+/// A number as JavaScript reads it: decimal, of any size, `0x10` and its like, or empty for 0. `None` for anything else.
 pub fn number(text: &str) -> Option<f64> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Some(0.0);
+    let text = trimmed(text);
+    match text {
+        "" => return Some(0.0),
+        "Infinity" | "+Infinity" => return Some(f64::INFINITY),
+        "-Infinity" => return Some(f64::NEG_INFINITY),
+        _ => {}
+    }
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        let digits = text.get(..2).filter(|start| start.eq_ignore_ascii_case(prefix)).and_then(|_| text.get(2..));
+        if let Some(digits) = digits {
+            // The largest are beyond any use.
+            return u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+')).map(f64::from);
+        }
     }
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
     plain.then(|| text.parse().ok()).flatten()
@@ -278,8 +289,10 @@ mod tests {
 
     #[test]
     fn numbers() {
-        assert_eq!(["", " 7 ", "-1.5", "1e3"].map(number), [0.0, 7.0, -1.5, 1000.0].map(Some));
-        assert_eq!(["x", "inf", "NaN", "1 2"].map(number), [None; 4]);
+        assert_eq!(["", " 7 ", "-1.5", "1e3", "\u{feff}1"].map(number), [0.0, 7.0, -1.5, 1000.0, 1.0].map(Some));
+        assert_eq!(["0x1F", "0b11", "0O17"].map(number), [31.0, 3.0, 15.0].map(Some));
+        assert_eq!(["Infinity", "-Infinity"].map(number), [f64::INFINITY, f64::NEG_INFINITY].map(Some));
+        assert_eq!(["x", "inf", "NaN", "1 2", "0x", "0x+1", "-0x1"].map(number), [None; 7]);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Path, TemplateError, unexpected};
+use crate::inputs::rules::is_space;
 
 /// A word.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,9 +108,9 @@ impl Lexer {
         }
         let text = self.text();
         let opens = self.rest.starts_with("{{") && !self.escaped;
-        let text = if std::mem::take(&mut self.trim) { text.trim_start().to_owned() } else { text };
+        let text = if std::mem::take(&mut self.trim) { text.trim_start_matches(is_space).to_owned() } else { text };
         let strips = opens && self.rest.starts_with("{{~");
-        let text = if strips { text.trim_end().to_owned() } else { text };
+        let text = if strips { text.trim_end_matches(is_space).to_owned() } else { text };
         if !text.is_empty() {
             return Ok(Token::Text(text));
         }
@@ -175,11 +176,11 @@ impl Lexer {
 
     /// `else}}`, `^}}` or `else if`.
     fn otherwise(&mut self) -> Option<Token> {
-        let rest = self.rest.trim_start();
+        let rest = self.rest.trim_start_matches(is_space);
         let caret = rest.strip_prefix('^');
         let word = rest.strip_prefix("else");
         let after = caret.or(word)?;
-        let closing = after.trim_start();
+        let closing = after.trim_start_matches(is_space);
         let closing = closing.strip_prefix('~').unwrap_or(closing);
         if let Some(tail) = closing.strip_prefix("}}") {
             self.trim = self.rest[..self.rest.len() - tail.len()].ends_with("~}}");
@@ -203,7 +204,7 @@ impl Lexer {
 
     /// The next word inside an expression.
     pub(super) fn inside(&mut self) -> Result<Token, TemplateError> {
-        self.rest = self.rest.trim_start().to_owned();
+        self.rest = self.rest.trim_start_matches(is_space).to_owned();
         for (text, token) in [
             ("}~}}", Token::CloseTriple),
             ("}}}", Token::CloseTriple),
@@ -247,13 +248,13 @@ impl Lexer {
     fn word(&mut self) -> Result<Token, TemplateError> {
         let mut path = Path { parts: Vec::new(), up: 0 };
         let first = self.segment()?;
-        let ends = |rest: &str| rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || "~})".contains(c));
+        let ends = |rest: &str| rest.is_empty() || rest.starts_with(|c: char| is_space(c) || "~})".contains(c));
         if ends(&self.rest)
             && let Some(token) = literal(&first)
         {
             return Ok(token);
         }
-        if self.rest.trim_start().starts_with('=') && !first.literal {
+        if self.rest.trim_start_matches(is_space).starts_with('=') && !first.literal {
             let at = self.rest.find('=').unwrap_or_default();
             self.take(at + 1);
             return Ok(Token::Key(first.text));
@@ -286,7 +287,7 @@ impl Lexer {
             }
         }
         let number = number_length(&self.rest);
-        let plain = |c: char| !c.is_whitespace() && !"!\"#%&'()*+,./;<=>@[\\]^`{|}~".contains(c);
+        let plain = |c: char| !is_space(c) && !"!\"#%&'()*+,./;<=>@[\\]^`{|}~".contains(c);
         let end = self.rest.find(|c| !plain(c)).unwrap_or(self.rest.len()).max(number);
         if end == 0 {
             let found: String = self.rest.chars().take(1).collect();
@@ -325,6 +326,6 @@ fn number_length(text: &str) -> usize {
     if let Some(fraction) = text[length..].strip_prefix('.').map(digits).filter(|digits| *digits > 0) {
         length += 1 + fraction;
     }
-    let ends = |rest: &str| rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || "~})".contains(c));
+    let ends = |rest: &str| rest.is_empty() || rest.starts_with(|c: char| is_space(c) || "~})".contains(c));
     if ends(&text[length..]) { length } else { 0 }
 }

@@ -109,7 +109,12 @@ fn evaluate(call: &Call, names: &impl Names) -> Result<Value, RenderError> {
         [name] if call.path.up == 0 => names.value(name, Some(&arguments))?,
         _ => None,
     };
-    known.ok_or(RenderError::NoFunction(name))
+    match known {
+        Some(value) => Ok(value),
+        // Handlebars takes `{{name key=1}}` for a value, which may be missing.
+        None if call.arguments.is_empty() => Ok(Value::Nothing),
+        None => Err(RenderError::NoFunction(name)),
+    }
 }
 
 fn argument(argument: &Argument, names: &impl Names) -> Result<Value, RenderError> {
@@ -208,7 +213,7 @@ mod tests {
             ("{{#if zero}}y{{else if list}}l{{else}}n{{/if}}", "l"),
             ("{{#unless nope}}u{{/unless}}", "u"),
             ("{{join 1 'b' true (join 2) null}}", "1,b,true,2,"),
-            ("{{../a}}{{this}}", ""),
+            ("{{../a}}{{this}}{{nope a=1}}", ""),
         ] {
             assert_eq!(render(text, &Some_, Dialect::Exact).as_deref(), Ok(want), "{text}");
         }
