@@ -17,7 +17,7 @@ impl Reader<'_> {
     pub(super) fn names(&mut self) -> NameInputs {
         NameInputs {
             registry: self.registry_host(),
-            image_name: self.text("image-name"),
+            image_names: self.list("image-name"),
             tags: self.tags(),
             labels: self.written_pairs("labels"),
             annotations: self.annotations(),
