@@ -29,7 +29,7 @@ use crate::{
         run::{Failure, Stage},
     },
     inputs::builder::{BuilderInput, ContainerInput},
-    plan::{Plan, images::Purpose},
+    plan::{ImagePlan, Plan, images::Purpose, naming::Repository},
 };
 
 /// The world around a run.
@@ -80,7 +80,7 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
                 return Err(wrong(
                     &recipe.name,
                     format!("the build context {} is no directory", shown(path, edges)),
-                    "check `context` in the compose file; it is relative to that file",
+                    "check `context`; it is relative to the compose file, or else to the working directory",
                 ));
             }
         }
@@ -90,7 +90,8 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
             return Err(wrong(
                 &recipe.name,
                 format!("the Dockerfile {} does not exist", shown(&directory.join(name), edges)),
-                "check `dockerfile`; it is relative to the build context",
+                "check `dockerfile`, which is relative to the build context, or the input `file`, which is relative to the \
+                 working directory",
             ));
         }
     }
@@ -160,7 +161,7 @@ fn agents(edges: &Edges) -> Result<HashMap<String, Agents>, Failure> {
 /// An answer that proves nothing (a registry that cannot be reached just now, one without a login of its own) is left
 /// to the push.
 pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
-    let mut hosts: Vec<&str> = plan.images.iter().map(|image| image.repository.host()).collect();
+    let mut hosts: Vec<&str> = plan.images.iter().flat_map(ImagePlan::repositories).map(Repository::host).collect();
     hosts.sort_unstable();
     hosts.dedup();
     for host in hosts.into_iter().filter(|_| plan.push.enabled) {

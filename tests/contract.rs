@@ -8,7 +8,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 
 use build_deploy::{
     inputs::{
-        cli,
+        cli, moved,
         spec::{Fallback, INPUTS, InputSpec, Support},
         yaml::{self, Node},
     },
@@ -213,5 +213,13 @@ fn the_migration_guide_names_every_input_of_theirs_and_only_inputs_of_ours() {
         let mut inputs: Vec<&str> = inputs.split_whitespace().collect();
         inputs.sort_unstable();
         assert_eq!(named, inputs, "{action}");
+        for theirs in inputs {
+            let ours = INPUTS.iter().any(|spec| spec.name == theirs);
+            assert_ne!(
+                ours,
+                moved::instead_of(theirs).is_some(),
+                "{theirs}: an input of ours, or a word on what to write"
+            );
+        }
     }
 }

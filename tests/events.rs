@@ -73,6 +73,7 @@ fn every_event_has_its_facts_and_tags() {
         trial(case("pull_request", HEAD, "#7", "Add a login page", "pr-7 sha-9a8b7c6")),
         fork(case("pull_request_fork", HEAD, "#8", "::error::@everyone <b>", "pr-8 sha-9a8b7c6")),
         fork(case("pull_request_deleted_fork", HEAD, "#9", "Left behind", "pr-9 sha-9a8b7c6")),
+        case("pull_request_merged", MERGE, "main", "Add a login page", "main sha-c0ffee1 latest"),
         trial(case("merge_group", MERGE, "#104", "Merge pull request #104 from acme/feature", "mq-104 sha-c0ffee1")),
         case("schedule", MAIN, "main", "", "nightly main sha-1f3ac7b"),
         case("workflow_dispatch", MAIN, "main", "", "main sha-1f3ac7b latest"),

@@ -43,6 +43,7 @@ fn image(name: &str, status: ImageStatus) -> ImageState {
         name: name.into(),
         services: vec![name.into(), "celeryworker".into()],
         repository: format!("ghcr.io/o/r/{name}"),
+        copies: Vec::new(),
         tags: vec!["main".into(), "sha-0123456".into()],
         status,
         steps: Vec::new(),

@@ -17,7 +17,7 @@ use super::{
     node::{self, Node},
     progress::Progress,
     readback::{self, Before},
-    recipe::{Context, Dockerfile, Recipe},
+    recipe::{Context, Dockerfile, Recipe, host_of},
     request::{self, Export, solve_request},
     session::{self, Offer, Session},
     split,
@@ -140,23 +140,27 @@ pub async fn publish(
     let mut digest = built.digest.clone();
     let mut size = built.size;
     if goal.pushes() {
-        if let Some(index) = &built.index {
-            digest = Some(split::publish(builder, recipe, index, events).await?);
+        let same = |digest: &Digest| recipe.repositories().map(|repository| (repository, digest.clone())).collect();
+        let pushed: Vec<(&str, Digest)> = if let Some(index) = &built.index {
+            same(&split::publish(builder, recipe, index, events).await?)
         } else if builder.engine_pushes() {
             events.image(&recipe.name, ImageEvent::Pushing).await;
-            digest = Some(push(builder, recipe, events).await?);
-        }
-        let pushed =
-            digest.as_ref().ok_or_else(|| push_failure(recipe, "the builder did not tell the image's digest"))?;
+            push(builder, recipe, events).await?
+        } else {
+            digest.as_ref().map(same).unwrap_or_default()
+        };
+        let (_, own) =
+            pushed.first().ok_or_else(|| push_failure(recipe, "the builder did not tell the image's digest"))?;
         let size_known = async {
             match size {
                 Some(size) => Some(size),
-                None => readback::size(builder, recipe, pushed).await,
+                None => readback::size(builder, recipe, own).await,
             }
         };
-        let (verified, bytes) = tokio::join!(readback::verify(builder, recipe, pushed), size_known);
+        let (verified, bytes) = tokio::join!(readback::verify(builder, recipe, &pushed), size_known);
         verified?;
         size = bytes;
+        digest = Some(own.clone());
     }
     let (previous, previous_size) = match &built.before {
         Before::Image(before, size) => (goal.pushes().then(|| before.clone()), *size),
@@ -342,7 +346,7 @@ async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe,
         image: &recipe.name,
         dockerfile_place: &recipe.dockerfile_place,
         dockerfile: text.as_deref(),
-        registry: recipe.registry(),
+        registry: recipe.registry_in(&fault.message),
     };
     let failure = diagnose::failure(fault, progress.failed_step(fault.vertex.as_deref()), &subject);
     if explain::is_lint(&fault.message) && failure.place.is_none() {
@@ -351,15 +355,16 @@ async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe,
     failure
 }
 
-/// The classic store: the engine pushes, tag by tag; the layers travel with the first.
-async fn push(builder: &Builder, recipe: &Recipe, events: &Events) -> Result<Digest, Failure> {
-    let login = builder.credentials.for_host(recipe.registry());
-    let mut pushed = None;
-    for tag in &recipe.tags {
+/// The classic store: the engine pushes, tag by tag; the layers travel with the first. An engine may pack the layers of
+/// a base image anew for a registry that it did not come from, so each repository has a digest of its own.
+async fn push<'a>(builder: &Builder, recipe: &'a Recipe, events: &Events) -> Result<Vec<(&'a str, Digest)>, Failure> {
+    let mut pushed: Vec<(&str, Digest)> = Vec::new();
+    for (repository, tag) in recipe.names() {
+        let login = builder.credentials.for_host(host_of(repository));
         let mut attempt = 1;
-        pushed = Some(loop {
+        let digest = loop {
             let Some(engine) = &builder.engine else { return Err(push_failure(recipe, "there is no engine")) };
-            let message = match engine.push(&recipe.repository, tag, login).await {
+            let message = match engine.push(repository, tag, login).await {
                 Ok(digest) => break digest,
                 Err(error) => error.to_string(),
             };
@@ -369,12 +374,15 @@ async fn push(builder: &Builder, recipe: &Recipe, events: &Events) -> Result<Dig
             }
             attempt += 1;
             pause(recipe, &fault.message, attempt, events).await;
-        });
+        };
+        if pushed.last().is_none_or(|(last, _)| *last != repository) {
+            pushed.push((repository, digest));
+        }
     }
-    pushed.ok_or_else(|| push_failure(recipe, "there is no tag to push"))
+    Ok(pushed)
 }
 
 pub(super) fn push_failure(recipe: &Recipe, message: &str) -> Failure {
-    let explained = explain::push(message, recipe.registry());
+    let explained = explain::push(message, recipe.registry_in(message));
     Failure { image: Some(recipe.name.clone()), ..Failure::new(explained.stage, explained.headline, explained.hint) }
 }

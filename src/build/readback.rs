@@ -14,7 +14,7 @@ use super::{
     content,
     engine::ApiError,
     image::{ATTEMPTS, push_failure},
-    recipe::Recipe,
+    recipe::{Recipe, host_of},
 };
 use crate::{
     domain::{
@@ -69,16 +69,18 @@ impl std::fmt::Display for Silence {
     }
 }
 
-/// Reads every tag back: what the registry serves must be what was built.
-pub(super) async fn verify(builder: &Builder, recipe: &Recipe, built: &Digest) -> Result<(), Failure> {
-    let login = builder.credentials.for_host(recipe.registry());
-    try_join_all(recipe.tags.iter().map(|tag| async move {
-        let reference = format!("{}:{tag}", recipe.repository);
+/// Reads every tag back: what a registry serves must be what was pushed to it, by repository.
+pub(super) async fn verify(builder: &Builder, recipe: &Recipe, pushed: &[(&str, Digest)]) -> Result<(), Failure> {
+    let names =
+        pushed.iter().flat_map(|(repository, built)| recipe.tags.iter().map(move |tag| (*repository, tag, built)));
+    try_join_all(names.map(|(repository, tag, built)| async move {
+        let reference = format!("{repository}:{tag}");
+        let login = builder.credentials.for_host(host_of(repository));
         let wrong = |headline: String, hint: &str| Failure {
             image: Some(recipe.name.clone()),
             ..Failure::new(Stage::Push, headline, Some(hint.to_owned()))
         };
-        let served = patiently(builder, &recipe.repository, tag, login)
+        let served = patiently(builder, repository, tag, login)
             .await
             .map_err(|error| push_failure(recipe, &format!("read {reference} back: {error}")))?;
         match served {
@@ -101,7 +103,7 @@ pub(super) async fn verify(builder: &Builder, recipe: &Recipe, built: &Digest) -
 pub(super) async fn before(builder: &Builder, recipe: &Recipe, goal: Goal) -> Before {
     let tag = if goal.pushes() { recipe.tags.first() } else { builder.compare_with.as_ref() };
     let Some(tag) = tag else { return Before::Unknown };
-    let login = builder.credentials.for_host(recipe.registry());
+    let login = builder.credentials.for_host(host_of(&recipe.repository));
     match digest(builder, &recipe.repository, tag, login).await {
         Ok(Some(digest)) => {
             let size = tokio::time::timeout(PREVIOUS_SIZE, previous_size(builder, recipe, &digest)).await;
@@ -124,7 +126,7 @@ async fn previous_size(builder: &Builder, recipe: &Recipe, digest: &Digest) -> O
 
 /// Compressed bytes as the registry itself tells them.
 pub(super) async fn size(builder: &Builder, recipe: &Recipe, digest: &Digest) -> Option<u64> {
-    let login = builder.credentials.for_host(recipe.registry());
+    let login = builder.credentials.for_host(host_of(&recipe.repository));
     client::image_size(builder.http.client()?, &recipe.repository, digest, login).await
 }
 

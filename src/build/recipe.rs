@@ -38,6 +38,8 @@ pub struct Recipe {
     pub annotations: Vec<(String, String)>,
     /// `registry/path`.
     pub repository: String,
+    /// Further repositories that get the same under the same tags.
+    pub copies: Vec<String>,
     /// Tags in it. At least one if the image is pushed or loaded.
     pub tags: Vec<String>,
     /// Network of `RUN` steps: `host` or `none`; `None` for the default.
@@ -48,6 +50,8 @@ pub struct Recipe {
     pub shm_size: Option<u64>,
     /// Limits such as `nofile=1024:2048`.
     pub ulimits: Vec<String>,
+    /// Cgroup that the containers of `RUN` steps are put below.
+    pub cgroup_parent: Option<String>,
     /// Entitlements that the Dockerfile may use, such as `network.host`.
     pub entitlements: Vec<String>,
     /// Which stages ignore the cache.
@@ -166,11 +170,13 @@ impl Recipe {
             labels: image.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             annotations: image.annotations.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             repository: image.repository.to_string(),
+            copies: image.copies.iter().map(ToString::to_string).collect(),
             tags: image.tags.iter().map(ToString::to_string).collect(),
             network: build.network.clone().filter(|network| network != "default"),
             add_hosts: build.extra_hosts.iter().map(|(host, address)| format!("{host}={address}")).collect(),
             shm_size: build.shm_size,
             ulimits: build.ulimits.iter().map(|l| format!("{}={}:{}", l.name, l.soft, l.hard)).collect(),
+            cgroup_parent: build.cgroup_parent.clone(),
             entitlements: build.entitlements.clone(),
             no_cache: match (build.no_cache, build.no_cache_filter.as_slice()) {
                 (true, _) => NoCache::All,
@@ -199,9 +205,14 @@ impl Recipe {
         }
     }
 
-    /// The image's names in full, `repository:tag`.
-    pub fn references(&self) -> impl Iterator<Item = String> + '_ {
-        self.tags.iter().map(|tag| format!("{}:{tag}", self.repository))
+    /// Everywhere that it is pushed to, its own repository first.
+    pub fn repositories(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.repository).chain(&self.copies).map(String::as_str)
+    }
+
+    /// The image's names: each repository with each tag.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.repositories().flat_map(|repository| self.tags.iter().map(move |tag| (repository, tag.as_str())))
     }
 
     /// Whether it reads or writes any cache but the builder's own.
@@ -235,10 +246,17 @@ impl Recipe {
         }
     }
 
-    /// The host of the registry.
-    pub fn registry(&self) -> &str {
-        self.repository.split('/').next().unwrap_or_default()
+    /// The host of the registry that a message is about: one that it names, else that of the image's own repository.
+    pub fn registry_in(&self, message: &str) -> &str {
+        let named = self.repositories().find(|repository| message.contains(repository));
+        let host = || self.repositories().map(host_of).find(|host| message.contains(host));
+        named.map(host_of).or_else(host).unwrap_or_else(|| host_of(&self.repository))
     }
+}
+
+/// The registry's host in a repository's name.
+pub fn host_of(repository: &str) -> &str {
+    repository.split('/').next().unwrap_or_default()
 }
 
 fn context(text: &str, root: &Path) -> Context {
@@ -252,4 +270,29 @@ fn named_context((name, source): &(String, ContextSource), root: &Path) -> (Stri
         ContextSource::Service(image) => Context::Image(image.clone()),
     };
     (name.clone(), context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Recipe;
+
+    #[test]
+    fn the_registry_that_a_message_is_about_is_found() {
+        let recipe = Recipe {
+            repository: "ghcr.io/acme/app".into(),
+            copies: vec!["docker.io/acme/app".into(), "quay.io/acme/app".into()],
+            ..Recipe::default()
+        };
+        for (message, want) in [
+            (
+                "failed to push docker.io/acme/app:main: unexpected status from https://auth.docker.io/token",
+                "docker.io",
+            ),
+            ("failed to push quay.io/acme/app:1: 401", "quay.io"),
+            ("HEAD https://quay.io/v2/: EOF", "quay.io"),
+            ("denied", "ghcr.io"),
+        ] {
+            assert_eq!(recipe.registry_in(message), want, "{message}");
+        }
+    }
 }

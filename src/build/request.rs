@@ -91,9 +91,12 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
     };
     if export == Export::PushByDigest {
         attrs.insert("push-by-digest".into(), "true".into());
-        attrs.insert("name".into(), recipe.repository.clone());
+        attrs.insert("name".into(), recipe.repositories().collect::<Vec<_>>().join(","));
     } else {
-        attrs.insert("name".into(), recipe.references().collect::<Vec<_>>().join(","));
+        attrs.insert(
+            "name".into(),
+            recipe.names().map(|(repository, tag)| format!("{repository}:{tag}")).collect::<Vec<_>>().join(","),
+        );
     }
     packing(recipe, &mut attrs);
     times(recipe, export, &mut attrs);
@@ -213,6 +216,9 @@ fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
     if !recipe.ulimits.is_empty() {
         set("ulimit", recipe.ulimits.join(","));
     }
+    if let Some(parent) = &recipe.cgroup_parent {
+        set("cgroup-parent", parent.clone());
+    }
     match &recipe.no_cache {
         NoCache::Never => {}
         NoCache::All => drop(set("no-cache", String::new())),
@@ -296,6 +302,7 @@ mod tests {
         all.add_hosts = vec!["a=1.2.3.4".into()];
         all.shm_size = Some(64);
         all.ulimits = vec!["nofile=1:2".into()];
+        all.cgroup_parent = Some("ci.slice".into());
         all.no_cache = NoCache::Stages(vec!["run".into()]);
         all.pull = true;
         all.cache_from = vec![CacheSpec { kind: "registry".into(), attributes: vec![("ref".into(), "r".into())] }];
@@ -311,6 +318,7 @@ mod tests {
             ("add-hosts", "a=1.2.3.4"),
             ("shm-size", "64"),
             ("ulimit", "nofile=1:2"),
+            ("cgroup-parent", "ci.slice"),
             ("no-cache", "run"),
             ("image-resolve-mode", "pull"),
             ("cache-imports", r#"[{"Attrs":{"ref":"r"},"Type":"registry"}]"#),

@@ -12,7 +12,7 @@ use super::{
     gateway::Links,
     image::{self, ATTEMPTS, Solved, pause, push_failure},
     node::Share,
-    recipe::Recipe,
+    recipe::{Recipe, host_of},
     request::Export,
 };
 use crate::{
@@ -123,7 +123,7 @@ async fn assemble(
     annotations: &[(String, String)],
 ) -> Result<Index, Failure> {
     let failed = |message: String| push_failure(recipe, &message);
-    let remote = remote(builder, recipe)?;
+    let remote = remote(builder, recipe, &recipe.repository)?;
     let parts = try_join_all(shares.iter().zip(solved).map(async |(share, solved)| {
         let node = &share.node.reach;
         let digest = solved.digest.as_ref().ok_or_else(|| failed(format!("{node} did not tell the image's digest")))?;
@@ -148,13 +148,13 @@ pub(super) async fn publish(
     events: &Events,
 ) -> Result<Digest, Failure> {
     events.image(&recipe.name, ImageEvent::Pushing).await;
-    let remote = remote(builder, recipe)?;
     let body: &Bytes = &index.body;
-    for tag in &recipe.tags {
+    for (repository, tag) in recipe.names() {
+        let remote = remote(builder, recipe, repository)?;
         let mut attempt = 1;
         while let Err(error) = remote.put(tag, index.media_type, body).await {
             if attempt == ATTEMPTS || !error.is_temporary() {
-                return Err(push_failure(recipe, &format!("push {}:{tag}: {error}", recipe.repository)));
+                return Err(push_failure(recipe, &format!("push {repository}:{tag}: {error}")));
             }
             attempt += 1;
             pause(recipe, &error.to_string(), attempt, events).await;
@@ -163,9 +163,9 @@ pub(super) async fn publish(
     Ok(index.digest.clone())
 }
 
-fn remote<'a>(builder: &'a Builder, recipe: &'a Recipe) -> Result<Remote<'a>, Failure> {
-    let login = builder.credentials.for_host(recipe.registry());
-    let remote = builder.http.client().and_then(|http| Remote::new(http, &recipe.repository, login));
+fn remote<'a>(builder: &'a Builder, recipe: &Recipe, repository: &'a str) -> Result<Remote<'a>, Failure> {
+    let login = builder.credentials.for_host(host_of(repository));
+    let remote = builder.http.client().and_then(|http| Remote::new(http, repository, login));
     remote.ok_or_else(|| push_failure(recipe, "there is no way to the registry"))
 }
 

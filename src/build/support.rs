@@ -108,6 +108,7 @@ fn new_option(recipe: &Recipe) -> Option<String> {
         Some((name, _)) => Some(format!("the named context `{name}`")),
         None if recipe.shm_size.is_some() => Some("`shm-size`".to_owned()),
         None if !recipe.ulimits.is_empty() => Some("`ulimits`".to_owned()),
+        None if recipe.cgroup_parent.is_some() => Some("`cgroup-parent`".to_owned()),
         None => None,
     }
 }

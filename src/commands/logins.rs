@@ -27,7 +27,7 @@ use crate::{
         runner::RunnerEnv,
         typed::{self, Inputs, MissingRepository},
     },
-    plan::Plan,
+    plan::{ImagePlan, Plan, naming::Repository},
     registry::docker_config::DockerConfig,
 };
 
@@ -216,7 +216,7 @@ fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
     let mut hosts: BTreeSet<&str> = inputs.registry.hosts.iter().map(String::as_str).collect();
     hosts.extend(inputs.registry.credentials.iter().map(|given| given.registry.as_str()));
     for image in &plan.images {
-        hosts.insert(image.repository.host());
+        hosts.extend(image.repositories().map(Repository::host));
         for cache in image.cache_from.iter().chain(&image.cache_to) {
             let references = cache.attributes.iter().filter(|(name, _)| name == "ref");
             hosts.extend(references.filter_map(|(_, reference)| reference.split('/').next()));
@@ -249,11 +249,12 @@ fn wanted(plan: &Plan, inputs: &Inputs, context: &Context, hosts: &BTreeSet<&str
 
 impl Wanted {
     fn new(host: &str, plan: &Plan, named: bool) -> Option<Self> {
-        let pushed = plan.images.iter().filter(|image| plan.push.enabled && image.repository.host() == host);
+        let all = plan.images.iter().flat_map(ImagePlan::repositories);
+        let pushed = all.filter(|repository| plan.push.enabled && repository.host() == host);
         Some(Self {
             host: host.to_owned(),
             ecr: EcrHost::parse(host)?,
-            pushes: pushed.map(|image| image.repository.path().to_owned()).collect(),
+            pushes: pushed.map(|repository| repository.path().to_owned()).collect(),
             named,
         })
     }

@@ -292,6 +292,9 @@ fn compose_project(
 ) -> Result<Option<compose::Project>, ComposeError> {
     let files = Directory::new(&context.project);
     let wanted = &inputs.project;
+    if wanted.lone.is_some() {
+        return Ok(None);
+    }
     let can_do_without = !wanted.images.is_empty() || context.project.join("Dockerfile").is_file();
     if wanted.compose_files.is_empty() && can_do_without && compose::discover(&files)?.is_none() {
         return Ok(None);

@@ -10,8 +10,8 @@ use crate::domain::event::Place;
 pub enum ComposeError {
     /// There is no compose file at all.
     #[error(
-        "found no compose file (looked for {looked_for}): check out the repository before this step, or name the file \
-         with the input `compose-file`"
+        "found no compose file (looked for {looked_for}) and no Dockerfile: check out the repository before this step, or \
+         name the file with the input `compose-file`, or a Dockerfile with the input `file`"
     )]
     NoFile {
         /// The names tried, comma separated.

@@ -60,6 +60,8 @@ pub struct Build {
     pub shm_size: Option<u64>,
     /// Resource limits of `RUN`.
     pub ulimits: Vec<Ulimit>,
+    /// Cgroup that the containers of `RUN` are put below; no key of Compose's says it.
+    pub cgroup_parent: Option<String>,
     /// Host names and addresses for `/etc/hosts`; a host may come more than once.
     pub extra_hosts: Vec<(String, String)>,
     /// Secrets that the build may mount.

@@ -86,6 +86,7 @@ impl<'a> Fields<'a> {
             network: self.text("network")?,
             shm_size: self.size("shm_size")?,
             ulimits: self.ulimits()?,
+            cgroup_parent: None,
             extra_hosts: self.hosts()?,
             secrets: self.secrets(secrets)?,
             ssh: self.ssh()?,

@@ -111,6 +111,8 @@ pub struct ImageState {
     pub services: Vec<String>,
     /// `registry/path`, without tag.
     pub repository: String,
+    /// Further repositories that get the same under the same tags.
+    pub copies: Vec<String>,
     /// Tags without the repository.
     pub tags: Vec<String>,
     /// Where it stands.
@@ -252,6 +254,11 @@ impl RunState {
 }
 
 impl ImageState {
+    /// Everywhere that it is pushed to, its own repository first.
+    pub fn repositories(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.repository).chain(&self.copies)
+    }
+
     fn apply(&mut self, event: &ImageEvent, elapsed: Duration) {
         match event {
             ImageEvent::Pushing => self.pushing = self.pushing.or(Some(elapsed)),

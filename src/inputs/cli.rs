@@ -10,6 +10,7 @@ use clap::{
 
 use super::{
     error::InputError,
+    moved,
     runner::RunnerEnv,
     spec::{self, Fallback, INPUTS, InputSpec, Kind},
 };
@@ -196,6 +197,9 @@ fn argument(spec: &InputSpec) -> Arg {
 
 /// The mistake of naming an input that does not exist, with the nearest that does.
 fn unknown(name: &str) -> InputError {
+    if let Some(instead) = moved::instead_of(name) {
+        return InputError::hidden(name, "there is no such input", instead);
+    }
     // Clap knows the flags and how to compare names; only `--` is needed to ask it.
     let answer = command().no_binary_name(true).try_get_matches_from([format!("--{name}=")]);
     let nearest = answer.err().and_then(|error| match error.get(ContextKind::SuggestedArg) {

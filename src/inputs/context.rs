@@ -188,7 +188,10 @@ pub fn payload_of(env: &RunnerEnv, contents: Result<&str, &std::io::Error>) -> (
 fn target(name: &str, reference: &str, payload: &Payload) -> Target {
     let number = payload.pull_request.as_ref().and_then(|request| request.number);
     let in_ref = || reference.strip_prefix("refs/pull/")?.split('/').next()?.parse().ok();
+    // The run of a pull request that was closed by its merge is for the branch that it was merged into.
+    let merged = name == "pull_request" && reference.starts_with("refs/heads/");
     if name.starts_with("pull_request")
+        && !merged
         && let Some(number) = number.or_else(in_ref)
     {
         return Target::PullRequest(number);

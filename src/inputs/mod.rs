@@ -11,6 +11,7 @@ pub mod cache;
 pub mod cli;
 pub mod context;
 pub mod error;
+pub mod moved;
 pub mod parse;
 pub mod payload;
 pub mod rules;

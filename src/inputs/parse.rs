@@ -6,6 +6,7 @@ mod cache;
 mod deploy;
 mod names;
 mod notify;
+mod project;
 mod registry;
 
 use crate::domain::{
@@ -19,7 +20,7 @@ use super::{
     runner::RunnerEnv,
     spec::{INPUTS, Support},
     structured,
-    typed::{CacheSpec, CommandInput, GithubInputs, Inputs, ProjectInputs, Push, Show},
+    typed::{CacheSpec, CommandInput, GithubInputs, Inputs, Push, Show},
     values::{boolean, comma_lines, duration, lines, pair},
 };
 
@@ -108,8 +109,16 @@ impl Reader<'_> {
         self.raw.get(input).map(str::to_owned)
     }
 
-    fn list(&self, input: &str) -> Vec<String> {
-        self.raw.get(input).map(|text| lines(text).map(str::to_owned).collect()).unwrap_or_default()
+    fn list(&mut self, input: &str) -> Vec<String> {
+        let Some(text) = self.raw.get(input) else { return Vec::new() };
+        match structured::quoted_lines(text) {
+            None => lines(text).map(str::to_owned).collect(),
+            Some(Ok(lines)) => lines.into_iter().map(|(_, line)| line).collect(),
+            Some(Err(mistake)) => {
+                self.mistakes.push(mistake.of(input));
+                Vec::new()
+            }
+        }
     }
 
     fn comma_list(&self, input: &str) -> Vec<String> {
@@ -158,25 +167,6 @@ impl Reader<'_> {
         }
         let choices = [("run", CommandInput::Run), ("plan", CommandInput::Plan), ("notify", CommandInput::Notify)];
         self.choice("command", &choices, CommandInput::Run)
-    }
-
-    fn project(&mut self) -> ProjectInputs {
-        let images = self.raw.get("images").map(|text| structured::images(text, self.env, self.dialect()));
-        ProjectInputs {
-            working_directory: self.text("working-directory").unwrap_or_else(|| ".".to_owned()),
-            compose_files: self.list("compose-file"),
-            profiles: self.comma_list("profiles"),
-            services: self.comma_list("services"),
-            images: match images {
-                None => Vec::new(),
-                Some(Ok(images)) => images,
-                Some(Err(mistakes)) => {
-                    self.mistakes.extend(mistakes);
-                    Vec::new()
-                }
-            },
-            env_files: self.list("env-file"),
-        }
     }
 
     fn push(&mut self) -> Push {

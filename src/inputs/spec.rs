@@ -3,6 +3,10 @@
 //!
 //! The order here is the order in all of them.
 
+mod kind;
+
+pub use self::kind::{Fallback, Group, Kind, Support};
+
 use super::builder::ContainerInput;
 
 /// One action input, which is also the command-line flag `--name=value`.
@@ -20,106 +24,6 @@ pub struct InputSpec {
     pub group: Group,
     /// Which of its values this version can act on.
     pub support: Support,
-}
-
-/// What an input's value looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Plain text.
-    Text,
-    /// `true` or `false` (any YAML 1.2 spelling).
-    Bool,
-    /// One item a line.
-    List,
-    /// A YAML document.
-    Yaml,
-    /// A credential: never shown.
-    Secret,
-    /// One credential a line: never shown.
-    SecretList,
-}
-
-impl Kind {
-    /// The kind in a word, for the README.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Bool => "boolean",
-            Self::List => "list",
-            Self::Yaml => "YAML",
-            Self::Secret => "secret",
-            Self::SecretList => "secret list",
-        }
-    }
-
-    /// Whether its value must never be shown.
-    pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::SecretList)
-    }
-}
-
-/// What leaving an input out means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fallback {
-    /// Nothing.
-    None,
-    /// This value.
-    Literal(&'static str),
-    /// What GitHub's expression yields; outside an action, nothing.
-    Expression(&'static str),
-    /// Something that depends on the rest, described in words.
-    Described(&'static str),
-}
-
-impl Fallback {
-    /// What stands as `default:` in `action.yml`.
-    pub fn in_action(self) -> Option<&'static str> {
-        match self {
-            Self::Literal(text) | Self::Expression(text) => Some(text),
-            Self::None | Self::Described(_) => None,
-        }
-    }
-}
-
-/// Which values of an input this version can act on. The names of all inputs are fixed from the start, so
-/// that no workflow breaks later; a value that would be ignored is an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Support {
-    /// All.
-    All,
-    /// Only the default.
-    DefaultOnly,
-}
-
-/// A heading in the README's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// What to build.
-    Build,
-    /// Names and tags.
-    Names,
-    /// Registry and push.
-    Registry,
-    /// Notify.
-    Notify,
-    /// Deploy.
-    Deploy,
-    /// GitHub and the rest.
-    Rest,
-}
-
-impl Group {
-    /// The heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Build => "What to build",
-            Self::Names => "Names and tags",
-            Self::Registry => "Registry and push",
-            Self::Notify => "Notify",
-            Self::Deploy => "Deploy",
-            Self::Rest => "GitHub and the rest",
-        }
-    }
 }
 
 impl InputSpec {
@@ -187,6 +91,20 @@ pub const INPUTS: &[InputSpec] = &[
         "the first of `compose.yaml`, `compose.yml`, `docker-compose.yml`, `docker-compose.yaml`, \
          `docker-compose.production.yml`, `production.yml`; else a lone `Dockerfile`",
     ),
+    build(
+        Text,
+        "context",
+        "Build context of a project that is one image: a directory or a URL. With `context` or `file`, no compose file is \
+         looked for.",
+    )
+    .or_else("the working directory"),
+    build(
+        Text,
+        "file",
+        "Dockerfile of a project that is one image, relative to the working directory; for a context elsewhere, a path in \
+         it.",
+    )
+    .or_else("`Dockerfile` in the context"),
     build(List, "profiles", "Compose profiles to switch on. Services without a profile are always in."),
     build(List, "services", "Names or globs of the services to build.").or_else("every service with `build:`"),
     build(
@@ -222,6 +140,7 @@ pub const INPUTS: &[InputSpec] = &[
     build(List, "add-hosts", "Entries for `/etc/hosts` of `RUN` steps, `host:ip` a line."),
     build(Text, "shm-size", "Size of `/dev/shm` in `RUN` steps, such as `128m`."),
     build(List, "ulimits", "Limits of `RUN` steps, such as `nofile=1024:2048`."),
+    build(Text, "cgroup-parent", "Cgroup that the containers of `RUN` steps are put below."),
     build(Bool, "no-cache", "Build every step anew.").or("false"),
     build(List, "no-cache-filters", "Stages to build anew."),
     build(Bool, "pull", "Ask the registry again for each base image.").or("false"),
@@ -229,10 +148,11 @@ pub const INPUTS: &[InputSpec] = &[
     build(Bool, "check", "Report the warnings of Dockerfile build checks as annotations.").or("true"),
     names(Text, "registry", "Registry host to push to.").or("ghcr.io"),
     names(
-        Text,
+        List,
         "image-name",
         "Template of an image's name, lower-cased. Placeholders: `{registry}`, `{owner}`, `{repo}`, `{image}`, \
-         `{username}`.",
+         `{username}`. With several lines the image is pushed to each; logins for other registries stand in \
+         `registries`.",
     )
     .or_else(
         "`{registry}/{owner}/{repo}/{image}`; on `docker.io` `{registry}/{username}/{repo}-{image}`; \

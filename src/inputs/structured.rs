@@ -5,7 +5,7 @@ use crate::domain::{credentials::as_in_images, default_user::default_user, secre
 use super::{
     cache::cache_spec,
     error::InputError,
-    rules::{self, Dialect},
+    rules::{self, Dialect, RuleMistake},
     runner::RunnerEnv,
     typed::{Credentials, ImageInput},
     values::{comma_lines, is_platform, is_registry_host, lines, pair},
@@ -19,6 +19,18 @@ fn complaint(problem: &str, fix: &str) -> Complaint {
     (problem.to_owned(), fix.to_owned())
 }
 
+/// The lines of an input with their numbers, if one of them stands between quotes as in Docker's own actions:
+/// `"KEY=a value of<newline>many lines"`, with quotes inside doubled. Blank lines and comments are left out.
+pub fn quoted_lines(text: &str) -> Option<Result<Vec<(usize, String)>, RuleMistake>> {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    let quoted = |line: &str| {
+        let pair = line.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('='));
+        pair.is_some_and(|(name, _)| is_name(name))
+    };
+    text.lines().any(quoted).then(|| rules::lines(text, Dialect::Repaired))
+}
+
 /// `secrets`: `id=value` lines, or a YAML map. Errors name lines, never their text.
 pub fn secrets(text: &str) -> Result<Vec<(String, Secret)>, InputError> {
     let input = "secrets";
@@ -27,8 +39,16 @@ pub fn secrets(text: &str) -> Result<Vec<(String, Secret)>, InputError> {
     let first = lines(text).next().unwrap_or_default();
     let is_line = pair(first).is_some_and(|(id, _)| id_valid(id));
     let mut secrets: Vec<(String, Secret)> = Vec::new();
-    let fix = "write one `id=value` a line; a value of many lines needs a YAML map (`id: |`)";
-    if is_line || first.is_empty() {
+    let fix = "write one `id=value` a line; a value of many lines needs a YAML map (`id: |`), or quotes around it all \
+               with those inside doubled";
+    if let Some(lines) = quoted_lines(text) {
+        let wrong = |line: usize, problem: &str| InputError::hidden(input, format!("line {line} {problem}"), fix);
+        for (number, line) in lines.map_err(|mistake| wrong(mistake.line, &mistake.problem))? {
+            let (id, value) =
+                pair(&line).filter(|(id, _)| id_valid(id)).ok_or_else(|| wrong(number, "is no `id=value`"))?;
+            secrets.push((id.to_owned(), Secret::new(value)));
+        }
+    } else if is_line || first.is_empty() {
         for (index, line) in text.lines().enumerate() {
             let Some(line) = lines(line).next() else { continue };
             match pair(line) {
@@ -96,8 +116,13 @@ pub fn registries(text: &str) -> Result<Registries, InputError> {
                 // A block (`|`) ends in a line's end, which belongs to neither.
                 "username" => value.trim().clone_into(&mut username),
                 "password" => password = Secret::new(value.trim()),
+                // docker/login-action's. A registry of Amazon's is known by its name.
+                "ecr" => {}
                 _ => return Err(at("a key is none of the three")),
             }
+        }
+        if registry.is_empty() {
+            return Err(at("has no `registry`; Docker Hub is `docker.io`"));
         }
         if !is_registry_host(&registry) {
             return Err(at("`registry` is no registry host"));
@@ -135,7 +160,7 @@ const IMAGE_KEYS: [&str; 14] = [
 
 /// `images`: a YAML list of maps. All mistakes in it are reported together.
 pub fn images(text: &str, env: &RunnerEnv, dialect: Dialect) -> Result<Vec<ImageInput>, Vec<InputError>> {
-    let fix = "write a YAML list of maps, each with a `name`";
+    let fix = "write a YAML list of maps, each with a `name`; what an image is called in a registry is `image-name`";
     let wrong = |problem: String| vec![InputError::hidden("images", problem, fix)];
     let Node::List(items) = yaml::read(text).map_err(|error| wrong(error.to_string()))? else {
         return Err(wrong("is no YAML list".to_owned()));
@@ -184,7 +209,7 @@ fn set_image(image: &mut ImageInput, key: &str, value: Node, env: &RunnerEnv) ->
         "context" => image.context = text(value)?,
         "dockerfile" => image.dockerfile = text(value)?,
         "target" => image.target = text(value)?,
-        "image-name" => image.image_name = text(value)?,
+        "image-name" => image.image_names = list(value)?,
         "build-args" => {
             for (key, value) in pairs(value)? {
                 let Some(value) = value.or_else(|| env.var(&key).map(str::to_owned)) else {
@@ -270,6 +295,11 @@ mod tests {
         assert_eq!(shown("empty="), [r#"empty="""#]);
         assert_eq!(shown("key: |\n  one\n  two\nother: 'a=b'"), [r#"key="one\ntwo\n""#, r#"other="a=b""#]);
         assert_eq!(shown(r#"{"a": "b: c"}"#), [r#"a="b: c""#]);
+        // As in the documentation of docker/build-push-action.
+        let quoted = "# c\nTOKEN=ab,c=d\n\"KEY=aaa\n\n# b\"\nFOO=bar\n\"JSON={\"\"k\"\":\"\"v\"\"}\"";
+        let want = [r#"TOKEN="ab,c=d""#, r#"KEY="aaa\n\n# b""#, r#"FOO="bar""#, r#"JSON="{\"k\":\"v\"}""#];
+        assert_eq!(shown(quoted), want);
+        assert_eq!(shown("\"a\": x"), [r#"a="x""#], "a key of YAML may be quoted too");
     }
 
     #[test]
@@ -279,6 +309,8 @@ mod tests {
             ("a=-----BEGIN KEY-----\nhunter2=\n", "line 1 begins a value of many lines"),
             ("a=1\na=hunter2", "the id `a` stands there twice"),
             ("hunter2", "is neither `id=value` lines nor a YAML map"),
+            ("\"a=hunter2", "line 1 has a `\"` that is never closed"),
+            ("\"a=x\"\nhunter2", "line 2 is no `id=value`"),
             ("a: [hunter2]", "entry 1 of the map is no text under an id"),
             ("a: 1\n hunter2: [", "no valid YAML at line 2"),
         ] {

@@ -58,6 +58,8 @@ pub enum CommandInput {
 pub struct ProjectInputs {
     /// Relative to the workspace.
     pub working_directory: String,
+    /// The one image that the project is, if it is said that it is one.
+    pub lone: Option<LoneInput>,
     /// Compose files; empty means that they are looked for.
     pub compose_files: Vec<String>,
     /// Compose profiles to switch on.
@@ -68,6 +70,15 @@ pub struct ProjectInputs {
     pub images: Vec<ImageInput>,
     /// Files with values for compose files; empty means `.env` if there.
     pub env_files: Vec<String>,
+}
+
+/// A project that is one image: the inputs `context` and `file`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoneInput {
+    /// Build context: a directory, relative to the working directory, or a URL.
+    pub context: Option<String>,
+    /// Dockerfile, relative to the working directory, or to a context that is a URL.
+    pub file: Option<String>,
 }
 
 /// One item of the input `images`. `None` and empty mean: as without it.
@@ -89,8 +100,8 @@ pub struct ImageInput {
     pub platforms: Vec<String>,
     /// Rules for its tags, like the input `tags`.
     pub tags: Vec<Rule>,
-    /// Template of the repository.
-    pub image_name: Option<String>,
+    /// Templates of its repositories; the first is its own, the others get copies.
+    pub image_names: Vec<String>,
     /// Labels. Values may hold expressions, as in the input `labels`.
     pub labels: Vec<(String, String)>,
     /// Ids of the build secrets that this image may see; empty means all.
@@ -108,8 +119,8 @@ pub struct ImageInput {
 pub struct NameInputs {
     /// Registry host.
     pub registry: String,
-    /// Template, if one was given.
-    pub image_name: Option<String>,
+    /// Templates of each image's repositories, if any were given; the first is its own, the others get copies.
+    pub image_names: Vec<String>,
     /// How tags are made.
     pub tags: TagInputs,
     /// Labels, added or overriding, as lines `name=value`, which may hold expressions, as rules do.

@@ -38,8 +38,8 @@ pub struct ImageSpec {
     pub tags: Vec<Rule>,
     /// Labels of the input `images` for this image alone, which may hold expressions.
     pub labels: Vec<(String, String)>,
-    /// Template of its repository, likewise.
-    pub image_name: Option<String>,
+    /// Templates of its repositories, likewise.
+    pub image_names: Vec<String>,
 }
 
 /// Why an image is built.
@@ -70,6 +70,12 @@ pub enum ImagesError {
          switch a profile on with the input `profiles`"
     )]
     Nothing,
+    /// The context of a project that is one image lies outside the project.
+    #[error(
+        "input `context`: `{0}` lies outside the working directory; name the directory that holds all of it with \
+         `working-directory`"
+    )]
+    Outside(String),
     /// An item of the input `services` matches no service that is built.
     #[error("input `services`: `{pattern}` {problem}")]
     Service {
@@ -131,7 +137,7 @@ pub fn images(
 ) -> Result<Vec<ImageSpec>, ImagesError> {
     let mut specs = match project {
         Some(project) => of_project(project, inputs, build)?,
-        None if inputs.images.is_empty() => vec![apply::alone(lone_name, build)?],
+        None if inputs.images.is_empty() => vec![apply::alone(lone_name, inputs.lone.as_ref(), build)?],
         None => Vec::new(),
     };
     let unmatched = if project.is_some() { Unmatched::Described } else { Unmatched::Any };

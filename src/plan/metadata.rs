@@ -74,5 +74,66 @@ pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -
     }
     let annotations = labels::annotations(&standard, &names.annotations, &names.annotation_levels, &facts)
         .map_err(expression("annotations"))?;
+    let annotations = without_index(annotations, spec, &mut warnings);
     Ok(Metadata { tags: tagged.tags, labels, annotations, warnings })
+}
+
+/// Leaves out what would stand in an index if there is none: BuildKit refuses it, and only after the build. Docker's own
+/// action attests by default, so that with it there is one.
+fn without_index(
+    mut annotations: BTreeMap<String, String>,
+    spec: &ImageSpec,
+    warnings: &mut Vec<String>,
+) -> BTreeMap<String, String> {
+    let build = &spec.build;
+    let before = annotations.len();
+    if build.platforms.len() < 2 && build.provenance.is_none() && build.sbom.is_none() {
+        annotations.retain(|key, _| !key.starts_with("index:") && !key.starts_with("index-descriptor:"));
+    }
+    if annotations.len() < before {
+        warnings.push(format!(
+            "image `{}`: annotations of the level `index` are left out: an image for one platform without attestations has \
+             no index; `provenance: mode=min` makes one",
+            spec.name
+        ));
+    }
+    annotations
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::without_index;
+    use crate::{
+        compose::Build,
+        plan::images::{ImageSpec, Purpose},
+    };
+
+    #[test]
+    fn an_annotation_of_an_index_needs_one() {
+        let kept = |build: Build| {
+            let spec = ImageSpec {
+                name: "web".into(),
+                services: Vec::new(),
+                purpose: Purpose::Wanted,
+                build,
+                cache_from: Vec::new(),
+                cache_to: Vec::new(),
+                tags: Vec::new(),
+                labels: Vec::new(),
+                image_names: Vec::new(),
+            };
+            let keys = ["index:a", "index-descriptor:a", "manifest:a", "manifest-descriptor:a"];
+            let all: BTreeMap<String, String> = keys.iter().map(|key| ((*key).to_owned(), String::new())).collect();
+            let mut warnings = Vec::new();
+            (without_index(all, &spec, &mut warnings).len(), warnings.len())
+        };
+        assert_eq!(kept(Build::default()), (2, 1));
+        assert_eq!(kept(Build { platforms: vec!["linux/arm64".into()], ..Build::default() }), (2, 1));
+        let platforms = vec!["linux/arm64".into(), "linux/amd64".into()];
+        assert_eq!(kept(Build { platforms, ..Build::default() }), (4, 0));
+        assert_eq!(kept(Build { provenance: Some("mode=min".into()), ..Build::default() }), (4, 0));
+        assert_eq!(kept(Build { sbom: Some(String::new()), ..Build::default() }), (4, 0));
+    }
 }

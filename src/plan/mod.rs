@@ -102,6 +102,9 @@ pub struct ImagePlan {
     /// Where it is pushed.
     #[serde(serialize_with = "as_text")]
     pub repository: Repository,
+    /// Further repositories that get the same under the same tags.
+    #[serde(serialize_with = "as_texts")]
+    pub copies: Vec<Repository>,
     /// Under which tags; the first is the version. May be none with rules of which none fits.
     pub tags: Vec<Tag>,
     /// Labels.
@@ -218,19 +221,21 @@ impl Plan {
         let mut remarks = Remarks { warnings: found.warnings, ..Remarks::default() };
         let mut images: Vec<ImagePlan> = Vec::with_capacity(found.images.len());
         for spec in found.images {
-            let template = spec.image_name.clone().or_else(|| inputs.names.image_name.clone());
-            let repository = Repository::named(template.as_deref(), found.project, names, &spec.name)
+            let templates = if spec.image_names.is_empty() { &inputs.names.image_names } else { &spec.image_names };
+            let repositories = Repository::all(templates, found.project, names, &spec.name)
                 .map_err(|reason| PlanError::Name { image: spec.name.clone(), reason })?;
-            let pushed = |purpose| purpose == Purpose::Wanted;
-            let same = |other: &&ImagePlan| pushed(other.purpose) && other.repository == repository;
-            if let Some(other) = images.iter().find(same).filter(|_| pushed(spec.purpose)) {
-                return Err(PlanError::SameName {
-                    first: other.name.clone(),
-                    second: spec.name,
-                    repository: repository.to_string(),
-                });
+            let image = image(spec, repositories, inputs, (known, &push), &mut remarks)?;
+            let pushed = |image: &&ImagePlan| image.purpose == Purpose::Wanted;
+            for other in images.iter().filter(|other| pushed(other) && pushed(&&image)) {
+                if let Some(same) = other.repositories().find(|one| image.repositories().any(|two| two == *one)) {
+                    return Err(PlanError::SameName {
+                        first: other.name.clone(),
+                        second: image.name.clone(),
+                        repository: same.to_string(),
+                    });
+                }
             }
-            images.push(image(spec, repository, inputs, (known, &push), &mut remarks)?);
+            images.push(image);
         }
         Ok(Self {
             event: EventPlan {
@@ -260,6 +265,7 @@ impl Plan {
                 name: image.name.clone(),
                 services: image.services.clone(),
                 repository: image.repository.to_string(),
+                copies: image.copies.iter().map(ToString::to_string).collect(),
                 tags: image.tags.iter().map(ToString::to_string).collect(),
                 status: ImageStatus::Waiting,
                 steps: Vec::new(),
@@ -270,9 +276,16 @@ impl Plan {
     }
 }
 
+impl ImagePlan {
+    /// Everywhere that it is pushed to, its own repository first.
+    pub fn repositories(&self) -> impl Iterator<Item = &Repository> {
+        std::iter::once(&self.repository).chain(&self.copies)
+    }
+}
+
 fn image(
     spec: ImageSpec,
-    repository: Repository,
+    (repository, copies): (Repository, Vec<Repository>),
     inputs: &Inputs,
     (known, push): (Known<'_>, &PushPlan),
     remarks: &mut Remarks,
@@ -302,6 +315,7 @@ fn image(
         build_args: build.args.iter().cloned().collect(),
         secret_ids: build.secrets.iter().map(|secret| secret.id.clone()).collect(),
         repository,
+        copies,
         tags,
         labels,
         annotations,
@@ -348,6 +362,10 @@ fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {
 
 fn as_text<S: Serializer>(repository: &Repository, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(repository)
+}
+
+fn as_texts<S: Serializer>(repositories: &[Repository], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(repositories.iter().map(Repository::as_str))
 }
 
 fn as_csv<S: Serializer>(caches: &[CacheSpec], serializer: S) -> Result<S::Ok, S::Error> {

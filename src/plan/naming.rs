@@ -28,10 +28,13 @@ pub enum NamingError {
         /// What to do.
         fix: &'static str,
     },
+    /// Two templates come to the same.
+    #[error("two lines of `image-name` are {0}: keep one of them")]
+    Twice(Repository),
     /// What came out is no repository name.
     #[error(
         "image name `{0}` is not valid: write `image-name` as host/path with parts of lower-case letters and digits, \
-         single `.`, `_`, `__` or dashes between them, without a tag"
+         single `.`, `_`, `__` or dashes between them, without a tag; on Docker Hub as docker.io/user/name"
     )]
     Invalid(String),
 }
@@ -77,8 +80,30 @@ impl Repository {
         self.0.split_once('/').map_or("", |(_, path)| path)
     }
 
+    /// Fills in all templates, or the default one if there is none: the image's own repository, then those that get
+    /// copies.
+    pub fn all(
+        templates: &[String],
+        project: Project,
+        names: Names<'_>,
+        image: &str,
+    ) -> Result<(Self, Vec<Self>), NamingError> {
+        let named = |template: Option<&str>| Self::named(template, project, names, image);
+        let Some((first, rest)) = templates.split_first() else { return Ok((named(None)?, Vec::new())) };
+        let own = named(Some(first))?;
+        let mut copies: Vec<Self> = Vec::with_capacity(rest.len());
+        for template in rest {
+            let copy = named(Some(template))?;
+            if copy == own || copies.contains(&copy) {
+                return Err(NamingError::Twice(copy));
+            }
+            copies.push(copy);
+        }
+        Ok((own, copies))
+    }
+
     /// Fills in a template, or the default one for the registry and project.
-    pub fn named(template: Option<&str>, project: Project, names: Names<'_>, image: &str) -> Result<Self, NamingError> {
+    fn named(template: Option<&str>, project: Project, names: Names<'_>, image: &str) -> Result<Self, NamingError> {
         let template = template.unwrap_or_else(|| default_template(names.registry, project));
         let mut full = String::new();
         let mut rest = template;
@@ -208,6 +233,24 @@ mod tests {
         }
         let long = format!("ghcr.io/{}", "x".repeat(256));
         assert!(matches!(with(&long, "a"), Err(NamingError::Invalid(_))));
+    }
+
+    #[test]
+    fn several_templates_are_several_repositories() {
+        let all = |templates: &[&str]| {
+            let templates: Vec<String> = templates.iter().map(|text| (*text).to_owned()).collect();
+            Repository::all(&templates, Project::Images, NAMES, "web").map(|(own, copies)| {
+                [own].into_iter().chain(copies).map(|repository| repository.to_string()).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(all(&[]).unwrap(), ["ghcr.io/myorg/my-site/web"]);
+        assert_eq!(
+            all(&["{registry}/a/{image}", "docker.io/Me/{image}"]).unwrap(),
+            ["ghcr.io/a/web", "docker.io/me/web"]
+        );
+        let twice = all(&["ghcr.io/a", "docker.io/a/b", "GHCR.io/A"]).unwrap_err();
+        assert_eq!(twice.to_string(), "two lines of `image-name` are ghcr.io/a: keep one of them");
+        assert!(all(&["ghcr.io/a", "user/app"]).unwrap_err().to_string().contains("docker.io/user/name"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::{Arguments, Write as _};
 
-use super::{ImagePlan, Plan, images::Purpose};
+use super::{ImagePlan, Plan, images::Purpose, naming::Repository};
 use crate::inputs::typed::CacheSpec;
 
 /// Several lines, one image a paragraph. Build arguments stand with their names only: their values may be private.
@@ -28,7 +28,10 @@ pub fn text(plan: &Plan) -> String {
 
 fn paragraph(out: &mut String, image: &ImagePlan) {
     match image.purpose {
-        Purpose::Wanted => line(out, format_args!("{} -> {}", image.name, image.repository)),
+        Purpose::Wanted => {
+            let repositories: Vec<&str> = image.repositories().map(Repository::as_str).collect();
+            line(out, format_args!("{} -> {}", image.name, repositories.join(", ")));
+        }
         Purpose::Context => line(out, format_args!("{} (only what others are built upon)", image.name)),
     }
     let mut item = |name: &str, value: String| {

@@ -28,7 +28,7 @@ use crate::{
     events::Events,
     http::OnDemand,
     inputs::builder::{BuilderInput, EndpointAddress, EndpointInput, TlsInput},
-    plan::Plan,
+    plan::{ImagePlan, Plan, naming::Repository},
     registry::plain::may_be_plain,
 };
 
@@ -167,7 +167,7 @@ async fn of_engine(edges: &Edges) -> Result<(Node, Arc<Engine>), Failure> {
 }
 
 async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Result<Node, Failure> {
-    let mut hosts: Vec<&str> = plan.images.iter().map(|image| image.repository.host()).collect();
+    let mut hosts: Vec<&str> = plan.images.iter().flat_map(ImagePlan::repositories).map(Repository::host).collect();
     let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
     hosts.extend(caches.filter_map(|cache| cache.attribute("ref")?.split_once('/').map(|(host, _)| host)));
     hosts.sort_unstable();

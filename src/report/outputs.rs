@@ -97,7 +97,10 @@ fn image(state: &ImageState) -> Image<'_> {
         name: &state.name,
         services: &state.services,
         repository: &state.repository,
-        tags: state.tags.iter().map(|tag| format!("{}:{tag}", state.repository)).collect(),
+        tags: state
+            .repositories()
+            .flat_map(|repository| state.tags.iter().map(move |tag| format!("{repository}:{tag}")))
+            .collect(),
         digest,
         reference: digest.map(|digest| format!("{}@{digest}", state.repository)),
         platforms: result.map(|result| result.platforms.as_slice()).unwrap_or_default(),

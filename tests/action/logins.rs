@@ -35,6 +35,40 @@ async fn pushes_with_a_login() {
 }
 
 #[tokio::test]
+async fn an_image_goes_to_several_registries_each_with_its_login() {
+    let (basic, token) = (lab::var("LAB_BASIC"), lab::var("LAB_TOKEN"));
+    let (user, password) = (lab::var("LAB_USER"), lab::var("LAB_PASSWORD"));
+    let names = format!("{{registry}}/{{owner}}/{{repo}}\n{basic}/{{owner}}/{{repo}}/copy\n{token}/{{owner}}/{{repo}}");
+    let logins = |password: &str| {
+        format!(
+            "- {{registry: '{basic}', username: {user}, password: {password}}}\n\
+             - {{registry: '{token}', username: {user}, password: {password}}}"
+        )
+    };
+    for engine in Engine::ALL {
+        let run = run(engine, &lab::plain(), "", "").with("image-name", &names).secret(&password);
+        let run = run.with("registries", &logins(&password)).with("tags", "main\nsecond");
+        let report = run.expect(0).await;
+        let want: Vec<String> = [lab::plain(), basic.clone(), token.clone()]
+            .into_iter()
+            .zip(["", "/copy", ""])
+            .flat_map(|(host, tail)| ["main", "second"].map(|tag| format!("{host}/{}{tail}:{tag}", run.repository)))
+            .collect();
+        assert_eq!(report.outputs["tags"].lines().collect::<Vec<_>>(), want, "{engine:?}");
+        assert_eq!(lab::crane(&["digest", &want[0]]), report.outputs["digest"], "{engine:?}");
+        let copies = want[2..].iter().enumerate();
+        let copies: Vec<String> = copies.map(|(n, copy)| format!("COPY --from={copy} /stamp /{n}\n")).collect();
+        // An engine that pushed them would not have to ask.
+        let reader = Run::new(Engine::Named, &[("Dockerfile", &format!("FROM scratch\n{}", copies.concat()))]);
+        reader.with("push", "false").with("registries", &logins(&password)).secret(&password).expect(0).await;
+    }
+    let report = run(Engine::C8d, &lab::plain(), "", "").with("image-name", &names).expect(1).await;
+    let error = the_error(&report);
+    assert!([&basic, &token].iter().any(|host| error.message.contains(&***host)), "{error:?}");
+    assert!(error.message.contains("does not accept the credentials"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_wrong_password_ends_a_long_build_at_once() {
     let user = lab::var("LAB_USER");
     for registry in [lab::var("LAB_BASIC"), lab::var("LAB_TOKEN")] {

@@ -103,11 +103,14 @@ async fn each_platform_is_built_on_its_own_node() {
         .with("builder", &lines)
         .with("platforms", "linux/arm64,linux/amd64")
         .with("tags", "main\nsecond")
+        .with("image-name", "{registry}/{owner}/{repo}\n{registry}/{owner}/{repo}/copy")
         .with("cache", "registry");
     let report = run.succeeds().await;
     let image = report.image();
-    for tag in ["main", "second"] {
-        assert_eq!(image["digest"], crane(&["digest", &format!("{}:{tag}", run.image())]).trim());
+    for repository in [run.image(), format!("{}/copy", run.image())] {
+        for tag in ["main", "second"] {
+            assert_eq!(image["digest"], crane(&["digest", &format!("{repository}:{tag}")]).trim());
+        }
     }
     assert!(bridges.iter().all(|bridge| bridge.count() > 0));
     let reference = format!("{}@{}", run.image(), image["digest"].as_str().unwrap());

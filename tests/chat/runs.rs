@@ -33,6 +33,7 @@ pub(crate) fn image(name: &str, services: &[&str]) -> ImageState {
         name: name.into(),
         services: services.iter().map(|s| (*s).to_owned()).collect(),
         repository: format!("ghcr.io/acme/shop/{name}"),
+        copies: Vec::new(),
         tags: vec!["main".into(), "sha-3f2c1ab".into(), "latest".into()],
         status: ImageStatus::Waiting,
         steps: Vec::new(),

@@ -29,6 +29,7 @@ impl Reader<'_> {
             add_hosts: self.add_hosts(),
             shm_size: self.checked("shm-size", bytes, "is no size", "write it like `128m` or `1g`"),
             ulimits: self.ulimits(),
+            cgroup_parent: self.text("cgroup-parent"),
             no_cache: match (self.boolean("no-cache"), stages) {
                 (true, _) => NoCache::Everything,
                 (false, stages) if stages.is_empty() => NoCache::Nothing,

@@ -20,7 +20,7 @@ impl Reader<'_> {
     pub(super) fn names(&mut self) -> NameInputs {
         NameInputs {
             registry: self.registry_host(),
-            image_name: self.text("image-name"),
+            image_names: self.list("image-name"),
             tags: self.tags(),
             labels: self.written_lines("labels"),
             annotations: self.annotations(),

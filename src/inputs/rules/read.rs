@@ -127,7 +127,8 @@ fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>
     if dialect == Dialect::Repaired {
         if let RuleKind::Raw { value } = &rule.kind
             && !value.contains("{{")
-            && value.rsplit_once('/').is_some_and(|(_, name)| name.contains([':', '@']))
+            && (value.rsplit_once('/').is_some_and(|(_, name)| name.contains([':', '@']))
+                || (written == value && value.contains(':')))
         {
             let fix = "write the tag alone; `registry` and `image-name` say where it goes";
             return Err(("is an image's name, not a tag".to_owned(), fix.to_owned()));
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn mistakes_come_together_with_their_lines() {
         let text = "type=nope\ntype=semver\ntype=ref,event=x\n\ntype=match,pattern=(\ntype=raw\nva\"lue\n{{\n\
-                    x,priority=high\ntype=sha,format=x\ntype=match,pattern=a,group=1.5\nghcr.io/o/r:main";
+                    x,priority=high\ntype=sha,format=x\ntype=match,pattern=a,group=1.5\nghcr.io/o/r:main\nmyimage:latest";
         let mistakes = read(text, Dialect::Repaired).unwrap_err();
         let shown: Vec<String> = mistakes.iter().map(|m| format!("{}: {}", m.line, m.problem)).collect();
         assert_eq!(
@@ -277,6 +278,7 @@ mod tests {
                 "10: `format` cannot be `x`",
                 "11: `group` is no whole number",
                 "12: is an image's name, not a tag",
+                "13: is an image's name, not a tag",
             ]
         );
     }

@@ -27,6 +27,8 @@ pub struct BuildInputs {
     pub shm_size: Option<u64>,
     /// Limits `name=soft[:hard]`.
     pub ulimits: Vec<String>,
+    /// Cgroup that the containers of `RUN` steps are put below.
+    pub cgroup_parent: Option<String>,
     /// Stages to build anew.
     pub no_cache: NoCache,
     /// Whether registries are asked again for base images.

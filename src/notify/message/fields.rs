@@ -70,6 +70,9 @@ fn done(image: &ImageState, result: &ImageResult) -> Vec<Line> {
         facts.push(format!("{} of {} steps cached", result.cached, result.steps));
     }
     let mut names = vec![Span::code(image.repository.clone())];
+    for copy in &image.copies {
+        names.extend([Span::text(" and "), Span::code(copy.clone())]);
+    }
     for tag in &image.tags {
         names.extend([Span::text(" "), Span::code(tag.clone())]);
     }

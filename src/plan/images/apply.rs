@@ -7,15 +7,35 @@ use crate::{
     inputs::{
         attest,
         cache::cache_spec,
-        typed::{Attest, BuildInputs, CacheSpec, ImageInput, Network, NoCache},
+        typed::{Attest, BuildInputs, CacheSpec, ImageInput, LoneInput, Network, NoCache},
     },
 };
 
 use super::{ImageSpec, ImagesError, Purpose, Unmatched};
 
-/// The image of a directory with a Dockerfile and nothing else.
-pub(super) fn alone(name: &str, inputs: &BuildInputs) -> Result<ImageSpec, ImagesError> {
-    spec(name, Vec::new(), Build { context: ".".to_owned(), ..Build::default() }, inputs)
+/// How the workflows of docker/build-push-action call the repository itself, a directory of it after a `:`.
+const DEFAULT_CONTEXT: &str = "{{defaultContext}}";
+
+/// The image of a directory with a Dockerfile and nothing else: the working directory, or what `lone` says.
+pub(super) fn alone(name: &str, lone: Option<&LoneInput>, inputs: &BuildInputs) -> Result<ImageSpec, ImagesError> {
+    let written = lone.and_then(|lone| lone.context.as_deref()).unwrap_or(".");
+    let context = match written.strip_prefix(DEFAULT_CONTEXT) {
+        Some(directory) => normalise(directory.trim_start_matches(':')),
+        None if is_remote(written) => written.to_owned(),
+        None => normalise(written),
+    };
+    if context.starts_with("..") {
+        return Err(ImagesError::Outside(context));
+    }
+    let file = lone.and_then(|lone| lone.file.as_deref());
+    let dockerfile = file.map(|file| if is_remote(&context) { file.to_owned() } else { seen_from(&context, file) });
+    spec(name, Vec::new(), Build { context, dockerfile, ..Build::default() }, inputs)
+}
+
+/// A path relative to the working directory as seen from a directory in it.
+fn seen_from(directory: &str, path: &str) -> String {
+    let depth = directory.split('/').filter(|part| *part != ".").count();
+    if path.starts_with('/') || directory.starts_with('/') { path.to_owned() } else { "../".repeat(depth) + path }
 }
 
 /// An image that builds this, with the inputs for all images laid over.
@@ -38,7 +58,7 @@ pub(super) fn spec(
         cache_to,
         tags: Vec::new(),
         labels: Vec::new(),
-        image_name: None,
+        image_names: Vec::new(),
     })
 }
 
@@ -105,6 +125,7 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
         build.ulimits.retain(|old| old.name != limit.name);
         build.ulimits.push(limit);
     }
+    build.cgroup_parent.clone_from(&inputs.cgroup_parent);
     match &inputs.no_cache {
         NoCache::Nothing => {}
         NoCache::Everything => build.no_cache = true,
@@ -204,7 +225,7 @@ pub(super) fn image_input(
             let near = nearest(&image.name, specs.iter().map(|spec| spec.name.as_str())).map(str::to_owned);
             return Err(ImagesError::Image { name: image.name.clone(), near });
         }
-        None => alone(&image.name, inputs)?,
+        None => alone(&image.name, None, inputs)?,
     };
     lay_over(&mut new, image);
     specs.push(new);
@@ -250,5 +271,5 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
     }
     spec.tags.clone_from(&image.tags);
     spec.labels.clone_from(&image.labels);
-    spec.image_name.clone_from(&image.image_name);
+    spec.image_names.clone_from(&image.image_names);
 }

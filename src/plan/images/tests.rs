@@ -2,13 +2,13 @@
 
 use super::{ImageSpec, ImagesError, Purpose, images};
 use crate::{
-    compose::{ContextSource, Files, Project, Request, SecretSource, load},
+    compose::{ContextSource, Files, Project, Request, SecretSource, join, load},
     domain::secret::Secret,
     inputs::{
         rules::Dialect,
         runner::RunnerEnv,
         structured,
-        typed::{BuildInputs, Compression, NoCache, ProjectInputs},
+        typed::{BuildInputs, Compression, LoneInput, NoCache, ProjectInputs},
     },
 };
 
@@ -36,6 +36,7 @@ fn build_inputs() -> BuildInputs {
         add_hosts: Vec::new(),
         shm_size: None,
         ulimits: Vec::new(),
+        cgroup_parent: None,
         no_cache: NoCache::Nothing,
         pull: false,
         allow: Vec::new(),
@@ -51,6 +52,7 @@ fn build_inputs() -> BuildInputs {
 fn plan(text: &str, services: &[&str], override_yaml: &str) -> Result<Vec<ImageSpec>, ImagesError> {
     let inputs = ProjectInputs {
         working_directory: ".".into(),
+        lone: None,
         compose_files: Vec::new(),
         profiles: Vec::new(),
         services: services.iter().map(|s| (*s).to_owned()).collect(),
@@ -196,6 +198,7 @@ fn a_secret_needs_a_value_from_somewhere() {
     build.secret_files.push(("f".into(), "some/file".into()));
     let inputs = ProjectInputs {
         working_directory: ".".into(),
+        lone: None,
         compose_files: Vec::new(),
         profiles: Vec::new(),
         services: Vec::new(),
@@ -212,4 +215,38 @@ fn the_services_platform_counts_if_the_build_has_none() {
     let text = "services: {a: {platform: linux/arm64, build: .}, b: {platform: x/y, build: {platforms: [linux/386]}}}";
     let specs = plan(text, &[], "").unwrap();
     assert_eq!((&specs[0].build.platforms[0][..], &specs[1].build.platforms[0][..]), ("linux/arm64", "linux/386"));
+}
+
+#[test]
+fn a_project_may_be_said_to_be_one_image() {
+    let lone = |context: &str, file: &str| {
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let inputs = ProjectInputs {
+            working_directory: ".".into(),
+            lone: Some(LoneInput { context: text(context), file: text(file) }),
+            compose_files: Vec::new(),
+            profiles: Vec::new(),
+            services: Vec::new(),
+            images: Vec::new(),
+            env_files: Vec::new(),
+        };
+        images(None, &inputs, &build_inputs(), "repo").map(|mut specs| specs.remove(0).build)
+    };
+    // The file is found from the working directory, as with `docker build`.
+    for (context, file, want) in [
+        ("./test", "./test/Dockerfile", ("test", "test/Dockerfile")),
+        ("a/b", "docker/x", ("a/b", "docker/x")),
+        ("", "docker/app.Dockerfile", (".", "docker/app.Dockerfile")),
+        ("sub", "", ("sub", "sub/Dockerfile")),
+        ("sub", "/abs/x", ("sub", "/abs/x")),
+        ("{{defaultContext}}:base", "", ("base", "base/Dockerfile")),
+        ("{{defaultContext}}", "", (".", "Dockerfile")),
+    ] {
+        let build = lone(context, file).unwrap();
+        let dockerfile = join(&build.context, build.dockerfile.as_deref().unwrap());
+        assert_eq!((&*build.context, &*dockerfile), want, "{context} {file}");
+    }
+    let remote = lone("https://github.com/a/b.git#main", "sub/Dockerfile").unwrap();
+    assert_eq!(remote.dockerfile.as_deref(), Some("sub/Dockerfile"));
+    assert_eq!(lone("../x", "").unwrap_err(), ImagesError::Outside("../x".into()));
 }
