@@ -272,7 +272,8 @@ fn compose_project(
 ) -> Result<Option<compose::Project>, ComposeError> {
     let files = Directory::new(&context.project);
     let wanted = &inputs.project;
-    let can_do_without = !wanted.images.is_empty() || context.project.join("Dockerfile").is_file();
+    let lone = || ["Dockerfile", "dockerfile"].iter().any(|name| context.project.join(name).is_file());
+    let can_do_without = !wanted.images.is_empty() || lone();
     if wanted.compose_files.is_empty() && can_do_without && compose::discover(&files)?.is_none() {
         return Ok(None);
     }
