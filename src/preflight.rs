@@ -61,9 +61,10 @@ pub struct Edges {
 
 /// The plan's images with every path resolved, once all of them are there.
 pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
-    let recipes: Vec<Recipe> =
+    let mut recipes: Vec<Recipe> =
         plan.images.iter().map(|image| Recipe::new(image, &edges.project, &edges.place)).collect();
-    for recipe in &recipes {
+    for recipe in &mut recipes {
+        take_lower_case(recipe);
         let goes_out = recipe.purpose == Purpose::Wanted && (plan.push.enabled || plan.load);
         if goes_out && recipe.tags.is_empty() {
             return Err(wrong(
@@ -106,6 +107,17 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
         }
     }
     Ok(recipes)
+}
+
+/// Takes the file `dockerfile` where there is no `Dockerfile`, as all of Docker's clients do
+/// (<https://github.com/moby/moby/pull/10858>).
+fn take_lower_case(recipe: &mut Recipe) {
+    let Dockerfile::File { directory, name } = &mut recipe.dockerfile else { return };
+    if name == "Dockerfile" && !directory.join("Dockerfile").exists() && directory.join("dockerfile").is_file() {
+        recipe.dockerfile_place.truncate(recipe.dockerfile_place.len() - name.len());
+        *name = name.to_lowercase();
+        recipe.dockerfile_place.push_str(name);
+    }
 }
 
 /// Fits the recipes to the builder, or says what it cannot do; `Ok` holds what it may not be able to do.

@@ -111,7 +111,7 @@ fn cases() -> Vec<Case> {
         case("ssh-key"),
         Case { files: &["docker/compose.yaml"], ..case("subdirectory") },
         case("unknown-keys"),
-        case("x-bake"),
+        Case { files: &["compose.yaml", "override.yaml"], ..case("x-bake") },
         case("bad-anchor"),
         case("bad-args"),
         case("bad-build"),

@@ -316,7 +316,7 @@ fn shared_dirs(recipe: &Recipe) -> Vec<SharedDir> {
     }
     for (name, context) in &recipe.named_contexts {
         if let Context::Directory(path) = context {
-            dirs.push(dir(name, path));
+            dirs.push(dir(&request::named_directory(name), path));
         }
     }
     dirs

@@ -147,7 +147,8 @@ impl Recipe {
         let context = context(&build.context, root);
         let dockerfile = match (&build.dockerfile_inline, &image.dockerfile, &context) {
             (Some(text), ..) => Dockerfile::Inline(text.clone()),
-            (None, Some(path), Context::Directory(_)) => {
+            // An absolute path means a file here, also where the context is elsewhere.
+            (None, Some(path), context) if matches!(context, Context::Directory(_)) || path.starts_with('/') => {
                 let path = root.join(path);
                 Dockerfile::File {
                     directory: path.parent().unwrap_or(root).to_owned(),

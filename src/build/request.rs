@@ -152,6 +152,11 @@ fn annotation(key: &str) -> String {
     }
 }
 
+/// The name that a named context's directory is sent under, which is not that of the build context or the Dockerfile.
+pub fn named_directory(context: &str) -> String {
+    if matches!(context, CONTEXT | DOCKERFILE) { format!("_{context}") } else { context.to_owned() }
+}
+
 fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
     let mut attrs: HashMap<String, String> = HashMap::new();
     let mut set = |key: &str, value: String| attrs.insert(key.to_owned(), value);
@@ -168,7 +173,7 @@ fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
     }
     for (name, context) in &recipe.named_contexts {
         let value = match context {
-            Context::Directory(_) => format!("local:{name}"),
+            Context::Directory(_) => format!("local:{}", named_directory(name)),
             Context::Remote(url) => url.clone(),
             // Added when the other image's result is there.
             Context::Image(_) => continue,

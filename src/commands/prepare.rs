@@ -295,7 +295,8 @@ fn compose_project(
     if wanted.lone.is_some() {
         return Ok(None);
     }
-    let can_do_without = !wanted.images.is_empty() || context.project.join("Dockerfile").is_file();
+    let lone = || ["Dockerfile", "dockerfile"].iter().any(|name| context.project.join(name).is_file());
+    let can_do_without = !wanted.images.is_empty() || lone();
     if wanted.compose_files.is_empty() && can_do_without && compose::discover(&files)?.is_none() {
         return Ok(None);
     }

@@ -1,6 +1,8 @@
 //! `x-bake`, which adds to a build what `docker buildx bake` knows beyond Compose
 //! (<https://docs.docker.com/build/bake/compose-file/#extension-field-with-x-bake>).
 
+use std::collections::BTreeMap;
+
 use super::{
     error::ComposeError,
     model::{Build, BuildSecret, SecretSource, SshKey},
@@ -8,15 +10,20 @@ use super::{
     yaml::Value,
 };
 
-/// Lays the extension over a build: lists are added to, the rest is replaced. `output` is not for us to follow.
-pub(super) fn apply(build: &mut Build, extension: &Fields<'_>) -> Result<(), ComposeError> {
+/// Lays the extension over a build: lists are added to, contexts of other names too, the rest is replaced. `output` is
+/// not for us to follow.
+pub(super) fn apply(
+    build: &mut Build,
+    extension: &Fields<'_>,
+    env: &BTreeMap<String, String>,
+) -> Result<(), ComposeError> {
     add(&mut build.tags, words(extension, "tags")?);
     add(&mut build.cache_from, words(extension, "cache-from")?);
     add(&mut build.cache_to, words(extension, "cache-to")?);
     add(&mut build.platforms, words(extension, "platforms")?);
     add(&mut build.no_cache_filter, words(extension, "no-cache-filter")?);
     for text in words(extension, "secret")? {
-        let secret = secret(&text).ok_or_else(|| {
+        let secret = secret(&text, env).ok_or_else(|| {
             let problem = "has a secret that is not like `id=name,src=file` or `id=name,env=VARIABLE`";
             ComposeError::key(&extension.node.at, &extension.path, problem)
         })?;
@@ -36,8 +43,9 @@ pub(super) fn apply(build: &mut Build, extension: &Fields<'_>) -> Result<(), Com
         build.no_cache = no_cache;
     }
     for (name, source) in extension.contexts("contexts")? {
-        build.additional_contexts.retain(|(old, _)| *old != name);
-        build.additional_contexts.push((name, source));
+        if !build.additional_contexts.iter().any(|(known, _)| *known == name) {
+            build.additional_contexts.push((name, source));
+        }
     }
     Ok(())
 }
@@ -62,7 +70,7 @@ fn words(extension: &Fields<'_>, key: &str) -> Result<Vec<String>, ComposeError>
 }
 
 /// `id=…[,src=…|,env=…]`; without either, the variable of the id's name, else the file.
-fn secret(text: &str) -> Option<BuildSecret> {
+fn secret(text: &str, env: &BTreeMap<String, String>) -> Option<BuildSecret> {
     let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
     for field in text.split(',') {
         let (key, value) = field.trim().split_once('=')?;
@@ -79,7 +87,8 @@ fn secret(text: &str) -> Option<BuildSecret> {
         (_, Some(variable)) => SecretSource::Environment(variable),
         (Some(name), None) if kind == Some("env") => SecretSource::Environment(name),
         (Some(file), None) => SecretSource::File(file),
-        (None, None) => SecretSource::Environment(id.clone()),
+        (None, None) if env.contains_key(&id) => SecretSource::Environment(id.clone()),
+        (None, None) => SecretSource::File(id.clone()),
     };
     Some(BuildSecret { id, source })
 }

@@ -36,8 +36,8 @@ pub(super) fn merge(base: Node, over: Node, path: &str) -> Result<Node, ComposeE
             }
             Value::List(items)
         }
+        (Value::Scalar(_), value) => value,
         // Compose refuses `nofile: 5` over `nofile: {soft: 1, hard: 2}`; it can only mean one thing.
-        (Value::Scalar(_), value @ Value::Scalar(_)) => value,
         (_, value) if path.contains(".build.ulimits.") => value,
         (base, value) => {
             let over = Node { at: at.clone(), role, value };

@@ -27,6 +27,17 @@ fn refused(text: &str, want: &str) {
 }
 
 #[test]
+fn a_secret_of_bake_without_a_source_is_the_variable_of_its_name_or_else_the_file() {
+    let text = "services: {web: {build: {context: ., x-bake: {secret: [id=SET, id=other, 'id=x,src=f']}}}}";
+    let env = [("SET".to_owned(), String::new())].into();
+    let project = load(&Request { env, ..Request::default() }, &Given(&[("compose.yaml", text)])).unwrap();
+    let build = project.services[0].build.as_ref().unwrap();
+    let sources: Vec<_> = build.secrets.iter().map(|secret| secret.source.clone()).collect();
+    let file = |name: &str| SecretSource::File(name.to_owned());
+    assert_eq!(sources, [SecretSource::Environment("SET".into()), file("other"), file("f")]);
+}
+
+#[test]
 fn mistakes_name_file_line_column_and_the_way_out() {
     for (text, want) in [
         (

@@ -105,7 +105,7 @@ impl<'a> Fields<'a> {
             return Err(ComposeError::key(&node.at, path, "stands beside `dockerfile`: keep one of the two"));
         }
         if let Some((node, path)) = self.get("x-bake") {
-            bake::apply(&mut build, &Fields { node, path })?;
+            bake::apply(&mut build, &Fields { node, path }, env)?;
         }
         Ok(build)
     }

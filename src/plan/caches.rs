@@ -121,10 +121,21 @@ pub(super) fn caches(
         caches.to.retain(|cache| cache.kind == "inline");
     }
     github(&mut caches, &scope(spec, repository, event), inputs, event, remarks);
+    if asks_for_inline(spec) && !caches.to.iter().any(|cache| cache.kind == "inline") {
+        caches.to.push(of_kind("inline", &[]));
+    }
     for cache in caches.to.iter_mut().filter(|cache| cache.kind != "inline") {
         set_default(cache, "ignore-error", "true");
     }
     caches
+}
+
+/// Whether the build argument says so that BuildKit leaves to its clients, as Go reads a truth value
+/// (<https://docs.docker.com/reference/dockerfile/#buildkit-built-in-build-args>).
+fn asks_for_inline(spec: &ImageSpec) -> bool {
+    let yes = |value: &str| matches!(value, "1" | "t" | "T" | "true" | "True" | "TRUE");
+    spec.purpose == Purpose::Wanted
+        && spec.build.args.iter().any(|(name, value)| name == "BUILDKIT_INLINE_CACHE" && yes(value))
 }
 
 /// Completes the caches in GitHub's service and leaves out those that the job has no right to.
@@ -314,6 +325,22 @@ mod tests {
             plan(&[("cache-to", "type=gha,token=hunter2,url_v2=https://x")], &[("ACTIONS_RESULTS_URL", "")], &push());
         assert_eq!(caches(&own).1, "type=gha,token=***,url_v2=https://x,ignore-error=true");
         assert!(!serde_json::to_string(&own).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn the_build_argument_for_an_inline_cache_is_followed() {
+        let to = |args: &str, more: &[(&str, &str)]| {
+            caches(&plan(&[&[("build-args", args)], more].concat(), &[], &push())).1
+        };
+        assert_eq!(to("BUILDKIT_INLINE_CACHE=1", &[]), format!("{WRITTEN} type=inline"));
+        for (args, cache, want) in [
+            ("BUILDKIT_INLINE_CACHE=True", "off", "type=inline"),
+            ("BUILDKIT_INLINE_CACHE=1", "inline", "type=inline"),
+            ("BUILDKIT_INLINE_CACHE=0", "off", ""),
+            ("BUILDKIT_INLINE_CACHE=", "off", ""),
+        ] {
+            assert_eq!(to(args, &[("cache", cache)]), want, "{args}, {cache}");
+        }
     }
 
     #[test]

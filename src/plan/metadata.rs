@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{
     Known,
-    images::ImageSpec,
+    images::{ImageSpec, Purpose},
     labels,
     tags::{Facts, RenderError, Subject, Tag, TagError, tags_for},
 };
@@ -51,8 +51,18 @@ fn origin(image: Option<&str>) -> String {
 }
 
 /// Decides them. Labels of the input `labels` win over those of the input `images`, which win over the compose file's.
+/// What goes nowhere has these alone, since what is built upon it inherits them.
 pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -> Result<Metadata, MetadataError> {
     let facts = Facts::new(known.event, &names.tags, known.now);
+    let expression = |input| move |reason| MetadataError::Expression { input, reason };
+    let mut written: BTreeMap<String, String> = spec.build.labels.iter().cloned().collect();
+    written.extend(labels::rendered(&spec.labels, &facts).map_err(expression("images"))?);
+    for line in &names.labels {
+        written.extend(labels::line(line, &facts).map_err(expression("labels"))?);
+    }
+    if spec.purpose == Purpose::Context {
+        return Ok(Metadata { labels: written, ..Metadata::default() });
+    }
     let own = TagInputs { rules: spec.tags.clone(), ..names.tags.clone() };
     let subject = Subject { event: known.event, facts: &facts, git_tags: known.git_tags };
     let tagged = tags_for(if spec.tags.is_empty() { &names.tags } else { &own }, &subject).map_err(|reason| {
@@ -65,13 +75,8 @@ pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -
     }
     let version = tagged.tags.first().map(Tag::as_str).unwrap_or_default();
     let standard = labels::standard(known.event, &facts, version);
-    let expression = |input| move |reason| MetadataError::Expression { input, reason };
     let mut labels = standard.clone();
-    labels.extend(spec.build.labels.iter().cloned());
-    labels.extend(labels::rendered(&spec.labels, &facts).map_err(expression("images"))?);
-    for written in &names.labels {
-        labels.extend(labels::line(written, &facts).map_err(expression("labels"))?);
-    }
+    labels.append(&mut written);
     let annotations = labels::annotations(&standard, &names.annotations, &names.annotation_levels, &facts)
         .map_err(expression("annotations"))?;
     let annotations = without_index(annotations, spec, &mut warnings);

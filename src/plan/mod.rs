@@ -291,11 +291,7 @@ fn image(
     remarks: &mut Remarks,
 ) -> Result<ImagePlan, PlanError> {
     let event = known.event;
-    let Metadata { tags, labels, annotations, warnings } = match spec.purpose {
-        Purpose::Wanted => metadata(&spec, &inputs.names, known)?,
-        // It goes nowhere.
-        Purpose::Context => Metadata::default(),
-    };
+    let Metadata { tags, labels, annotations, warnings } = metadata(&spec, &inputs.names, known)?;
     for warning in warnings {
         remarks.warn(&warning);
     }

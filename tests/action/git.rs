@@ -126,6 +126,19 @@ async fn a_repository_is_a_context_and_gets_the_jobs_token() {
 }
 
 #[tokio::test]
+async fn an_absolute_dockerfile_is_the_checkouts() {
+    let server = Server::start().await;
+    server.repository("open/site.git", &[("Dockerfile", "FROM scratch\n"), ("file", "from-git")]).await;
+    let own = "FROM busybox:1.36\nCOPY file /file\nRUN echo it is $(cat /file)\n";
+    let compose = format!(
+        "services:\n  web: {{build: {{context: '{}/open/site.git', dockerfile: /github/workspace/own, no_cache: true}}}}\n",
+        server.url
+    );
+    let report = Run::new(Engine::C8d, &[("own", own), ("compose.yaml", &compose)]).expect(0).await;
+    assert!(log(&report).contains("it is from-git"), "{}", log(&report));
+}
+
+#[tokio::test]
 async fn a_repository_is_a_named_context() {
     let server = Server::start().await;
     // The port is in it, so that the step is not in the cache.

@@ -35,6 +35,24 @@ const DEFINITIONS: &[(&str, &str, &[&str])] = &[
         &["web", "base"],
     ),
     (
+        "a base that is not pushed",
+        "services:\n  web:\n    build: {context: ., dockerfile: contexts.Dockerfile, additional_contexts: {dir: ./sub, image: 'docker-image://busybox:1.36', base: 'service:base'}}\n  \
+         base:\n    profiles: [never]\n    build: {context: ., target: middle, args: {A: b}, labels: {team: base, kept: 'yes'}}\n",
+        &["web"],
+    ),
+    (
+        "contexts with the names of BuildKit's own",
+        "services:\n  web:\n    build:\n      context: .\n      additional_contexts: {context: ./sub, dockerfile: ./lower}\n      dockerfile_inline: |\n        \
+         FROM busybox:1.36\n        COPY data /\n        COPY --from=context /one /\n        COPY --from=dockerfile /dockerfile /\n",
+        &["web"],
+    ),
+    ("a Dockerfile in lower case", "services:\n  web:\n    build: ./lower\n", &["web"]),
+    (
+        "an inline cache",
+        "services:\n  web:\n    build: {context: ., target: middle, args: {BUILDKIT_INLINE_CACHE: '1'}}\n",
+        &["web"],
+    ),
+    (
         "platforms",
         "services:\n  web:\n    build: {context: ., dockerfile: platforms.Dockerfile, platforms: [linux/amd64, linux/arm64]}\n",
         &["web"],
@@ -73,6 +91,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("ignored.Dockerfile", "FROM busybox:1.36\nCOPY . /all\n"),
     ("ignored.Dockerfile.dockerignore", "b*\n!bb\n"),
+    ("lower/dockerfile", "FROM busybox:1.36\nCOPY dockerfile /\n"),
     ("sub/one", "1"),
     ("sub/b", "2"),
     ("sub/bb", "3"),
@@ -98,6 +117,10 @@ fn config(reference: &str) -> Value {
     let mut config = lab::image_config(reference);
     // The time of the configuration's making; and ours has labels of the commit besides.
     config.as_object_mut().unwrap().remove("created");
+    // The cache tells times of its own.
+    if let Some(cache) = config.get_mut("moby.buildkit.cache.v0") {
+        *cache = Value::Bool(true);
+    }
     let labels = config["config"].as_object_mut().unwrap().remove("Labels").unwrap_or_default();
     let own = |(name, _): &(&String, &Value)| !name.starts_with("org.opencontainers.");
     config["labels"] =
@@ -106,35 +129,42 @@ fn config(reference: &str) -> Value {
 }
 
 #[tokio::test]
-async fn bake_makes_the_same_images() {
-    for engine in [Engine::C8d, Engine::Classic] {
-        for (name, compose, services) in DEFINITIONS {
-            if engine == Engine::Classic && *name == "platforms" {
-                // The classic store has one platform only.
-                continue;
-            }
-            let run = Run::new(engine, FILES);
-            run.write("compose.yaml", compose);
-            run.write("data", &run.repository);
-            run.expect(0).await;
-            let mut bake = Command::new(lab::docker());
-            bake.args(["buildx", "bake", "--builder", "default", "--push", "-f", "compose.yaml"]);
-            for service in *services {
-                bake.args(["--set", &format!("{service}.tags={}:bake", run.image(service))]);
-            }
-            let bake = bake
-                .args(*services)
-                .current_dir(fs::canonicalize(&run.step.workspace).unwrap())
-                .env("DOCKER_HOST", format!("unix://{}", engine.socket().display()))
-                .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
-                .env("BUILDX_BAKE_ENTITLEMENTS_FS", "0")
-                .output()
-                .unwrap();
-            assert!(bake.status.success(), "{engine:?}, {name}: {}", String::from_utf8_lossy(&bake.stderr));
-            for service in *services {
-                let [ours, theirs] = ["main", "bake"].map(|tag| essence(&format!("{}:{tag}", run.image(service))));
-                assert_eq!(ours, theirs, "{engine:?}, {name}, {service}");
-            }
+async fn bake_makes_the_same_images_with_the_containerd_store() {
+    compare(Engine::C8d).await;
+}
+
+#[tokio::test]
+async fn bake_makes_the_same_images_with_the_classic_store() {
+    compare(Engine::Classic).await;
+}
+
+async fn compare(engine: Engine) {
+    for (name, compose, services) in DEFINITIONS {
+        if engine == Engine::Classic && *name == "platforms" {
+            // The classic store has one platform only.
+            continue;
+        }
+        let run = Run::new(engine, FILES);
+        run.write("compose.yaml", compose);
+        run.write("data", &run.repository);
+        run.expect(0).await;
+        let mut bake = Command::new(lab::docker());
+        bake.args(["buildx", "bake", "--builder", "default", "--push", "-f", "compose.yaml"]);
+        for service in *services {
+            bake.args(["--set", &format!("{service}.tags={}:bake", run.image(service))]);
+        }
+        let bake = bake
+            .args(*services)
+            .current_dir(fs::canonicalize(&run.step.workspace).unwrap())
+            .env("DOCKER_HOST", format!("unix://{}", engine.socket().display()))
+            .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
+            .env("BUILDX_BAKE_ENTITLEMENTS_FS", "0")
+            .output()
+            .unwrap();
+        assert!(bake.status.success(), "{engine:?}, {name}: {}", String::from_utf8_lossy(&bake.stderr));
+        for service in *services {
+            let [ours, theirs] = ["main", "bake"].map(|tag| essence(&format!("{}:{tag}", run.image(service))));
+            assert_eq!(ours, theirs, "{engine:?}, {name}, {service}");
         }
     }
 }
