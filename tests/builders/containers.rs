@@ -18,7 +18,8 @@ use crate::{
     run::{Run, fresh},
 };
 
-/// An image of a buildkitd whose `buildctl dial-stdio` leads to the c8d engine's own.
+/// An image of a buildkitd whose `buildctl dial-stdio` leads to the c8d engine's own; or a real one,
+/// `BUILD_DEPLOY_BUILDKIT=moby/buildkit:buildx-stable-1`, where that can be pulled.
 struct StandIn {
     engine: Engine,
     image: String,
@@ -34,7 +35,12 @@ impl StandIn {
         let dial = format!("#!/bin/sh\n[ \"$1\" = dial-stdio ] && exec nc {host} {port}\n");
         fs::write(dir.path().join("buildctl"), dial).unwrap();
         fs::write(dir.path().join("buildkitd"), "#!/bin/sh\nexec sleep 100000\n").unwrap();
-        let dockerfile = "FROM busybox:1.36\nCOPY --chmod=755 buildctl buildkitd /bin/\nENTRYPOINT [\"buildkitd\"]\n";
+        let dockerfile = match std::env::var("BUILD_DEPLOY_BUILDKIT") {
+            Ok(real) => format!("FROM {real}\nLABEL test={image}\n"),
+            Err(_) => {
+                "FROM busybox:1.36\nCOPY --chmod=755 buildctl buildkitd /bin/\nENTRYPOINT [\"buildkitd\"]\n".into()
+            }
+        };
         fs::write(dir.path().join("Dockerfile"), dockerfile).unwrap();
         let path = dir.path().display().to_string();
         engine.docker(&["buildx", "build", "--quiet", "--load", "--provenance=false", "-t", &image, &path]);
@@ -293,8 +299,13 @@ async fn a_container_that_cannot_be_had_is_told() {
 async fn a_container_of_others_is_used_and_left_alone() {
     let stand_in = StandIn::new(Engine::C8d).await;
     let name = format!("buildx_buildkit_{:016x}0", rand::random::<u64>());
-    stand_in.engine.docker(&["run", "-d", "--name", &name, &stand_in.image]);
-    let run = Run::new(Engine::C8d, &fresh("")).with("builder", &format!("docker-container://{name}"));
+    // What it knows of registries is its owner's business.
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("buildkitd.toml"), format!("[registry.\"{}\"]\n  http = true\n", lab::plain())).unwrap();
+    let config = format!("{}:/etc/buildkit", dir.path().display());
+    stand_in.engine.docker(&["run", "-d", "--privileged", "-v", &config, "--name", &name, &stand_in.image]);
+    let run = Run::new(Engine::C8d, "FROM scratch\nCOPY Dockerfile /\n")
+        .with("builder", &format!("docker-container://{name}"));
     let report = run.go().await;
     let running = stand_in.engine.docker(&["inspect", "--format", "{{.State.Running}}", &name]);
     stand_in.engine.docker(&["rm", "-f", &name]);
