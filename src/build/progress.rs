@@ -138,11 +138,6 @@ impl Progress {
         events
     }
 
-    /// Whether a push has begun in this attempt.
-    pub fn is_pushing(&self) -> bool {
-        self.pushing
-    }
-
     /// The Dockerfile's steps that had something to do, and how many of them came from the cache. A `FROM` runs nothing
     /// and is called done or cached as it happens, so it does not count.
     pub fn counts(&self) -> (usize, usize) {

@@ -2,6 +2,7 @@
 
 pub mod briefing;
 pub mod chat;
+mod checkout;
 pub mod comment;
 pub mod deployment;
 pub mod inquiry;

@@ -9,7 +9,7 @@ use std::{
 
 use chrono::Utc;
 
-use super::{chat::Chat, inquiry};
+use super::{chat::Chat, checkout, inquiry};
 use crate::{
     build::{caches::Accounts, container::Seats, session::BuildSecret, ssh::AgentSource},
     compose::{self, ComposeError, ContextSource, SecretSource},
@@ -125,7 +125,7 @@ pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv) {
 
 /// The plan, or why there is none. `git_tags` are the repository's, if they are known.
 pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: Option<&[String]>) -> Result<Plan, Failure> {
-    checkout(context)?;
+    checkout::is_there(context)?;
     let project = compose_project(inputs, env, context).map_err(|error| {
         // Places of errors are relative to the project; annotations are relative to the repository.
         let in_repository =
@@ -140,7 +140,8 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: Optio
     } else {
         naming::Project::Images
     };
-    let warnings = project.map(|project| project.warnings).unwrap_or_default();
+    let mut warnings = project.map(|project| project.warnings).unwrap_or_default();
+    warnings.extend(checkout::differs(context));
     let known = Known { event: &context.event, git_tags, now: Utc::now() };
     Ok(Plan::new(inputs, known, Found { images, project: kind, warnings })?)
 }
@@ -265,23 +266,6 @@ fn build_secret(
         (None, None, SecretSource::External) => return None,
     };
     Some((id.clone(), found))
-}
-
-/// A checkout that was forgotten is the commonest mistake of all, and no other message would say so.
-fn checkout(context: &Context) -> Result<(), Failure> {
-    let wrong = |headline: String, hint: &str| Err(Failure::new(Stage::Plan, headline, Some(hint.to_owned())));
-    match fs::read_dir(&context.workspace).map(|mut entries| entries.next().is_none()) {
-        Ok(false) if context.project.is_dir() => Ok(()),
-        Ok(false) => wrong(
-            format!("the working directory {} does not exist", context.project.display()),
-            "check the input `working-directory`; it is relative to the repository",
-        ),
-        Ok(true) => wrong("the workspace is empty".to_owned(), "put `uses: actions/checkout@v5` before this step"),
-        Err(error) => wrong(
-            format!("read the workspace {}: {error}", context.workspace.display()),
-            "put `uses: actions/checkout@v5` before this step",
-        ),
-    }
 }
 
 /// The compose project, if there is one: without a file that is named or found, `images:` or a lone Dockerfile do.

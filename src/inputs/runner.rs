@@ -65,11 +65,6 @@ impl RunnerEnv {
         self.var("GITHUB_ACTIONS") == Some("true")
     }
 
-    /// Whether the step debug log is on.
-    pub fn is_debug(&self) -> bool {
-        self.var("RUNNER_DEBUG") == Some("1")
-    }
-
     /// The checkout, `/github/workspace` in a container action.
     pub fn workspace(&self) -> Option<&str> {
         self.var("GITHUB_WORKSPACE")

@@ -79,3 +79,17 @@ async fn a_trial_can_be_loaded_and_is_not_pushed() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_checkout_of_another_commit_than_the_events_is_warned_of() {
+    let run = run(Engine::C8d, "workflow_dispatch").with("push", "false");
+    let sha = run.step.github["GITHUB_SHA"].clone();
+    let another = "a".repeat(40);
+    for (head, warned) in [(&sha, false), (&another, true)] {
+        run.write(".git/HEAD", &format!("{head}\n"));
+        let report = run.expect(0).await;
+        let words = format!("what is checked out is commit aaaaaaa, but the event is about {}", &sha[..7]);
+        let told = report.console.of_kind("warning").any(|warning| warning.message.contains(&words));
+        assert_eq!(told, warned, "{}", log(&report));
+    }
+}

@@ -1,0 +1,87 @@
+//! What lies in the workspace: whether it was checked out, and whether it is what the event is about.
+
+use std::{fs, path::Path};
+
+use super::prepare::Context;
+use crate::domain::run::{Failure, Stage};
+
+/// A checkout that was forgotten is the commonest mistake of all, and no other message would say so.
+pub(super) fn is_there(context: &Context) -> Result<(), Failure> {
+    let wrong = |headline: String, hint: &str| Err(Failure::new(Stage::Plan, headline, Some(hint.to_owned())));
+    match fs::read_dir(&context.workspace).map(|mut entries| entries.next().is_none()) {
+        Ok(false) if context.project.is_dir() => Ok(()),
+        Ok(false) => wrong(
+            format!("the working directory {} does not exist", context.project.display()),
+            "check the input `working-directory`; it is relative to the repository",
+        ),
+        Ok(true) => wrong("the workspace is empty".to_owned(), "put `uses: actions/checkout@v5` before this step"),
+        Err(error) => wrong(
+            format!("read the workspace {}: {error}", context.workspace.display()),
+            "put `uses: actions/checkout@v5` before this step",
+        ),
+    }
+}
+
+/// The warning about a checkout of another commit than the event's: `workflow_run`, `issue_comment` and a choice of
+/// `workflow_dispatch` speak of the default branch whatever is built, and `latest` would be something else.
+pub(super) fn differs(context: &Context) -> Option<String> {
+    let event = &context.event;
+    let head = head(&context.workspace.join(".git"))?;
+    let known = [&event.sha, &event.workflow_sha];
+    if event.sha.is_empty() || known.contains(&&head) {
+        return None;
+    }
+    let short = |sha: &str| sha.get(..7).unwrap_or(sha).to_owned();
+    Some(format!(
+        "what is checked out is commit {}, but the event is about {}, and so are tags and labels; if another commit is \
+         meant to be built, give it tags of its own (input `tags`)",
+        short(&head),
+        short(&event.sha),
+    ))
+}
+
+/// The commit that a repository has checked out, if it is kept in one of the usual files
+/// (<https://git-scm.com/docs/gitrepository-layout>).
+fn head(git: &Path) -> Option<String> {
+    let head = fs::read_to_string(git.join("HEAD")).ok()?;
+    let commit = match head.trim().strip_prefix("ref: ") {
+        Some(name) => fs::read_to_string(git.join(name)).or_else(|_| packed(git, name)).ok()?,
+        None => head,
+    };
+    let commit = commit.trim();
+    (commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| commit.to_owned())
+}
+
+fn packed(git: &Path, name: &str) -> std::io::Result<String> {
+    let all = fs::read_to_string(git.join("packed-refs"))?;
+    let found = all.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned));
+    found.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    #[test]
+    fn finds_the_commit_where_git_keeps_it() {
+        let git = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(git.path().join(name), text).unwrap();
+        let head = || super::head(git.path());
+        let [a, b, c] = ["a", "b", "c"].map(|digit| digit.repeat(40));
+        assert_eq!(head(), None);
+        write("HEAD", &format!("{a}\n"));
+        assert_eq!(head().as_ref(), Some(&a));
+        write("HEAD", "ref: refs/heads/main\n");
+        assert_eq!(head(), None, "a branch without commits");
+        write(
+            "packed-refs",
+            &format!("# pack-refs with: peeled\n{a} refs/heads/x-refs/heads/main\n{b} refs/heads/main\n"),
+        );
+        assert_eq!(head().as_ref(), Some(&b));
+        fs::create_dir_all(git.path().join("refs/heads")).unwrap();
+        write("refs/heads/main", &format!("{c}\n"));
+        assert_eq!(head().as_ref(), Some(&c));
+        write("refs/heads/main", "no commit\n");
+        assert_eq!(head(), None);
+    }
+}
