@@ -27,8 +27,8 @@ pub fn builder() -> ClientBuilder {
     Client::builder().connect_timeout(CONNECT).timeout(TOTAL).redirect(redirect::Policy::none())
 }
 
-/// A client that is made when it is first needed: most runs do without, and to read the system's certificates takes as
-/// long as a whole build of which nothing changed.
+/// A client that is made when it is first needed: runs whose engine builds and keeps the cache do without, and to read
+/// the system's certificates takes a good part of a build of which nothing changed.
 #[derive(Debug, Default)]
 pub struct OnDemand(OnceLock<Option<Client>>);
 

@@ -148,7 +148,7 @@ fn build(message: &str) -> (String, Option<String>) {
     } else if message.contains("secret ") && message.contains("not found") {
         "give it with the input `secrets` or `secret-files`"
     } else if message.contains(SILENT) {
-        "the builder can do nothing while it waits for this cache: set `cache: off`, and restart the engine if it hangs"
+        "the builder can do nothing while it waits for this cache: set `cache: off`, and restart the builder (the engine, if that builds) should it hang"
     } else if message.contains("is not allowed") {
         "allow it with the input `allow`"
     } else if message.contains(" ssh forward key ") || message.contains("no SSH key ") {

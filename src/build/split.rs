@@ -149,15 +149,17 @@ pub(super) async fn publish(
 ) -> Result<Digest, Failure> {
     events.image(&recipe.name, ImageEvent::Pushing).await;
     let body: &Bytes = &index.body;
-    for (repository, tag) in recipe.names() {
+    for repository in recipe.repositories() {
         let remote = remote(builder, recipe, repository)?;
-        let mut attempt = 1;
-        while let Err(error) = remote.put(tag, index.media_type, body).await {
-            if attempt == ATTEMPTS || !error.is_temporary() {
-                return Err(push_failure(recipe, &format!("push {repository}:{tag}: {error}")));
+        for tag in &recipe.tags {
+            let mut attempt = 1;
+            while let Err(error) = remote.put(tag, index.media_type, body).await {
+                if attempt == ATTEMPTS || !error.is_temporary() {
+                    return Err(push_failure(recipe, &format!("push {repository}:{tag}: {error}")));
+                }
+                attempt += 1;
+                pause(recipe, &error.to_string(), attempt, events).await;
             }
-            attempt += 1;
-            pause(recipe, &error.to_string(), attempt, events).await;
         }
     }
     Ok(index.digest.clone())

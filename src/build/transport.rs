@@ -188,39 +188,46 @@ fn notice_death(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepidle(stream, PROBE)?;
     sockopt::set_tcp_keepintvl(stream, PROBE)?;
     sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    // Where something was sent that nobody confirms, nothing is asked.
+    sockopt::set_tcp_user_timeout(stream, UNCONFIRMED)?;
     Ok(())
 }
 
 /// How long a connection is silent before it is asked for a sign of life, and how often that is done in vain.
 const PROBE: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
+/// Milliseconds for which what was sent may stay unconfirmed.
+const UNCONFIRMED: u32 = 60_000;
+
+async fn tcp(host: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(host).await?;
+    // Small messages go both ways all the time: none may wait for another.
+    stream.set_nodelay(true)?;
+    // It works without.
+    let _ = notice_death(&stream);
+    Ok(stream)
+}
 
 /// Connects to whatever listens at `address`.
 pub async fn open(address: &Address) -> io::Result<Stream> {
     Ok(match address {
         Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        Address::Tcp(host) => {
-            let stream = TcpStream::connect(host).await?;
-            // Small messages go both ways all the time: none may wait for another.
-            stream.set_nodelay(true)?;
-            notice_death(&stream)?;
-            Box::new(stream)
-        }
+        Address::Tcp(host) => Box::new(tcp(host).await?),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use rustix::net::sockopt;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpListener;
 
     #[tokio::test]
     async fn a_connection_asks_for_signs_of_life() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        super::notice_death(&stream).unwrap();
+        let stream = super::tcp(&listener.local_addr().unwrap().to_string()).await.unwrap();
         assert!(sockopt::socket_keepalive(&stream).unwrap());
         assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), super::PROBE);
         assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), super::PROBES);
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), super::UNCONFIRMED);
     }
 }

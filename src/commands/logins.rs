@@ -120,12 +120,14 @@ impl Logins {
             self.credentials.insert_missing(&registry, login);
         }
         // `gcloud auth configure-docker` writes the same one for six registries.
-        let mut helpers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut helpers: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
         for (registry, helper) in config.helpers {
-            helpers.entry(helper).or_default().extend(registry);
+            helpers.entry(helper).or_default().push(registry);
         }
         for (helper, registries) in helpers {
-            let whose = if registries.is_empty() { String::new() } else { format!(" of {}", registries.join(", ")) };
+            // One of them without a registry is for all.
+            let named: Option<Vec<String>> = registries.into_iter().collect();
+            let whose = named.map(|registries| format!(" of {}", registries.join(", "))).unwrap_or_default();
             let message = format!(
                 "the credential helper `{helper}`{whose} in {shown} is out of this action's reach; give its login with \
                  `username` and `password` or `registries`"

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use chrono::Utc;
@@ -26,7 +26,7 @@ use crate::{
         context::{GitEvent, payload_of},
         rules::{Dialect, PullRequestSha},
         runner::RunnerEnv,
-        typed::Inputs,
+        typed::{Inputs, ProjectInputs},
     },
     plan::{Found, Known, Plan, images, naming},
     preflight::Edges,
@@ -65,7 +65,7 @@ pub fn context(inputs: &Inputs, env: &RunnerEnv) -> Context {
 }
 
 /// Masks `secrets`, which are those beside the inputs' own, and takes all of them out of what is told.
-pub fn redactor<W: Write>(inputs: &Inputs, secrets: &[Secret], log: &mut Log<W>) -> Redactor {
+pub fn mask<W: Write>(inputs: &Inputs, secrets: &[Secret], log: &mut Log<W>) -> Redactor {
     for secret in secrets {
         // A log that cannot be written shows nothing either.
         let _ = log.mask(secret);
@@ -78,7 +78,7 @@ pub fn message<W: Write>(inputs: &Inputs, env: &RunnerEnv, log: &mut Log<W>) -> 
     let context = context(inputs, env);
     let chat = Chat::new(inputs);
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
-    let info = run_info(&context, &redactor(inputs, &secrets, log));
+    let info = run_info(&context, &mask(inputs, &secrets, log));
     (context, chat, RunState::new(info, Utc::now()))
 }
 
@@ -133,7 +133,8 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: Optio
         Failure { place: error.place().map(in_repository), ..Failure::new(Stage::Plan, error.to_string(), None) }
     })?;
     let lone_name = if context.event.repo.is_empty() { directory_name(context) } else { context.event.repo.clone() };
-    let images = images::images(project.as_ref(), &inputs.project, &inputs.build, &lone_name)
+    let wanted = in_project(&inputs.project, &context.project);
+    let images = images::images(project.as_ref(), &wanted, &inputs.build, &lone_name)
         .map_err(|error| Failure::new(Stage::Plan, error.to_string(), None))?;
     let kind = if project.is_none() && inputs.project.images.is_empty() {
         naming::Project::LoneDockerfile
@@ -268,6 +269,18 @@ fn build_secret(
     Some((id.clone(), found))
 }
 
+/// The same with absolute paths in the project, such as `${{ github.workspace }}/web`, seen from it.
+fn in_project(wanted: &ProjectInputs, project: &Path) -> ProjectInputs {
+    let mut wanted = wanted.clone();
+    let paths = wanted.lone.iter_mut().flat_map(|lone| [&mut lone.context, &mut lone.file]);
+    for path in paths.flatten() {
+        if let Some(below) = Path::new(path.as_str()).strip_prefix(project).ok().and_then(Path::to_str) {
+            *path = if below.is_empty() { ".".to_owned() } else { below.to_owned() };
+        }
+    }
+    wanted
+}
+
 /// The compose project, if there is one: without a file that is named or found, `images:` or a lone Dockerfile do.
 fn compose_project(
     inputs: &Inputs,
@@ -303,4 +316,25 @@ fn compose_env(env: &RunnerEnv) -> BTreeMap<String, String> {
 
 fn directory_name(context: &Context) -> String {
     context.project.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::in_project;
+    use crate::inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv};
+
+    #[test]
+    fn an_absolute_path_in_the_project_is_seen_from_it() {
+        for (context, want) in
+            [("/work/site/web", "web"), ("/work/site/", "."), ("/work/other", "/work/other"), ("a", "a")]
+        {
+            let mut raw = RawInputs::default();
+            raw.set("context", context).unwrap();
+            let inputs = parse(&raw, &RunnerEnv::default()).unwrap();
+            let lone = in_project(&inputs.project, Path::new("/work/site/.")).lone.unwrap();
+            assert_eq!(lone.context.as_deref(), Some(want));
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     };
     let Briefing { context, planned, secrets, warnings, no_login } = briefing;
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
-    let redactor = prepare::redactor(&inputs, &secrets, &mut log);
+    let redactor = prepare::mask(&inputs, &secrets, &mut log);
     let info = prepare::run_info(&context, &redactor);
     let (events, receiver) = Events::channel(redactor);
 

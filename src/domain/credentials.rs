@@ -69,7 +69,9 @@ impl Credentials {
 /// uses.
 pub fn as_in_images(registry: &str) -> String {
     let host = canonical(registry);
-    if host == DOCKER_HUB[0] { host } else { registry.to_ascii_lowercase() }
+    let rest = registry.split_once("://").map_or(registry, |(_, rest)| rest);
+    let is_whole = rest.split_once('/').is_none_or(|(_, path)| ["", "v1", "v1/"].contains(&path));
+    if host == DOCKER_HUB[0] && is_whole { host } else { registry.to_ascii_lowercase() }
 }
 
 /// `host[:port]` in lower case, all names of Docker Hub folded into one.

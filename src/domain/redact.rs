@@ -1,6 +1,12 @@
 //! Takes secrets out of text that is about to be shown.
 
-use std::sync::LazyLock;
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use base64::{
     Engine as _,
@@ -39,10 +45,27 @@ const CREDENTIAL_FORMS: [&str; 9] = [
 ///
 /// A many-line secret is also looked for line by line, since output is. Texts shorter than
 /// [`Redactor::SHORTEST`] are not looked for: to replace each `a` would hide nothing and destroy the log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Redactor {
-    /// Longest first, so that a secret that contains another is replaced whole.
-    needles: Vec<Secret>,
+    needles: Needles,
+}
+
+/// What is looked for.
+#[derive(Clone, Default)]
+enum Needles {
+    #[default]
+    Nothing,
+    /// Found in one pass, however many they are: every line of a build's output is searched.
+    These(Arc<AhoCorasick>),
+    /// More than can be searched for.
+    TooMany,
+}
+
+impl fmt::Debug for Redactor {
+    /// Nothing: its states spell the secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
 }
 
 impl Redactor {
@@ -54,29 +77,59 @@ impl Redactor {
         let mut forms: Vec<String> = Vec::new();
         for secret in secrets {
             let whole = secret.expose();
-            for part in std::iter::once(whole).chain(whole.lines()).map(str::trim) {
-                if part.len() >= Self::SHORTEST {
-                    forms.push(part.to_owned());
-                    forms.extend(in_base64(part));
-                    forms.extend(percent_encoded(part));
-                    forms.extend(escaped(part));
-                }
+            for line in whole.lines().map(str::trim).filter(|line| line.len() >= Self::SHORTEST) {
+                forms.push(line.to_owned());
+                forms.extend(escaped(line));
+            }
+            let whole = whole.trim();
+            if whole.len() >= Self::SHORTEST {
+                forms.push(whole.to_owned());
+                forms.extend(in_base64(whole));
+                forms.extend(percent_encoded(whole));
+                forms.extend(escaped(whole));
             }
         }
         forms.retain(|form| form.len() >= Self::SHORTEST);
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.sort_unstable();
         forms.dedup();
-        Self { needles: forms.into_iter().map(Secret::new).collect() }
+        if forms.is_empty() {
+            return Self::default();
+        }
+        // Secrets of many kilobytes would make a faster kind large.
+        let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&forms);
+        Self { needles: automaton.map_or(Needles::TooMany, |automaton| Needles::These(Arc::new(automaton))) }
+    }
+
+    /// The text without those secrets; where two of them overlap, without both.
+    fn without_needles(&self, text: &str) -> String {
+        let automaton = match &self.needles {
+            Needles::Nothing => return text.to_owned(),
+            Needles::These(automaton) => automaton,
+            Needles::TooMany => return REDACTED.to_owned(),
+        };
+        // By their ends, so that one may reach over several that were found before it.
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for hit in automaton.find_overlapping_iter(text) {
+            let mut start = hit.start();
+            while let Some(last) = found.pop_if(|last| last.end > start) {
+                start = start.min(last.start);
+            }
+            found.push(start..hit.end());
+        }
+        let mut clean = String::with_capacity(text.len());
+        let mut shown = 0;
+        for hit in found {
+            clean.push_str(text.get(shown..hit.start).unwrap_or_default());
+            clean.push_str(REDACTED);
+            shown = hit.end;
+        }
+        clean.push_str(text.get(shown..).unwrap_or_default());
+        clean
     }
 
     /// The text without any secret.
     pub fn redact(&self, text: &str) -> String {
-        let mut clean = text.to_owned();
-        for needle in &self.needles {
-            if clean.contains(needle.expose()) {
-                clean = clean.replace(needle.expose(), REDACTED);
-            }
-        }
+        let clean = self.without_needles(text);
         let Some(credentials) = CREDENTIALS.as_ref() else { return clean };
         let redacted = credentials.replace_all(&clean, |found: &Captures<'_>| {
             let part = |name: &str| found.name(name).map(|part| part.as_str().to_owned());
@@ -123,7 +176,7 @@ fn percent_encoded(text: &str) -> [String; 5] {
 }
 
 /// As text of JSON, as Go and Python write it too, and of XML.
-fn escaped(text: &str) -> [String; 4] {
+fn escaped(text: &str) -> [String; 6] {
     // A string can always be written.
     let quoted = serde_json::to_string(text).unwrap_or_default();
     let json = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
@@ -137,7 +190,10 @@ fn escaped(text: &str) -> [String; 4] {
         out
     });
     let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-    [json.to_owned(), html, ascii, xml]
+    let [python, go] = ["&#x27;", "&#39;"].map(|quote| xml.replace('\'', quote));
+    // Go writes double quotes as a number too.
+    let go = go.replace("&quot;", "&#34;");
+    [json.to_owned(), html, ascii, xml, python, go]
 }
 
 #[cfg(test)]
@@ -168,6 +224,7 @@ mod tests {
             (r#"pä/ss \"w\u0026rd\u003c\\\u003e"#, "go json.Marshal"),
             (r#"p\u00e4/ss \"w&rd<\\>"#, "python json.dumps"),
             (r"pä/ss &quot;w&amp;rd&lt;\&gt;", "python html.escape"),
+            (r"pä/ss &#34;w&amp;rd&lt;\&gt;", "go html.EscapeString"),
             ("MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6QUJDREVGR0hJSktMTU5PUFFSU1RV", "base64, first line"),
         ] {
             assert_eq!(redactor.redact(&format!("a {written} b")), "a [redacted] b", "{program}");
@@ -182,6 +239,30 @@ mod tests {
         ] {
             assert_eq!(redactor.redact(written), want, "{of}");
         }
+    }
+
+    #[test]
+    fn overlapping_secrets_are_gone_with_all_their_ends() {
+        let redactor = Redactor::new(&["abcdef", "defghi", "cd12", "bcde"].map(Secret::new));
+        assert_eq!(redactor.redact("xabcdefghix abcd12 abcdef"), "x[redacted]x ab[redacted] [redacted]");
+        assert_eq!(redactor.redact("abcdefabcdef"), "[redacted][redacted]");
+        assert_eq!(format!("{redactor:?}"), "Redactor");
+    }
+
+    #[test]
+    fn many_secrets_cost_a_line_no_time() {
+        let lines: Vec<String> =
+            (0..1000_u32).map(|i| format!("{:064x}", u64::from(i).wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+        let redactor = Redactor::new(&[Secret::new(lines.join("\n"))]);
+        let began = std::time::Instant::now();
+        for _ in 0..2_000 {
+            assert!(
+                !redactor.redact("Collecting django==5.1 (from -r requirements.txt (line 1))").contains("[redacted]")
+            );
+        }
+        // Searched for one after another it took a minute.
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!(redactor.redact(&format!("k: {}", lines[999])), "k: [redacted]");
     }
 
     #[test]

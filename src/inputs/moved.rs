@@ -4,7 +4,8 @@
 /// What to write instead of an input of docker/build-push-action, docker/bake-action, docker/login-action,
 /// docker/metadata-action, docker/setup-buildx-action or docker/setup-qemu-action that does not exist here.
 pub fn instead_of(name: &str) -> Option<&'static str> {
-    const LEAVE_OUT: &str = "leave it out: docs/migrating.md says why it is not needed";
+    const LEAVE_OUT: &str =
+        "leave it out: https://github.com/izhan/build-deploy/blob/main/docs/migrating.md says why it is not needed";
     Some(match name {
         "ulimit" => "write `ulimits`",
         "attests" => "write `provenance` or `sbom`",

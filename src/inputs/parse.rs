@@ -115,7 +115,9 @@ impl Reader<'_> {
             None => lines(text).map(str::to_owned).collect(),
             Some(Ok(lines)) => lines.into_iter().map(|(_, line)| line).collect(),
             Some(Err(mistake)) => {
-                self.mistakes.push(mistake.of(input));
+                // The line may hold a key.
+                let fix = "put quotes around the whole of it and double those inside";
+                self.secret_wrong(input, format!("line {} {}", mistake.line, mistake.problem), fix);
                 Vec::new()
             }
         }
@@ -401,6 +403,22 @@ mod tests {
             assert_eq!(parsed(&one, &actor).unwrap().names.registry, "docker.io");
             let block = format!("- registry: {hub}\n  username: h\n  password: |\n    q\n");
             assert_eq!(of(&[token, ("registries", &block)]), (vec!["h@docker.io q".into()], 0), "{hub}");
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_shows_nothing() {
+        for input in ["cache-to", "build-args"] {
+            let error = parsed(&[(input, "\"type=s3,secret_access_key=hunter2")], &[]).unwrap_err().concat();
+            assert!(error.contains("line 1 has a `\"` that is never closed"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_no_part_of_a_registry() {
+        for registry in ["docker.io/acme", "https://index.docker.io/v2/", "ghcr.io/acme"] {
+            assert!(parsed(&[("registry", registry)], &[]).is_err(), "{registry}");
         }
     }
 

@@ -20,15 +20,34 @@ fn complaint(problem: &str, fix: &str) -> Complaint {
 }
 
 /// The lines of an input with their numbers, if one of them stands between quotes as in Docker's own actions:
-/// `"KEY=a value of<newline>many lines"`, with quotes inside doubled. Blank lines and comments are left out.
+/// `"KEY=a value of<newline>many lines"`, with quotes inside doubled. The others stand as they are written. Blank lines
+/// and comments are left out.
 pub fn quoted_lines(text: &str) -> Option<Result<Vec<(usize, String)>, RuleMistake>> {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     let quoted = |line: &str| {
-        let pair = line.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('='));
+        let pair = line.strip_prefix('"').and_then(|rest| rest.split_once('='));
         pair.is_some_and(|(name, _)| is_name(name))
     };
-    text.lines().any(quoted).then(|| rules::lines(text, Dialect::Repaired))
+    text.lines().any(quoted).then(|| {
+        let mut found = Vec::new();
+        let mut all = text.lines().enumerate();
+        while let Some((index, line)) = all.next() {
+            if !line.starts_with('"') {
+                found.extend(lines(line).map(|line| (index + 1, line.to_owned())));
+                continue;
+            }
+            let mut record = line.to_owned();
+            while record.matches('"').count() % 2 == 1 {
+                let Some((_, more)) = all.next() else { break };
+                record = format!("{record}\n{more}");
+            }
+            let read = rules::lines(&record, Dialect::Repaired)
+                .map_err(|mistake| RuleMistake { line: index + mistake.line, ..mistake })?;
+            found.extend(read.into_iter().map(|(number, line)| (index + number, line)));
+        }
+        Ok(found)
+    })
 }
 
 /// `secrets`: `id=value` lines, or a YAML map. Errors name lines, never their text.
@@ -46,6 +65,9 @@ pub fn secrets(text: &str) -> Result<Vec<(String, Secret)>, InputError> {
         for (number, line) in lines.map_err(|mistake| wrong(mistake.line, &mistake.problem))? {
             let (id, value) =
                 pair(&line).filter(|(id, _)| id_valid(id)).ok_or_else(|| wrong(number, "is no `id=value`"))?;
+            if value.starts_with("-----BEGIN ") && !value.contains('\n') {
+                return Err(wrong(number, "begins a value of many lines"));
+            }
             secrets.push((id.to_owned(), Secret::new(value)));
         }
     } else if is_line || first.is_empty() {
@@ -300,6 +322,10 @@ mod tests {
         let want = [r#"TOKEN="ab,c=d""#, r#"KEY="aaa\n\n# b""#, r#"FOO="bar""#, r#"JSON="{\"k\":\"v\"}""#];
         assert_eq!(shown(quoted), want);
         assert_eq!(shown("\"a\": x"), [r#"a="x""#], "a key of YAML may be quoted too");
+        let in_block = "env: |\n  \"FOO=bar\"\nother: x";
+        assert_eq!(shown(in_block), [r#"env="\"FOO=bar\"\n""#, r#"other="x""#], "a block of YAML is no line");
+        let beside = "\"K=a\nb\"\nORIGINS=[\"a\",\"b\"]";
+        assert_eq!(shown(beside), [r#"K="a\nb""#, r#"ORIGINS="[\"a\",\"b\"]""#], "only what is quoted is read so");
     }
 
     #[test]
@@ -311,6 +337,7 @@ mod tests {
             ("hunter2", "is neither `id=value` lines nor a YAML map"),
             ("\"a=hunter2", "line 1 has a `\"` that is never closed"),
             ("\"a=x\"\nhunter2", "line 2 is no `id=value`"),
+            ("\"a=x\ny\"\nb=-----BEGIN KEY-----\nhunter2=", "line 3 begins a value of many lines"),
             ("a: [hunter2]", "entry 1 of the map is no text under an id"),
             ("a: 1\n hunter2: [", "no valid YAML at line 2"),
         ] {

@@ -5,6 +5,8 @@
 //! an image falls back from branch to base to default by itself
 //! (<https://github.com/moby/buildkit/blob/master/cache/remotecache/gha/gha.go>).
 
+use std::collections::HashSet;
+
 use super::{
     PushPlan,
     images::{ImageSpec, Purpose},
@@ -101,8 +103,8 @@ pub(super) fn caches(
             let branches = [&event.base_branch, &event.default_branch].into_iter().flatten();
             let mut tags = vec![version.to_owned()];
             tags.extend(branches.map(|branch| Tag::repaired(branch).to_string()));
-            tags.dedup();
-            tags.retain(|tag| !tag.is_empty());
+            let mut known = HashSet::new();
+            tags.retain(|tag| !tag.is_empty() && known.insert(tag.clone()));
             (tags.iter().map(|tag| registry(tag)).collect(), Some(of_kind("inline", &[])))
         }
     };

@@ -345,6 +345,8 @@ fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {
         Push::Always => (true, "the input `push` is true".to_owned()),
         Push::Never => (false, "the input `push` is false".to_owned()),
         Push::Auto if event.is_fork_pr => (false, "a pull request from a fork".to_owned()),
+        // That of one which was merged has the tags of its branch, which has a push of its own.
+        Push::Auto if event.name == "pull_request" => (false, "a pull request".to_owned()),
         Push::Auto => match &event.target {
             Target::PullRequest(_) => (false, "a pull request".to_owned()),
             Target::MergeGroup(_) => (false, "a merge group".to_owned()),

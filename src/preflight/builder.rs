@@ -7,7 +7,10 @@ use std::{
 
 use futures_util::future::try_join_all;
 
-use super::{Edges, caches::leave_silent_out};
+use super::{
+    Edges,
+    caches::{leave_out, silent_services},
+};
 use crate::{
     build::{
         Builder, Goal,
@@ -28,7 +31,7 @@ use crate::{
     events::Events,
     http::OnDemand,
     inputs::builder::{BuilderInput, EndpointAddress, EndpointInput, TlsInput},
-    plan::{ImagePlan, Plan, naming::Repository},
+    plan::{ImagePlan, Plan, images::Purpose, naming::Repository},
     registry::plain::may_be_plain,
 };
 
@@ -40,7 +43,12 @@ pub async fn builder(
     goal: Goal,
     events: &Events,
 ) -> Result<Builder, Failure> {
-    let (mut nodes, engine) = nodes(plan, edges, events).await?;
+    let http = OnDemand::default();
+    let github = edges.accounts.github.as_ref();
+    let (nodes, silent) = futures_util::try_join!(nodes(plan, edges, events), async {
+        Ok(silent_services(recipes, github, &http).await)
+    })?;
+    let (mut nodes, engine) = nodes;
     if recipes.iter().any(|recipe| recipe.cache_from.iter().chain(&recipe.cache_to).any(|cache| cache.kind == "gha")) {
         for node in &mut nodes {
             learn_version(node, engine.as_deref()).await;
@@ -53,7 +61,8 @@ pub async fn builder(
         ));
     }
     let outside = nodes.iter().any(|node| node.abilities.store == Store::Standalone);
-    if let Some(recipe) = recipes.iter().find(|recipe| goal.loads() && outside && recipe.platforms.len() > 1) {
+    let loaded = |recipe: &&Recipe| goal.loads() && recipe.purpose == Purpose::Wanted;
+    if let Some(recipe) = recipes.iter().filter(loaded).find(|recipe| outside && recipe.platforms.len() > 1) {
         return Err(super::wrong(
             &recipe.name,
             "an image for several platforms cannot be left in the engine by a builder outside of it".to_owned(),
@@ -68,8 +77,7 @@ pub async fn builder(
             }
         }
     }
-    let http = OnDemand::default();
-    for warning in leave_silent_out(recipes, edges.accounts.github.as_ref(), &http).await {
+    for warning in leave_out(&silent, recipes, github) {
         events.emit(warning).await;
     }
     for recipe in recipes.iter_mut() {
@@ -121,7 +129,8 @@ async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>
             match in_container(plan, edges, &engine).await {
                 Ok(container) => Ok((vec![container], Some(engine))),
                 Err(failure) if demand.is_about_cache() => {
-                    let message = format!("there is no container to use the cache in: {}", failure.headline);
+                    let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                    let message = format!("there is no container to use the cache in: {}{hint}", failure.headline);
                     events.emit(caches::warning(message)).await;
                     Ok((vec![node], Some(engine)))
                 }
@@ -179,7 +188,9 @@ async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Resul
                 "check the input `buildkit-image`, and the engine's way to its registry (`buildkit-mirror` is for the \
                  builds, not for this image)"
             }
-            ContainerError::Engine { source, .. } if source.to_string().contains("network") => {
+            ContainerError::Engine { source, .. }
+                if edges.container.network.is_some() && source.to_string().contains("not found") =>
+            {
                 "check the input `buildkit-network`: it names a network that `docker network ls` shows"
             }
             ContainerError::Engine { .. } => "may containers be privileged in this engine?",

@@ -12,36 +12,53 @@ use crate::{
     domain::event::Event,
     http::OnDemand,
     inputs::{cache::CacheService, typed::CacheSpec},
-    registry::plain::may_be_plain,
+    registry::{plain::may_be_plain, remote::endpoint},
 };
 
-/// Takes the caches out of the recipes whose services do not answer, and tells which. A service that is out of our own
-/// reach may well be in the builder's.
-pub(super) async fn leave_silent_out(
-    recipes: &mut [Recipe],
+/// The addresses of the recipes' caches that do not answer. A service that is out of our own reach may well be in the
+/// builder's.
+pub(super) async fn silent_services(
+    recipes: &[Recipe],
     github: Option<&CacheService>,
     http: &OnDemand,
-) -> Vec<Event> {
+) -> BTreeSet<String> {
     let all = recipes.iter().flat_map(|recipe| recipe.cache_from.iter().chain(&recipe.cache_to));
     let services: BTreeSet<String> = all.filter_map(|cache| service(cache, github)).collect();
-    let Some(client) = (!services.is_empty()).then(|| http.client()).flatten() else { return Vec::new() };
+    let Some(client) = (!services.is_empty()).then(|| http.client()).flatten() else { return BTreeSet::new() };
     let asked = join_all(services.into_iter().map(async |url| is_silent(client, &url).await.then_some(url))).await;
-    let silent: Vec<String> = asked.into_iter().flatten().collect();
-    for recipe in recipes {
-        let answers = |cache: &CacheSpec| service(cache, github).is_none_or(|url| !silent.contains(&url));
-        recipe.cache_from.retain(answers);
-        recipe.cache_to.retain(answers);
+    asked.into_iter().flatten().collect()
+}
+
+/// Takes the caches that lie there out of the recipes, and tells where that was so.
+pub(super) fn leave_out(
+    silent: &BTreeSet<String>,
+    recipes: &mut [Recipe],
+    github: Option<&CacheService>,
+) -> Vec<Event> {
+    let mut left_out = BTreeSet::new();
+    for cache in recipes.iter_mut().flat_map(|recipe| [&mut recipe.cache_from, &mut recipe.cache_to]) {
+        cache.retain(|cache| {
+            let silent = service(cache, github).filter(|url| silent.contains(url));
+            let answers = silent.is_none();
+            left_out.extend(silent);
+            answers
+        });
     }
-    let told = |url: &String| caches::warning(format!("{url} does not answer: the build caches there are left out"));
-    silent.iter().map(told).collect()
+    let told = |url: &String| {
+        caches::warning(format!(
+            "{url} does not answer: the build caches there are left out; if it stays like this, `cache: off` spares the wait"
+        ))
+    };
+    left_out.iter().map(told).collect()
 }
 
 /// Where a cache lies, if that can be told.
 fn service(cache: &CacheSpec, github: Option<&CacheService>) -> Option<String> {
     match cache.kind.as_str() {
         "registry" => {
-            let (host, _) = cache.attribute("ref")?.split_once('/')?;
-            host.contains(['.', ':']).then(|| format!("https://{host}/v2/"))
+            let (first, _) = cache.attribute("ref")?.split_once('/')?;
+            let is_host = first.contains(['.', ':']) || first == "localhost";
+            Some(format!("https://{}/v2/", endpoint(if is_host { first } else { "docker.io" })))
         }
         "gha" => Some(cache.attribute("url_v2").or(github.map(|service| service.url.as_str()))?.to_owned()),
         _ => None,

@@ -15,6 +15,11 @@ pub enum Challenge {
 }
 
 impl Challenge {
+    /// The one to answer of several headers: a token may be had without a login too, and by an identity token.
+    pub fn best<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
+        headers.filter_map(Self::parse).min_by_key(|challenge| matches!(challenge, Self::Basic))
+    }
+
     /// Reads the header's value; `None` for a scheme that we do not speak.
     pub fn parse(header: &str) -> Option<Self> {
         let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
@@ -55,6 +60,15 @@ fn parameters(text: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::Challenge;
+
+    #[test]
+    fn a_token_is_asked_for_first() {
+        let best = |headers: &[&str]| Challenge::best(headers.iter().copied());
+        let bearer = r#"Bearer realm="https://r.example/token""#;
+        assert_eq!(best(&["Negotiate", "Basic realm=x", bearer]), Challenge::parse(bearer));
+        assert_eq!(best(&["Negotiate", "Basic realm=x"]), Some(Challenge::Basic));
+        assert_eq!(best(&["Negotiate"]), None);
+    }
 
     #[test]
     fn reads_what_registries_send() {

@@ -112,11 +112,16 @@ pub struct Remote<'a> {
     scheme: Mutex<&'static str>,
 }
 
+/// The host that speaks for a registry: Docker Hub's API has one of its own.
+pub fn endpoint(host: &str) -> &str {
+    if host == "docker.io" { "registry-1.docker.io" } else { host }
+}
+
 impl<'a> Remote<'a> {
     /// The repository `host/path`; `None` if that is none.
     pub fn new(http: &'a Client, repository: &'a str, login: Option<&'a Login>) -> Option<Self> {
         let (host, path) = repository.split_once('/')?;
-        let host = if host == "docker.io" { "registry-1.docker.io" } else { host };
+        let host = endpoint(host);
         let (authorization, scheme) = (Mutex::new(None), Mutex::new("https"));
         Some(Self { http, host: host.to_owned(), path, login, authorization, scheme })
     }
@@ -171,8 +176,8 @@ impl<'a> Remote<'a> {
             return self.checked(response).await;
         }
         // Some send one header for each way, those that we do not speak included.
-        let mut challenges = response.headers().get_all(header::WWW_AUTHENTICATE).into_iter();
-        let challenge = challenges.find_map(|value| Challenge::parse(value.to_str().ok()?));
+        let headers = response.headers().get_all(header::WWW_AUTHENTICATE).into_iter();
+        let challenge = Challenge::best(headers.filter_map(|value| value.to_str().ok()));
         let Some(challenge) = challenge else { return self.checked(response).await };
         let Some(authorization) = self.answer(&challenge).await? else { return self.checked(response).await };
         *lock(&self.authorization) = Some(authorization);

@@ -16,6 +16,7 @@ const EVENTS: &[(&str, &str, bool)] = &[
     ("pull_request", "pr-7 sha-9a8b7c6", false),
     ("pull_request_fork", "pr-8 sha-9a8b7c6", false),
     ("pull_request_deleted_fork", "pr-9 sha-9a8b7c6", false),
+    ("pull_request_merged", "main sha-c0ffee1 latest", false),
     ("merge_group", "mq-104 sha-c0ffee1", false),
     ("schedule", "nightly main sha-1f3ac7b", true),
     ("workflow_dispatch", "main sha-1f3ac7b latest", true),

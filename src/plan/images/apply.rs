@@ -24,7 +24,7 @@ pub(super) fn alone(name: &str, lone: Option<&LoneInput>, inputs: &BuildInputs) 
         None if is_remote(written) => written.to_owned(),
         None => normalise(written),
     };
-    if context.starts_with("..") {
+    if context == ".." || context.starts_with("../") {
         return Err(ImagesError::Outside(context));
     }
     let file = lone.and_then(|lone| lone.file.as_deref());

@@ -239,6 +239,7 @@ fn a_project_may_be_said_to_be_one_image() {
         ("", "docker/app.Dockerfile", (".", "docker/app.Dockerfile")),
         ("sub", "", ("sub", "sub/Dockerfile")),
         ("sub", "/abs/x", ("sub", "/abs/x")),
+        ("..build", "", ("..build", "..build/Dockerfile")),
         ("{{defaultContext}}:base", "", ("base", "base/Dockerfile")),
         ("{{defaultContext}}", "", (".", "Dockerfile")),
     ] {
