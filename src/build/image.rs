@@ -1,6 +1,7 @@
 //! One image: its build, its push, and the proof that the registry has what was built.
 
 use std::{
+    error::Error,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -29,6 +30,7 @@ use crate::{
         run::{Failure, Stage},
     },
     events::Events,
+    inputs::typed::CompressionKind,
     plan::images::Purpose,
     registry::index::Index,
 };
@@ -245,17 +247,7 @@ pub(super) async fn solve(
             Err(status) => status,
         };
         if let Some(cause) = node::innermost(&status) {
-            return Err(Failure {
-                image: Some(recipe.name.clone()),
-                ..Failure::new(
-                    Stage::Build,
-                    format!("the connection to {} broke: {cause}", node.reach),
-                    Some(
-                        "did it stop or restart? What it says itself stands in its own log; then run the job again"
-                            .into(),
-                    ),
-                )
-            });
+            return Err(broken(recipe, node, cause));
         }
         let fault = SolveFault::new(status.message(), status.details());
         if without_caches.is_none() && recipe.has_caches() && caches::is_about(&fault.message) {
@@ -277,6 +269,17 @@ pub(super) async fn solve(
         progress.begin_attempt();
         pause(recipe, &fault.message, attempt, events).await;
     }
+}
+
+/// The connection to the builder broke, for which it has no words of its own.
+fn broken(recipe: &Recipe, node: &Node, cause: &dyn Error) -> Failure {
+    let hint = if recipe.compression.kind == CompressionKind::Estargz {
+        "`compression: estargz` ends a BuildKit that was compiled with Go 1.27; does `compression: zstd` do?"
+    } else {
+        "did it stop or restart? What it says itself stands in its own log; then run the job again"
+    };
+    let headline = format!("the connection to {} broke: {cause}", node.reach);
+    Failure { image: Some(recipe.name.clone()), ..Failure::new(Stage::Build, headline, Some(hint.to_owned())) }
 }
 
 async fn open_session(
