@@ -10,8 +10,9 @@ use std::{
 };
 
 use bollard_buildkit_proto::moby::buildkit::v1::{
-    InfoRequest, ListWorkersRequest, SolveRequest, StatusRequest, control_client::ControlClient,
+    InfoRequest, ListWorkersRequest, SolveRequest, StatusRequest, StatusResponse, control_client::ControlClient,
 };
+use futures_util::{Stream, StreamExt as _};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 use tonic::{
@@ -113,19 +114,8 @@ impl Control {
         let (mut solver, mut watcher) = (self.client(), self.client());
         let heard = AtomicBool::new(false);
         let watch = async {
-            let mut stream = watcher.status(status).await.ok()?.into_inner();
-            let mut patience = Patience::default();
-            loop {
-                let Ok(message) = timeout_at(patience.end(Instant::now()), stream.message()).await else {
-                    return patience.verdict();
-                };
-                let message = message.ok()??;
-                heard.store(true, Ordering::Relaxed);
-                for event in progress.feed(&message) {
-                    events.emit(event).await;
-                }
-                patience.heard(progress.running_cache_step(), Instant::now());
-            }
+            let stream = watcher.status(status).await.ok()?.into_inner();
+            watch(stream, progress, events, &heard).await
         };
         let solve = solver.solve(request);
         tokio::pin!(solve, watch);
@@ -154,5 +144,68 @@ impl Control {
 
     fn client(&self) -> ControlClient<Channel> {
         ControlClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+}
+
+/// Tells the progress until the stream ends, or a cache has been silent for too long: that is returned.
+async fn watch(
+    mut stream: impl Stream<Item = Result<StatusResponse, Status>> + Unpin,
+    progress: &mut Progress,
+    events: &Events,
+    heard: &AtomicBool,
+) -> Option<Status> {
+    let mut patience = Patience::default();
+    loop {
+        let Ok(message) = timeout_at(patience.end(Instant::now()), stream.next()).await else {
+            return patience.verdict();
+        };
+        let message = message?.ok()?;
+        heard.store(true, Ordering::Relaxed);
+        for event in progress.feed(&message) {
+            events.emit(event).await;
+        }
+        patience.heard(progress.running_cache_step(), Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::atomic::AtomicBool, time::Duration};
+
+    use bollard_buildkit_proto::{
+        google::protobuf::Timestamp,
+        moby::buildkit::v1::{StatusResponse, Vertex},
+    };
+    use futures_util::{StreamExt as _, stream};
+    use tokio::time::Instant;
+
+    use super::watch;
+    use crate::{build::progress::Progress, domain::redact::Redactor, events::Events};
+
+    /// What comes of a stream that tells of this step and then says nothing, and how long that took.
+    async fn silent_after(name: &str, ended: bool) -> (Option<String>, Duration) {
+        let now = Some(Timestamp { seconds: 1, nanos: 0 });
+        let completed = if ended { now } else { None };
+        let step = Vertex { digest: "d".into(), name: name.into(), started: now, completed, ..Vertex::default() };
+        let message = StatusResponse { vertexes: vec![step], ..StatusResponse::default() };
+        let (events, _receiver) = Events::channel(Redactor::default());
+        let (mut progress, heard, began) = (Progress::new("web", ""), AtomicBool::new(false), Instant::now());
+        let stream = stream::iter([Ok(message)]).chain(stream::pending());
+        let watching = watch(stream, &mut progress, &events, &heard);
+        let stalled = tokio::time::timeout(Duration::from_hours(6), watching).await.ok().flatten();
+        (stalled.map(|status| status.message().to_owned()), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cache_that_falls_silent_ends_the_wait_and_nothing_else_does() {
+        let (stalled, waited) = silent_after("importing cache manifest from r/x:c", false).await;
+        assert_eq!(stalled.as_deref(), Some("importing cache manifest from r/x:c: no answer within 150 s"));
+        assert_eq!(waited.as_secs(), 150);
+        let (stalled, waited) = silent_after("exporting to GitHub Actions Cache", false).await;
+        assert_eq!((stalled.is_some(), waited.as_secs()), (true, 600));
+        for (name, ended) in [("[2/3] RUN pytest", false), ("importing cache manifest from r/x:c", true)] {
+            let (stalled, waited) = silent_after(name, ended).await;
+            assert_eq!((stalled, waited.as_secs()), (None, 6 * 3600), "{name}");
+        }
     }
 }
