@@ -29,7 +29,7 @@ use crate::{
         run::{Failure, Stage},
     },
     inputs::builder::{BuilderInput, ContainerInput},
-    plan::{ImagePlan, Plan, images::Purpose, naming::Repository},
+    plan::{Plan, images::Purpose},
 };
 
 /// The world around a run.
@@ -173,10 +173,7 @@ fn agents(edges: &Edges) -> Result<HashMap<String, Agents>, Failure> {
 /// An answer that proves nothing (a registry that cannot be reached just now, one without a login of its own) is left
 /// to the push.
 pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
-    let mut hosts: Vec<&str> = plan.images.iter().flat_map(ImagePlan::repositories).map(Repository::host).collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    for host in hosts.into_iter().filter(|_| plan.push.enabled) {
+    for host in plan.hosts().into_iter().filter(|_| plan.push.enabled) {
         let (Some(engine), Some(login)) = (&builder.engine, builder.credentials.for_host(host)) else { continue };
         if let Err(error) = engine.check_login(host, login).await
             && explain::is_refused_login(error.status(), &error.to_string())

@@ -156,8 +156,12 @@ async fn watch(
 ) -> Option<Status> {
     let mut patience = Patience::default();
     loop {
-        let Ok(message) = timeout_at(patience.end(Instant::now()), stream.next()).await else {
-            return patience.verdict();
+        let message = match patience.end() {
+            None => stream.next().await,
+            Some(end) => match timeout_at(end, stream.next()).await {
+                Ok(message) => message,
+                Err(_) => return patience.verdict(),
+            },
         };
         let message = message?.ok()?;
         heard.store(true, Ordering::Relaxed);

@@ -27,7 +27,7 @@ use crate::{
         runner::RunnerEnv,
         typed::{self, Inputs, MissingRepository},
     },
-    plan::{ImagePlan, Plan, naming::Repository},
+    plan::{ImagePlan, Plan},
     registry::docker_config::DockerConfig,
 };
 
@@ -215,10 +215,10 @@ fn key_of(given: &typed::Credentials) -> Option<Keys> {
 
 /// The hosts that the run pushes to, caches in, or names.
 fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
-    let mut hosts: BTreeSet<&str> = inputs.registry.hosts.iter().map(String::as_str).collect();
+    let mut hosts = plan.hosts();
+    hosts.extend(inputs.registry.hosts.iter().map(String::as_str));
     hosts.extend(inputs.registry.credentials.iter().map(|given| given.registry.as_str()));
     for image in &plan.images {
-        hosts.extend(image.repositories().map(Repository::host));
         for cache in image.cache_from.iter().chain(&image.cache_to) {
             let references = cache.attributes.iter().filter(|(name, _)| name == "ref");
             hosts.extend(references.filter_map(|(_, reference)| reference.split('/').next()));

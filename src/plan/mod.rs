@@ -11,7 +11,7 @@ pub mod origin;
 pub mod print;
 pub mod tags;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
@@ -208,6 +208,11 @@ pub struct Known<'a> {
 }
 
 impl Plan {
+    /// The registries that images are pushed to.
+    pub fn hosts(&self) -> BTreeSet<&str> {
+        self.images.iter().flat_map(ImagePlan::repositories).map(Repository::host).collect()
+    }
+
     /// Decides everything.
     pub fn new(inputs: &Inputs, known: Known<'_>, found: Found) -> Result<Self, PlanError> {
         let Known { event, .. } = known;

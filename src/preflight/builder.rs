@@ -31,7 +31,7 @@ use crate::{
     events::Events,
     http::OnDemand,
     inputs::builder::{BuilderInput, EndpointAddress, EndpointInput, TlsInput},
-    plan::{ImagePlan, Plan, images::Purpose, naming::Repository},
+    plan::{Plan, images::Purpose},
     registry::plain::may_be_plain,
 };
 
@@ -176,11 +176,10 @@ async fn of_engine(edges: &Edges) -> Result<(Node, Arc<Engine>), Failure> {
 }
 
 async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Result<Node, Failure> {
-    let mut hosts: Vec<&str> = plan.images.iter().flat_map(ImagePlan::repositories).map(Repository::host).collect();
+    let mut hosts = plan.hosts();
     let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
     hosts.extend(caches.filter_map(|cache| cache.attribute("ref")?.split_once('/').map(|(host, _)| host)));
-    hosts.sort_unstable();
-    hosts.dedup();
+    let hosts: Vec<&str> = hosts.into_iter().collect();
     let made = container::node(engine, &edges.container, &hosts, &edges.credentials, &edges.seats).await;
     made.map_err(|error| {
         let hint = match &error {

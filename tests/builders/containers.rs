@@ -51,6 +51,16 @@ impl StandIn {
         Run::new(self.engine, dockerfile).with("buildkit-image", &self.image)
     }
 
+    /// A build in its container that is under way and does not end by itself.
+    async fn endless(&self) -> Process {
+        let said = format!("asleep-{:016x}-now", rand::random::<u64>());
+        let dockerfile = format!("FROM busybox:1.36\nRUN echo {said} && sleep 100000\n");
+        let run = self.run(&dockerfile).with("builder", "container");
+        let mut process = Process::start(&run, "run");
+        process.says(&said).await;
+        process
+    }
+
     /// Names of its containers, running or not.
     fn containers(&self) -> Vec<String> {
         let ours = ["--filter", "label=build-deploy.builder", "--filter", &format!("ancestor={}", self.image)];
@@ -95,14 +105,10 @@ async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A Dockerfile that sleeps until it is stopped, and what it says before.
-fn endless() -> (String, String) {
-    let said = format!("asleep-{:016x}", rand::random::<u64>());
-    (format!("FROM busybox:1.36\nRUN echo {said}-now && sleep 100000\n"), format!("{said}-now"))
-}
-
 /// The program as a process of its own.
 struct Process {
+    /// Its checkout lies there as long as it may be looked at.
+    run: Run,
     child: Child,
     lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
 }
@@ -118,7 +124,7 @@ impl Process {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
+        Self { run: run.clone(), child, lines }
     }
 
     async fn says(&mut self, text: &str) {
@@ -187,10 +193,7 @@ async fn an_engine_that_cannot_gets_a_container() {
 #[tokio::test]
 async fn a_cancelled_run_leaves_no_container() {
     let stand_in = StandIn::new(Engine::C8d).await;
-    let (dockerfile, said) = endless();
-    let run = stand_in.run(&dockerfile).with("builder", "container");
-    let mut process = Process::start(&run, "run");
-    process.says(&said).await;
+    let process = stand_in.endless().await;
     let name = stand_in.container_in_use().await;
     let shown = stand_in.engine.docker(&[
         "inspect",
@@ -213,10 +216,8 @@ async fn a_cancelled_run_leaves_no_container() {
 #[tokio::test]
 async fn what_a_killed_run_leaves_the_post_stage_removes() {
     let stand_in = StandIn::new(Engine::C8d).await;
-    let (dockerfile, said) = endless();
-    let run = stand_in.run(&dockerfile).with("builder", "container");
-    let mut process = Process::start(&run, "run");
-    process.says(&said).await;
+    let process = stand_in.endless().await;
+    let run = process.run.clone();
     // As long as somebody builds in it, it stays.
     assert_eq!(Process::start(&run, "post").end().await.0, Some(0));
     let name = stand_in.container_in_use().await;
@@ -234,10 +235,7 @@ async fn what_a_killed_run_leaves_the_post_stage_removes() {
 #[tokio::test]
 async fn a_builder_that_goes_away_is_named() {
     let stand_in = StandIn::new(Engine::C8d).await;
-    let (dockerfile, said) = endless();
-    let run = stand_in.run(&dockerfile).with("builder", "container");
-    let mut process = Process::start(&run, "run");
-    process.says(&said).await;
+    let process = stand_in.endless().await;
     let name = stand_in.container_in_use().await;
     stand_in.engine.docker(&["rm", "-f", &name]);
     let (status, log) = process.end().await;
@@ -248,10 +246,7 @@ async fn a_builder_that_goes_away_is_named() {
 #[tokio::test]
 async fn runs_share_a_container_until_the_last_has_left() {
     let stand_in = StandIn::new(Engine::C8d).await;
-    let (dockerfile, said) = endless();
-    let long = stand_in.run(&dockerfile).with("builder", "container");
-    let mut long = Process::start(&long, "run");
-    long.says(&said).await;
+    let long = stand_in.endless().await;
     let name = stand_in.container_in_use().await;
     // The other one comes and goes.
     let short = stand_in.run(&fresh("")).with("builder", "container");
@@ -259,10 +254,7 @@ async fn runs_share_a_container_until_the_last_has_left() {
     assert_eq!(status, Some(0), "{rest}");
     assert_eq!(stand_in.containers(), [name]);
     // Two that leave at the same moment do not leave it to each other.
-    let (dockerfile, said) = endless();
-    let another = stand_in.run(&dockerfile).with("builder", "container");
-    let mut second = Process::start(&another, "run");
-    second.says(&said).await;
+    let second = stand_in.endless().await;
     tokio::join!(long.signal("-TERM"), second.signal("-TERM"));
     let (long, second) = tokio::join!(long.end(), second.end());
     assert_eq!((long.0, second.0), (Some(143), Some(143)));
