@@ -31,6 +31,11 @@ impl Events {
         (Self { sender, redactor: self.redactor.clone() }, receiver)
     }
 
+    /// A sender that nobody listens to, for work that has been told of already.
+    pub fn unheard() -> Self {
+        Self::channel(Redactor::default()).0
+    }
+
     /// Tells what happened. After the receiver is gone, nobody listens and nothing happens.
     pub async fn emit(&self, event: Event) {
         let _ = self.sender.send(self.redacted(event)).await;
@@ -57,6 +62,8 @@ impl Events {
                 | ImageEvent::StepFinished { .. }
                 | ImageEvent::Pushing
                 | ImageEvent::Finished(_)
+                | ImageEvent::Compared(_)
+                | ImageEvent::Published(_)
                 | ImageEvent::Cancelled => {}
             },
         }

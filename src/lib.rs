@@ -3,7 +3,9 @@
 //! The code in reading order. A module imports only from those above it; `pipeline` alone knows them all.
 
 pub mod aws;
+pub mod beside;
 pub mod build;
+pub mod cancel;
 pub mod commands;
 pub mod compose;
 pub mod compose_files;
@@ -19,7 +21,9 @@ pub mod notify;
 pub mod pipeline;
 pub mod plan;
 pub mod preflight;
+pub mod publish;
 pub mod registry;
 pub mod report;
 pub mod reporter;
+pub mod retry;
 pub mod signals;

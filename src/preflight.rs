@@ -174,7 +174,9 @@ fn agents(edges: &Edges) -> Result<HashMap<String, Agents>, Failure> {
 /// to the push.
 pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
     for host in plan.hosts().into_iter().filter(|_| plan.push.enabled) {
-        let (Some(engine), Some(login)) = (&builder.engine, builder.credentials.for_host(host)) else { continue };
+        let (Some(engine), Some(login)) = (&builder.engine, builder.registries.credentials().for_host(host)) else {
+            continue;
+        };
         if let Err(error) = engine.check_login(host, login).await
             && explain::is_refused_login(error.status(), &error.to_string())
         {

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::domain::{
     event::{Event, ImageEvent},
+    order::Order,
     run::RunState,
 };
 
@@ -18,7 +19,12 @@ pub async fn report(
     states: watch::Sender<Arc<RunState>>,
     mut log: impl FnMut(&Event),
 ) -> RunState {
+    let mut order = Order::default();
     while let Some(event) = events.recv().await {
+        if let Err(error) = order.take(&event) {
+            // The harness of the tests looks for these words in the log of every run.
+            log(&Event::Note(format!("internal error, please report it: {error}")));
+        }
         state.apply(&event, Utc::now());
         log(&event);
         if !matches!(event, Event::Image { event: ImageEvent::StepLog { .. }, .. }) {

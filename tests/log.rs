@@ -81,10 +81,9 @@ fn finished() -> ImageEvent {
     ImageEvent::Finished(Box::new(ImageResult {
         digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
         size: Some(45_260_000),
-        previous: None,
-        previous_size: None,
-        pushed: true,
-        changed: Some(true),
+        uploaded: true,
+        pushed: false,
+        changed: None,
         platforms: vec!["linux/amd64".into()],
         steps: 5,
         cached: 3,

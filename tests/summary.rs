@@ -8,7 +8,7 @@ use build_deploy::{
     domain::{
         deployment::{Deployment, DeploymentOutcome},
         event::{Diagnostic, Ending, ImageResult, Place, Severity, StepOutcome},
-        run::{Failure, History, ImageState, ImageStatus, RunInfo, RunState, Stage, StepState},
+        run::{Failure, History, ImageState, ImageStatus, Previous, RunInfo, RunState, Stage, StepState},
     },
     report::{
         comment,
@@ -23,8 +23,7 @@ fn result() -> ImageResult {
     ImageResult {
         digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
         size: Some(45_260_000),
-        previous: Some(format!("sha256:{}", "cd".repeat(32)).parse().unwrap()),
-        previous_size: Some(43_960_000),
+        uploaded: true,
         pushed: true,
         changed: Some(true),
         platforms: vec!["linux/amd64".into()],
@@ -46,9 +45,15 @@ fn image(name: &str, status: ImageStatus) -> ImageState {
         copies: Vec::new(),
         tags: vec!["main".into(), "sha-0123456".into()],
         status,
+        publishes: true,
         steps: Vec::new(),
         pushing: None,
         ended: None,
+        previous: Some(Previous {
+            digest: Some(format!("sha256:{}", "cd".repeat(32)).parse().unwrap()),
+            size: Some(43_960_000),
+        }),
+        publication: None,
     }
 }
 

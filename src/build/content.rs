@@ -1,15 +1,19 @@
-//! Reads manifests from the content store that BuildKit shares, to know an image's compressed size without asking a
-//! registry that may be out of our reach.
+//! Reads manifests from the content store that BuildKit shares: the bytes that a tag is put with, and an image's
+//! compressed size, without asking a registry.
 //!
 //! API: <https://github.com/containerd/containerd/blob/main/api/services/content/v1/content.proto>, which the daemon
 //! serves read-only beside its own.
 
 use bytes::Bytes;
 use prost::Message;
+use serde::Deserialize;
 use tonic::{Request, Status, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel};
 use tonic_prost::ProstCodec;
 
-use crate::{domain::digest::Digest, registry::manifest::Manifest};
+use crate::{
+    domain::digest::Digest,
+    registry::{manifest::Manifest, remote::Stored},
+};
 
 #[derive(Clone, PartialEq, Message)]
 struct ReadContentRequest {
@@ -32,20 +36,35 @@ struct ReadContentResponse {
 /// No manifest or index is larger (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>).
 const MAX_MANIFEST: usize = 4 << 20;
 
+/// A manifest or index, ready to be stored in a registry; `None` if the store does not have it, or if it does not say
+/// what it is.
+pub async fn stored(channel: &Channel, digest: &Digest) -> Option<Stored> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Typed {
+        media_type: String,
+    }
+    let body = Bytes::from(read(channel.clone(), digest.as_str()).await.ok()?);
+    let Typed { media_type } = serde_json::from_slice(&body).ok()?;
+    (Digest::of(&body) == *digest).then(|| Stored { digest: digest.clone(), media_type, body })
+}
+
 /// Compressed bytes of an image: its layers and configuration, of all platforms. `None` if the store no longer has
 /// its manifest.
 pub async fn image_size(channel: &Channel, digest: &Digest) -> Option<u64> {
-    let top = manifest(channel, digest.as_str()).await?;
-    let mut total = top.size();
-    for child in top.children() {
-        total += manifest(channel, child).await?.size();
-    }
-    Some(total)
+    let blob = read(channel.clone(), digest.as_str()).await.ok()?;
+    size_of(channel, &blob).await
 }
 
-async fn manifest(channel: &Channel, digest: &str) -> Option<Manifest> {
-    let blob = read(channel.clone(), digest).await.ok()?;
-    serde_json::from_slice(&blob).ok()
+/// The same for a manifest or index that is at hand.
+pub async fn size_of(channel: &Channel, top: &[u8]) -> Option<u64> {
+    let top: Manifest = serde_json::from_slice(top).ok()?;
+    let mut total = top.size();
+    for child in top.children() {
+        let blob = read(channel.clone(), child).await.ok()?;
+        total += serde_json::from_slice::<Manifest>(&blob).ok()?.size();
+    }
+    Some(total)
 }
 
 async fn read(channel: Channel, digest: &str) -> Result<Vec<u8>, Status> {

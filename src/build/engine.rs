@@ -18,8 +18,15 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 use tonic::Status;
 
-use super::transport::{self, Address};
-use crate::domain::{credentials::Login, digest::Digest};
+use super::{
+    diagnose::SolveFault,
+    explain::is_temporary,
+    transport::{self, Address},
+};
+use crate::{
+    domain::{credentials::Login, digest::Digest},
+    retry::{Retry, Transient},
+};
 
 /// Where the runner mounts the engine's socket.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -94,6 +101,14 @@ impl ApiError {
             Self::Engine { status, .. } => *status,
             Self::Transport(_) | Self::NoDigest(_) => None,
         }
+    }
+}
+
+impl Transient for ApiError {
+    fn retry(&self) -> Retry {
+        // The engine passes a registry's answer on as text.
+        let fault = SolveFault { message: self.to_string(), ..SolveFault::default() };
+        if is_temporary(&fault) { Retry::Later } else { Retry::Never }
     }
 }
 

@@ -70,13 +70,15 @@ pub fn push(message: &str, registry: &str) -> Explained {
     } else {
         (format!("the push to {registry} failed"), says)
     };
-    Explained { stage: Stage::Push, headline, hint: Some(hint) }
+    Explained { stage: Stage::Publish, headline, hint: Some(hint) }
 }
 
 /// Whether the same request may well succeed when it is sent again: a broken connection, an overloaded server.
 pub fn is_temporary(fault: &SolveFault) -> bool {
-    const SIGNS: [&str; 22] = [
+    const SIGNS: [&str; 23] = [
         "connection reset",
+        // net/http, when a server hangs up in the middle of an answer.
+        "transport connection broken",
         "connection refused",
         "connection timed out",
         "broken pipe",
@@ -360,14 +362,14 @@ mod tests {
             (
                 "failed to push 10.213.0.1:5999/live/web:main: failed to do request: Head \"https://x\": dial tcp \
                  10.213.0.1:5999: connect: connection refused",
-                Stage::Push,
+                Stage::Publish,
                 "ghcr.io cannot be reached from the engine",
                 "connect: connection refused",
             ),
             (
                 "failed to push ghcr.io/o/r:main: unexpected status from POST request to https://ghcr.io/v2/o/r/blobs/uploads/: \
                  403 Forbidden",
-                Stage::Push,
+                Stage::Publish,
                 "ghcr.io refuses the push",
                 "`permissions: packages: write`",
             ),
@@ -375,28 +377,28 @@ mod tests {
                 "failed to push x/o/r:main: unexpected status from HEAD request to \
                  http://x/v2/o/r/blobs/sha256:32733a4e200886fba1d1af514017d6346c13b3768732950815c42c52b94248fd: \
                  503 Service Unavailable",
-                Stage::Push,
+                Stage::Publish,
                 "the push to ghcr.io failed",
                 "503 Service Unavailable",
             ),
             (
                 "failed to push 123456789012.dkr.ecr.eu-west-1.amazonaws.com/o/r:main: unexpected status from POST request \
                  to https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/o/r/blobs/uploads/: 404 Not Found",
-                Stage::Push,
+                Stage::Publish,
                 "ghcr.io has no such repository",
                 "404 Not Found",
             ),
             (
                 "failed to push x/o/r:v1: tag invalid: The image tag 'v1' already exists in the 'o/r' repository and \
                  cannot be overwritten because the tag is immutable.",
-                Stage::Push,
+                Stage::Publish,
                 "ghcr.io does not let a tag be moved",
                 "no push has had yet",
             ),
             (
                 "failed to push ghcr.io/o/r:main: push access denied, repository does not exist or may require \
                  authorization: server message: insufficient_scope: authorization failed",
-                Stage::Push,
+                Stage::Publish,
                 "ghcr.io refuses the push",
                 "`permissions: packages: write`",
             ),

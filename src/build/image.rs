@@ -1,10 +1,6 @@
-//! One image: its build, its push, and the proof that the registry has what was built.
+//! One image: its build, and its upload to the registry under its digest.
 
-use std::{
-    error::Error,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{error::Error, path::PathBuf, time::Instant};
 
 use super::{
     Builder, Goal,
@@ -17,8 +13,7 @@ use super::{
     load::Intake,
     node::{self, Node},
     progress::Progress,
-    readback::{self, Before},
-    recipe::{Context, Dockerfile, Recipe, host_of},
+    recipe::{Context, Dockerfile, Recipe},
     request::{self, Export, solve_request},
     session::{self, Offer, Session},
     split,
@@ -32,26 +27,33 @@ use crate::{
     events::Events,
     inputs::typed::CompressionKind,
     plan::images::Purpose,
-    registry::index::Index,
+    registry::remote::Stored,
+    retry::{Retry, RetryPolicy},
 };
 
-/// How often a push that broke is tried, the first time included.
-pub(super) const ATTEMPTS: u32 = 4;
-
-/// An image that is built, and pushed where BuildKit does that.
-#[derive(Debug)]
+/// An image that is built.
+#[derive(Clone, Debug)]
 pub struct Built {
-    /// What the exporter reports; of the classic store the configuration's digest.
-    digest: Option<Digest>,
-    /// The index of what several builders pushed, which no tag points to yet.
-    index: Option<Index>,
-    /// What the first tag pointed to before.
-    before: Before,
-    /// Compressed bytes, if the engine told them.
-    size: Option<u64>,
-    steps: usize,
-    cached: usize,
-    started: Instant,
+    /// Its name in the plan.
+    pub image: String,
+    /// Where it is.
+    pub content: Content,
+}
+
+/// Where a built image is.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Nowhere that a tag could be given to: it was built only to see whether it builds, or to be used in the engine.
+    Unpublished,
+    /// In all of its repositories, under this digest.
+    Uploaded {
+        /// The digest of its manifest or index.
+        digest: Digest,
+        /// Its manifest or index, if it is at hand.
+        manifest: Option<Stored>,
+    },
+    /// In the classic image store of the engine, which uploads it together with its first tag.
+    InEngine,
 }
 
 /// What a solve came to.
@@ -65,8 +67,18 @@ pub(super) struct Solved {
     pub(super) cached: usize,
 }
 
-/// Builds one image and, where BuildKit can, pushes it.
-pub async fn build(
+/// What came of a build on all nodes that it needed.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) solved: Solved,
+    /// The manifest or index, if it is at hand.
+    pub(super) manifest: Option<Stored>,
+    /// Compressed bytes, if they are known.
+    pub(super) size: Option<u64>,
+}
+
+/// Builds one image and, where it is to be pushed and BuildKit can, uploads it.
+pub(super) async fn build(
     builder: &Builder,
     (recipe, links): (&Recipe, &Links),
     goal: Goal,
@@ -75,20 +87,37 @@ pub async fn build(
     let goal = goal_of(recipe, goal);
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
-    // What the tag points to is asked while the build runs.
-    let (built, before) =
-        tokio::join!(on_nodes(builder, (recipe, links), goal, events), readback::before(builder, recipe, goal));
-    let (Solved { digest, steps, cached }, index, size) = built?;
-    Ok(Built { digest, index, before, size, steps, cached, started })
+    let Outcome { solved, manifest, size } = on_nodes(builder, (recipe, links), goal, events).await?;
+    let Solved { digest, steps, cached } = solved;
+    let content = match digest.clone() {
+        _ if !goal.pushes() => Content::Unpublished,
+        _ if builder.engine_pushes() => Content::InEngine,
+        Some(digest) => Content::Uploaded { digest, manifest },
+        None => return Err(push_failure(recipe, "the builder did not report the image's digest")),
+    };
+    let result = ImageResult {
+        // The classic store reports the configuration's digest; an image that is only measured is nowhere.
+        digest: digest.filter(|_| goal != Goal::Measure && !matches!(content, Content::InEngine)),
+        size,
+        uploaded: matches!(content, Content::Uploaded { .. }),
+        pushed: false,
+        changed: None,
+        platforms: platforms(builder, recipe),
+        steps,
+        cached,
+        duration: started.elapsed(),
+    };
+    events.image(&recipe.name, ImageEvent::Finished(Box::new(result))).await;
+    Ok(Built { image: recipe.name.clone(), content })
 }
 
-/// Builds on the node or nodes that the platforms need. Tells the compressed bytes too, if the daemon does.
+/// Builds on the node or nodes that the platforms need.
 async fn on_nodes(
     builder: &Builder,
     (recipe, links): (&Recipe, &Links),
     goal: Goal,
     events: &Events,
-) -> Result<(Solved, Option<Index>, Option<u64>), Failure> {
+) -> Result<Outcome, Failure> {
     let shares = node::shares(&builder.nodes, &recipe.platforms).map_err(|platform| Failure {
         image: Some(recipe.name.clone()),
         ..Failure::new(
@@ -99,95 +128,56 @@ async fn on_nodes(
     })?;
     let [share] = &shares[..] else {
         let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
-        let (solved, index) = split::build(builder, (recipe, links), &shares, export, events).await?;
-        return Ok((solved, index, None));
+        return split::build(builder, (recipe, links), &shares, export, events).await;
     };
     let node = share.node;
     let export = match (goal, node.abilities.store) {
         (Goal::Check, _) | (Goal::Measure, Store::Classic) => Export::Discard,
         (Goal::Measure, Store::Containerd | Store::Standalone) => Export::Pack,
-        (Goal::Push, Store::Containerd) | (Goal::Push | Goal::PushAndLoad, Store::Standalone) => Export::Push,
-        (Goal::PushAndLoad, Store::Containerd) => Export::PushAndLoad,
+        (Goal::Push | Goal::PushAndLoad, Store::Containerd | Store::Standalone) => Export::PushByDigest,
         (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
     let mut progress = progress_of(recipe);
     let digest = solve(builder, node, (recipe, links), export, &mut progress, events).await?;
-    if (goal, export) == (Goal::PushAndLoad, Export::Push) {
-        // Everything is in the cache now. Two exports in one solve would tell only one of their digests.
-        let mut quiet = progress_of(recipe);
-        let (unheard, _) = events.branch();
-        solve(builder, node, (recipe, links), Export::Send, &mut quiet, &unheard).await?;
-    }
-    // At once: what nothing in the daemon refers to may be gone a moment later.
-    let size = match &digest {
-        Some(digest) if goal != Goal::Check && node.abilities.store != Store::Classic => {
-            content::image_size(node.control.channel(), digest).await
-        }
-        _ => None,
-    };
     let (steps, cached) = progress.counts();
-    Ok((Solved { digest, steps, cached }, None, size))
+    // At once: what nothing in the daemon refers to may be gone a moment later.
+    let (manifest, size) = match &digest {
+        Some(digest) if goal != Goal::Check && node.abilities.store != Store::Classic => {
+            let channel = node.control.channel();
+            let manifest = content::stored(channel, digest).await;
+            let size = match &manifest {
+                Some(manifest) => content::size_of(channel, &manifest.body).await,
+                None => content::image_size(channel, digest).await,
+            };
+            (manifest, size)
+        }
+        _ => (None, None),
+    };
+    if goal == Goal::PushAndLoad && export == Export::PushByDigest {
+        // Everything is in the cache now. Two exports in one solve would tell only one of their digests.
+        let again = if node.abilities.store == Store::Containerd { Export::Load } else { Export::Send };
+        let mut quiet = progress_of(recipe);
+        solve(builder, node, (recipe, links), again, &mut quiet, &Events::unheard()).await?;
+    }
+    Ok(Outcome { solved: Solved { digest, steps, cached }, manifest, size })
 }
 
-/// Pushes an image that BuildKit could not, proves that the registry has what was built, and says so.
-pub async fn publish(
+/// Solves once more and lets BuildKit push under the image's names; what is only a base goes nowhere.
+pub(super) async fn push_by_name(
     builder: &Builder,
-    recipe: &Recipe,
-    built: &Built,
-    goal: Goal,
-    events: &Events,
-) -> Result<(), Failure> {
-    let goal = goal_of(recipe, goal);
-    let mut digest = built.digest.clone();
-    let mut size = built.size;
-    if goal.pushes() {
-        let same = |digest: &Digest| recipe.repositories().map(|repository| (repository, digest.clone())).collect();
-        let pushed: Vec<(&str, Digest)> = if let Some(index) = &built.index {
-            same(&split::publish(builder, recipe, index, events).await?)
-        } else if builder.engine_pushes() {
-            events.image(&recipe.name, ImageEvent::Pushing).await;
-            push(builder, recipe, events).await?
-        } else {
-            digest.as_ref().map(same).unwrap_or_default()
-        };
-        let (_, own) =
-            pushed.first().ok_or_else(|| push_failure(recipe, "the builder did not tell the image's digest"))?;
-        let size_known = async {
-            match size {
-                Some(size) => Some(size),
-                None => readback::size(builder, recipe, own).await,
-            }
-        };
-        let (verified, bytes) = tokio::join!(readback::verify(builder, recipe, &pushed), size_known);
-        verified?;
-        size = bytes;
-        digest = Some(own.clone());
-    }
-    let (previous, previous_size) = match &built.before {
-        Before::Image(before, size) => (goal.pushes().then(|| before.clone()), *size),
-        Before::Unknown | Before::Nothing => (None, None),
+    (recipe, links): (&Recipe, &Links),
+    quiet: &Events,
+) -> Result<Option<Digest>, Failure> {
+    let shares = node::shares(&builder.nodes, &recipe.platforms).unwrap_or_default();
+    let [share] = &shares[..] else {
+        return Err(push_failure(
+            recipe,
+            "only this step can make the index of several builders' images, and it cannot reach the registry",
+        ));
     };
-    let result = ImageResult {
-        changed: match &built.before {
-            _ if !goal.pushes() => None,
-            Before::Unknown => None,
-            Before::Nothing => Some(true),
-            Before::Image(before, _) => Some(digest.as_ref() != Some(before)),
-        },
-        // What is only measured is nowhere.
-        digest: digest.filter(|_| goal != Goal::Measure),
-        size,
-        previous,
-        previous_size,
-        pushed: goal.pushes(),
-        platforms: platforms(builder, recipe),
-        steps: built.steps,
-        cached: built.cached,
-        duration: built.started.elapsed(),
-    };
-    events.image(&recipe.name, ImageEvent::Finished(Box::new(result))).await;
-    Ok(())
+    let export = if recipe.purpose == Purpose::Context { Export::Discard } else { Export::Push };
+    solve(builder, share.node, (recipe, links), export, &mut progress_of(recipe), quiet).await
 }
 
 /// What the image was built for: without a word, the builder's own platform.
@@ -262,12 +252,14 @@ pub(super) async fn solve(
             // It is a step of a base, whose own build fails with it and says so; that ends this one too.
             std::future::pending::<()>().await;
         }
-        if attempt == ATTEMPTS || !is_temporary(&fault) {
-            return Err(solve_failure(&fault, progress, recipe, &monitor).await);
-        }
         attempt += 1;
+        let retry = if is_temporary(&fault) { Retry::Later } else { Retry::Never };
+        let Some(wait) = RetryPolicy::default().pause(attempt, retry) else {
+            return Err(solve_failure(&fault, progress, recipe, &monitor).await);
+        };
         progress.begin_attempt();
-        pause(recipe, &fault.message, attempt, events).await;
+        events.image(&recipe.name, ImageEvent::Retrying { reason: fault.message, attempt, wait }).await;
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -292,7 +284,7 @@ async fn open_session(
     let offer = Offer {
         files,
         intake,
-        credentials: builder.credentials.clone(),
+        credentials: builder.registries.credentials().clone(),
         secrets: builder.secrets.get(&recipe.name).cloned().unwrap_or_default(),
         ssh: builder.ssh.get(&recipe.name).cloned().unwrap_or_default(),
         shared_key: recipe.shared_key.clone(),
@@ -325,13 +317,6 @@ fn shared_dirs(recipe: &Recipe) -> Vec<SharedDir> {
     dirs
 }
 
-/// Waits before try number `attempt`, from 2: 1, 2, 4 seconds.
-pub(super) async fn pause(recipe: &Recipe, reason: &str, attempt: u32, events: &Events) {
-    let wait = Duration::from_secs(1 << (attempt - 2));
-    events.image(&recipe.name, ImageEvent::Retrying { reason: reason.to_owned(), attempt, wait }).await;
-    tokio::time::sleep(wait).await;
-}
-
 async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe, monitor: &Monitor) -> Failure {
     if let Some(error) = monitor.failure() {
         // BuildKit says of it only that the transfer failed.
@@ -358,33 +343,7 @@ async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe,
     failure
 }
 
-/// The classic store: the engine pushes, tag by tag; the layers travel with the first. An engine may pack the layers of
-/// a base image anew for a registry that it did not come from, so each repository has a digest of its own.
-async fn push<'a>(builder: &Builder, recipe: &'a Recipe, events: &Events) -> Result<Vec<(&'a str, Digest)>, Failure> {
-    let mut pushed: Vec<(&str, Digest)> = Vec::new();
-    for (repository, tag) in recipe.names() {
-        let login = builder.credentials.for_host(host_of(repository));
-        let mut attempt = 1;
-        let digest = loop {
-            let Some(engine) = &builder.engine else { return Err(push_failure(recipe, "there is no engine")) };
-            let message = match engine.push(repository, tag, login).await {
-                Ok(digest) => break digest,
-                Err(error) => error.to_string(),
-            };
-            let fault = SolveFault { message, ..SolveFault::default() };
-            if attempt == ATTEMPTS || !is_temporary(&fault) {
-                return Err(push_failure(recipe, &fault.message));
-            }
-            attempt += 1;
-            pause(recipe, &fault.message, attempt, events).await;
-        };
-        if pushed.last().is_none_or(|(last, _)| *last != repository) {
-            pushed.push((repository, digest));
-        }
-    }
-    Ok(pushed)
-}
-
+/// The failure of a push, from what the engine or the registry says.
 pub(super) fn push_failure(recipe: &Recipe, message: &str) -> Failure {
     let explained = explain::push(message, recipe.registry_in(message));
     Failure { image: Some(recipe.name.clone()), ..Failure::new(explained.stage, explained.headline, explained.hint) }

@@ -22,7 +22,6 @@ pub mod node;
 pub mod patience;
 pub mod progress;
 pub mod reach;
-mod readback;
 pub mod recipe;
 pub mod request;
 pub mod session;
@@ -38,14 +37,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
+pub use self::image::{Built, Content};
 use self::{
-    abilities::Store, engine::Engine, gateway::Links, image::Built, node::Node, recipe::Recipe, session::BuildSecret,
-    ssh::Agents,
+    abilities::Store, engine::Engine, gateway::Links, node::Node, recipe::Recipe, session::BuildSecret, ssh::Agents,
 };
 use crate::{
-    domain::{credentials::Credentials, event::ImageEvent, run::Failure},
+    domain::{digest::Digest, event::ImageEvent, run::Failure},
     events::Events,
-    http::OnDemand,
+    plan::images::Purpose,
+    registry::registries::Registries,
 };
 
 /// What the images are built for.
@@ -82,21 +82,17 @@ pub struct Builder {
     pub nodes: Vec<Node>,
     /// The runner's engine, where it is needed or there.
     pub engine: Option<Arc<Engine>>,
-    /// Registry credentials.
-    pub credentials: Credentials,
+    /// The registries, with their credentials.
+    pub registries: Registries,
     /// Build secrets: by image, then by id.
     pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
     /// SSH agents of each image.
     pub ssh: HashMap<String, Agents>,
-    /// For what only the registry itself knows.
-    pub http: OnDemand,
-    /// Tag of the images that sizes are compared with where nothing is pushed.
-    pub compare_with: Option<String>,
 }
 
 impl Builder {
     /// Whether it is none of an engine's own BuildKit.
-    fn is_outside_engine(&self) -> bool {
+    pub fn is_outside_engine(&self) -> bool {
         self.nodes.iter().any(|node| node.abilities.store == Store::Standalone)
     }
 
@@ -114,35 +110,53 @@ impl Builder {
     }
 }
 
-/// Builds all images at the same time and, if that is the goal, pushes them. The first failure stops the others. What
-/// came out is told by events.
-pub async fn all(builder: &Builder, recipes: &[Recipe], goal: Goal, events: &Events) -> Result<(), Failure> {
+/// Builds all images at the same time. Those that are to be pushed are uploaded, so that their registry has them under
+/// their digests; no tag is touched. An engine with the classic store uploads later, in [`crate::publish`]. The first
+/// failure stops the others.
+///
+/// # Errors
+/// The first image that could not be built or uploaded.
+pub async fn all(builder: &Builder, recipes: &[Recipe], goal: Goal, events: &Events) -> Result<Vec<Built>, Failure> {
     let links = Links::new(recipes);
-    let built = each(recipes, events, |recipe| image::build(builder, (recipe, &links), goal, events)).await?;
-    // The classic store's images are pushed when all are built: a run that fails has moved no tag.
-    let pairs: Vec<(&Recipe, Built)> = recipes.iter().zip(built).collect();
-    each(&pairs, events, |(recipe, built)| image::publish(builder, recipe, built, goal, events)).await.map(drop)
+    each(recipes, events, |recipe| image::build(builder, (recipe, &links), goal, events)).await
 }
 
-/// Names the image that a piece of work is about.
-trait Named {
-    fn image(&self) -> &str;
+/// Lets BuildKit push the images of `wanted` under their tags, for registries that it reaches and this process does
+/// not. Everything is in its cache by now. Returns what each tag was given, by image.
+///
+/// # Errors
+/// The first image that could not be pushed. Of its tags, and those of the others, some may have moved.
+pub async fn push_by_name(
+    builder: &Builder,
+    wanted: &[Recipe],
+    all: &[Recipe],
+) -> Result<HashMap<String, Digest>, Failure> {
+    let recipes = with_bases(wanted, all);
+    let links = Links::new(&recipes);
+    // Everything was told when it was built.
+    let quiet = Events::unheard();
+    let pushed = each(&recipes, &quiet, |recipe| image::push_by_name(builder, (recipe, &links), &quiet)).await?;
+    Ok(recipes.iter().zip(pushed).filter_map(|(recipe, digest)| Some((recipe.name.clone(), digest?))).collect())
 }
 
-impl Named for Recipe {
-    fn image(&self) -> &str {
-        &self.name
+/// The wanted images and those that they are built upon, which are only built.
+fn with_bases(wanted: &[Recipe], all: &[Recipe]) -> Vec<Recipe> {
+    let mut recipes: Vec<Recipe> = wanted.iter().map(Recipe::without_caches).collect();
+    let mut next = 0;
+    while let Some(recipe) = recipes.get(next) {
+        let is_missing = |name: &&str| !recipes.iter().any(|known| known.name == *name);
+        let missing: Vec<&str> = recipe.bases().filter(is_missing).collect();
+        let bases = all.iter().filter(|one| missing.contains(&one.name.as_str()));
+        let bases: Vec<Recipe> =
+            bases.map(|base| Recipe { purpose: Purpose::Context, ..base.without_caches() }).collect();
+        recipes.extend(bases);
+        next += 1;
     }
+    recipes
 }
 
-impl Named for (&Recipe, Built) {
-    fn image(&self) -> &str {
-        &self.0.name
-    }
-}
-
-/// Does `work` for every item at once; at the first failure the rest is dropped, which stops it in the daemon too.
-async fn each<'a, T: Named, R, F>(items: &'a [T], events: &Events, work: impl Fn(&'a T) -> F) -> Result<Vec<R>, Failure>
+/// Does `work` for every image at once; at the first failure the rest is dropped, which stops it in the daemon too.
+async fn each<'a, R, F>(items: &'a [Recipe], events: &Events, work: impl Fn(&'a Recipe) -> F) -> Result<Vec<R>, Failure>
 where
     F: Future<Output = Result<R, Failure>>,
 {
@@ -157,10 +171,10 @@ where
             Ok(done) => results[index] = Some(done),
             Err(failure) => {
                 drop(running);
-                events.image(items[index].image(), ImageEvent::Failed(Box::new(failure.clone()))).await;
+                events.image(&items[index].name, ImageEvent::Failed(Box::new(failure.clone()))).await;
                 let unfinished = results.iter().zip(items).enumerate();
                 for (_, (_, item)) in unfinished.filter(|(other, (done, _))| *other != index && done.is_none()) {
-                    events.image(item.image(), ImageEvent::Cancelled).await;
+                    events.image(&item.name, ImageEvent::Cancelled).await;
                 }
                 return Err(failure);
             }

@@ -25,12 +25,10 @@ pub enum Export {
     Discard,
     /// It is packed as for a push, and nothing keeps it. Needs the containerd image store.
     Pack,
-    /// BuildKit pushes it. Needs the containerd image store.
+    /// BuildKit pushes it under its tags. Needs the containerd image store.
     Push,
-    /// BuildKit pushes it without a tag, to become a part of an index. Needs the containerd image store.
+    /// BuildKit pushes it without a tag. Needs the containerd image store.
     PushByDigest,
-    /// BuildKit pushes it and leaves it in the engine. Needs the containerd image store.
-    PushAndLoad,
     /// It is left in the engine's image store under its names.
     Load,
     /// It is sent to us as an archive that an engine can load.
@@ -81,10 +79,6 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
             // The image is wanted in the registry only: no name in the engine, no unpacked copy.
             attrs.insert("store".into(), "false".into());
             "image"
-        }
-        Export::PushAndLoad => {
-            attrs.insert("push".into(), "true".into());
-            "moby"
         }
         Export::Load => "moby",
         Export::Send => "docker",
@@ -137,8 +131,7 @@ fn times(recipe: &Recipe, export: Export, attrs: &mut HashMap<String, String>) {
     if let Epoch::Commit(seconds) = epoch {
         attrs.insert("source-date-epoch".into(), seconds.to_string());
     }
-    let unpacked = matches!(export, Export::Load | Export::PushAndLoad);
-    if !unpacked && (epoch == Epoch::Written || recipe.no_cache == NoCache::All) {
+    if export != Export::Load && (epoch == Epoch::Written || recipe.no_cache == NoCache::All) {
         attrs.insert("rewrite-timestamp".into(), "true".into());
     }
 }
@@ -377,7 +370,7 @@ mod tests {
         assert_eq!(sent(None, NoCache::All, Export::Push), [None, None]);
         assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::Never, Export::Push), [commit(), None]);
         assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::All, Export::Push), [commit(), yes()]);
-        assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::All, Export::PushAndLoad), [commit(), None]);
+        assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::All, Export::Load), [commit(), None]);
         assert_eq!(
             sent(Some(Epoch::Written), NoCache::Never, Export::Push),
             [None, yes()],

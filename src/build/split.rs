@@ -1,33 +1,36 @@
 //! One image of which several builders build a platform each: all push by digest, and the index of what they pushed is
-//! put together and pushed here.
+//! put together and stored here, under its digest.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures_util::{StreamExt as _, future::try_join_all, stream};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Builder, caches,
     gateway::Links,
-    image::{self, ATTEMPTS, Solved, pause, push_failure},
+    image::{self, Outcome, Solved, push_failure},
     node::Share,
-    recipe::{Recipe, host_of},
+    recipe::Recipe,
     request::Export,
 };
 use crate::{
     domain::{
-        digest::Digest,
         event::{Event, ImageEvent, StepId},
         platform::normal,
         run::{Failure, is_dockerfile_step},
     },
     events::Events,
     registry::{
-        index::{self, Index, Part},
-        remote::{Remote, RemoteError},
+        client,
+        index::{self, Part},
+        remote::{Access, Remote, Stored},
     },
+    retry::RetryPolicy,
 };
+
+/// A registry that takes longer to tell an image's size is not waited for.
+const SIZE: Duration = Duration::from_secs(5);
 
 /// Builds each share on its node at the same time; the first that fails stops the others.
 pub(super) async fn build(
@@ -36,7 +39,7 @@ pub(super) async fn build(
     shares: &[Share<'_>],
     export: Export,
     events: &Events,
-) -> Result<(Solved, Option<Index>), Failure> {
+) -> Result<Outcome, Failure> {
     let (index_annotations, annotations): (Vec<_>, Vec<_>) =
         recipe.annotations.iter().cloned().partition(|(key, _)| key.starts_with(INDEX_LEVEL));
     let mut senders = Vec::new();
@@ -64,10 +67,13 @@ pub(super) async fn build(
     let counts = parts.iter().fold((0, 0), |(steps, cached), part| (steps + part.steps, cached + part.cached));
     let solved = |digest| Solved { digest, steps: counts.0, cached: counts.1 };
     if export == Export::Discard {
-        return Ok((solved(None), None));
+        return Ok(Outcome { solved: solved(None), manifest: None, size: None });
     }
     let index = assemble(builder, recipe, shares, &parts, &index_annotations).await?;
-    Ok((solved(Some(index.digest.clone())), Some(index)))
+    store(builder, recipe, &index).await?;
+    let size = async { client::image_size(&*remote(builder, recipe, &recipe.repository).ok()?, &index.digest).await };
+    let size = timeout(SIZE, size).await.ok().flatten();
+    Ok(Outcome { solved: solved(Some(index.digest.clone())), manifest: Some(index), size })
 }
 
 /// How an annotation begins that belongs to the index alone.
@@ -121,13 +127,14 @@ async fn assemble(
     shares: &[Share<'_>],
     solved: &[Solved],
     annotations: &[(String, String)],
-) -> Result<Index, Failure> {
+) -> Result<Stored, Failure> {
     let failed = |message: String| push_failure(recipe, &message);
     let remote = remote(builder, recipe, &recipe.repository)?;
     let parts = try_join_all(shares.iter().zip(solved).map(async |(share, solved)| {
         let node = &share.node.reach;
         let digest = solved.digest.as_ref().ok_or_else(|| failed(format!("{node} did not tell the image's digest")))?;
-        let stored = patiently(recipe, || remote.manifest(digest.as_str())).await?;
+        let stored = RetryPolicy::default().quietly(async || remote.manifest(digest.as_str()).await).await;
+        let stored = stored.map_err(|error| failed(error.to_string()))?;
         let stored = stored.ok_or_else(|| failed(format!("{digest}, which {node} pushed, is not in the registry")))?;
         Ok::<_, Failure>(Part { stored, platform: share.platforms.first().map_or_else(String::new, |p| normal(p)) })
     }))
@@ -140,52 +147,19 @@ async fn assemble(
     index::index(&parts, &order, &plain).map_err(|error| failed(error.to_string()))
 }
 
-/// Pushes the index under every tag.
-pub(super) async fn publish(
-    builder: &Builder,
-    recipe: &Recipe,
-    index: &Index,
-    events: &Events,
-) -> Result<Digest, Failure> {
-    events.image(&recipe.name, ImageEvent::Pushing).await;
-    let body: &Bytes = &index.body;
-    for repository in recipe.repositories() {
+/// Stores the index under its digest in every repository.
+async fn store(builder: &Builder, recipe: &Recipe, index: &Stored) -> Result<(), Failure> {
+    let stored = try_join_all(recipe.repositories().map(async |repository| {
         let remote = remote(builder, recipe, repository)?;
-        for tag in &recipe.tags {
-            let mut attempt = 1;
-            while let Err(error) = remote.put(tag, index.media_type, body).await {
-                if attempt == ATTEMPTS || !error.is_temporary() {
-                    return Err(push_failure(recipe, &format!("push {repository}:{tag}: {error}")));
-                }
-                attempt += 1;
-                pause(recipe, &error.to_string(), attempt, events).await;
-            }
-        }
-    }
-    Ok(index.digest.clone())
+        let put = RetryPolicy::default().quietly(async || remote.put(index.digest.as_str(), index).await).await;
+        put.map_err(|error| push_failure(recipe, &format!("push {repository}@{}: {error}", index.digest)))
+    }));
+    stored.await.map(drop)
 }
 
-fn remote<'a>(builder: &'a Builder, recipe: &Recipe, repository: &'a str) -> Result<Remote<'a>, Failure> {
-    let login = builder.credentials.for_host(host_of(repository));
-    let remote = builder.http.client().and_then(|http| Remote::new(http, repository, login));
-    remote.ok_or_else(|| push_failure(recipe, "there is no way to the registry"))
-}
-
-async fn patiently<T, F>(recipe: &Recipe, ask: impl Fn() -> F) -> Result<T, Failure>
-where
-    F: Future<Output = Result<T, RemoteError>>,
-{
-    let mut attempt = 1;
-    loop {
-        match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if attempt < ATTEMPTS && error.is_temporary() => {
-                tokio::time::sleep(std::time::Duration::from_secs(1 << (attempt - 1))).await;
-                attempt += 1;
-            }
-            Err(error) => return Err(push_failure(recipe, &error.to_string())),
-        }
-    }
+fn remote(builder: &Builder, recipe: &Recipe, repository: &str) -> Result<Arc<Remote>, Failure> {
+    let remote = builder.registries.repository(repository, Access::Push);
+    remote.ok_or_else(|| push_failure(recipe, "there is no HTTP client for the registry"))
 }
 
 #[cfg(test)]

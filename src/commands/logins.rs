@@ -64,24 +64,28 @@ struct Wanted {
 }
 
 impl Logins {
-    /// Gathers the logins for what the plan needs. Asks AWS only for registries of Amazon's that have none yet.
-    pub async fn gather(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Self {
+    /// The logins that need nobody to be asked: those of the inputs, of `DOCKER_CONFIG`, and the job's own for `ghcr.io`.
+    pub fn given(inputs: &Inputs, env: &RunnerEnv) -> Self {
         let mut logins = Self::default();
-        let mut keys = Vec::new();
-        for given in &inputs.registry.credentials {
-            // As docker/login-action has it, the two may be an access key, by which AWS gives the login.
-            match key_of(given) {
-                Some(key) => keys.push((given.registry.clone(), key)),
-                None => logins.credentials.insert(&given.registry, login_of(given)),
-            }
+        for given in inputs.registry.credentials.iter().filter(|given| key_of(given).is_none()) {
+            logins.credentials.insert(&given.registry, login_of(given));
         }
         if let Some(directory) = env.var("DOCKER_CONFIG") {
             logins.docker_config(Path::new(directory));
         }
-        let hosts = hosts(plan, inputs);
-        if let Some(github) = inputs.registry.github.as_ref().filter(|_| hosts.contains(GHCR)) {
+        if let Some(github) = &inputs.registry.github {
             logins.credentials.insert_missing(GHCR, login_of(github));
         }
+        logins
+    }
+
+    /// Gathers the logins for what the plan needs. Asks AWS only for registries of Amazon's that have none yet.
+    pub async fn gather(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Self {
+        let mut logins = Self::given(inputs, env);
+        // As docker/login-action has it, user name and password may be an access key, by which AWS gives the login.
+        let given = inputs.registry.credentials.iter();
+        let keys: Vec<_> = given.filter_map(|given| Some((given.registry.clone(), key_of(given)?))).collect();
+        let hosts = hosts(plan, inputs);
         let wanted = wanted(plan, inputs, context, &hosts);
         if tokio::time::timeout(LIMIT, logins.ecr(&wanted, &keys, inputs, env)).await.is_err() {
             logins.failure = Some(Failure::new(

@@ -7,6 +7,7 @@ pub mod comment;
 pub mod deployment;
 pub mod inquiry;
 pub mod logins;
+mod moves;
 pub mod notify;
 pub mod plan;
 pub mod post;

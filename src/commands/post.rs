@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use super::{Call, deployment, exit, notify::ending, prepare};
+use super::{Call, deployment, exit, moves, notify::ending, prepare};
 use crate::{
     build::{
         container,
@@ -25,9 +25,12 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
         (Some("failure"), CommandInput::Notify) => ending(Moment::Failure),
         _ => None,
     };
+    // First, so that the message can say what became of the tags.
+    let tags = moves::repair(&inputs, &env).await;
+    state.diagnostics.extend(tags.iter().cloned());
     let (warnings, warning) =
         tokio::join!(chat.repair(&env, &state), deployment::repair(&inputs, &env, &context.event, &state));
-    for warning in warnings.into_iter().chain(warning) {
+    for warning in warnings.into_iter().chain(warning).chain(tags) {
         let _ = log.late(&warning);
     }
     sweep(&inputs, &env).await;

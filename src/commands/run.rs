@@ -1,6 +1,6 @@
 //! The command `run`: the pipeline with everything around it that tells people what happens.
 
-use std::{io::Write, path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{cell::Cell, io::Write, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use futures_util::future::{Either, select};
@@ -14,10 +14,11 @@ use super::{
     deployment::Environment,
     exit,
     inquiry::Inquiry,
-    prepare,
+    moves, prepare,
 };
 use crate::{
     build::container::Seats,
+    cancel::{self, Cancel, Canceller, Stop},
     domain::{
         event::{Diagnostic, Ending, Event, Severity},
         run::{Failure, RunState, Stage},
@@ -26,9 +27,10 @@ use crate::{
     events::Events,
     github::files::{FileError, RunnerFile, assignments},
     inputs::{runner::RunnerEnv, typed::Inputs},
-    pipeline,
+    pipeline::{self, Unfinished},
     plan::Plan,
     preflight::Edges,
+    publish::Move,
     report::{outputs::outputs, summary::summary},
     reporter,
     signals::Signals,
@@ -81,6 +83,12 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         // A log that cannot be written has nobody to be told to.
         let _ = log.event(event);
     });
+    let (canceller, cancel) = cancel::channel();
+    let moving = Cell::new(false);
+    let journal = |tags: &[Move]| {
+        moving.set(true);
+        moves::begin(&env, tags);
+    };
     let work = async {
         for diagnostic in context.warnings.iter().chain(&chat.warnings).chain(&warnings).cloned() {
             events.emit(Event::Diagnostic(diagnostic)).await;
@@ -91,11 +99,15 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             (Ok(_), None, Some(failure)) => (Ending::Failure(Box::new(failure)), exit::FAILED),
             (Ok((plan, edges)), None, None) => {
                 // On the heap: it holds the state of every solve.
-                let work = Box::pin(work(plan, edges, inputs.github.timeout, &mut signals, &events));
+                let work = Box::pin(work(plan, edges, &cancel, &journal, &events));
+                let work = stopping(work, inputs.github.timeout, &mut signals, &canceller);
                 asking_meanwhile(inquiry, &events, work).await
             }
         };
         events.emit(Event::Finished(ending)).await;
+        if moving.get() {
+            moves::end(&env);
+        }
         drop(events);
         status
     };
@@ -151,14 +163,34 @@ async fn asking_meanwhile(
     }
 }
 
-/// The pipeline, until it ends, a signal comes or the time is over.
-async fn work(
-    plan: &Plan,
-    edges: &Edges,
+/// Asks the work to stop when a signal comes or the time is over, and lets it come to its end. The signal decides the
+/// exit status of work that was stopped.
+async fn stopping(
+    work: impl Future<Output = (Ending, u8)>,
     limit: Option<Duration>,
     signals: &mut Signals,
-    events: &Events,
+    canceller: &Canceller,
 ) -> (Ending, u8) {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        signal = signals.next() => {
+            canceller.stop(Stop::Signal);
+            match work.await {
+                (Ending::Cancelled, _) => (Ending::Cancelled, signal.exit_code()),
+                ended => ended,
+            }
+        }
+        () = tokio::time::sleep(limit.unwrap_or(NO_LIMIT)) => {
+            canceller.stop(Stop::Timeout);
+            work.await
+        }
+        ended = &mut work => ended,
+    }
+}
+
+/// The pipeline, with what the plan has to say before it.
+async fn work(plan: &Plan, edges: &Edges, cancel: &Cancel, journal: &dyn Fn(&[Move]), events: &Events) -> (Ending, u8) {
     for message in &plan.warnings {
         events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
     }
@@ -166,24 +198,21 @@ async fn work(
         let notice = Diagnostic { severity: Severity::Notice, ..warning("plan", message.clone()) };
         events.emit(Event::Diagnostic(notice)).await;
     }
-    tokio::select! {
-        biased;
-        signal = signals.next() => (Ending::Cancelled, signal.exit_code()),
-        () = tokio::time::sleep(limit.unwrap_or(NO_LIMIT)) => (Ending::TimedOut, exit::FAILED),
-        result = pipeline::run(plan, edges, events) => match result {
-            Ok(()) => (Ending::Success, exit::SUCCESS),
-            Err(failure) => {
-                let status = status_of(&failure);
-                (Ending::Failure(Box::new(failure)), status)
-            }
-        },
+    match pipeline::run(plan, edges, cancel, journal, events).await {
+        Ok(_) => (Ending::Success, exit::SUCCESS),
+        Err(Unfinished::Stopped(Stop::Signal)) => (Ending::Cancelled, exit::FAILED),
+        Err(Unfinished::Stopped(Stop::Timeout)) => (Ending::TimedOut, exit::FAILED),
+        Err(Unfinished::Failed(failure)) => {
+            let status = status_of(&failure);
+            (Ending::Failure(failure), status)
+        }
     }
 }
 
 fn status_of(failure: &Failure) -> u8 {
     match failure.stage {
         Stage::Plan => exit::WRONG_INPUT,
-        Stage::Preflight | Stage::Build | Stage::Push | Stage::Deploy => exit::FAILED,
+        Stage::Preflight | Stage::Build | Stage::Publish | Stage::Deploy => exit::FAILED,
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{
     digest::Digest,
-    run::{Failure, History, Stage},
+    publication::Publication,
+    run::{Failure, History, Previous, Stage},
 };
 
 /// One thing that happened. Sent in order through [`crate::events::Events`], which redacts every text in it.
@@ -75,7 +76,7 @@ pub enum ImageEvent {
     },
     /// Its layers are on their way to the registry.
     Pushing,
-    /// A push broke and will be tried again.
+    /// A request to the builder or the registry failed and will be sent again.
     Retrying {
         /// What went wrong.
         reason: String,
@@ -84,8 +85,14 @@ pub enum ImageEvent {
         /// How long we wait before it.
         wait: Duration,
     },
-    /// It is built and, where asked for, pushed and read back.
+    /// It is built and, where it is to be pushed, uploaded: its registry has it under its digest, and no tag points to
+    /// it yet. An engine with the classic store uploads together with the first tag instead.
     Finished(Box<ImageResult>),
+    /// It became known what its first tag pointed to before the run; where nothing is pushed, what the branch has that a
+    /// pull request is for.
+    Compared(Previous),
+    /// Its tags were moved, or not: this says so of each. The last that is told of an image that is pushed.
+    Published(Box<Publication>),
     /// It could not be built or pushed.
     Failed(Box<Failure>),
     /// Its build was stopped because another image failed or the run was cancelled.
@@ -112,16 +119,13 @@ pub enum StepOutcome {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageResult {
     /// The digest that a registry serves it under; without a push, the engine's; `None` if it was built only to see
-    /// whether it builds.
+    /// whether it builds, and before an engine with the classic store has uploaded it.
     pub digest: Option<Digest>,
     /// Compressed bytes of its layers and configuration, if known.
     pub size: Option<u64>,
-    /// What its first tag pointed to before; `None` if there was no such tag, or that is not known.
-    pub previous: Option<Digest>,
-    /// Compressed bytes of the image that this one is compared with, if known: the one at `previous`; where nothing is
-    /// pushed, the one of the branch that a pull request is for.
-    pub previous_size: Option<u64>,
-    /// Whether it was pushed.
+    /// Whether its registry has it, under its digest.
+    pub uploaded: bool,
+    /// Whether its tags point to it. Set when it is published.
     pub pushed: bool,
     /// Whether the digest differs from what its first tag pointed to before; `None` if unknown.
     pub changed: Option<bool>,
@@ -131,7 +135,7 @@ pub struct ImageResult {
     pub steps: usize,
     /// Steps that came from the cache.
     pub cached: usize,
-    /// From the start of the build to the end of the push.
+    /// How long its build and upload took; moving the tags does not count.
     pub duration: Duration,
 }
 

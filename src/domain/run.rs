@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::{
     deployment::Deployment,
+    digest::Digest,
     event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, StepId, StepOutcome},
+    publication::Publication,
 };
 
 /// A part of the run, in the order in which they come.
@@ -18,8 +20,8 @@ pub enum Stage {
     Preflight,
     /// Building images.
     Build,
-    /// Pushing images and reading their digests back.
-    Push,
+    /// Moving the tags to the images, once all of them are in the registry.
+    Publish,
     /// Deploying.
     Deploy,
 }
@@ -31,7 +33,7 @@ impl Stage {
             Self::Plan => "plan",
             Self::Preflight => "preflight",
             Self::Build => "build",
-            Self::Push => "push",
+            Self::Publish => "publish",
             Self::Deploy => "deploy",
         }
     }
@@ -115,14 +117,30 @@ pub struct ImageState {
     pub copies: Vec<String>,
     /// Tags without the repository.
     pub tags: Vec<String>,
+    /// Whether the run is to move these tags.
+    pub publishes: bool,
     /// Where it stands.
     pub status: ImageStatus,
     /// Its steps, by [`StepId`].
     pub steps: Vec<StepState>,
-    /// When its push began, since the run began; `None` before.
+    /// When its upload began, since the run began; `None` before.
     pub pushing: Option<Duration>,
-    /// When it ended, in whatever way, since the run began; `None` before.
+    /// When its build ended, in whatever way, since the run began; `None` before.
     pub ended: Option<Duration>,
+    /// What its first tag pointed to before the run, or what it is compared with where nothing is pushed; `None` while
+    /// that is unknown.
+    pub previous: Option<Previous>,
+    /// What became of its tags; `None` before they were touched.
+    pub publication: Option<Publication>,
+}
+
+/// The image that an image is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// Its digest; `None` if there is no such image.
+    pub digest: Option<Digest>,
+    /// Its compressed bytes, if they are known.
+    pub size: Option<u64>,
 }
 
 /// Where an image stands.
@@ -132,9 +150,9 @@ pub enum ImageStatus {
     Waiting,
     /// Being built.
     Building,
-    /// Being pushed.
+    /// Being uploaded.
     Pushing,
-    /// Built and, where asked for, pushed.
+    /// Built and, where it is to be pushed, uploaded.
     Done(Box<ImageResult>),
     /// Failed.
     Failed(Box<Failure>),
@@ -266,8 +284,13 @@ impl ImageState {
             _ => {}
         }
         match event {
+            ImageEvent::Retrying { .. } if matches!(self.status, ImageStatus::Done(_)) => {}
             ImageEvent::Started | ImageEvent::Retrying { .. } => self.status = ImageStatus::Building,
+            // The classic store uploads when all images are built.
+            ImageEvent::Pushing if matches!(self.status, ImageStatus::Done(_)) => {}
             ImageEvent::Pushing => self.status = ImageStatus::Pushing,
+            ImageEvent::Compared(previous) => self.previous = Some(previous.clone()),
+            ImageEvent::Published(publication) => self.publish(publication),
             ImageEvent::Finished(result) => self.status = ImageStatus::Done(result.clone()),
             ImageEvent::Failed(failure) => self.status = ImageStatus::Failed(failure.clone()),
             ImageEvent::Cancelled => self.status = ImageStatus::Cancelled,
@@ -284,6 +307,17 @@ impl ImageState {
                 }
             }
         }
+    }
+
+    fn publish(&mut self, publication: &Publication) {
+        if let ImageStatus::Done(result) = &mut self.status {
+            result.pushed = publication.is_complete();
+            result.uploaded |= publication.published().next().is_some();
+            result.digest = publication.digest.clone().or_else(|| result.digest.take());
+            result.changed = publication.changed;
+            result.size = result.size.or(publication.size);
+        }
+        self.publication = Some(publication.clone());
     }
 
     /// Steps that are a Dockerfile instruction (`[2/5] …`, `[build 1/3] …`), which is what people count,

@@ -118,7 +118,7 @@ impl Message {
         let elapsed = elapsed(state);
         let place: Vec<&str> =
             [short_repository(info), &info.ref_name].into_iter().filter(|part| !part.is_empty()).collect();
-        let images = state.images.iter().map(|image| fields::image_field(image, state.failure()));
+        let images = state.images.iter().map(|image| fields::image_field(image, state));
         let fields = images.chain(fields::warnings(state)).collect();
         let footer = [&info.workflow, &info.repository].into_iter().filter(|part| !part.is_empty());
         Self {
@@ -208,8 +208,8 @@ fn what_failed(failure: &Failure) -> String {
         (Stage::Preflight, _) => "before the build began".to_owned(),
         (Stage::Build, Some(image)) => format!("to build {image}"),
         (Stage::Build, None) => "to build".to_owned(),
-        (Stage::Push, Some(image)) => format!("to push {image}"),
-        (Stage::Push, None) => "to push".to_owned(),
+        (Stage::Publish, Some(image)) => format!("to publish {image}"),
+        (Stage::Publish, None) => "to publish".to_owned(),
         (Stage::Deploy, _) => "to deploy".to_owned(),
     }
 }

@@ -272,10 +272,13 @@ impl Plan {
                 repository: image.repository.to_string(),
                 copies: image.copies.iter().map(ToString::to_string).collect(),
                 tags: image.tags.iter().map(ToString::to_string).collect(),
+                publishes: self.push.enabled && image.purpose == Purpose::Wanted,
                 status: ImageStatus::Waiting,
                 steps: Vec::new(),
                 pushing: None,
                 ended: None,
+                previous: None,
+                publication: None,
             })
             .collect()
     }
@@ -285,6 +288,11 @@ impl ImagePlan {
     /// Everywhere that it is pushed to, its own repository first.
     pub fn repositories(&self) -> impl Iterator<Item = &Repository> {
         std::iter::once(&self.repository).chain(&self.copies)
+    }
+
+    /// Its names: each repository with each tag.
+    pub fn names(&self) -> impl Iterator<Item = (&Repository, &Tag)> {
+        self.repositories().flat_map(|repository| self.tags.iter().map(move |tag| (repository, tag)))
     }
 }
 

@@ -29,10 +29,9 @@ use crate::{
         run::{Failure, Stage},
     },
     events::Events,
-    http::OnDemand,
     inputs::builder::{BuilderInput, EndpointAddress, EndpointInput, TlsInput},
     plan::{Plan, images::Purpose},
-    registry::plain::may_be_plain,
+    registry::{plain::may_be_plain, registries::Registries},
 };
 
 /// Connects to what builds, and fits the recipes to it.
@@ -43,10 +42,11 @@ pub async fn builder(
     goal: Goal,
     events: &Events,
 ) -> Result<Builder, Failure> {
-    let http = OnDemand::default();
+    let registries = Registries::new(edges.credentials.clone());
+    let http = registries.http();
     let github = edges.accounts.github.as_ref();
     let (nodes, silent) = futures_util::try_join!(nodes(plan, edges, events), async {
-        Ok(silent_services(recipes, github, &http).await)
+        Ok(silent_services(recipes, github, http).await)
     })?;
     let (mut nodes, engine) = nodes;
     if recipes.iter().any(|recipe| recipe.cache_from.iter().chain(&recipe.cache_to).any(|cache| cache.kind == "gha")) {
@@ -83,15 +83,7 @@ pub async fn builder(
     for recipe in recipes.iter_mut() {
         edges.accounts.open(recipe);
     }
-    Ok(Builder {
-        nodes,
-        engine,
-        credentials: edges.credentials.clone(),
-        secrets: edges.secrets.clone(),
-        ssh: super::agents(edges)?,
-        http,
-        compare_with: plan.compare_with.as_ref().map(ToString::to_string),
-    })
+    Ok(Builder { nodes, engine, registries, secrets: edges.secrets.clone(), ssh: super::agents(edges)? })
 }
 
 async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {

@@ -15,17 +15,6 @@ use crate::domain::digest::Digest;
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// An index, ready to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Index {
-    /// Its digest.
-    pub digest: Digest,
-    /// Its media type.
-    pub media_type: &'static str,
-    /// Its bytes.
-    pub body: Bytes,
-}
-
 /// What one builder pushed: a manifest, or an index of several.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -64,7 +53,7 @@ struct Whole<'a> {
 }
 
 /// The index of these parts, in the order of `platforms` (each as the parts spell it), with these annotations.
-pub fn index(parts: &[Part], platforms: &[String], annotations: &[(String, String)]) -> Result<Index, IndexError> {
+pub fn index(parts: &[Part], platforms: &[String], annotations: &[(String, String)]) -> Result<Stored, IndexError> {
     let mut images: Vec<(usize, Value)> = Vec::new();
     let mut attestations = Vec::new();
     for part in parts {
@@ -92,7 +81,7 @@ pub fn index(parts: &[Part], platforms: &[String], annotations: &[(String, Strin
     let whole = Whole { schema_version: 2, media_type, manifests, annotations };
     // Text and numbers alone: this cannot fail.
     let body = Bytes::from(serde_json::to_vec_pretty(&whole).unwrap_or_default());
-    Ok(Index { digest: Digest::of(&body), media_type, body })
+    Ok(Stored { digest: Digest::of(&body), media_type: media_type.to_owned(), body })
 }
 
 fn entries(part: &Part) -> Result<Vec<Value>, IndexError> {

@@ -1,5 +1,5 @@
-//! What a registry says: of an image its digest and compressed size, and what its refusals mean; and the index of an
-//! image that several builders built.
+//! Registries: the repositories that this process talks to, what their refusals mean, sizes of images, and the index of
+//! an image that several builders built.
 
 pub mod challenge;
 pub mod client;
@@ -8,4 +8,5 @@ pub mod index;
 pub mod manifest;
 pub mod permissions;
 pub mod plain;
+pub mod registries;
 pub mod remote;

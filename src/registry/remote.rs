@@ -1,27 +1,33 @@
-//! One repository of a registry that we speak to ourselves: manifests are read, and written.
+//! One repository of a registry that this process talks to: its manifests are read and written.
 //!
 //! Protocol: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>, tokens as in
-//! <https://distribution.github.io/distribution/spec/auth/token/>. A registry on the runner's own host is within the
-//! engine's reach and not within ours: where there is an engine, it is asked instead.
+//! <https://distribution.github.io/distribution/spec/auth/token/>. The engine may reach a registry that this process,
+//! which runs in a container, does not: one on the runner's own host, or one whose CA only the engine knows.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode, Url,
-    header::{self, HeaderValue},
+    header::{self, HeaderMap, HeaderValue},
 };
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::{challenge::Challenge, plain::may_be_plain};
-use crate::domain::{credentials::Login, digest::Digest};
+use crate::{
+    domain::{credentials::Login, digest::Digest},
+    retry::{Retry, Transient},
+};
 
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
                       application/vnd.docker.distribution.manifest.v2+json, \
                       application/vnd.docker.distribution.manifest.list.v2+json";
 /// No manifest or index is larger.
-const MAX_MANIFEST: u64 = 4 << 20;
+const MAX_MANIFEST: usize = 4 << 20;
+/// No token or error is larger.
+const MAX_ANSWER: usize = 256 << 10;
 
 /// Why a registry did not do as asked.
 #[derive(Debug, Error)]
@@ -35,6 +41,8 @@ pub enum RemoteError {
         status: StatusCode,
         /// Its words, or none.
         message: String,
+        /// How long it asks to be left alone (`Retry-After`).
+        retry_after: Option<Duration>,
     },
     /// It could not be asked.
     #[error("{host} cannot be reached from this step: {reason}")]
@@ -43,13 +51,15 @@ pub enum RemoteError {
         host: String,
         /// Why.
         reason: String,
+        /// Whether it is a matter of trust, which does not pass: the certificate.
+        untrusted: bool,
     },
-    /// Its answer makes no sense.
-    #[error("{host} gave an odd answer: {what}")]
+    /// Its answer does not follow the specification.
+    #[error("{host} sent an unexpected answer: {what}")]
     Odd {
         /// The registry.
         host: String,
-        /// What is odd.
+        /// What is unexpected.
         what: String,
     },
 }
@@ -58,13 +68,17 @@ fn told(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
-impl RemoteError {
-    /// Whether the same request may well succeed a moment later.
-    pub fn is_temporary(&self) -> bool {
+impl Transient for RemoteError {
+    fn retry(&self) -> Retry {
         match self {
-            Self::Refused { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Unreachable { .. } => true,
-            Self::Odd { .. } => false,
+            Self::Refused { status, retry_after, .. }
+                if status.is_server_error()
+                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>
+            {
+                retry_after.map_or(Retry::Later, Retry::After)
+            }
+            Self::Unreachable { untrusted: false, .. } => Retry::Later,
+            Self::Refused { .. } | Self::Unreachable { .. } | Self::Odd { .. } => Retry::Never,
         }
     }
 }
@@ -100,14 +114,25 @@ struct ErrorItem {
     message: String,
 }
 
-/// A repository of a registry.
-pub struct Remote<'a> {
-    http: &'a Client,
+/// What is done with a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// It is only read.
+    Pull,
+    /// It is written too. A token for this is asked for at once, so that a write needs no second one.
+    Push,
+}
+
+/// A repository of a registry. Requests may be sent at the same time; they share one token.
+#[derive(Debug)]
+pub struct Remote {
+    http: Client,
     host: String,
-    path: &'a str,
-    login: Option<&'a Login>,
+    path: String,
+    login: Option<Login>,
+    access: Access,
     /// What the registry wanted to be shown, once it said so.
-    authorization: Mutex<Option<HeaderValue>>,
+    authorization: tokio::sync::Mutex<Option<HeaderValue>>,
     /// `http` once a registry beside us turned out not to speak TLS.
     scheme: Mutex<&'static str>,
 }
@@ -117,13 +142,13 @@ pub fn endpoint(host: &str) -> &str {
     if host == "docker.io" { "registry-1.docker.io" } else { host }
 }
 
-impl<'a> Remote<'a> {
-    /// The repository `host/path`; `None` if that is none.
-    pub fn new(http: &'a Client, repository: &'a str, login: Option<&'a Login>) -> Option<Self> {
+impl Remote {
+    /// The repository `host/path`; `None` if that is not one.
+    pub fn new(http: Client, repository: &str, login: Option<Login>, access: Access) -> Option<Self> {
         let (host, path) = repository.split_once('/')?;
-        let host = endpoint(host);
-        let (authorization, scheme) = (Mutex::new(None), Mutex::new("https"));
-        Some(Self { http, host: host.to_owned(), path, login, authorization, scheme })
+        let (host, path) = (endpoint(host).to_owned(), path.to_owned());
+        let (authorization, scheme) = (tokio::sync::Mutex::new(None), Mutex::new("https"));
+        Some(Self { http, host, path, login, access, authorization, scheme })
     }
 
     /// The digest that `reference` (a tag or a digest) is served under; `None` if there is no such thing.
@@ -132,8 +157,7 @@ impl<'a> Remote<'a> {
             Err(RemoteError::Refused { status: StatusCode::NOT_FOUND, .. }) => return Ok(None),
             answer => answer?,
         };
-        let told = response.headers().get("docker-content-digest").and_then(|value| value.to_str().ok()?.parse().ok());
-        match told {
+        match named_digest(&response) {
             Some(digest) => Ok(Some(digest)),
             // A registry need not say it, but its bytes do.
             None => Ok(self.manifest(reference).await?.map(|stored| stored.digest)),
@@ -148,20 +172,20 @@ impl<'a> Remote<'a> {
         };
         let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
-        if response.content_length().is_some_and(|length| length > MAX_MANIFEST) {
-            return Err(self.odd(format!("{reference} is too large for a manifest")));
-        }
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = self.body(response, MAX_MANIFEST).await?;
         let digest = Digest::of(&body);
         if reference.starts_with("sha256:") && reference != digest.as_str() {
-            return Err(self.odd(format!("{reference} has other bytes than its digest says")));
+            return Err(self.odd(format!("the bytes of {reference} have the digest {digest}")));
         }
         Ok(Some(Stored { digest, media_type, body }))
     }
 
-    /// Stores a manifest or index under a tag or its digest.
-    pub async fn put(&self, reference: &str, media_type: &str, body: &Bytes) -> Result<(), RemoteError> {
-        self.send(Method::PUT, reference, Some((media_type, body))).await.map(drop)
+    /// Stores a manifest or index under a tag or its digest. Returns the digest that the registry says it has now, if
+    /// it says one.
+    pub async fn put(&self, reference: &str, manifest: &Stored) -> Result<Option<Digest>, RemoteError> {
+        let body = Some((manifest.media_type.as_str(), &manifest.body));
+        let response = self.send(Method::PUT, reference, body).await?;
+        Ok(named_digest(&response))
     }
 
     /// Sends a request, and once more with what a first answer asks for. An answer that is no success is an error.
@@ -171,7 +195,8 @@ impl<'a> Remote<'a> {
         reference: &str,
         body: Option<(&str, &Bytes)>,
     ) -> Result<Response, RemoteError> {
-        let response = self.send_once(&method, reference, body).await?;
+        let shown = self.authorization.lock().await.clone();
+        let response = self.send_once(&method, reference, body, shown.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return self.checked(response).await;
         }
@@ -179,9 +204,16 @@ impl<'a> Remote<'a> {
         let headers = response.headers().get_all(header::WWW_AUTHENTICATE).into_iter();
         let challenge = Challenge::best(headers.filter_map(|value| value.to_str().ok()));
         let Some(challenge) = challenge else { return self.checked(response).await };
-        let Some(authorization) = self.answer(&challenge).await? else { return self.checked(response).await };
-        *lock(&self.authorization) = Some(authorization);
-        self.checked(self.send_once(&method, reference, body).await?).await
+        let authorization = {
+            let mut known = self.authorization.lock().await;
+            // Another request may have got a token meanwhile.
+            if *known == shown {
+                let Some(answer) = self.answer(&challenge).await? else { return self.checked(response).await };
+                *known = Some(answer);
+            }
+            known.clone()
+        };
+        self.checked(self.send_once(&method, reference, body, authorization.as_ref()).await?).await
     }
 
     async fn send_once(
@@ -189,11 +221,12 @@ impl<'a> Remote<'a> {
         method: &Method,
         reference: &str,
         body: Option<(&str, &Bytes)>,
+        authorization: Option<&HeaderValue>,
     ) -> Result<Response, RemoteError> {
         let request = |scheme: &str| {
             let url = format!("{scheme}://{}/v2/{}/manifests/{reference}", self.host, self.path);
             let mut request = self.http.request(method.clone(), url);
-            if let Some(authorization) = lock(&self.authorization).clone() {
+            if let Some(authorization) = authorization {
                 request = request.header(header::AUTHORIZATION, authorization);
             }
             match body {
@@ -218,7 +251,7 @@ impl<'a> Remote<'a> {
     /// What to show a registry that asks like this; `None` if we have nothing to show.
     async fn answer(&self, challenge: &Challenge) -> Result<Option<HeaderValue>, RemoteError> {
         let text = match challenge {
-            Challenge::Basic => match self.login {
+            Challenge::Basic => match &self.login {
                 Some(login) => login.basic(),
                 None => return Ok(None),
             },
@@ -227,22 +260,38 @@ impl<'a> Remote<'a> {
                 if !realm.starts_with("https://") && *lock(&self.scheme) != "http" {
                     return Err(self.odd(format!("its token server {realm} speaks no TLS")));
                 }
-                let request = self.token_request(realm, query)?;
+                let request = self.token_request(realm, &self.scoped(query))?;
                 let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-                let answer = self.checked(response).await?.json::<TokenAnswer>().await.ok();
+                let body = self.body(self.checked(response).await?, MAX_ANSWER).await?;
+                let answer = serde_json::from_slice::<TokenAnswer>(&body).ok();
                 let token = answer.and_then(|answer| answer.token.or(answer.access_token));
-                format!("Bearer {}", token.ok_or_else(|| self.odd("a token answer without a token".to_owned()))?)
+                format!("Bearer {}", token.ok_or_else(|| self.odd("its token server sent no token".to_owned()))?)
             }
         };
-        let mut value = HeaderValue::try_from(text).map_err(|_| self.odd("a token that is none".to_owned()))?;
+        let invalid = |_| self.odd("its token cannot be sent in a header".to_owned());
+        let mut value = HeaderValue::try_from(text).map_err(invalid)?;
         value.set_sensitive(true);
         Ok(Some(value))
+    }
+
+    /// What to ask a token server for. A read is answered with the scope of a read, which a write later would find too
+    /// small.
+    fn scoped(&self, query: &[(String, String)]) -> Vec<(String, String)> {
+        let own = format!("repository:{}:pull", self.path);
+        let scope = |value: &String| match self.access {
+            Access::Push if *value == own => format!("{own},push"),
+            Access::Push | Access::Pull => value.clone(),
+        };
+        query
+            .iter()
+            .map(|(name, value)| (name.clone(), if name == "scope" { scope(value) } else { value.clone() }))
+            .collect()
     }
 
     /// Asks a token server: an identity token is sent as `OAuth2` has it
     /// (<https://distribution.github.io/distribution/spec/auth/oauth/>), anything else with `GET`.
     fn token_request(&self, realm: &str, query: &[(String, String)]) -> Result<RequestBuilder, RemoteError> {
-        if let Some(token) = self.login.and_then(Login::identity_token) {
+        if let Some(token) = self.login.as_ref().and_then(Login::identity_token) {
             let fixed =
                 [("grant_type", "refresh_token"), ("client_id", "build-deploy"), ("refresh_token", token.expose())];
             let asked = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -250,7 +299,7 @@ impl<'a> Remote<'a> {
         }
         let url = Url::parse_with_params(realm, query).map_err(|error| self.odd(format!("{realm}: {error}")))?;
         let request = self.http.get(url);
-        Ok(match self.login {
+        Ok(match &self.login {
             Some(login) => request.header(header::AUTHORIZATION, login.basic()),
             None => request,
         })
@@ -261,13 +310,14 @@ impl<'a> Remote<'a> {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.unwrap_or_default();
+        let retry_after = retry_after(response.headers(), Utc::now());
+        let body = self.body(response, MAX_ANSWER).await.unwrap_or_default();
         let message = serde_json::from_slice::<ErrorAnswer>(&body).ok().and_then(|answer| {
             let item = answer.errors.into_iter().next()?;
             Some(if item.message.is_empty() { item.code } else { format!("{}: {}", item.code, item.message) })
         });
         let message = message.unwrap_or_default().to_lowercase();
-        Err(RemoteError::Refused { host: self.host.clone(), status, message })
+        Err(RemoteError::Refused { host: self.host.clone(), status, message, retry_after })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> RemoteError {
@@ -276,12 +326,41 @@ impl<'a> Remote<'a> {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        RemoteError::Unreachable { host: self.host.clone(), reason: cause.to_string() }
+        let reason = cause.to_string();
+        let untrusted = error.is_connect() && reason.contains("certificate");
+        RemoteError::Unreachable { host: self.host.clone(), reason, untrusted }
+    }
+
+    /// The body of an answer, of at most `most` bytes.
+    async fn body(&self, mut response: Response, most: usize) -> Result<Bytes, RemoteError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if body.len() + chunk.len() > most {
+                return Err(self.odd(format!("it is larger than {most} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
     }
 
     fn odd(&self, what: String) -> RemoteError {
         RemoteError::Odd { host: self.host.clone(), what }
     }
+}
+
+/// The digest that an answer names.
+fn named_digest(response: &Response) -> Option<Digest> {
+    response.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
+}
+
+/// The pause that a server asks for, in seconds or as a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::parse_from_rfc2822(text).ok()?;
+    Some((date.with_timezone(&Utc) - now).to_std().unwrap_or_default())
 }
 
 /// No holder of these locks can panic, and a value is whole at any time.

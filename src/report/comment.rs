@@ -63,7 +63,7 @@ fn row(image: &ImageState) -> String {
         "| {} | {} | {} | {} | {} | {} |\n",
         code(&image.name),
         cell(result.and_then(|result| result.size).map(human::bytes)),
-        cell(result.and_then(change)),
+        cell(change(image)),
         cell(result.map(|result| human::duration(result.duration))),
         cell(result.map(cached)),
         outcome(image),

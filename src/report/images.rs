@@ -23,13 +23,15 @@ pub(super) fn outcome(image: &ImageState) -> &'static str {
     match &image.status {
         ImageStatus::Waiting => "not begun",
         ImageStatus::Building => "not finished",
-        ImageStatus::Pushing => "push not finished",
+        ImageStatus::Pushing => "upload not finished",
         ImageStatus::Failed(_) => "**failed**",
         ImageStatus::Cancelled => "stopped",
         ImageStatus::Done(result) => match (result.pushed, result.changed) {
             (true, Some(true)) => "pushed, changed",
             (true, Some(false)) => "pushed, unchanged",
             (true, None) => "pushed",
+            (false, _) if image.publication.is_some() => "**not published**",
+            (false, _) if image.publishes => "built, no tag moved",
             (false, _) => "built",
         },
     }
@@ -48,17 +50,30 @@ pub(super) fn cell(text: Option<String>) -> String {
 }
 
 /// `45.2 MB`, and the change where the size before is known: `45.2 MB (+1.3 MB)`.
-pub(super) fn size(result: &ImageResult) -> Option<String> {
-    let size = human::bytes(result.size?);
-    Some(match change(result) {
+pub(super) fn size(image: &ImageState) -> Option<String> {
+    let size = human::bytes(result(image)?.size?);
+    Some(match change(image) {
         Some(change) => format!("{size} ({change})"),
         None => size,
     })
 }
 
 /// How the size differs from that of the image before: `+1.3 MB`, `-20.0 kB`, `±0`.
-pub(super) fn change(result: &ImageResult) -> Option<String> {
-    Some(difference(result.size?, result.previous_size?))
+pub(super) fn change(image: &ImageState) -> Option<String> {
+    Some(difference(result(image)?.size?, previous_size(image)?))
+}
+
+fn previous_size(image: &ImageState) -> Option<u64> {
+    image.previous.as_ref()?.size
+}
+
+/// A table of what became of the tags of images that could not be published as a whole; empty if there are none.
+pub(super) fn unpublished(run: &RunState) -> Vec<(String, String)> {
+    let broken = run.images.iter().filter_map(|image| image.publication.as_ref().filter(|one| !one.is_complete()));
+    broken
+        .flat_map(|publication| &publication.tags)
+        .map(|tag| (tag.reference(), tag.state.words().to_owned()))
+        .collect()
 }
 
 /// `3/5`.
@@ -77,7 +92,8 @@ pub(super) fn totals(run: &RunState) -> String {
     let sizes: Option<Vec<u64>> = results.iter().map(|result| result.size).collect();
     if let Some(sizes) = sizes.filter(|sizes| !sizes.is_empty()) {
         let total = sizes.iter().sum();
-        let before: Option<Vec<u64>> = results.iter().map(|result| result.previous_size).collect();
+        let done = run.images.iter().filter(|image| result(image).is_some());
+        let before: Option<Vec<u64>> = done.map(previous_size).collect();
         let change = before.map(|before| format!(" ({})", difference(total, before.iter().sum())));
         parts.push(human::bytes(total) + &change.unwrap_or_default());
     }

@@ -150,10 +150,17 @@ impl<W: Write> Log<W> {
             self.images.len() - 1
         });
         let Some(image) = self.images.get_mut(index) else { return Ok(()) };
+        let lines = image.lines_of(event);
+        if image.progress == Progress::Printed {
+            // Its group is closed: what is said of its tags stands in the open.
+            for line in lines {
+                self.text(&format!("{name}: {line}"))?;
+            }
+            return Ok(());
+        }
         if image.progress != Progress::Open {
             return Ok(());
         }
-        let lines = image.lines_of(event);
         match event {
             ImageEvent::Finished(result) => image.progress = Progress::Ended(result_text(name, result)),
             ImageEvent::Cancelled => image.progress = Progress::Ended(format!("- {name}: stopped")),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::domain::{
     digest::Digest,
     event::{Ending, ImageResult},
+    publication::TagResult,
     run::{ImageState, ImageStatus, RunState},
 };
 
@@ -21,7 +22,7 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ("digests", "JSON map from image name to digest."),
     ("digest", "Digest of the first image."),
     ("ref", "`repository@digest` of the first image."),
-    ("tags", "Every full reference, one a line."),
+    ("tags", "Every full reference, one a line; of a run that pushes, only those that point to its images."),
     ("version", "The first tag."),
     ("changed", "`true` if any image differs from what its first tag pointed to before."),
     ("result", "`success`, `failure` or `cancelled`."),
@@ -93,14 +94,12 @@ fn image(state: &ImageState) -> Image<'_> {
         _ => None,
     };
     let digest = result.and_then(|result| result.digest.as_ref()).map(Digest::as_str);
+    let previous = state.previous.as_ref();
     Image {
         name: &state.name,
         services: &state.services,
         repository: &state.repository,
-        tags: state
-            .repositories()
-            .flat_map(|repository| state.tags.iter().map(move |tag| format!("{repository}:{tag}")))
-            .collect(),
+        tags: tags(state),
         digest,
         reference: digest.map(|digest| format!("{}@{digest}", state.repository)),
         platforms: result.map(|result| result.platforms.as_slice()).unwrap_or_default(),
@@ -110,8 +109,23 @@ fn image(state: &ImageState) -> Image<'_> {
         cached: result.map_or(0, |result| result.cached),
         pushed: result.is_some_and(|result| result.pushed),
         changed: result.and_then(|result| result.changed),
-        previous: result.and_then(|result| result.previous.as_ref()).map(Digest::as_str),
-        previous_size: result.and_then(|result| result.previous_size),
+        previous: previous
+            .and_then(|previous| previous.digest.as_ref())
+            .filter(|_| state.publishes)
+            .map(Digest::as_str),
+        previous_size: previous.and_then(|previous| previous.size),
+    }
+}
+
+/// The full references: of an image that is to be pushed, only those that point to it.
+fn tags(state: &ImageState) -> Vec<String> {
+    match &state.publication {
+        Some(publication) => publication.published().map(TagResult::reference).collect(),
+        None if state.publishes => Vec::new(),
+        None => {
+            let names = |repository| state.tags.iter().map(move |tag| format!("{repository}:{tag}"));
+            state.repositories().flat_map(names).collect()
+        }
     }
 }
 

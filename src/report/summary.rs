@@ -9,7 +9,7 @@ use crate::domain::{
 
 use super::{
     human,
-    images::{cached, cell, codes, outcome, result, size, totals},
+    images::{cached, cell, codes, outcome, result, size, totals, unpublished},
     markdown::{Page, code, fenced, link},
     timeline::{self, Slow},
 };
@@ -36,6 +36,11 @@ pub fn summary(run: &RunState) -> String {
         );
         page.add_each(&run.images, row, "image");
         page.add(&format!("\n{}\n", totals(run)));
+    }
+    let unpublished = unpublished(run);
+    if !unpublished.is_empty() {
+        page.add("\n| Tag | After this run |\n|---|---|\n");
+        page.add_each(&unpublished, |(tag, state)| format!("| {} | {state} |\n", code(tag)), "tag");
     }
     if !run.deployments.is_empty() {
         page.add("\n| Deployed to | Result | |\n|---|---|---|\n");
@@ -66,8 +71,9 @@ fn commands(run: &RunState, page: &mut Page) {
     page.add(&format!("\n**Pull**\n\n{}", fenced(pull.iter().map(String::as_str))));
     let back: Vec<String> = pushed()
         .filter(|(_, result)| result.changed == Some(true))
-        .filter_map(|(image, result)| {
-            let (repository, tag, before) = (&image.repository, image.tags.first()?, result.previous.as_ref()?);
+        .filter_map(|(image, _)| {
+            let before = image.previous.as_ref()?.digest.as_ref()?;
+            let (repository, tag) = (&image.repository, image.tags.first()?);
             Some(format!("docker buildx imagetools create --tag {repository}:{tag} {repository}@{before}"))
         })
         .collect();
@@ -141,7 +147,7 @@ fn row(image: &ImageState) -> String {
         codes(&image.services),
         codes(&image.tags),
         cell(result.and_then(|result| result.digest.as_ref()).map(|digest| code(digest.short()))),
-        cell(result.and_then(size)),
+        cell(size(image)),
         cell(result.map(|result| human::duration(result.duration))),
         cell(result.map(cached)),
         outcome(image),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use build_deploy::{
     domain::{
         event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, Severity, StepOutcome},
+        order::Order,
+        publication::{Publication, TagResult, TagState},
         run::{Failure, ImageState, ImageStatus, RunInfo, RunState, Stage},
     },
     notify::message::{Message, Phase},
@@ -36,9 +38,12 @@ pub(crate) fn image(name: &str, services: &[&str]) -> ImageState {
         copies: Vec::new(),
         tags: vec!["main".into(), "sha-3f2c1ab".into(), "latest".into()],
         status: ImageStatus::Waiting,
+        publishes: true,
         steps: Vec::new(),
         pushing: None,
         ended: None,
+        previous: None,
+        publication: None,
     }
 }
 
@@ -46,15 +51,21 @@ pub(crate) fn result(size: u64, seconds: u64, cached: usize, steps: usize) -> Im
     ImageResult {
         digest: Some(format!("sha256:{}", "0a1b2c3d4e5f6071".repeat(4)).parse().expect("a digest")),
         size: Some(size),
-        previous: None,
-        previous_size: None,
-        pushed: true,
-        changed: Some(true),
+        uploaded: true,
+        pushed: false,
+        changed: None,
         platforms: vec![],
         steps,
         cached,
         duration: Duration::from_secs(seconds),
     }
+}
+
+fn published(name: &str) -> ImageEvent {
+    let ImageState { repository, tags, .. } = image(name, &[]);
+    let tags = tags.into_iter().map(|tag| TagResult { repository: repository.clone(), tag, state: TagState::Moved });
+    let digest = result(0, 0, 0, 0).digest;
+    ImageEvent::Published(Box::new(Publication { digest, changed: Some(true), size: None, tags: tags.collect() }))
 }
 
 pub(crate) fn failure() -> Failure {
@@ -142,9 +153,11 @@ pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
             image_event("docs", ImageEvent::Pushing),
             image_event("docs", ImageEvent::Finished(Box::new(result(61_240_112, 41, 3, 5)))),
             image_event("django", done(2, StepOutcome::Done)),
-            Event::StageStarted(Stage::Push),
             image_event("django", ImageEvent::Pushing),
             image_event("django", ImageEvent::Finished(Box::new(result(183_456_789, 84, 9, 14)))),
+            Event::StageStarted(Stage::Publish),
+            image_event("django", published("django")),
+            image_event("docs", published("docs")),
             Event::Finished(Ending::Success),
         ],
         End::Red => vec![
@@ -159,6 +172,10 @@ pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
             Event::Finished(if end == End::Cancelled { Ending::Cancelled } else { Ending::TimedOut }),
         ],
     });
+    let mut order = Order::default();
+    for event in &events {
+        order.take(event).expect("an order that a run has");
+    }
     let mut state = RunState::new(info(), started);
     let mut states = vec![state.clone()];
     state.images = vec![image("django", &["django", "celeryworker", "celerybeat", "flower"]), image("docs", &["docs"])];

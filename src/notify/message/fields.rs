@@ -2,18 +2,19 @@
 
 use crate::domain::{
     event::{ImageResult, Severity, StepOutcome},
-    run::{Failure, ImageState, ImageStatus, RunState, is_dockerfile_step},
+    run::{ImageState, ImageStatus, RunState, is_dockerfile_step},
 };
 
 use super::{Field, Line, Span, duration, size};
 
-/// `told` is the failure that the message tells at length.
-pub(super) fn image_field(image: &ImageState, told: Option<&Failure>) -> Field {
+/// One image of a run. A failure that the message explains at length is not repeated here.
+pub(super) fn image_field(image: &ImageState, run: &RunState) -> Field {
+    let told = run.failure();
     let (sign, mut lines) = match &image.status {
         ImageStatus::Waiting => ("🕓", vec![vec![Span::text("waiting")]]),
         ImageStatus::Building => ("🔨", vec![building(image)]),
         ImageStatus::Pushing => ("📤", vec![pushing(image)]),
-        ImageStatus::Done(result) => ("✅", done(image, result)),
+        ImageStatus::Done(result) => done(image, result, run),
         ImageStatus::Failed(failure) if told == Some(&**failure) => ("❌", vec![vec![Span::text("failed")]]),
         ImageStatus::Failed(failure) => ("❌", vec![vec![Span::text(format!("failed: {}", failure.headline))]]),
         ImageStatus::Cancelled => ("⏹️", vec![vec![Span::text("stopped")]]),
@@ -51,23 +52,36 @@ fn pushing(image: &ImageState) -> Line {
         steps += 1;
         cached += usize::from(matches!(step.outcome, Some((StepOutcome::Cached, _))));
     }
-    let mut line = vec![Span::text("built, pushing to "), Span::code(image.repository.clone())];
+    let mut line = vec![Span::text("built, uploading to "), Span::code(image.repository.clone())];
     if steps > 0 {
         line.push(Span::text(format!(" · {cached} of {steps} steps cached")));
     }
     line
 }
 
-fn done(image: &ImageState, result: &ImageResult) -> Vec<Line> {
-    let mut facts = vec![match (result.pushed, result.changed) {
-        (true, Some(false)) => "pushed, same as before".to_owned(),
-        (true, _) => "pushed".to_owned(),
-        (false, _) => "built, not pushed".to_owned(),
-    }];
+fn done(image: &ImageState, result: &ImageResult, run: &RunState) -> (&'static str, Vec<Line>) {
+    let broken = image.publication.as_ref().filter(|publication| !publication.is_complete());
+    let (sign, word) = match (result.pushed, result.changed) {
+        (true, Some(false)) => ("✅", "pushed, same as before"),
+        (true, _) => ("✅", "pushed"),
+        (false, _) if broken.is_some() => ("❌", "not published"),
+        (false, _) if !image.publishes => ("✅", "built, not pushed"),
+        (false, _) if run.ending.is_none() => ("📦", "built, its tags move when all images are ready"),
+        (false, _) => ("⏹️", "built, no tag moved"),
+    };
+    let mut facts = vec![word.to_owned()];
     facts.extend(result.size.map(size));
     facts.push(duration(result.duration));
     if result.steps > 0 {
         facts.push(format!("{} of {} steps cached", result.cached, result.steps));
+    }
+    if let Some(publication) = broken {
+        let states = publication.by_state().into_iter().map(|(state, references)| {
+            let mut line = vec![Span::text(format!("{state}:"))];
+            line.extend(references.into_iter().flat_map(|reference| [Span::text(" "), Span::code(reference)]));
+            line
+        });
+        return (sign, std::iter::once(vec![Span::text(facts.join(" · "))]).chain(states).collect());
     }
     let mut names = vec![Span::code(image.repository.clone())];
     for copy in &image.copies {
@@ -77,7 +91,7 @@ fn done(image: &ImageState, result: &ImageResult) -> Vec<Line> {
         names.extend([Span::text(" "), Span::code(tag.clone())]);
     }
     let digest = result.digest.as_ref().map(|digest| vec![Span::code(digest.short())]);
-    [vec![Span::text(facts.join(" · "))], names].into_iter().chain(digest).collect()
+    (sign, [vec![Span::text(facts.join(" · "))], names].into_iter().chain(digest).collect())
 }
 
 pub(super) fn warnings(state: &RunState) -> Option<Field> {

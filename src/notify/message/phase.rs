@@ -92,7 +92,7 @@ impl Phase {
         match self {
             Self::Running(Stage::Plan | Stage::Preflight) => "starting…",
             Self::Running(Stage::Build) => "building…",
-            Self::Running(Stage::Push) => "pushing…",
+            Self::Running(Stage::Publish) => "publishing…",
             Self::Running(Stage::Deploy) => "deploying…",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_state_has_a_word_and_every_role_a_colour_and_a_sign_of_its_own() {
-        let open = [Stage::Preflight, Stage::Build, Stage::Push, Stage::Deploy].map(Phase::Running);
+        let open = [Stage::Preflight, Stage::Build, Stage::Publish, Stage::Deploy].map(Phase::Running);
         let ends = [
             Phase::Succeeded,
             Phase::Failed,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     domain::event::{ImageEvent, StepId, StepOutcome},
     github::untrusted::inert,
-    report::{bounded::BoundedLines, human},
+    report::{bounded::BoundedLines, human, log::text::publication_lines},
 };
 
 /// Bytes of text that are kept of an image that is not being printed.
@@ -89,11 +89,18 @@ impl ImageLog {
                 lines
             }
             ImageEvent::StepFinished { step, outcome, duration } => self.step_finished(*step, outcome, *duration),
-            ImageEvent::Pushing => vec!["pushing".to_owned()],
+            ImageEvent::Pushing => vec!["uploading".to_owned()],
             ImageEvent::Retrying { reason, attempt, wait } => {
-                inert(&format!("{reason}; try {attempt} in {}", human::duration(*wait)))
+                inert(&format!("{reason}; attempt {attempt} in {}", human::duration(*wait)))
             }
-            ImageEvent::Started | ImageEvent::Finished(_) | ImageEvent::Failed(_) | ImageEvent::Cancelled => Vec::new(),
+            ImageEvent::Published(publication) => {
+                publication_lines(publication).iter().flat_map(|line| inert(line)).collect()
+            }
+            ImageEvent::Started
+            | ImageEvent::Finished(_)
+            | ImageEvent::Compared(_)
+            | ImageEvent::Failed(_)
+            | ImageEvent::Cancelled => Vec::new(),
         }
     }
 

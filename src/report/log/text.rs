@@ -4,20 +4,37 @@
 use crate::{
     domain::{
         event::{Diagnostic, ImageResult, Severity},
+        publication::Publication,
         run::Failure,
     },
     report::human,
 };
 
 pub(super) fn result_text(name: &str, result: &ImageResult) -> String {
-    let pushed = if result.pushed { "pushed" } else { "not pushed" };
-    let mut parts = vec![format!("✓ {name}: {pushed}"), human::duration(result.duration)];
+    let built = if result.uploaded { "built and uploaded" } else { "built" };
+    let mut parts = vec![format!("✓ {name}: {built}"), human::duration(result.duration)];
     if result.steps > 0 {
         parts.push(format!("{} of {} cached", result.cached, human::count(result.steps, "step")));
     }
     parts.extend(result.size.map(human::bytes));
     parts.extend(result.digest.as_ref().map(ToString::to_string));
     parts.join(", ")
+}
+
+/// What became of an image's tags: a line for each repository, or for each state where not all went well.
+pub(super) fn publication_lines(publication: &Publication) -> Vec<String> {
+    if !publication.is_complete() {
+        let groups = publication.by_state().into_iter();
+        return groups.map(|(state, references)| format!("tags {state}: {}", references.join(", "))).collect();
+    }
+    let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
+    for tag in publication.published() {
+        match lines.iter_mut().find(|(repository, _)| *repository == tag.repository) {
+            Some((_, tags)) => tags.push(&tag.tag),
+            None => lines.push((&tag.repository, vec![&tag.tag])),
+        }
+    }
+    lines.into_iter().map(|(repository, tags)| format!("published {repository}: {}", tags.join(", "))).collect()
 }
 
 pub(super) fn diagnostic_text(diagnostic: &Diagnostic) -> String {

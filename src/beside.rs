@@ -1,0 +1,39 @@
+//! Work, and what is only nice to know beside it.
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
+
+/// Runs `courtesy` beside `work`. Once the work is done, the courtesy has `grace` left; what it does not know by then is
+/// `None`. So a server that never answers a question of courtesy holds nothing up.
+pub async fn beside<T, U>(
+    work: impl Future<Output = T>,
+    courtesy: impl Future<Output = U>,
+    grace: Duration,
+) -> (T, Option<U>) {
+    match select(pin!(work), pin!(courtesy)).await {
+        Either::Left((done, courtesy)) => (done, tokio::time::timeout(grace, courtesy).await.ok()),
+        Either::Right((known, work)) => (work.await, Some(known)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, time::Duration};
+
+    use tokio::time::{Instant, sleep};
+
+    use super::beside;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_courtesy_never_holds_the_work_up() {
+        let began = Instant::now();
+        let second = Duration::from_secs(1);
+        let (done, known) = beside(sleep(second), pending::<()>(), second).await;
+        assert_eq!((done, known, began.elapsed()), ((), None, 2 * second));
+        let (_, known) = beside(sleep(3 * second), sleep(second), second).await;
+        assert_eq!((known, began.elapsed()), (Some(()), 5 * second));
+        let (_, known) = beside(sleep(second), async { sleep(second / 2).await }, second).await;
+        assert_eq!(known, Some(()));
+    }
+}

@@ -1,0 +1,60 @@
+//! What the post stage must know of tags that a run was moving when it was killed.
+
+use std::time::Duration;
+
+use super::{chat::warning, logins::Logins, saved};
+use crate::{
+    domain::{
+        event::Diagnostic,
+        publication::{Publication, TagResult},
+    },
+    inputs::{runner::RunnerEnv, typed::Inputs},
+    publish::{self, Move},
+    registry::registries::Registries,
+};
+
+/// Names in `GITHUB_STATE`.
+const MOVING: &str = "moving";
+const MOVED: &str = "moved";
+
+/// How long the post stage tries.
+const REPAIR: Duration = Duration::from_secs(10);
+
+/// Writes down the tags that are about to move. Without it the post stage has nothing to repair, which is no worse than
+/// no post stage.
+pub(super) fn begin(env: &RunnerEnv, moves: &[Move]) {
+    if let Ok(text) = serde_json::to_string(moves) {
+        let _ = saved::write(env, &[(MOVING, &text)]);
+    }
+}
+
+/// Writes down that the run itself says where its tags are.
+pub(super) fn end(env: &RunnerEnv) {
+    let _ = saved::write(env, &[(MOVED, "true")]);
+}
+
+/// Looks after the tags of a run that was killed while it moved them, and says where each is. Nothing where there was no
+/// such run.
+pub(super) async fn repair(inputs: &Inputs, env: &RunnerEnv) -> Vec<Diagnostic> {
+    if env.state(MOVED).is_some() {
+        return Vec::new();
+    }
+    let saved = env.state(MOVING).and_then(|text| serde_json::from_str::<Vec<Move>>(text).ok());
+    let Some(moves) = saved.filter(|moves| !moves.is_empty()) else { return Vec::new() };
+    let registries = Registries::new(Logins::given(inputs, env).credentials);
+    let repair = publish::after_kill(&registries, &moves);
+    let Ok(tags) = tokio::time::timeout(REPAIR, repair).await else {
+        let all: Vec<String> = moves.iter().map(|one| format!("{}:{}", one.repository, one.tag)).collect();
+        let message =
+            format!("the run was killed while these tags moved, and the registry does not answer: {}", all.join(", "));
+        return vec![warning("tags", message)];
+    };
+    vec![warning("tags", told(tags))]
+}
+
+fn told(tags: Vec<TagResult>) -> String {
+    let publication = Publication { digest: None, changed: None, size: None, tags };
+    let groups =
+        publication.by_state().into_iter().map(|(state, references)| format!("{state}: {}", references.join(", ")));
+    format!("the run was killed while its tags moved; {}", groups.collect::<Vec<_>>().join("; "))
+}

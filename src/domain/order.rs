@@ -1,0 +1,224 @@
+//! The order in which events come, as a grammar.
+//!
+//! ```text
+//! run     = { remark | stage | image } finished { remark }
+//! stage   = preflight, then build, then publish, then deploy; each once at most
+//! image   = compared, once, at any time; and
+//!           [ started { step | uploading | retrying } ( built | failed | stopped ) ]    in the stage build
+//!           after built: { uploading | retrying } published                            in the stage publish
+//! step    = started { line } finished { line }; steps are numbered from 0 in order of appearance
+//! remark  = diagnostic, note, history or the job's address, at any time
+//! ```
+//!
+//! An image that has not started may be stopped, as another one may fail first. When a run is stopped, what has begun
+//! simply ends: the end of the run says so for all of it.
+//!
+//! The reporter holds every event of every run against this grammar, so that no picture or test shows an order that a run
+//! does not have.
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use super::{
+    event::{Event, ImageEvent},
+    run::Stage,
+};
+
+/// An event that must not come where it came.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("event out of order: {0}")]
+pub struct OutOfOrder(String);
+
+/// What came so far.
+#[derive(Debug, Default)]
+pub struct Order {
+    stage: Option<Stage>,
+    images: HashMap<String, Image>,
+    finished: bool,
+}
+
+#[derive(Debug, Default)]
+struct Image {
+    progress: Progress,
+    compared: bool,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Progress {
+    #[default]
+    Waiting,
+    Building,
+    Built,
+    Over,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Running,
+    Finished,
+}
+
+impl Order {
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// If it must not come here. It counts all the same.
+    pub fn take(&mut self, event: &Event) -> Result<(), OutOfOrder> {
+        let wrong = |what: String| Err(OutOfOrder(what));
+        match event {
+            Event::Diagnostic(_) | Event::Note(_) | Event::History(_) | Event::JobUrl(_) => Ok(()),
+            _ if self.finished => wrong(format!("{event:?} after the end of the run")),
+            Event::Finished(_) => {
+                self.finished = true;
+                Ok(())
+            }
+            Event::StageStarted(stage) => {
+                let before = self.stage.replace(*stage);
+                if before.is_some_and(|before| before >= *stage) {
+                    return wrong(format!("the stage {} began after {before:?}", stage.word()));
+                }
+                Ok(())
+            }
+            Event::Image { image, event } => {
+                let state = self.images.entry(image.clone()).or_default();
+                state.take(event, self.stage).map_err(|what| OutOfOrder(format!("{image}: {what}")))
+            }
+        }
+    }
+}
+
+impl Image {
+    fn take(&mut self, event: &ImageEvent, stage: Option<Stage>) -> Result<(), String> {
+        use Progress::{Building, Built, Over, Waiting};
+        let (building, publishing) = (stage == Some(Stage::Build), stage == Some(Stage::Publish));
+        let next = match (event, &self.progress) {
+            (ImageEvent::Compared(_), _) if !self.compared => {
+                self.compared = true;
+                return Ok(());
+            }
+            (ImageEvent::Started, Waiting) if building => Building,
+            (ImageEvent::Cancelled, Waiting | Building) if building => Over,
+            (ImageEvent::StepStarted { step, .. }, Building) if building && *step == self.steps.len() => {
+                self.steps.push(Step::Running);
+                return Ok(());
+            }
+            (ImageEvent::StepLog { step, .. }, Building) if building && self.steps.get(*step).is_some() => {
+                return Ok(());
+            }
+            (ImageEvent::StepFinished { step, .. }, Building)
+                if building && self.steps.get(*step) == Some(&Step::Running) =>
+            {
+                self.steps[*step] = Step::Finished;
+                return Ok(());
+            }
+            (ImageEvent::Pushing | ImageEvent::Retrying { .. }, Building) if building => return Ok(()),
+            (ImageEvent::Pushing | ImageEvent::Retrying { .. }, Built) if publishing => return Ok(()),
+            (ImageEvent::Finished(_), Building) if building => Built,
+            (ImageEvent::Failed(_), Building) if building => Over,
+            (ImageEvent::Published(_), Built) if publishing => Over,
+            _ => return Err(format!("{event:?} in the stage {stage:?} while it is {:?}", self.progress)),
+        };
+        self.progress = next;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Order;
+    use crate::domain::{
+        event::{Ending, Event, ImageEvent, ImageResult, StepOutcome},
+        publication::Publication,
+        run::{Previous, Stage},
+    };
+
+    fn image(event: ImageEvent) -> Event {
+        Event::Image { image: "web".into(), event }
+    }
+
+    fn finished() -> Event {
+        image(ImageEvent::Finished(Box::new(ImageResult {
+            digest: None,
+            size: None,
+            uploaded: true,
+            pushed: false,
+            changed: None,
+            platforms: Vec::new(),
+            steps: 1,
+            cached: 0,
+            duration: Duration::ZERO,
+        })))
+    }
+
+    fn published() -> Event {
+        let tags = Vec::new();
+        image(ImageEvent::Published(Box::new(Publication { digest: None, changed: None, size: None, tags })))
+    }
+
+    fn step(step: usize) -> Event {
+        image(ImageEvent::StepStarted { step, name: "[1/1] RUN x".into() })
+    }
+
+    fn ended(step: usize) -> Event {
+        image(ImageEvent::StepFinished { step, outcome: StepOutcome::Done, duration: Duration::ZERO })
+    }
+
+    /// How many events are taken before one is refused.
+    fn taken(events: &[Event]) -> usize {
+        let mut order = Order::default();
+        events.iter().take_while(|event| order.take(event).is_ok()).count()
+    }
+
+    #[test]
+    fn a_run_in_order_is_taken_and_every_other_is_not() {
+        let compared = || image(ImageEvent::Compared(Previous { digest: None, size: None }));
+        let whole = [
+            Event::StageStarted(Stage::Preflight),
+            Event::Note("x".into()),
+            Event::StageStarted(Stage::Build),
+            image(ImageEvent::Started),
+            compared(),
+            step(0),
+            ended(0),
+            image(ImageEvent::Pushing),
+            finished(),
+            Event::StageStarted(Stage::Publish),
+            published(),
+            Event::Finished(Ending::Success),
+            Event::Note("x".into()),
+        ];
+        assert_eq!(taken(&whole), whole.len());
+        // Each of these may not come right after the first so many events.
+        for (after, event) in [
+            (2, image(ImageEvent::Started)),
+            (3, finished()),
+            (3, step(0)),
+            (4, image(ImageEvent::Started)),
+            (4, step(1)),
+            (4, ended(0)),
+            (5, compared()),
+            (7, ended(0)),
+            (8, published()),
+            (9, finished()),
+            (9, published()),
+            (9, Event::StageStarted(Stage::Build)),
+            (10, image(ImageEvent::Cancelled)),
+            (11, published()),
+            (12, Event::StageStarted(Stage::Deploy)),
+        ] {
+            let mut events = whole[..after].to_vec();
+            events.push(event);
+            assert_eq!(taken(&events), after, "{:?}", events.last());
+        }
+    }
+
+    #[test]
+    fn an_image_may_be_stopped_before_it_begins() {
+        let events = [Event::StageStarted(Stage::Build), image(ImageEvent::Cancelled)];
+        assert_eq!(taken(&events), 2);
+    }
+}

@@ -1,0 +1,140 @@
+//! Images in the classic store of an engine, which uploads an image together with a tag.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use super::{
+    Context,
+    board::{Before, Board, Slot},
+    failure, is_open, survey,
+    tags::{settle, warning},
+};
+use crate::{
+    build::{Content, engine::ApiError},
+    domain::{
+        digest::Digest,
+        event::{Event, ImageEvent},
+        publication::{Publication, TagState},
+        run::Failure,
+    },
+    plan::{ImagePlan, naming::Repository},
+    registry::remote::Access,
+    retry::RetryPolicy,
+};
+
+/// A registry that takes longer to tell an image's size is not waited for.
+const SIZE: Duration = Duration::from_secs(2);
+
+/// Uploads every image of the classic store to each of its repositories, under one tag. A tag that does not exist yet is
+/// taken first: it takes nothing from anybody if a later upload fails.
+pub(super) async fn upload(
+    cx: Context<'_>,
+    images: &[(&ImagePlan, &Content)],
+    board: &Board,
+) -> Result<(), Box<Failure>> {
+    let classic = images.iter().filter(|(_, content)| matches!(content, Content::InEngine));
+    let uploads = classic.map(async |(image, _)| {
+        cx.events.image(&image.name, ImageEvent::Pushing).await;
+        // One repository after the other: the layers of one image are read once.
+        for repository in image.repositories() {
+            let own = of(board, image, repository);
+            let first = own.iter().find(|(_, slot)| slot.before == Before::Nothing).or_else(|| own.first());
+            let Some((place, slot)) = first else { continue };
+            let Some(digest) = push(cx, repository, *place, slot, board).await else { return };
+            // An engine may pack the layers of a base image anew for a registry that it did not come from, so each
+            // repository has a digest of its own.
+            for (place, _) in &own {
+                board.give(*place, &digest);
+            }
+        }
+    });
+    join_all(uploads).await;
+    board.failure().map_or(Ok(()), |failure| Err(Box::new(failure)))
+}
+
+/// Lets the engine push the tags of repositories that only it reaches, one after the other.
+pub(super) async fn tags(
+    cx: Context<'_>,
+    images: &[(&ImagePlan, &Content)],
+    board: &Board,
+) -> Result<(), Box<Failure>> {
+    let classic = images.iter().filter(|(_, content)| matches!(content, Content::InEngine));
+    let pushes = classic.map(async |(image, _)| {
+        for repository in image.repositories() {
+            for (place, slot) in of(board, image, repository) {
+                if push(cx, repository, place, &slot, board).await.is_none() {
+                    return;
+                }
+            }
+        }
+    });
+    join_all(pushes).await;
+    Ok(())
+}
+
+fn of(board: &Board, image: &ImagePlan, repository: &Repository) -> Vec<(usize, Slot)> {
+    board.slots(|slot| slot.image == image.name && slot.repository == repository.as_str() && is_open(slot))
+}
+
+/// Pushes one tag and makes sure that it moved. `None` if it did not, which is noted.
+async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slot, board: &Board) -> Option<Digest> {
+    let Slot { image, tag, .. } = slot;
+    let fail = |message: &str| board.fail(place, failure(image, repository.as_str(), message));
+    let Some(engine) = &cx.builder.engine else {
+        fail("there is no Docker engine");
+        return None;
+    };
+    let login = cx.builder.registries.login(repository.as_str());
+    board.set(place, TagState::Unknown);
+    let notice = async |error: &ApiError, attempt, wait| {
+        cx.events.image(image, ImageEvent::Retrying { reason: error.to_string(), attempt, wait }).await;
+    };
+    let pushed = RetryPolicy::default().run(async || engine.push(repository.as_str(), tag, login).await, notice).await;
+    let served = served(cx, repository, tag).await;
+    match pushed {
+        Ok(digest) => {
+            if served == Before::Unknown {
+                let message = format!("{repository}:{tag} was pushed, but could not be read back");
+                cx.events.emit(Event::Diagnostic(warning(message))).await;
+            }
+            let failures = board.failure().is_some();
+            settle(&digest, &served, place, slot, board);
+            // Whether it is this tag that failed.
+            (failures || board.failure().is_none()).then_some(digest)
+        }
+        Err(error) => {
+            if served == slot.before && served != Before::Unknown {
+                board.set(place, TagState::NotMoved);
+            }
+            fail(&error.to_string());
+            None
+        }
+    }
+}
+
+/// Compressed bytes of an image that the engine uploaded: the classic store does not know them.
+pub(super) async fn size(
+    cx: Context<'_>,
+    image: &ImagePlan,
+    content: &Content,
+    publication: &Publication,
+) -> Option<u64> {
+    let digest = publication.digest.as_ref().filter(|_| matches!(content, Content::InEngine))?;
+    if cx.cancel.reason().is_some() || !cx.survey.reaches(image.repository.as_str()) {
+        return None;
+    }
+    timeout(SIZE, survey::size(cx.builder, &image.repository, digest)).await.ok().flatten()
+}
+
+/// What a tag points to, as the registry says, or the engine where only that reaches it.
+async fn served(cx: Context<'_>, repository: &Repository, tag: &str) -> Before {
+    let remote = cx.builder.registries.repository(repository.as_str(), Access::Push);
+    if let Some(remote) = remote.filter(|_| cx.survey.reaches(repository.as_str()))
+        && let Ok(before) = survey::digest(&remote, tag).await
+    {
+        return before;
+    }
+    survey::by_engine(cx.builder, repository.as_str(), tag).await
+}

@@ -1,0 +1,192 @@
+//! Moves the tags: the last thing that a run does to a registry, once all of its images are there.
+//!
+//! Every tag is given the manifest of its image by `PUT /v2/<name>/manifests/<tag>`
+//! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests>), all of them at the same
+//! time. Where this process does not reach a registry, the builder pushes under the tags instead; an image in the classic
+//! store is uploaded by the engine under one tag first.
+//!
+//! If a tag cannot be moved, those that moved are moved back to what they pointed to before, as far as that is known and
+//! the registry allows it. What became of each tag is told in any case ([`ImageEvent::Published`]).
+
+mod board;
+mod engine;
+mod restore;
+mod survey;
+mod tags;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use self::board::{Board, Slot};
+pub use self::{board::Before, restore::after_kill, survey::Survey};
+use crate::{
+    build::{
+        Builder, Built, Content,
+        explain::{self, Explained},
+        recipe::{Recipe, host_of},
+    },
+    cancel::{Cancel, Stop},
+    domain::{
+        digest::Digest,
+        event::ImageEvent,
+        publication::{Publication, TagState},
+        run::Failure,
+    },
+    events::Events,
+    plan::{ImagePlan, Plan},
+};
+
+/// How long tags that are being moved may take after the run was asked to stop.
+const AFTER_STOP: Duration = Duration::from_secs(2);
+/// How long tags may take to be moved back.
+const RESTORE: Duration = Duration::from_secs(20);
+/// The same after the run was asked to stop.
+const RESTORE_AFTER_STOP: Duration = Duration::from_secs(3);
+
+/// An image under its tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// The image's name in the plan.
+    pub image: String,
+    /// `registry/path`, its own repository.
+    pub repository: String,
+    /// The digest.
+    pub digest: Digest,
+    /// What its first tag pointed to before; `None` if nothing, or if that is unknown.
+    pub previous: Option<Digest>,
+}
+
+/// Why the tags of a run are not, or not all, where they should be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unpublished {
+    /// A tag could not be moved.
+    Failed(Box<Failure>),
+    /// The run was stopped.
+    Stopped(Stop),
+}
+
+/// What is about to be moved, for those who must know of it should this process be killed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Move {
+    /// `registry/path`.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// What it is given.
+    pub digest: Digest,
+    /// What it points to now; `None` if nothing, or if that is unknown.
+    pub previous: Option<Digest>,
+}
+
+/// What publishing needs besides the images.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// What is published, and under which names.
+    pub plan: &'a Plan,
+    /// What built it.
+    pub builder: &'a Builder,
+    /// How it was built, for a builder that pushes under the tags.
+    pub recipes: &'a [Recipe],
+    /// What the tags pointed to before.
+    pub survey: &'a Survey,
+    /// Hears what happens.
+    pub events: &'a Events,
+    /// Asks to stop.
+    pub cancel: &'a Cancel,
+    /// Writes down what is about to be moved.
+    pub journal: &'a dyn Fn(&[Move]),
+}
+
+/// Moves all tags of these images.
+///
+/// # Errors
+/// A tag that could not be moved, or a stop that came first. Tags that had moved were moved back where that was possible;
+/// the events say what became of each.
+pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpublished> {
+    let images: Vec<(&ImagePlan, &Content)> = built
+        .iter()
+        .filter(|built| !matches!(built.content, Content::Unpublished))
+        .filter_map(|built| Some((cx.plan.images.iter().find(|image| image.name == built.image)?, &built.content)))
+        .collect();
+    let board = Board::new(images.iter().map(|(image, _)| *image), |repository, tag| cx.survey.before(repository, tag));
+    let result = moved(cx, &images, &board).await;
+    if result.is_err() {
+        let limit = if cx.cancel.reason().is_some() { RESTORE_AFTER_STOP } else { RESTORE };
+        // What is not moved back by then stays as it is noted.
+        let _ = timeout(limit, restore::all(cx, &board)).await;
+    }
+    let mut releases = Vec::new();
+    for (image, content) in &images {
+        let Some(mut publication) = board.publication(&image.name) else { continue };
+        publication.size = engine::size(cx, image, content, &publication).await;
+        releases.extend(release(image, &publication, &board));
+        cx.events.image(&image.name, ImageEvent::Published(Box::new(publication))).await;
+    }
+    result.map(|()| releases)
+}
+
+async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Unpublished> {
+    tags::assign(images, board);
+    let work = async {
+        engine::upload(cx, images, board).await?;
+        tags::refresh(cx, board).await;
+        journal(cx, board);
+        tags::all(cx, images, board).await
+    };
+    let done = tokio::select! {
+        biased;
+        done = work => done,
+        stop = async {
+            let stop = cx.cancel.requested().await;
+            tokio::time::sleep(AFTER_STOP).await;
+            stop
+        } => return Err(Unpublished::Stopped(stop)),
+    };
+    match (done, board.failure()) {
+        (Ok(()), None) => Ok(()),
+        (_, Some(failure)) => Err(Unpublished::Failed(Box::new(failure))),
+        (Err(failure), None) => Err(Unpublished::Failed(failure)),
+    }
+}
+
+/// Writes down the tags that are about to move.
+fn journal(cx: Context<'_>, board: &Board) {
+    let moves: Vec<Move> =
+        board.slots(|slot| slot.digest.is_some()).into_iter().filter_map(|(_, slot)| as_move(slot)).collect();
+    (cx.journal)(&moves);
+}
+
+fn as_move(slot: Slot) -> Option<Move> {
+    let previous = match slot.before {
+        Before::Image(digest) => Some(digest),
+        Before::Unknown | Before::Nothing => None,
+    };
+    Some(Move { repository: slot.repository, tag: slot.tag, digest: slot.digest?, previous })
+}
+
+fn release(image: &ImagePlan, publication: &Publication, board: &Board) -> Option<Release> {
+    let own = board.slots(|slot| slot.image == image.name);
+    let previous = own.first().and_then(|(_, slot)| match &slot.before {
+        Before::Image(digest) => Some(digest.clone()),
+        Before::Unknown | Before::Nothing => None,
+    });
+    Some(Release {
+        image: image.name.clone(),
+        repository: image.repository.to_string(),
+        digest: publication.digest.clone()?,
+        previous,
+    })
+}
+
+/// The failure of a push to `repository`, from what the engine or the registry says.
+fn failure(image: &str, repository: &str, message: &str) -> Failure {
+    let Explained { stage, headline, hint } = explain::push(message, host_of(repository));
+    Failure { image: Some(image.to_owned()), ..Failure::new(stage, headline, hint) }
+}
+
+/// Whether nothing was done about a tag yet.
+fn is_open(slot: &Slot) -> bool {
+    slot.state == TagState::NotMoved
+}

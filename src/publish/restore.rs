@@ -1,0 +1,82 @@
+//! Moves tags back to what they pointed to before.
+
+use futures_util::future::join_all;
+
+use super::{
+    Context, Move,
+    board::{Before, Board, Slot},
+    survey,
+};
+use crate::{
+    domain::{
+        digest::Digest,
+        publication::{TagResult, TagState},
+    },
+    registry::{
+        registries::Registries,
+        remote::{Access, Remote, RemoteError},
+    },
+    retry::RetryPolicy,
+};
+
+/// Moves back what moved, where it is known what it pointed to and this process reaches the registry. A tag that did not
+/// exist before stays: most registries cannot remove one.
+pub(super) async fn all(cx: Context<'_>, board: &Board) {
+    let moved = board.slots(|slot| matches!(slot.state, TagState::Moved | TagState::Unknown));
+    join_all(moved.into_iter().map(async |(place, slot)| {
+        if let Some(state) = slot_back(&cx.builder.registries, &slot).await {
+            board.set(place, state);
+        }
+    }))
+    .await;
+}
+
+/// Repairs what a run left that was killed while its tags moved: where only some of them moved, those are moved back.
+/// Returns where each tag points now.
+pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<TagResult> {
+    let served = join_all(moves.iter().map(async |one| {
+        let remote = registries.repository(&one.repository, Access::Push)?;
+        survey::digest(&remote, &one.tag).await.ok()
+    }))
+    .await;
+    let is_moved = |(one, served): (&Move, &Option<Before>)| *served == Some(Before::Image(one.digest.clone()));
+    let all = moves.iter().zip(&served).all(is_moved);
+    let none = !moves.iter().zip(&served).any(is_moved);
+    join_all(moves.iter().zip(&served).map(async |(one, served)| {
+        let state = match served {
+            None => TagState::Unknown,
+            Some(_) if all => TagState::Moved,
+            Some(_) if none => TagState::NotMoved,
+            Some(_) => slot_back(registries, &Slot::of(one)).await.unwrap_or(TagState::NotMoved),
+        };
+        TagResult { repository: one.repository.clone(), tag: one.tag.clone(), state }
+    }))
+    .await
+}
+
+/// Where a tag points when it was moved back; `None` if that did not happen and nothing is known beyond what was.
+async fn slot_back(registries: &Registries, slot: &Slot) -> Option<TagState> {
+    let remote = registries.repository(&slot.repository, Access::Push)?;
+    let digest = slot.digest.as_ref()?;
+    let served = survey::digest(&remote, &slot.tag).await.ok()?;
+    match &slot.before {
+        before if *before == served => Some(TagState::NotMoved),
+        // Somebody else has moved it meanwhile.
+        _ if served != Before::Image(digest.clone()) => None,
+        Before::Image(previous) => match back(&remote, &slot.tag, previous).await {
+            Ok(true) => Some(TagState::Restored),
+            Ok(false) | Err(_) => Some(TagState::Moved),
+        },
+        Before::Nothing | Before::Unknown => Some(TagState::Moved),
+    }
+}
+
+/// Points a tag to an image that is still in the registry. `false` if it is not there any more.
+async fn back(remote: &Remote, tag: &str, previous: &Digest) -> Result<bool, RemoteError> {
+    let policy = RetryPolicy::default();
+    let Some(manifest) = policy.quietly(async || remote.manifest(previous.as_str()).await).await? else {
+        return Ok(false);
+    };
+    policy.quietly(async || remote.put(tag, &manifest).await).await?;
+    Ok(true)
+}

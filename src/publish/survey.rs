@@ -1,0 +1,155 @@
+//! What the registries say before any tag is moved, asked beside the build.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
+
+use super::board::Before;
+use crate::{
+    build::{Builder, abilities::Store, content},
+    domain::{digest::Digest, event::ImageEvent, run::Previous},
+    events::Events,
+    plan::{ImagePlan, Plan, images::Purpose, naming::Repository},
+    registry::{
+        client,
+        remote::{Access, Remote, RemoteError},
+    },
+    retry::RetryPolicy,
+};
+
+/// A registry that takes longer to tell an old image's size is not waited for.
+const SIZE: Duration = Duration::from_secs(5);
+/// The same for an engine that is asked instead of a registry.
+const ENGINE: Duration = Duration::from_secs(10);
+/// An answer that is older than this may be out of date.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// What is known of the tags so far. Answers are kept as they come, so that what is known is not lost when the rest is
+/// no longer waited for.
+#[derive(Debug, Default)]
+pub struct Survey {
+    before: RefCell<HashMap<(String, String), (Before, Instant)>>,
+    out_of_reach: RefCell<HashSet<String>>,
+}
+
+impl Survey {
+    /// Asks for every tag of the plan, and for what images are compared with. Tells of what it learns by events.
+    pub async fn take(&self, plan: &Plan, builder: &Builder, events: &Events) {
+        let wanted = plan.images.iter().filter(|image| image.purpose == Purpose::Wanted);
+        join_all(wanted.map(|image| self.image(plan, image, builder, events))).await;
+    }
+
+    /// What a tag pointed to; unknown if nobody said.
+    pub(super) fn before(&self, repository: &str, tag: &str) -> Before {
+        let key = (repository.to_owned(), tag.to_owned());
+        self.before.borrow().get(&key).map(|(before, _)| before.clone()).unwrap_or_default()
+    }
+
+    /// Whether the answer about a tag is still to be relied on.
+    pub(super) fn is_fresh(&self, repository: &str, tag: &str) -> bool {
+        let key = (repository.to_owned(), tag.to_owned());
+        self.before.borrow().get(&key).is_some_and(|(_, asked)| asked.elapsed() < FRESH)
+    }
+
+    /// Whether this process can talk to a repository's registry, as far as is known.
+    pub(super) fn reaches(&self, repository: &str) -> bool {
+        !self.out_of_reach.borrow().contains(repository)
+    }
+
+    /// Notes that a repository's registry cannot be talked to.
+    pub(super) fn lose(&self, repository: &str) {
+        self.out_of_reach.borrow_mut().insert(repository.to_owned());
+    }
+
+    async fn image(&self, plan: &Plan, image: &ImagePlan, builder: &Builder, events: &Events) {
+        if !plan.push.enabled {
+            let Some(tag) = &plan.compare_with else { return };
+            self.ask(&image.repository, tag.as_str(), builder, events, &image.name).await;
+            return;
+        }
+        let tell = events;
+        join_all(image.names().enumerate().map(async |(place, (repository, tag))| {
+            // The first tag is the one that the image is compared with.
+            if place == 0 {
+                self.ask(repository, tag.as_str(), builder, tell, &image.name).await;
+            } else {
+                self.look(repository, tag.as_str(), builder, Asking::Registry).await;
+            }
+        }))
+        .await;
+    }
+
+    /// Looks at a tag, and tells what it points to.
+    async fn ask(&self, repository: &Repository, tag: &str, builder: &Builder, events: &Events, image: &str) {
+        self.look(repository, tag, builder, Asking::Anyone).await;
+        let digest = match self.before(repository.as_str(), tag) {
+            Before::Unknown => return,
+            Before::Nothing => None,
+            Before::Image(digest) => Some(digest),
+        };
+        let size = async { size(builder, repository, digest.as_ref()?).await };
+        let size = timeout(SIZE, size).await.ok().flatten();
+        events.image(image, ImageEvent::Compared(Previous { digest, size })).await;
+    }
+
+    async fn look(&self, repository: &Repository, tag: &str, builder: &Builder, asking: Asking) {
+        let name = repository.as_str();
+        let remote = builder.registries.repository(name, Access::Push);
+        let answer = match &remote {
+            Some(remote) => digest(remote, tag).await,
+            None => Ok(Before::Unknown),
+        };
+        let before = match answer {
+            Ok(before) => before,
+            Err(RemoteError::Unreachable { .. }) => {
+                self.lose(name);
+                if asking == Asking::Anyone { by_engine(builder, name, tag).await } else { Before::Unknown }
+            }
+            Err(_) => Before::Unknown,
+        };
+        self.before.borrow_mut().insert((name.to_owned(), tag.to_owned()), (before, Instant::now()));
+    }
+}
+
+/// Who may be asked about a tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// The registry, and the engine where this process does not reach it.
+    Anyone,
+    /// The registry alone.
+    Registry,
+}
+
+/// What a tag points to.
+pub(super) async fn digest(remote: &Remote, tag: &str) -> Result<Before, RemoteError> {
+    let policy = RetryPolicy { attempts: 2, ..RetryPolicy::default() };
+    let digest = policy.quietly(async || remote.digest(tag).await).await?;
+    Ok(digest.map_or(Before::Nothing, Before::Image))
+}
+
+/// The same as the engine sees it.
+pub(super) async fn by_engine(builder: &Builder, repository: &str, tag: &str) -> Before {
+    let Some(engine) = &builder.engine else { return Before::Unknown };
+    let reference = format!("{repository}:{tag}");
+    let login = builder.registries.login(repository);
+    match timeout(ENGINE, engine.registry_digest(&reference, login)).await {
+        Ok(Ok(digest)) => digest.map_or(Before::Nothing, Before::Image),
+        Ok(Err(_)) | Err(_) => Before::Unknown,
+    }
+}
+
+/// Compressed bytes of an image: from a builder that still has it, else from the registry.
+pub(super) async fn size(builder: &Builder, repository: &Repository, digest: &Digest) -> Option<u64> {
+    for node in builder.nodes.iter().filter(|node| node.abilities.store != Store::Classic) {
+        if let Some(size) = content::image_size(node.control.channel(), digest).await {
+            return Some(size);
+        }
+    }
+    let remote = builder.registries.repository(repository.as_str(), Access::Push)?;
+    client::image_size(&remote, digest).await
+}

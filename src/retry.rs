@@ -1,0 +1,120 @@
+//! The one policy for calls that may succeed when they are sent again.
+
+use std::time::Duration;
+
+/// Whether a call that failed may succeed when it is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// It will fail again.
+    Never,
+    /// It may succeed a moment later.
+    Later,
+    /// The server asked to wait this long (`Retry-After`).
+    After(Duration),
+}
+
+/// An error that knows whether its call is worth another attempt.
+pub trait Transient {
+    /// Whether, and after which pause.
+    fn retry(&self) -> Retry;
+}
+
+/// How often a call is sent, and how long the pauses between the attempts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Attempts in total, the first one included.
+    pub attempts: u32,
+    /// The pause before the second attempt; each later one is twice as long.
+    pub first_pause: Duration,
+    /// A server that asks for a longer pause than this is not waited for.
+    pub longest_pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Four attempts with pauses of 1, 2 and 4 seconds; up to 30 seconds where the server asks for them.
+    fn default() -> Self {
+        Self { attempts: 4, first_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) }
+    }
+}
+
+impl RetryPolicy {
+    /// The pause before attempt number `attempt`, which is at least 2; `None` if there is no such attempt.
+    pub fn pause(&self, attempt: u32, retry: Retry) -> Option<Duration> {
+        if attempt > self.attempts {
+            return None;
+        }
+        let usual = self.first_pause * 2_u32.saturating_pow(attempt.saturating_sub(2));
+        match retry {
+            Retry::Never => None,
+            Retry::Later => Some(usual),
+            // A server that says 0 is still given a moment.
+            Retry::After(asked) => Some(asked.max(usual)).filter(|_| asked <= self.longest_pause),
+        }
+    }
+
+    /// Sends a call until it succeeds, fails for good, or the attempts are used up. `notice` hears of every error that
+    /// is followed by another attempt: the error, the number of that attempt, and the pause before it.
+    pub async fn run<T, E: Transient>(
+        &self,
+        mut call: impl AsyncFnMut() -> Result<T, E>,
+        mut notice: impl AsyncFnMut(&E, u32, Duration),
+    ) -> Result<T, E> {
+        let mut attempt = 1;
+        loop {
+            let error = match call().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            attempt += 1;
+            let Some(pause) = self.pause(attempt, error.retry()) else { return Err(error) };
+            notice(&error, attempt, pause).await;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// [`Self::run`] where nobody needs to hear of the attempts.
+    pub async fn quietly<T, E: Transient>(&self, call: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
+        self.run(call, async |_, _, _| {}).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, time::Duration};
+
+    use tokio::time::Instant;
+
+    use super::{Retry, RetryPolicy, Transient};
+
+    #[derive(Debug, PartialEq)]
+    struct Fault(Retry);
+
+    impl Transient for Fault {
+        fn retry(&self) -> Retry {
+            self.0
+        }
+    }
+
+    /// The result of these answers, the seconds that passed, and the attempts that were announced.
+    async fn outcome(answers: &[Result<u8, Retry>]) -> (Result<u8, Fault>, u64, Vec<u32>) {
+        let (began, mut answers) = (Instant::now(), answers.iter());
+        let heard = RefCell::new(Vec::new());
+        let call = async || answers.next().copied().unwrap().map_err(Fault);
+        let result = RetryPolicy::default().run(call, async |_, attempt, _| heard.borrow_mut().push(attempt)).await;
+        (result, began.elapsed().as_secs(), heard.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_and_the_server_is_obeyed() {
+        let after = |seconds| Err(Retry::After(Duration::from_secs(seconds)));
+        assert_eq!(outcome(&[Ok(1)]).await, (Ok(1), 0, vec![]));
+        assert_eq!(outcome(&[Err(Retry::Never)]).await, (Err(Fault(Retry::Never)), 0, vec![]));
+        assert_eq!(outcome(&[Err(Retry::Later), Ok(2)]).await, (Ok(2), 1, vec![2]));
+        let always = [Err(Retry::Later); 4];
+        assert_eq!(outcome(&always).await, (Err(Fault(Retry::Later)), 7, vec![2, 3, 4]));
+        assert_eq!(outcome(&[after(20), Ok(3)]).await, (Ok(3), 20, vec![2]));
+        assert_eq!(outcome(&[after(0), Ok(3)]).await, (Ok(3), 1, vec![2]), "never without a pause");
+        let (result, seconds, _) = outcome(&[after(31)]).await;
+        assert_eq!((result.is_err(), seconds), (true, 0), "nobody waits half a minute for a registry");
+    }
+}

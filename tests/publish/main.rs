@@ -1,0 +1,306 @@
+//! Tags move last, together, and what is said of them is true: against a registry in memory.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod registry;
+
+use std::{cell::RefCell, collections::HashMap, time::Duration};
+
+use axum::http::Method;
+use build_deploy::{
+    build::{Builder, Built, Content},
+    cancel::{self, Stop},
+    commands::prepare,
+    domain::{
+        credentials::Credentials,
+        digest::Digest,
+        event::{Event, ImageEvent},
+        publication::Publication,
+        redact::Redactor,
+    },
+    events::Events,
+    inputs::{cli::RawInputs, parse, runner::RunnerEnv},
+    plan::Plan,
+    publish::{self, Move, Release, Survey, Unpublished},
+    registry::registries::Registries,
+};
+use registry::{Fault, Registry, Seen};
+
+const NEW: &str =
+    r#"{"schemaVersion":2,"config":{"digest":"sha256:a","size":1},"layers":[],"annotations":{"a":"new"}}"#;
+const OLD: &str =
+    r#"{"schemaVersion":2,"config":{"digest":"sha256:a","size":1},"layers":[],"annotations":{"a":"old"}}"#;
+const TAGS: [&str; 3] = ["main", "latest", "v1"];
+const IMAGES: [&str; 2] = ["acme/shop/web", "acme/shop/docs"];
+
+/// A plan for two images with three tags each.
+fn plan(host: &str) -> Plan {
+    let project = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(project.path().join(name), text).unwrap();
+    write("compose.yaml", "services:\n  web: {build: {dockerfile: W}}\n  docs: {build: {dockerfile: D}}\n");
+    write("W", "FROM scratch\n");
+    write("D", "FROM scratch\n");
+    let env = RunnerEnv::new([
+        ("GITHUB_WORKSPACE", project.path().to_str().unwrap()),
+        ("GITHUB_REPOSITORY", "acme/shop"),
+        ("GITHUB_EVENT_NAME", "push"),
+        ("GITHUB_REF", "refs/heads/main"),
+        ("GITHUB_SHA", "1f3ac7bd2e9d4c8a95b60e7f1a2b3c4d5e6f7081"),
+    ]);
+    let mut raw = RawInputs::default();
+    raw.set("registry", host).unwrap();
+    raw.set("tags", &TAGS.map(|tag| format!("type=raw,value={tag}")).join("\n")).unwrap();
+    let inputs = parse::parse(&raw, &env).unwrap();
+    prepare::plan(&inputs, &env, &prepare::context(&inputs, &env), None).unwrap()
+}
+
+/// What came of publishing both images.
+struct Outcome {
+    result: Result<Vec<Release>, Unpublished>,
+    /// By image.
+    publications: HashMap<String, Publication>,
+    /// Attempts that were announced.
+    retries: usize,
+    warnings: usize,
+    journal: Vec<Move>,
+}
+
+impl Outcome {
+    /// The states of an image's tags, in order.
+    fn states(&self, image: &str) -> Vec<&'static str> {
+        self.publications[image].tags.iter().map(|tag| tag.state.words()).collect()
+    }
+
+    fn failure(&self) -> &build_deploy::domain::run::Failure {
+        match &self.result {
+            Err(Unpublished::Failed(failure)) => failure,
+            other => panic!("no failure: {other:?}"),
+        }
+    }
+}
+
+/// Publishes two images that were uploaded. `stop` is asked for after this time.
+async fn publish(registry: &Registry, stop: Option<Duration>) -> Outcome {
+    let plan = plan(&registry.host);
+    let digest = IMAGES.map(|image| registry.upload(image, NEW))[0].clone();
+    let builder = Builder {
+        nodes: Vec::new(),
+        engine: None,
+        registries: Registries::new(Credentials::default()),
+        secrets: HashMap::new(),
+        ssh: HashMap::new(),
+    };
+    let built = ["web", "docs"].map(|image| Built {
+        image: image.to_owned(),
+        content: Content::Uploaded { digest: digest.clone(), manifest: None },
+    });
+    let (events, mut receiver) = Events::channel(Redactor::default());
+    let (canceller, cancel) = cancel::channel();
+    let journal = RefCell::new(Vec::new());
+    let survey = Survey::default();
+    let work = async {
+        survey.take(&plan, &builder, &events).await;
+        let write = |moves: &[Move]| journal.borrow_mut().extend(moves.to_vec());
+        let cx = publish::Context {
+            plan: &plan,
+            builder: &builder,
+            recipes: &[],
+            survey: &survey,
+            events: &events,
+            cancel: &cancel,
+            journal: &write,
+        };
+        publish::all(cx, &built).await
+    };
+    let stopping = async {
+        match stop {
+            Some(after) => {
+                tokio::time::sleep(after).await;
+                canceller.stop(Stop::Signal);
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let result = async {
+        tokio::pin!(work);
+        tokio::select! {
+            result = &mut work => result,
+            () = stopping => work.await,
+        }
+    };
+    let result = tokio::time::timeout(Duration::from_secs(120), result).await.expect("an end");
+    drop(events);
+    let mut outcome =
+        Outcome { result, publications: HashMap::new(), retries: 0, warnings: 0, journal: journal.into_inner() };
+    while let Some(event) = receiver.recv().await {
+        match event {
+            Event::Image { image, event: ImageEvent::Published(publication) } => {
+                outcome.publications.insert(image, *publication);
+            }
+            Event::Image { event: ImageEvent::Retrying { .. }, .. } => outcome.retries += 1,
+            Event::Diagnostic(_) => outcome.warnings += 1,
+            _ => {}
+        }
+    }
+    outcome
+}
+
+/// Points `main` and `latest` of both images to an old one; `v1` does not exist.
+fn before(registry: &Registry) -> Digest {
+    let old = IMAGES.map(|image| registry.upload(image, OLD))[0].clone();
+    for image in IMAGES {
+        registry.tag(image, "main", &old);
+        registry.tag(image, "latest", &old);
+    }
+    old
+}
+
+fn puts(reference: &'static str) -> impl Fn(&Seen) -> bool + Clone {
+    move |seen: &Seen| seen.method == Method::PUT && seen.reference == reference
+}
+
+#[tokio::test]
+async fn all_tags_move_together_and_what_is_there_already_is_not_sent_again() {
+    let registry = Registry::start().await;
+    let old = before(&registry);
+    let outcome = publish(&registry, None).await;
+    let releases = outcome.result.as_ref().unwrap();
+    let new = Digest::of(NEW.as_bytes());
+    for (release, name) in releases.iter().zip(["web", "docs"]) {
+        assert_eq!((release.image.as_str(), &release.digest, &release.previous), (name, &new, &Some(old.clone())));
+    }
+    assert_eq!(outcome.states("web"), ["moved"; 3]);
+    assert_eq!((outcome.publications["web"].changed, outcome.journal.len()), (Some(true), 6));
+    for image in IMAGES {
+        for tag in TAGS {
+            assert_eq!(registry.tagged(image, tag).as_ref(), Some(&new), "{image}:{tag}");
+        }
+    }
+    assert_eq!(registry.count(&Method::PUT), 6);
+
+    let again = publish(&registry, None).await;
+    assert_eq!((again.states("docs"), again.publications["web"].changed), (vec!["unchanged"; 3], Some(false)));
+    assert_eq!((registry.count(&Method::PUT), again.result.is_ok()), (6, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_tag_moves_the_others_back() {
+    // The third of six tags.
+    let registry =
+        Registry::with(|seen, _| (puts("v1")(seen) && seen.repository == IMAGES[0]).then_some(Fault::Status(403)))
+            .await;
+    let old = before(&registry);
+    let outcome = publish(&registry, None).await;
+    assert_eq!(outcome.failure().image.as_deref(), Some("web"));
+    assert!(outcome.failure().headline.contains("refuses the push"), "{:?}", outcome.failure());
+    assert_eq!(outcome.states("web"), ["restored", "restored", "not moved"]);
+    assert_eq!(outcome.states("docs"), ["restored", "restored", "moved"], "a tag that did not exist stays");
+    for image in IMAGES {
+        assert_eq!(registry.tagged(image, "main").as_ref(), Some(&old));
+        assert_eq!(registry.tagged(image, "latest").as_ref(), Some(&old));
+    }
+    assert_eq!(registry.tagged(IMAGES[0], "v1"), None);
+    assert!(registry.tagged(IMAGES[1], "v1").is_some());
+    assert_eq!(outcome.retries, 0, "a refusal is final");
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_that_pass_cost_nothing_but_time() {
+    for fault in [Fault::Status(500), Fault::Status(502), Fault::Status(503), Fault::Busy(429, 3), Fault::Lost(500)] {
+        let registry = Registry::with(move |seen, before| (puts("latest")(seen) && before == 0).then_some(fault)).await;
+        before(&registry);
+        let outcome = publish(&registry, None).await;
+        assert!(outcome.result.is_ok(), "{fault:?}: {:?}", outcome.result);
+        assert_eq!((outcome.states("web"), outcome.retries), (vec!["moved"; 3], 2), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_that_stay_are_told_as_what_they_are() {
+    for (fault, states) in [
+        (Fault::Status(503), ["restored", "not moved", "moved"]),
+        // The registry stores the manifest and never says so: reading back tells the truth.
+        (Fault::Lost(500), ["moved", "moved", "moved"]),
+        (Fault::Silent, ["moved", "moved", "moved"]),
+    ] {
+        let registry = Registry::with(move |seen, _| puts("latest")(seen).then_some(fault)).await;
+        before(&registry);
+        let outcome = publish(&registry, None).await;
+        assert_eq!(outcome.result.is_ok(), states[1] == "moved", "{fault:?}: {:?}", outcome.result);
+        assert_eq!(outcome.states("web"), states, "{fault:?}");
+        let tagged = registry.tagged(IMAGES[0], "latest").unwrap();
+        assert_eq!(tagged == Digest::of(NEW.as_bytes()), states[1] == "moved", "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_serves_another_image_fails_the_run() {
+    let registry = Registry::with(|seen, _| puts("latest")(seen).then_some(Fault::Lie)).await;
+    before(&registry);
+    let outcome = publish(&registry, None).await;
+    let headline = &outcome.failure().headline;
+    for words in [Digest::of(NEW.as_bytes()).as_str(), Digest::of(b"another image").as_str(), ":latest was pushed as"] {
+        assert!(headline.contains(words), "{words} is not in {headline}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_back_that_fails_is_no_refused_push() {
+    let registry = Registry::with(|seen, before| match seen.method {
+        Method::PUT => Some(Fault::Silent),
+        Method::HEAD if before > 0 => Some(Fault::Status(500)),
+        _ => None,
+    })
+    .await;
+    before(&registry);
+    let outcome = publish(&registry, None).await;
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    assert_eq!((outcome.states("web"), outcome.warnings), (vec!["moved"; 3], 6));
+}
+
+#[tokio::test]
+async fn a_stop_before_the_tags_move_moves_none() {
+    let registry = Registry::with(|seen, _| (seen.method == Method::GET).then_some(Fault::Stall)).await;
+    let old = before(&registry);
+    let outcome = publish(&registry, Some(Duration::from_millis(300))).await;
+    assert_eq!(outcome.result, Err(Unpublished::Stopped(Stop::Signal)));
+    assert_eq!(outcome.states("web"), ["not moved"; 3]);
+    assert_eq!(registry.tagged(IMAGES[0], "main"), Some(old));
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_moves_back_what_moved() {
+    let registry = Registry::with(|seen, _| puts("latest")(seen).then_some(Fault::Stall)).await;
+    let old = before(&registry);
+    let outcome = publish(&registry, Some(Duration::from_millis(300))).await;
+    assert_eq!(outcome.result, Err(Unpublished::Stopped(Stop::Signal)));
+    assert_eq!(outcome.states("web"), ["restored", "not moved", "moved"]);
+    for tag in ["main", "latest"] {
+        assert_eq!(registry.tagged(IMAGES[0], tag).as_ref(), Some(&old), "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_kill_half_moved_tags_are_moved_back() {
+    let registry = Registry::start().await;
+    let old = before(&registry);
+    let new = registry.upload(IMAGES[0], NEW);
+    let moves = ["main", "latest"].map(|tag| Move {
+        repository: format!("{}/{}", registry.host, IMAGES[0]),
+        tag: tag.to_owned(),
+        digest: new.clone(),
+        previous: Some(old.clone()),
+    });
+    let registries = Registries::new(Credentials::default());
+    let repaired = async || {
+        let tags = publish::after_kill(&registries, &moves).await;
+        tags.iter().map(|tag| tag.state.words()).collect::<Vec<_>>()
+    };
+    assert_eq!(repaired().await, ["not moved"; 2]);
+    registry.tag(IMAGES[0], "main", &new);
+    assert_eq!(repaired().await, ["restored", "not moved"]);
+    assert_eq!(registry.tagged(IMAGES[0], "main"), Some(old));
+    registry.tag(IMAGES[0], "main", &new);
+    registry.tag(IMAGES[0], "latest", &new);
+    assert_eq!(repaired().await, ["moved"; 2], "everything had moved: it stays");
+}
