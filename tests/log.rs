@@ -139,7 +139,7 @@ fn each_image_has_one_group_however_their_events_mix() {
         image("django", finished()),
         Event::Finished(Ending::Success),
     ]);
-    let result = format!("pushed, 1m 05s, 3 of 5 steps cached, 45.2 MB, sha256:{}", "ab".repeat(32));
+    let result = format!("built and uploaded, 1m 05s, 3 of 5 steps cached, 45.2 MB, sha256:{}", "ab".repeat(32));
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(
         log.groups,
@@ -148,7 +148,7 @@ fn each_image_has_one_group_however_their_events_mix() {
                 "django".to_owned(),
                 lines(
                     "[1/5] FROM docker.io/library/python\n[1/5] CACHED\n[2/5] RUN pip install django\n    Collecting django\n\
-                     [2/5] DONE 1.2s\npushing\nreset; try 2 in 1.0s"
+                     [2/5] DONE 1.2s\nuploading\nreset; attempt 2 in 1.0s"
                 )
             ),
             ("docs".to_owned(), lines("[1/2] FROM docker.io/library/python\n[1/2] CACHED")),

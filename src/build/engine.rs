@@ -33,6 +33,8 @@ pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// The version of the API that came with Docker 23.0 (<https://docs.docker.com/reference/api/engine/#api-version-matrix>).
 const API_OF_DOCKER_23: (usize, usize) = (1, 42);
+/// The same of Docker 26.0, whose BuildKit is 0.13.
+const API_OF_DOCKER_26: (usize, usize) = (1, 45);
 
 /// Seconds that an answer may take: a push is silent for as long as the registry takes to commit a large layer.
 const TIMEOUT: u64 = 600;
@@ -241,8 +243,18 @@ impl Engine {
 
     /// Whether it is Docker 20.10 or older.
     pub async fn is_old(&self) -> Result<bool, ApiError> {
+        Ok(self.api().await? < API_OF_DOCKER_23)
+    }
+
+    /// Whether its BuildKit takes several exporters in one solve.
+    pub async fn has_several_exporters(&self) -> Result<bool, ApiError> {
+        Ok(self.api().await? >= API_OF_DOCKER_26)
+    }
+
+    /// The newest version of the API that both sides speak.
+    async fn api(&self) -> Result<(usize, usize), ApiError> {
         let version = self.client().await?.client_version();
-        Ok((version.major_version, version.minor_version) < API_OF_DOCKER_23)
+        Ok((version.major_version, version.minor_version))
     }
 
     /// Asks whether a registry takes these credentials, as `docker login` does.

@@ -13,7 +13,7 @@ use super::{
     load::Intake,
     node::{self, Node},
     progress::Progress,
-    recipe::{Context, Dockerfile, Recipe},
+    recipe::{Context, Dockerfile, NoCache, Recipe},
     request::{self, Export, solve_request},
     session::{self, Offer, Session},
     split,
@@ -134,6 +134,7 @@ async fn on_nodes(
     let export = match (goal, node.abilities.store) {
         (Goal::Check, _) | (Goal::Measure, Store::Classic) => Export::Discard,
         (Goal::Measure, Store::Containerd | Store::Standalone) => Export::Pack,
+        (Goal::PushAndLoad, Store::Containerd) if has_several_exporters(builder).await => Export::PushByDigestAndLoad,
         (Goal::Push | Goal::PushAndLoad, Store::Containerd | Store::Standalone) => Export::PushByDigest,
         (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
@@ -155,12 +156,20 @@ async fn on_nodes(
         _ => (None, None),
     };
     if goal == Goal::PushAndLoad && export == Export::PushByDigest {
-        // Everything is in the cache now. Two exports in one solve would tell only one of their digests.
+        // Everything is in the cache now, the newest of it first. Two exports of different kinds in one solve would tell
+        // only one of their digests.
         let again = if node.abilities.store == Store::Containerd { Export::Load } else { Export::Send };
-        let mut quiet = progress_of(recipe);
-        solve(builder, node, (recipe, links), again, &mut quiet, &Events::unheard()).await?;
+        let cached = Recipe { no_cache: NoCache::Never, ..recipe.without_caches() };
+        solve(builder, node, (&cached, links), again, &mut progress_of(recipe), &Events::unheard()).await?;
     }
     Ok(Outcome { solved: Solved { digest, steps, cached }, manifest, size })
+}
+
+async fn has_several_exporters(builder: &Builder) -> bool {
+    match &builder.engine {
+        Some(engine) => engine.has_several_exporters().await.unwrap_or(false),
+        None => false,
+    }
 }
 
 /// Solves once more and lets BuildKit push under the image's names; what is only a base goes nowhere.

@@ -39,7 +39,13 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 pub use self::image::{Built, Content};
 use self::{
-    abilities::Store, engine::Engine, gateway::Links, node::Node, recipe::Recipe, session::BuildSecret, ssh::Agents,
+    abilities::Store,
+    engine::Engine,
+    gateway::Links,
+    node::Node,
+    recipe::{NoCache, Recipe},
+    session::BuildSecret,
+    ssh::Agents,
 };
 use crate::{
     domain::{digest::Digest, event::ImageEvent, run::Failure},
@@ -141,14 +147,15 @@ pub async fn push_by_name(
 
 /// The wanted images and those that they are built upon, which are only built.
 fn with_bases(wanted: &[Recipe], all: &[Recipe]) -> Vec<Recipe> {
-    let mut recipes: Vec<Recipe> = wanted.iter().map(Recipe::without_caches).collect();
+    // What was built a moment ago is the newest in the builder's cache.
+    let cached = |recipe: &Recipe| Recipe { no_cache: NoCache::Never, ..recipe.without_caches() };
+    let mut recipes: Vec<Recipe> = wanted.iter().map(cached).collect();
     let mut next = 0;
     while let Some(recipe) = recipes.get(next) {
         let is_missing = |name: &&str| !recipes.iter().any(|known| known.name == *name);
         let missing: Vec<&str> = recipe.bases().filter(is_missing).collect();
         let bases = all.iter().filter(|one| missing.contains(&one.name.as_str()));
-        let bases: Vec<Recipe> =
-            bases.map(|base| Recipe { purpose: Purpose::Context, ..base.without_caches() }).collect();
+        let bases: Vec<Recipe> = bases.map(|base| Recipe { purpose: Purpose::Context, ..cached(base) }).collect();
         recipes.extend(bases);
         next += 1;
     }

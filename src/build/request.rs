@@ -29,6 +29,9 @@ pub enum Export {
     Push,
     /// BuildKit pushes it without a tag. Needs the containerd image store.
     PushByDigest,
+    /// The same, and it is left in the engine's image store under its names. Needs BuildKit 0.13, which has several
+    /// exporters in one solve.
+    PushByDigestAndLoad,
     /// It is left in the engine's image store under its names.
     Load,
     /// It is sent to us as an archive that an engine can load.
@@ -37,7 +40,15 @@ pub enum Export {
 
 /// The solve request `id` for `recipe` in `session`.
 pub fn solve_request(recipe: &Recipe, export: Export, id: &str, session: &str) -> SolveRequest {
-    let exporter = exporter(recipe, export);
+    let exporters: Vec<Exporter> = match export {
+        Export::PushByDigestAndLoad => {
+            [Export::PushByDigest, Export::Load].map(|export| exporter(recipe, export)).into()
+        }
+        _ => vec![exporter(recipe, export)],
+    }
+    .into_iter()
+    .flatten()
+    .collect();
     let mut attrs = frontend_attrs(recipe);
     if export == Export::Discard {
         // There is nothing that they could be attached to.
@@ -49,9 +60,9 @@ pub fn solve_request(recipe: &Recipe, export: Export, id: &str, session: &str) -
         frontend: "dockerfile.v0".to_owned(),
         frontend_attrs: attrs,
         // Before BuildKit 0.13 only these are read.
-        exporter_deprecated: exporter.as_ref().map(|e| e.r#type.clone()).unwrap_or_default(),
-        exporter_attrs_deprecated: exporter.as_ref().map(|e| e.attrs.clone()).unwrap_or_default(),
-        exporters: exporter.into_iter().collect(),
+        exporter_deprecated: exporters.first().map(|e| e.r#type.clone()).unwrap_or_default(),
+        exporter_attrs_deprecated: exporters.first().map(|e| e.attrs.clone()).unwrap_or_default(),
+        exporters,
         cache: Some(CacheOptions {
             imports: recipe.cache_from.iter().map(cache_entry).collect(),
             exports: recipe.cache_to.iter().map(cache_entry).collect(),
@@ -74,7 +85,7 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
             let attrs = HashMap::from([("store".to_owned(), "false".to_owned())]);
             return Some(Exporter { r#type: "image".to_owned(), attrs });
         }
-        Export::Push | Export::PushByDigest => {
+        Export::Push | Export::PushByDigest | Export::PushByDigestAndLoad => {
             attrs.insert("push".into(), "true".into());
             // The image is wanted in the registry only: no name in the engine, no unpacked copy.
             attrs.insert("store".into(), "false".into());
@@ -401,6 +412,9 @@ mod tests {
         assert_eq!((exporter.attrs["push"].as_str(), exporter.attrs["store"].as_str()), ("true", "false"));
         assert_eq!(request.exporter_deprecated, "image", "for BuildKit before 0.13");
         assert!(solve_request(&recipe(), Export::Discard, "i", "s").exporters.is_empty());
+        let both = solve_request(&recipe(), Export::PushByDigestAndLoad, "i", "s").exporters;
+        let kinds: Vec<_> = both.iter().map(|one| (one.r#type.as_str(), one.attrs.contains_key("push"))).collect();
+        assert_eq!(kinds, [("image", true), ("moby", false)]);
         let attrs = &solve_request(&recipe(), Export::PushByDigest, "i", "s").exporters[0].attrs;
         assert_eq!((attrs["name"].as_str(), attrs["push-by-digest"].as_str()), ("ghcr.io/o/r/django", "true"));
     }

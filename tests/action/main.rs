@@ -24,6 +24,7 @@ mod oracle;
 mod output;
 mod projects;
 mod proxy;
+mod publishing;
 mod run;
 mod secrets;
 mod ssh;

@@ -24,6 +24,8 @@ pub(crate) enum Fate {
     Pass,
     /// It is answered by the registry, but for another path.
     Instead(String),
+    /// It is answered by the registry, which does not name a digest.
+    Unnamed,
     /// It is answered with this status; an overloaded server also says when to come back.
     Answer(StatusCode),
     /// The connection breaks.
@@ -78,6 +80,11 @@ impl Proxy {
                             Fate::Break => Err(io::Error::other("as the test wants")),
                             Fate::Answer(status) => Ok(refusal(status)),
                             Fate::Pass => Ok(forward(&upstream, request, None).await.unwrap()),
+                            Fate::Unnamed => {
+                                let mut answer = forward(&upstream, request, None).await.unwrap();
+                                answer.headers_mut().remove("docker-content-digest");
+                                Ok(answer)
+                            }
                             Fate::Instead(path) => Ok(forward(&upstream, request, Some(path)).await.unwrap()),
                         }
                     }

@@ -23,7 +23,7 @@ async fn all_states_read_well() {
     let more = |name: &str| -> &[&str] {
         match name {
             "started" => &["ada pushed 3f2c1ab"],
-            "building" => &["built, pushing"],
+            "building" => &["built, uploading"],
             "green" => &["2 images built and pushed", "9 of 14 steps cached", "latest"],
             "red" => &["failed to build django", "RUN pip wheel", "check the version"],
             _ => &[],
