@@ -8,6 +8,7 @@ use build_deploy::{
     domain::{
         deployment::{Deployment, DeploymentOutcome},
         event::{Diagnostic, Ending, ImageResult, Place, Severity, StepOutcome},
+        publication::{Publication, TagResult, TagState},
         run::{Failure, History, ImageState, ImageStatus, Previous, RunInfo, RunState, Stage, StepState},
     },
     report::{
@@ -38,10 +39,18 @@ fn done() -> ImageStatus {
 }
 
 fn image(name: &str, status: ImageStatus) -> ImageState {
+    let repository = format!("ghcr.io/o/r/{name}");
+    let tags = ["main", "sha-0123456"].map(|tag| TagResult {
+        repository: repository.clone(),
+        tag: tag.to_owned(),
+        state: TagState::Moved,
+    });
+    let publication = Publication { digest: result().digest, changed: Some(true), size: None, tags: tags.into() };
     ImageState {
+        publication: Some(publication).filter(|_| matches!(status, ImageStatus::Done(_))),
         name: name.into(),
         services: vec![name.into(), "celeryworker".into()],
-        repository: format!("ghcr.io/o/r/{name}"),
+        repository,
         copies: Vec::new(),
         tags: vec!["main".into(), "sha-0123456".into()],
         status,
@@ -53,7 +62,6 @@ fn image(name: &str, status: ImageStatus) -> ImageState {
             digest: Some(format!("sha256:{}", "cd".repeat(32)).parse().unwrap()),
             size: Some(43_960_000),
         }),
-        publication: None,
     }
 }
 

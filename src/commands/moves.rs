@@ -18,7 +18,7 @@ const MOVING: &str = "moving";
 const MOVED: &str = "moved";
 
 /// How long the post stage tries.
-const REPAIR: Duration = Duration::from_secs(10);
+const REPAIR: Duration = Duration::from_secs(5);
 
 /// Writes down the tags that are about to move. Without it the post stage has nothing to repair, which is no worse than
 /// no post stage.

@@ -39,11 +39,12 @@ use crate::{
 };
 
 /// How long tags that are being moved may take after the run was asked to stop.
-const AFTER_STOP: Duration = Duration::from_secs(2);
+const AFTER_STOP: Duration = Duration::from_millis(1500);
 /// How long tags may take to be moved back.
 const RESTORE: Duration = Duration::from_secs(20);
-/// The same after the run was asked to stop.
-const RESTORE_AFTER_STOP: Duration = Duration::from_secs(3);
+/// The same after the run was asked to stop. Together with the last message it must end within the 7.5 s after which the
+/// runner kills the step.
+const RESTORE_AFTER_STOP: Duration = Duration::from_millis(2500);
 
 /// An image under its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]

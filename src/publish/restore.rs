@@ -57,12 +57,11 @@ pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<TagResul
 /// Where a tag points when it was moved back; `None` if that did not happen and nothing is known beyond what was.
 async fn slot_back(registries: &Registries, slot: &Slot) -> Option<TagState> {
     let remote = registries.repository(&slot.repository, Access::Push)?;
-    let digest = slot.digest.as_ref()?;
     let served = survey::digest(&remote, &slot.tag).await.ok()?;
     match &slot.before {
         before if *before == served => Some(TagState::NotMoved),
-        // Somebody else has moved it meanwhile.
-        _ if served != Before::Image(digest.clone()) => None,
+        // Somebody else has moved it meanwhile, or it is not known what it was given.
+        _ if slot.digest.clone().is_none_or(|digest| served != Before::Image(digest)) => None,
         Before::Image(previous) => match back(&remote, &slot.tag, previous).await {
             Ok(true) => Some(TagState::Restored),
             Ok(false) | Err(_) => Some(TagState::Moved),

@@ -5,24 +5,30 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use tokio::sync::Semaphore;
+
 use super::remote::{Access, Remote};
 use crate::{
     domain::credentials::{Credentials, Login},
     http::OnDemand,
 };
 
+/// Requests that may be under way at a time: a run of many images with many tags is no reason to be throttled.
+const AT_ONCE: usize = 16;
+
 /// All registries that a run may talk to. A repository's token is used again by whoever asks next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registries {
     credentials: Credentials,
     http: OnDemand,
+    gate: Arc<Semaphore>,
     open: Mutex<HashMap<(String, Access), Arc<Remote>>>,
 }
 
 impl Registries {
     /// Registries with these logins. No connection is made before it is needed.
     pub fn new(credentials: Credentials) -> Self {
-        Self { credentials, ..Self::default() }
+        Self { credentials, http: OnDemand::default(), gate: Arc::new(Semaphore::new(AT_ONCE)), open: Mutex::default() }
     }
 
     /// The logins.
@@ -49,7 +55,7 @@ impl Registries {
             return Some(known.clone());
         }
         let http = self.http.client()?.clone();
-        let remote = Arc::new(Remote::new(http, name, self.login(name).cloned(), access)?);
+        let remote = Arc::new(Remote::new(http, name, self.login(name).cloned(), access, self.gate.clone())?);
         open.insert(key, remote.clone());
         Some(remote)
     }

@@ -4,7 +4,10 @@
 //! <https://distribution.github.io/distribution/spec/auth/token/>. The engine may reach a registry that this process,
 //! which runs in a container, does not: one on the runner's own host, or one whose CA only the engine knows.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
@@ -14,6 +17,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use super::{challenge::Challenge, plain::may_be_plain};
 use crate::{
@@ -131,6 +135,8 @@ pub struct Remote {
     path: String,
     login: Option<Login>,
     access: Access,
+    /// Lets only so many requests of a run be under way at a time.
+    gate: Arc<Semaphore>,
     /// What the registry wanted to be shown, once it said so.
     authorization: tokio::sync::Mutex<Option<HeaderValue>>,
     /// `http` once a registry beside us turned out not to speak TLS.
@@ -144,11 +150,17 @@ pub fn endpoint(host: &str) -> &str {
 
 impl Remote {
     /// The repository `host/path`; `None` if that is not one.
-    pub fn new(http: Client, repository: &str, login: Option<Login>, access: Access) -> Option<Self> {
+    pub fn new(
+        http: Client,
+        repository: &str,
+        login: Option<Login>,
+        access: Access,
+        gate: Arc<Semaphore>,
+    ) -> Option<Self> {
         let (host, path) = repository.split_once('/')?;
         let (host, path) = (endpoint(host).to_owned(), path.to_owned());
         let (authorization, scheme) = (tokio::sync::Mutex::new(None), Mutex::new("https"));
-        Some(Self { http, host, path, login, access, authorization, scheme })
+        Some(Self { http, host, path, login, access, gate, authorization, scheme })
     }
 
     /// The digest that `reference` (a tag or a digest) is served under; `None` if there is no such thing.
@@ -195,6 +207,7 @@ impl Remote {
         reference: &str,
         body: Option<(&str, &Bytes)>,
     ) -> Result<Response, RemoteError> {
+        let _turn = self.gate.acquire().await.map_err(|_| self.odd("no request may be sent any more".to_owned()))?;
         let shown = self.authorization.lock().await.clone();
         let response = self.send_once(&method, reference, body, shown.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {

@@ -100,7 +100,7 @@ async fn a_digest_that_is_not_what_was_built_fails_the_run() {
         let proxy = Proxy::start(move |asked, before| {
             let pushed = before
                 .iter()
-                .any(|seen| seen.is_manifest() && seen.method == Method::PUT && seen.path.ends_with("/latest"));
+                .any(|seen| seen.is_manifest() && seen.method == Method::PUT && seen.path.ends_with("/main"));
             let of_tag = asked.path.ends_with("/manifests/main") || asked.path.ends_with(&other_digest);
             // So that it is read back.
             if asked.method == Method::PUT && asked.is_manifest() {
