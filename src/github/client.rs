@@ -39,6 +39,14 @@ pub enum ApiError {
         /// Why.
         reason: String,
     },
+    /// A list is longer than what is read of it.
+    #[error("GitHub lists more than {limit} items for {path}")]
+    TooMany {
+        /// What was asked for.
+        path: String,
+        /// How many are read.
+        limit: usize,
+    },
     /// It is too slow.
     #[error("GitHub did not answer {0} in time")]
     TimedOut(String),
@@ -56,7 +64,7 @@ impl ApiError {
         match self {
             Self::Refused { status, .. } => *status >= 500,
             Self::Unreachable { .. } | Self::TimedOut(_) => true,
-            Self::Url(_) => false,
+            Self::Url(_) | Self::TooMany { .. } => false,
         }
     }
 }

@@ -10,4 +10,5 @@ pub mod history;
 pub mod jobs;
 pub mod oidc;
 pub mod repository;
+mod retry;
 pub mod untrusted;

@@ -25,7 +25,7 @@ use self::{
     naming::{Names, NamingError, Project, Repository},
     notify::NotifyPlan,
     origin::{Commit, name_builder, seconds_since_1970},
-    tags::Tag,
+    tags::{GitTags, Tag},
 };
 use crate::{
     compose::{self, Build},
@@ -201,8 +201,8 @@ pub struct Found {
 pub struct Known<'a> {
     /// What happened.
     pub event: &'a GitEvent,
-    /// The repository's Git tags, by short name, if they are known.
-    pub git_tags: Option<&'a [String]>,
+    /// The repository's Git tags.
+    pub git_tags: GitTags<'a>,
     /// The time.
     pub now: DateTime<Utc>,
 }

@@ -252,6 +252,31 @@ async fn tags_are_read_page_by_page_also_of_an_enterprise_server() {
 }
 
 #[tokio::test]
+async fn tags_survive_a_github_that_stumbles() {
+    let (github, _) = github(&[]).await;
+    github.change(|world| (0..150).for_each(|number| world.add_tag(&format!("v{number}"))));
+    let (url, token) = (github.url(), Secret::new(TOKEN));
+    for faults in [
+        &[Fault::Broken(502)][..],
+        &[Fault::Broken(500), Fault::Broken(503)],
+        &[Fault::None, Fault::Broken(502)],
+        &[Fault::Hang],
+    ] {
+        github.fail_next(faults.iter().cloned());
+        assert_eq!(api::git_tags(&url, &token, "o", "r").await.unwrap().len(), 150, "{faults:?}");
+    }
+    for (faults, calls) in [(vec![Fault::Broken(502); 3], 3), (vec![Fault::RateLimited], 1)] {
+        let before = github.calls().len();
+        github.fail_next(faults.clone());
+        assert!(api::git_tags(&url, &token, "o", "r").await.is_err(), "{faults:?}");
+        assert_eq!(github.calls().len() - before, calls, "{faults:?}");
+    }
+    github.fail_next(vec![Fault::Hang; 3]);
+    let bound = tokio::time::timeout(Duration::from_secs(6), api::git_tags(&url, &token, "o", "r"));
+    assert!(bound.await.expect("it gives up by itself").is_err());
+}
+
+#[tokio::test]
 async fn refusals_say_what_github_says() {
     let (github, client) = github(&[]).await;
     let refused =

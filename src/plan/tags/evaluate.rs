@@ -182,11 +182,11 @@ impl Evaluation<'_> {
         Ok(Some((shown, self.is_newest(version.is_final(), |tags| version.is_newest(tags)))))
     }
 
-    /// Whether a version moves `latest`: if it is final and, as far as that is known, none above it is tagged.
+    /// Whether a version moves `latest`: if it is final and no higher one is tagged.
     fn is_newest(&self, is_final: bool, among: impl Fn(&[String]) -> bool) -> bool {
-        match (self.inputs.dialect, self.subject.git_tags) {
-            (Dialect::Repaired, Some(tags)) => among(tags),
-            _ => is_final,
+        match self.inputs.dialect {
+            Dialect::Repaired => self.subject.git_tags.allow_latest(among),
+            Dialect::Exact => is_final,
         }
     }
 
