@@ -9,6 +9,7 @@ pub mod naming;
 pub mod notify;
 pub mod origin;
 pub mod print;
+pub mod superseded;
 pub mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,7 @@ use self::{
     naming::{Names, NamingError, Project, Repository},
     notify::NotifyPlan,
     origin::{Commit, name_builder, seconds_since_1970},
-    tags::{GitTags, Tag},
+    tags::{GitTags, Movement, Tag},
 };
 use crate::{
     compose::{self, Build},
@@ -107,6 +108,9 @@ pub struct ImagePlan {
     pub copies: Vec<Repository>,
     /// Under which tags; the first is the version. May be none with rules of which none fits.
     pub tags: Vec<Tag>,
+    /// Which of the tags move from commit to commit.
+    #[serde(skip)]
+    pub movement: Movement,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations, by BuildKit's level and name: `manifest:org.opencontainers.image.title`.
@@ -296,7 +300,7 @@ fn image(
     remarks: &mut Remarks,
 ) -> Result<ImagePlan, PlanError> {
     let event = known.event;
-    let Metadata { tags, labels, annotations, warnings } = metadata(&spec, &inputs.names, known)?;
+    let Metadata { tags, movement, labels, annotations, warnings } = metadata(&spec, &inputs.names, known)?;
     for warning in warnings {
         remarks.warn(&warning);
     }
@@ -318,6 +322,7 @@ fn image(
         repository,
         copies,
         tags,
+        movement,
         labels,
         annotations,
         cache_from: caches.from,

@@ -6,6 +6,7 @@
 mod evaluate;
 mod facts;
 mod moment;
+mod movement;
 mod pep440;
 mod render;
 mod semver;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-pub use self::{evaluate::RuleError, facts::Facts, render::RenderError};
+pub use self::{evaluate::RuleError, facts::Facts, movement::Movement, render::RenderError};
 use crate::inputs::{
     context::GitEvent,
     rules::{Dialect, TagInputs},
@@ -129,6 +130,8 @@ pub struct Tagged {
     /// The tags; the first is the version. In [`Dialect::Repaired`] none stands there twice. Without rules there is
     /// at least one.
     pub tags: Vec<Tag>,
+    /// Those that name no version and no commit, as far as the kind of the rule says.
+    pub moving: Vec<Tag>,
     /// Rules that could have made a tag and why they did not.
     pub warnings: Vec<String>,
 }

@@ -44,6 +44,20 @@ struct Yield {
     latest: bool,
 }
 
+/// Whether a rule's tags stay with what they were made for: a version, a commit, a pull request.
+fn is_fixed(kind: &RuleKind) -> bool {
+    match kind {
+        RuleKind::Semver(_)
+        | RuleKind::Pep440(_)
+        | RuleKind::Match { .. }
+        | RuleKind::Ref(RefKind::Tag | RefKind::PullRequest)
+        | RuleKind::Sha(_) => true,
+        RuleKind::Schedule { .. } | RuleKind::Edge { .. } | RuleKind::Ref(RefKind::Branch) | RuleKind::Raw { .. } => {
+            false
+        }
+    }
+}
+
 /// Tags by rules. May be none: then no rule fits the event.
 pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) -> Result<Tagged, TagError> {
     let mut sorted: Vec<&Rule> = rules.iter().collect();
@@ -52,6 +66,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
     let evaluation = Evaluation { inputs, subject };
     let mut tagged = Tagged::default();
     let mut latest = None;
+    let mut fixed = Vec::new();
     for rule in sorted {
         let failed = |reason| TagError::Rule { line: rule.line, written: rule.written.clone(), reason };
         let mut warn = |reason: String| {
@@ -60,6 +75,9 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
         let Some(made) = evaluation.rule(rule, &mut warn).map_err(failed)? else { continue };
         let Some(text) = Some(made.text).filter(|text| !text.is_empty()) else { continue };
         let tag = Tag::of(&text, inputs.dialect);
+        if is_fixed(&rule.kind) {
+            fixed.push(tag.clone());
+        }
         if !tagged.tags.contains(&tag) {
             tagged.tags.push(tag);
         }
@@ -72,6 +90,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
             tagged.tags.push(tag);
         }
     }
+    tagged.moving = tagged.tags.iter().filter(|tag| !fixed.contains(tag)).cloned().collect();
     Ok(tagged)
 }
 

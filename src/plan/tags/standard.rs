@@ -62,7 +62,8 @@ pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, Ren
             unique.push(tag);
         }
     }
-    Ok(Tagged { tags: unique, warnings: Vec::new() })
+    let moving = if matches!(event.target, Target::Branch(_)) { unique.clone() } else { Vec::new() };
+    Ok(Tagged { tags: unique, moving, warnings: Vec::new() })
 }
 
 fn is_latest(event: &GitEvent, git_tags: GitTags<'_>) -> bool {
