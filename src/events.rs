@@ -51,7 +51,11 @@ impl Events {
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic),
             Event::Note(text) => self.text(text),
             Event::Finished(Ending::Failure(failure)) => self.failure(failure),
-            Event::StageStarted(_) | Event::History(_) | Event::JobUrl(_) | Event::Finished(_) => {}
+            Event::StageStarted(_)
+            | Event::History(_)
+            | Event::Superseded(_)
+            | Event::JobUrl(_)
+            | Event::Finished(_) => {}
             Event::Image { event, .. } => match event {
                 ImageEvent::StepStarted { name: text, .. }
                 | ImageEvent::StepLog { line: text, .. }

@@ -49,6 +49,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("build/recipe", Pure, &["compose", "inputs", "plan"]),
     ("build/request", Pure, &["inputs"]),
     ("build/ssh/agent", Pure, &[]),
+    ("build/ssh/protocol", Pure, &[]),
     ("build/support", Pure, &["domain", "inputs"]),
     ("registry", Worldly, &["domain", "http", "retry"]),
     ("registry/challenge", Pure, &[]),

@@ -10,7 +10,7 @@ use build_deploy::{
     },
     plan::{
         labels,
-        tags::{Facts, Subject, tags_for},
+        tags::{Facts, GitTags, Subject, tags_for},
     },
 };
 use chrono::DateTime;
@@ -36,7 +36,7 @@ fn event(name: &str) -> GitEvent {
 fn tags(event: &GitEvent) -> Vec<String> {
     let inputs = TagInputs::default();
     let facts = Facts::new(event, &inputs, DateTime::UNIX_EPOCH);
-    let tagged = tags_for(&inputs, &Subject { event, facts: &facts, git_tags: None }).unwrap();
+    let tagged = tags_for(&inputs, &Subject { event, facts: &facts, git_tags: GitTags::Unasked }).unwrap();
     tagged.tags.iter().map(ToString::to_string).collect()
 }
 

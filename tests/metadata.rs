@@ -9,7 +9,7 @@ use build_deploy::{
     inputs::{cli::RawInputs, context::GitEvent, parse::parse, payload::Payload, runner::RunnerEnv, typed::Inputs},
     plan::{
         labels,
-        tags::{Facts, Subject, Tag, tags_for},
+        tags::{Facts, GitTags, Subject, Tag, tags_for},
     },
 };
 use chrono::{DateTime, Utc};
@@ -110,7 +110,7 @@ fn made(case: &Case, event: &EventCase, compat: &str) -> Result<Made, String> {
     git.commit_time = git.commit_time.or_else(|| event.commit_date.clone());
 
     let facts = Facts::new(&git, &inputs.names.tags, case.now);
-    let subject = Subject { event: &git, facts: &facts, git_tags: None };
+    let subject = Subject { event: &git, facts: &facts, git_tags: GitTags::Unasked };
     let tagged = tags_for(&inputs.names.tags, &subject).map_err(|error| error.to_string())?;
     let version = tagged.tags.first().map(Tag::as_str).unwrap_or_default();
     let standard = labels::standard(&git, &facts, version);

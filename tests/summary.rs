@@ -392,6 +392,7 @@ fn outputs_of_a_green_run() {
         ("version", "main"),
         ("changed", "true"),
         ("result", "success"),
+        ("superseded", "false"),
         ("message-id", "1234"),
         ("run-url", "https://github.com/o/r/actions/runs/1/attempts/1"),
         ("deployment-id", ""),

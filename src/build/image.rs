@@ -238,6 +238,9 @@ pub(super) async fn solve(
         } else {
             node.control.solve(request, progress, events).await
         };
+        for warning in builder.ssh.get(&recipe.name).into_iter().flat_map(|agents| agents.take_warnings(&recipe.name)) {
+            events.emit(warning).await;
+        }
         let status = match answer {
             Ok(response) => {
                 links.release_bases_of(recipe);

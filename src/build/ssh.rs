@@ -1,11 +1,23 @@
 //! Serves SSH agents to `RUN --mount=type=ssh`: the one of `SSH_AUTH_SOCK`, or one of our own with keys from files.
 //!
 //! Protocol: <https://github.com/moby/buildkit/blob/master/session/sshforward/ssh.proto>. Private keys stay here; the
-//! build gets signatures.
+//! build gets signatures. A build step speaks to no socket itself: its requests are parsed, and only those to list keys
+//! and to sign reach an agent.
 
 mod agent;
+mod forward;
+pub mod protocol;
+#[cfg(test)]
+mod tests;
 
-use std::{collections::HashMap, fmt, fs, os::unix::fs::FileTypeExt as _, path::PathBuf, pin::Pin, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt, fs, mem,
+    os::unix::fs::FileTypeExt as _,
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bollard_buildkit_proto::moby::sshforward::v1::{
     BytesMessage, CheckAgentRequest, CheckAgentResponse, ssh_server::Ssh,
@@ -13,15 +25,12 @@ use bollard_buildkit_proto::moby::sshforward::v1::{
 use futures_util::Stream;
 use ssh_key::PrivateKey;
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::UnixStream,
-    sync::mpsc,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use self::agent::Conversation;
+use self::forward::{Remote, Upstream};
+use crate::domain::event::{Diagnostic, Event, Severity};
 
 /// Which agent an id stands for, before anything is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +87,13 @@ impl SshError {
     }
 }
 
-/// The agents that one image's build may use, by id.
-#[derive(Clone, Default)]
-pub struct Agents(HashMap<String, Agent>);
+/// The agents that one image's build may use, by id. Clones share what they know of faults.
+#[derive(Clone)]
+pub struct Agents {
+    by_id: HashMap<String, Agent>,
+    faults: Arc<Mutex<BTreeSet<String>>>,
+    streams: Arc<Semaphore>,
+}
 
 #[derive(Clone)]
 enum Agent {
@@ -92,14 +105,37 @@ enum Agent {
 
 impl fmt::Debug for Agents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.by_id.keys()).finish()
     }
 }
 
 impl Agents {
     /// Reads the keys and looks whether sockets are there.
     pub fn read(sources: &[(String, AgentSource)]) -> Result<Self, SshError> {
-        sources.iter().map(|(id, source)| Ok((id.clone(), agent(source)?))).collect::<Result<_, _>>().map(Self)
+        sources.iter().map(|(id, source)| Ok((id.clone(), agent(source)?))).collect::<Result<_, _>>().map(Self::new)
+    }
+
+    fn new(by_id: HashMap<String, Agent>) -> Self {
+        Self { by_id, faults: Arc::default(), streams: Arc::new(Semaphore::new(STREAMS)) }
+    }
+
+    /// Warnings about agents that failed since the last call. The build step itself learns only that its connection
+    /// ended.
+    pub fn take_warnings(&self, image: &str) -> Vec<Event> {
+        let faults = mem::take(&mut *self.faults.lock().unwrap_or_else(PoisonError::into_inner));
+        let warning = |fault| Diagnostic {
+            severity: Severity::Warning,
+            title: "SSH agent".to_owned(),
+            message: format!("{image}: SSH agent {fault}; check that the socket is that of an SSH agent"),
+            place: None,
+        };
+        faults.into_iter().map(warning).map(Event::Diagnostic).collect()
+    }
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self::new(HashMap::new())
     }
 }
 
@@ -134,10 +170,10 @@ fn agent(source: &AgentSource) -> Result<Agent, SshError> {
 
 /// The id that a mount without one has.
 const DEFAULT_ID: &str = "default";
-/// Bytes of an agent's answer that travel in one message.
-const CHUNK: usize = 32 << 10;
-/// Messages that may wait for the daemon.
+/// Answers that may wait for the daemon.
 const QUEUE: usize = 4;
+/// Connections that the steps of a build may have open at the same time. Each may take a file descriptor.
+const STREAMS: usize = 128;
 
 type Answers = Pin<Box<dyn Stream<Item = Result<BytesMessage, Status>> + Send>>;
 
@@ -145,7 +181,7 @@ impl Agents {
     fn find(&self, id: &str) -> Result<&Agent, Status> {
         let id = if id.is_empty() { DEFAULT_ID } else { id };
         // The code that BuildKit takes for "none", and goes on without if the mount is optional.
-        self.0.get(id).ok_or_else(|| Status::unimplemented(format!("unset ssh forward key {id}")))
+        self.by_id.get(id).ok_or_else(|| Status::unimplemented(format!("unset ssh forward key {id}")))
     }
 }
 
@@ -159,91 +195,32 @@ impl Ssh for Agents {
 
     async fn forward_agent(&self, request: Request<Streaming<BytesMessage>>) -> Result<Response<Answers>, Status> {
         let id = request.metadata().get("buildkit.ssh.id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let agent = self.find(id)?.clone();
-        let asked = request.into_inner();
-        let (answers, stream) = mpsc::channel(QUEUE);
-        match agent {
-            Agent::Keys(keys) => tokio::spawn(answer(keys, asked, answers)),
-            Agent::Socket(path) => {
-                let socket = UnixStream::connect(&path).await;
-                let socket = socket.map_err(|e| Status::internal(format!("connect to the SSH agent: {e}")))?;
-                tokio::spawn(forward(socket, asked, answers))
-            }
+        let upstream = match self.find(id)? {
+            Agent::Keys(keys) => Upstream::Keys(keys.clone()),
+            Agent::Socket(path) => Upstream::Socket(Remote::new(path.clone())),
         };
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        let permit = self.streams.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Status::resource_exhausted(format!("more than {STREAMS} connections")))?;
+        Ok(Response::new(self.serve(upstream, request.into_inner(), permit)))
     }
 }
 
-/// Is the agent, until the build hangs up.
-async fn answer(
-    keys: Arc<Vec<PrivateKey>>,
-    mut asked: Streaming<BytesMessage>,
-    answers: mpsc::Sender<Result<BytesMessage, Status>>,
-) {
-    let mut conversation = Conversation::new(&keys);
-    while let Ok(Some(message)) = asked.message().await {
-        let Some(data) = conversation.hear(&message.data) else { return };
-        if !data.is_empty() && answers.send(Ok(BytesMessage { data })).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Carries bytes to and from an agent, until one of both hangs up.
-async fn forward(
-    socket: UnixStream,
-    mut asked: Streaming<BytesMessage>,
-    answers: mpsc::Sender<Result<BytesMessage, Status>>,
-) {
-    let (mut from_agent, mut to_agent) = socket.into_split();
-    let ask = async {
-        while let Ok(Some(message)) = asked.message().await {
-            if to_agent.write_all(&message.data).await.is_err() {
-                return;
+impl Agents {
+    fn serve<S>(&self, upstream: Upstream, asked: S, permit: OwnedSemaphorePermit) -> Answers
+    where
+        S: Stream<Item = Result<BytesMessage, Status>> + Send + Unpin + 'static,
+    {
+        let shown = upstream.to_string();
+        let faults = self.faults.clone();
+        let (answers, stream) = mpsc::channel(QUEUE);
+        tokio::spawn(async move {
+            if let Err(error) = forward::serve(upstream, asked, &answers).await {
+                // First, since the build may end over the next line.
+                faults.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{shown}: {error}"));
+                let _ = answers.send(Err(Status::unavailable(format!("the SSH agent {error}")))).await;
             }
-        }
-        // The agent may still be answering.
-        let _ = to_agent.shutdown().await;
-    };
-    let tell = async {
-        let mut buffer = vec![0; CHUNK];
-        while let Ok(read @ 1..) = from_agent.read(&mut buffer).await {
-            if answers.send(Ok(BytesMessage { data: buffer[..read].to_vec() })).await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::join!(ask, tell);
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::net::UnixListener, path::PathBuf};
-
-    use ssh_key::{LineEnding, PrivateKey, private::Ed25519Keypair};
-
-    use super::{AgentSource, Agents, SshError};
-
-    fn read(source: AgentSource) -> Result<Agents, SshError> {
-        Agents::read(&[("default".to_owned(), source)])
-    }
-
-    #[test]
-    fn what_cannot_be_served_is_told_before_the_build() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = |name: &str| dir.path().join(name);
-        let _listener = UnixListener::bind(path("agent")).unwrap();
-        fs::write(path("pem"), "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n").unwrap();
-        let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32])).to_openssh(LineEnding::CRLF).unwrap();
-        fs::write(path("key"), key.trim_end()).unwrap();
-        let files = |names: &[&str]| AgentSource::Files(names.iter().map(|name| path(name)).collect());
-        assert!(read(AgentSource::Environment(Some(path("agent")))).is_ok());
-        assert!(read(files(&["agent"])).is_ok() && read(files(&["key"])).is_ok());
-        assert_eq!(read(AgentSource::Environment(None)).unwrap_err(), SshError::NoAgent);
-        let gone = AgentSource::Environment(Some(PathBuf::from("/nowhere/agent.1")));
-        assert_eq!(read(gone).unwrap_err(), SshError::SocketOutOfReach("/nowhere/agent.1".into()));
-        assert!(matches!(read(files(&["none"])).unwrap_err(), SshError::Unreadable { .. }));
-        assert_eq!(read(files(&["pem"])).unwrap_err(), SshError::NoKey(path("pem").display().to_string()));
-        assert!(matches!(read(files(&["key", "agent"])).unwrap_err(), SshError::Mixed(_)));
+            drop(permit);
+        });
+        Box::pin(ReceiverStream::new(stream))
     }
 }

@@ -10,9 +10,9 @@ use super::{
 use crate::{
     build::container::Seats,
     domain::{event::Diagnostic, run::Failure, secret::Secret},
-    github::api,
+    github::{api, client::ApiError},
     inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
-    plan::Plan,
+    plan::{Plan, tags::GitTags},
     preflight::Edges,
 };
 
@@ -34,22 +34,27 @@ impl Briefing {
     /// Asks GitHub and the clouds for what the event and the inputs do not tell.
     pub async fn gather(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
         let mut context = prepare::context(inputs, env);
-        let (git_tags, warning) = git_tags(inputs, env, &context).await;
+        let git_tags = git_tags(inputs, env, &context).await;
         prepare::learn(&mut context.event, inputs, env).await;
-        let planned = prepare::plan(inputs, env, &context, git_tags.as_deref());
+        let known = match &git_tags {
+            None => GitTags::Unasked,
+            Some(Ok(tags)) => GitTags::Known(tags),
+            Some(Err(_)) => GitTags::Unreadable,
+        };
+        let planned = prepare::plan(inputs, env, &context, known);
         let logins = match &planned {
             Ok(plan) => Logins::gather(plan, inputs, env, &context).await,
             Err(_) => Logins::default(),
         };
         let mut briefing = Self::new((inputs, env), context, planned, logins, seats);
-        briefing.warnings.extend(warning);
+        briefing.warnings.extend(git_tags.and_then(Result::err).as_ref().map(latest_stays));
         briefing
     }
 
     /// The same without asking anyone, for a run that is stopped before it begins.
     pub fn offline(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
         let context = prepare::context(inputs, env);
-        let planned = prepare::plan(inputs, env, &context, None);
+        let planned = prepare::plan(inputs, env, &context, GitTags::Unasked);
         Self::new((inputs, env), context, planned, Logins::default(), seats)
     }
 
@@ -71,22 +76,25 @@ impl Briefing {
     }
 }
 
-/// The repository's Git tags, where they decide something: whether a release is the highest.
-async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> (Option<Vec<String>>, Option<Diagnostic>) {
+/// The repository's Git tags, or why GitHub does not tell them. `None` if nothing depends on them or there is no token.
+async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Option<Result<Vec<String>, ApiError>> {
     let event = &context.event;
     let (Target::Tag(_), Some(token), Some(api)) = (&event.target, &inputs.github.token, env.var("GITHUB_API_URL"))
     else {
-        return (None, None);
+        return None;
     };
     let of_images = inputs.project.images.iter().flat_map(|image| &image.tags);
     if !inputs.names.tags.asks_for_the_newest(of_images) {
-        return (None, None);
+        return None;
     }
-    match api::git_tags(api, token, &event.owner, &event.repo).await {
-        Ok(tags) => (Some(tags), None),
-        Err(error) => {
-            let message = format!("{error}; the pushed tag alone decides about `latest`");
-            (None, Some(warning("tags of the repository", message)))
-        }
-    }
+    Some(api::git_tags(api, token, &event.owner, &event.repo).await)
+}
+
+/// The warning that a higher version may be tagged.
+fn latest_stays(error: &ApiError) -> Diagnostic {
+    let message = format!(
+        "{error}; a higher version may exist, so `latest` was not moved; check that the job has `permissions: contents: \
+         read` and run it again, or set `flavor: latest=true` to move it in any case"
+    );
+    warning("tags of the repository", message)
 }

@@ -6,14 +6,14 @@ use super::{Call, exit, prepare};
 use crate::{
     domain::event::{Ending, Event},
     inputs::cli::PlanFormat,
-    plan::print,
+    plan::{print, tags::GitTags},
 };
 
 /// Prints the plan and returns the exit status.
 pub fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
     let Call { env, inputs, mut log } = call;
     let context = prepare::context(&inputs, &env);
-    let plan = match prepare::plan(&inputs, &env, &context, None) {
+    let plan = match prepare::plan(&inputs, &env, &context, GitTags::Unasked) {
         Ok(plan) => plan,
         Err(failure) => {
             let _ = log.event(&Event::Finished(Ending::Failure(Box::new(failure))));

@@ -28,7 +28,7 @@ use crate::{
         runner::RunnerEnv,
         typed::{Inputs, ProjectInputs},
     },
-    plan::{Found, Known, Plan, images, naming},
+    plan::{Found, Known, Plan, images, naming, tags::GitTags},
     preflight::Edges,
     report::log::Log,
 };
@@ -123,8 +123,8 @@ pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv) {
     event.commit_time = time.or_else(|| event.commit_time.take());
 }
 
-/// The plan, or why there is none. `git_tags` are the repository's, if they are known.
-pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: Option<&[String]>) -> Result<Plan, Failure> {
+/// The plan, or why there is none. `git_tags` are the repository's.
+pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: GitTags<'_>) -> Result<Plan, Failure> {
     checkout::is_there(context)?;
     let project = compose_project(inputs, env, context).map_err(|error| {
         // Places of errors are relative to the project; annotations are relative to the repository.

@@ -20,12 +20,14 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+pub mod answer;
 pub mod rules;
 pub mod world;
 
 use self::{
+    answer::{Answer, Page},
     rules::Rules,
-    world::{Answer, Page, World},
+    world::World,
 };
 
 /// The token that it takes.

@@ -27,6 +27,8 @@ pub enum Event {
     Note(String),
     /// It became known how the runs before this one ended.
     History(History),
+    /// The branch has a newer commit, this one, whose image is in the registry: the tags that move stay where they are.
+    Superseded(String),
     /// It became known where this job, or its very step, can be looked at: a page on GitHub's own server.
     JobUrl(String),
     /// The run ended.

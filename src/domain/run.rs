@@ -80,6 +80,8 @@ pub struct RunState {
     pub diagnostics: Vec<Diagnostic>,
     /// How the runs before this one ended; `None` while that is not known.
     pub history: Option<History>,
+    /// The newer commit of the branch for whose sake the tags that move stayed where they are.
+    pub superseded: Option<String>,
     /// What was deployed where.
     pub deployments: Vec<Deployment>,
     /// How it ended, and after how long; `None` while it runs.
@@ -221,6 +223,7 @@ impl RunState {
             images: Vec::new(),
             diagnostics: Vec::new(),
             history: None,
+            superseded: None,
             deployments: Vec::new(),
             ending: None,
         }
@@ -233,6 +236,7 @@ impl RunState {
             Event::Diagnostic(diagnostic) => self.diagnostics.push(diagnostic.clone()),
             Event::Note(_) => {}
             Event::History(history) => self.history = Some(*history),
+            Event::Superseded(head) => self.superseded = Some(head.clone()),
             Event::JobUrl(url) => self.info.job_url.clone_from(url),
             Event::Finished(ending) => {
                 let elapsed = (now - self.started).to_std().unwrap_or_default();

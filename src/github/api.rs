@@ -2,39 +2,87 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use serde::Deserialize;
 
-use super::client::{ApiError, Client};
+use super::{
+    client::{ApiError, Client},
+    retry,
+};
 use crate::domain::secret::Secret;
 
-/// An answer that comes later is not worth the wait.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// GitHub's largest page, and how many are read: more than 1,000 tags are not looked through.
+/// How long the tags may take, repetitions included: the run has not begun yet.
+const TAGS: Duration = Duration::from_secs(4);
+/// GitHub's largest page, how many pages are read, and how many of them at the same time.
 const PAGE: usize = 100;
-const PAGES: usize = 10;
+const PAGES: usize = 63;
+const WIDEST: usize = 16;
 
 #[derive(Deserialize)]
 struct TagAnswer {
     name: String,
 }
 
-/// The short names of the repository's Git tags
-/// (<https://docs.github.com/en/rest/repos/repos#list-repository-tags>).
+/// The short names of all of the repository's Git tags
+/// (<https://docs.github.com/en/rest/repos/repos#list-repository-tags>). A call that may succeed a moment later is made
+/// again.
+///
+/// # Errors
+/// GitHub does not tell them in time, or there are more than are read.
 pub async fn git_tags(api: &str, token: &Secret, owner: &str, repo: &str) -> Result<Vec<String>, ApiError> {
     let client = Client::new(api, token, owner, repo)?;
-    let all = async {
-        let mut names = Vec::new();
-        for page in 1..=PAGES {
-            let query = [("per_page", PAGE.to_string()), ("page", page.to_string())];
-            let answer: Vec<TagAnswer> = client.get("/tags", &query).await?;
-            let last = answer.len() < PAGE;
-            names.extend(answer.into_iter().map(|tag| tag.name));
-            if last {
-                break;
+    let slow = || Err(ApiError::TimedOut(format!("for the tags of {owner}/{repo}")));
+    let page = |number: usize| {
+        let query = [("per_page", PAGE.to_string()), ("page", number.to_string())];
+        let client = &client;
+        async move { retry::patiently("the tags", || client.get("/tags", &query)).await }
+    };
+    tokio::time::timeout(TAGS, all_tags(page)).await.unwrap_or_else(|_| slow())
+}
+
+/// The tags of all pages. `page` asks for one by its number, from 1.
+async fn all_tags<F>(page: impl Fn(usize) -> F) -> Result<Vec<String>, ApiError>
+where
+    F: Future<Output = Result<Vec<TagAnswer>, ApiError>>,
+{
+    let mut names = Vec::new();
+    // Few repositories have more than a page, and those that do are read in a few round trips.
+    let (mut first, mut width) = (1, 1);
+    while first <= PAGES {
+        let behind = (first + width).min(PAGES + 1);
+        let pages = try_join_all((first..behind).map(&page)).await?;
+        for page in pages {
+            let is_last = page.len() < PAGE;
+            names.extend(page.into_iter().map(|tag| tag.name));
+            if is_last {
+                return Ok(names);
             }
         }
-        Ok(names)
-    };
-    let slow = || Err(ApiError::TimedOut(format!("for the tags of {owner}/{repo}")));
-    tokio::time::timeout(TIMEOUT, all).await.unwrap_or_else(|_| slow())
+        (first, width) = (behind, (2 * width).min(WIDEST));
+    }
+    Err(ApiError::TooMany { path: "tags".to_owned(), limit: PAGE * PAGES })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future::ready};
+
+    use super::{ApiError, PAGE, TagAnswer, all_tags};
+
+    #[tokio::test]
+    async fn all_tags_are_read_or_none() {
+        for (count, calls) in [(0, 1), (99, 1), (100, 3), (250, 3), (300, 7), (699, 7), (6_299, 63)] {
+            let made = Cell::new(0);
+            let page = |number: usize| {
+                made.set(made.get() + 1);
+                let numbers = ((number - 1) * PAGE..count).take(PAGE);
+                ready(Ok(numbers.map(|number| TagAnswer { name: number.to_string() }).collect()))
+            };
+            let tags = all_tags(page).await.unwrap();
+            assert!(tags.iter().map(|tag| tag.parse::<usize>().unwrap()).eq(0..count), "{count}");
+            assert_eq!(made.get(), calls, "{count}");
+        }
+        let endless = |_| ready(Ok((0..PAGE).map(|number| TagAnswer { name: number.to_string() }).collect()));
+        assert!(matches!(all_tags(endless).await, Err(ApiError::TooMany { limit: 6_300, .. })));
+    }
 }

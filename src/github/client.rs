@@ -3,7 +3,7 @@
 //!
 //! API: <https://docs.github.com/en/rest>.
 
-use std::{error::Error as _, iter};
+use std::{error::Error as _, fmt::Write as _, iter};
 
 use http::HeaderName;
 use octocrab::Octocrab;
@@ -39,6 +39,14 @@ pub enum ApiError {
         /// Why.
         reason: String,
     },
+    /// A list is longer than what is read of it.
+    #[error("GitHub lists more than {limit} items for {path}")]
+    TooMany {
+        /// What was asked for.
+        path: String,
+        /// How many are read.
+        limit: usize,
+    },
     /// It is too slow.
     #[error("GitHub did not answer {0} in time")]
     TimedOut(String),
@@ -56,7 +64,7 @@ impl ApiError {
         match self {
             Self::Refused { status, .. } => *status >= 500,
             Self::Unreachable { .. } | Self::TimedOut(_) => true,
-            Self::Url(_) => false,
+            Self::Url(_) | Self::TooMany { .. } => false,
         }
     }
 }
@@ -106,6 +114,20 @@ impl Client {
     fn path(&self, below: &str) -> String {
         format!("{}{below}", self.repository)
     }
+}
+
+/// The text as one segment of a path.
+pub(super) fn percent_encoded(text: &str) -> String {
+    let mut segment = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(segment, "%{byte:02X}");
+        }
+    }
+    segment
 }
 
 fn refused(path: &str, error: &octocrab::Error) -> ApiError {

@@ -5,12 +5,10 @@
 //! A workflow fails for the sake of any of its jobs, so where a run failed its jobs are looked at: the same step of the
 //! same job tells how it went for what we do.
 
-use std::fmt::Write as _;
-
 use serde::Deserialize;
 
 use super::{
-    client::{ApiError, Client},
+    client::{ApiError, Client, percent_encoded},
     jobs::{Job, jobs_of_attempt},
 };
 use crate::domain::run::History;
@@ -207,20 +205,6 @@ impl Own {
             _ => Verdict::of(job.conclusion.as_deref()),
         }
     }
-}
-
-/// The text as one segment of a path.
-fn percent_encoded(text: &str) -> String {
-    let mut segment = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"._-~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(segment, "%{byte:02X}");
-        }
-    }
-    segment
 }
 
 fn count(verdicts: impl Iterator<Item = Verdict>) -> History {

@@ -198,7 +198,7 @@ mod tests {
             spec::INPUTS,
             typed::{
                 AnnotationLevel, Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network,
-                NoCache, NotifyOn, Push,
+                NoCache, NotifyOn, Push, WhenSuperseded,
             },
         },
     };
@@ -217,6 +217,7 @@ mod tests {
         let inputs = parsed(&[], &[]).unwrap();
         assert_eq!(inputs.project.working_directory, ".");
         assert_eq!((inputs.names.registry.as_str(), inputs.registry.push), ("ghcr.io", Push::Auto));
+        assert_eq!(inputs.registry.when_superseded, WhenSuperseded::Skip);
         assert_eq!(inputs.registry.credentials, []);
         assert_eq!(inputs.notify.on, NotifyOn::Moments(Moment::ALL.into()));
         assert!(inputs.build.check && inputs.github.show.summary && inputs.github.show.annotations);
@@ -241,6 +242,7 @@ mod tests {
                 ("timeout", "45"),
                 ("deploy", "- compose: x"),
                 ("push", "maybe"),
+                ("when-superseded", "wait"),
                 ("platforms", "linux/amd64\narm64"),
                 ("check", "perhaps"),
                 ("registry", "https://ghcr.io"),
@@ -262,6 +264,7 @@ mod tests {
                 "input `labels`, value `novalue`: has no `=` after a name; write one `name=value` a line",
                 "input `password`: there is no user name for https://ghcr.io; set `username` too",
                 "input `push`, value `maybe`: is not one of its values; write one of `auto`, `true`, `false`",
+                "input `when-superseded`, value `wait`: is not one of its values; write one of `skip`, `publish`",
                 "input `compression`, value `zip`: is no compression; write `gzip`, `zstd`, `estargz` or `uncompressed`; \
                  `,compression-level=0` to `22` and `,force-compression=true` (base images too) may follow",
                 "input `discord-webhook`: line 1 is no URL; paste the whole URL that Discord shows under Integrations, \
@@ -329,6 +332,7 @@ mod tests {
                 ("no-cache-filters", "base,final"),
                 ("network", "none"),
                 ("push", "YES"),
+                ("when-superseded", "publish"),
                 ("cache", "off"),
                 ("notify-on", "failure, cancelled"),
                 ("colors", "failure=#000001"),
@@ -352,6 +356,7 @@ mod tests {
         assert_eq!(inputs.build.no_cache, NoCache::Stages(vec!["base".into(), "final".into()]));
         assert_eq!(inputs.build.network, Some(Network::None));
         assert_eq!((inputs.registry.push, inputs.registry.caches.kind), (Push::Always, Cache::Off));
+        assert_eq!(inputs.registry.when_superseded, WhenSuperseded::Publish);
         assert_eq!(inputs.notify.on, NotifyOn::Moments([Moment::Failure, Moment::Cancelled].into()));
         assert_eq!((inputs.notify.colors.failure, inputs.notify.colors.started), (1, 0x00FE_E75C));
         let annotations: Vec<_> =

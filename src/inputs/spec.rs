@@ -195,6 +195,13 @@ pub const INPUTS: &[InputSpec] = &[
          error.",
     )
     .or("auto"),
+    registry(
+        Text,
+        "when-superseded",
+        "What to do when the branch has a newer commit whose image is already in the registry. `skip`: the tags that move \
+         (the branch, `latest`, `nightly`) stay where they are; `publish`: they are moved.",
+    )
+    .or("skip"),
     registry(Bool, "load", "Leave the images in the engine.").or("false"),
     registry(
         List,

@@ -182,6 +182,8 @@ pub struct RegistryInputs {
     pub missing_repository: MissingRepository,
     /// Whether to push.
     pub push: Push,
+    /// What is done about a newer commit of the branch.
+    pub when_superseded: WhenSuperseded,
     /// Whether to leave images in the engine.
     pub load: bool,
     /// What builds.
@@ -245,6 +247,16 @@ pub enum Push {
     Always,
     /// Never.
     Never,
+}
+
+/// What is done when the branch has a newer commit whose image is already in the registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenSuperseded {
+    /// The tags that move stay where they are.
+    #[default]
+    Skip,
+    /// They are moved all the same.
+    Publish,
 }
 
 /// Which build cache.

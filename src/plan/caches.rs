@@ -200,7 +200,7 @@ mod tests {
             parse,
             runner::RunnerEnv,
         },
-        plan::{Found, Known, Plan, images, naming::Project},
+        plan::{Found, Known, Plan, images, naming::Project, tags::GitTags},
     };
 
     /// A push to `main`.
@@ -228,7 +228,8 @@ mod tests {
         let inputs = parse::parse(&raw, &RunnerEnv::new(env)).unwrap();
         let found = images::images(None, &inputs.project, &inputs.build, "site").unwrap();
         let found = Found { images: found, project: Project::LoneDockerfile, warnings: Vec::new() };
-        Plan::new(&inputs, Known { event, git_tags: None, now: chrono::DateTime::UNIX_EPOCH }, found).unwrap()
+        Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found)
+            .unwrap()
     }
 
     /// What is read and written, in short.

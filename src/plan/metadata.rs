@@ -8,7 +8,7 @@ use super::{
     Known,
     images::{ImageSpec, Purpose},
     labels,
-    tags::{Facts, RenderError, Subject, Tag, TagError, tags_for},
+    tags::{Facts, Movement, RenderError, Subject, Tag, TagError, tags_for},
 };
 use crate::inputs::{rules::TagInputs, typed::NameInputs};
 
@@ -17,6 +17,8 @@ use crate::inputs::{rules::TagInputs, typed::NameInputs};
 pub(super) struct Metadata {
     /// The first is the version. May be none with rules of which none fits.
     pub(super) tags: Vec<Tag>,
+    /// Which of them move.
+    pub(super) movement: Movement,
     pub(super) labels: BTreeMap<String, String>,
     /// By BuildKit's level and name.
     pub(super) annotations: BTreeMap<String, String>,
@@ -65,10 +67,12 @@ pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -
     }
     let own = TagInputs { rules: spec.tags.clone(), ..names.tags.clone() };
     let subject = Subject { event: known.event, facts: &facts, git_tags: known.git_tags };
-    let tagged = tags_for(if spec.tags.is_empty() { &names.tags } else { &own }, &subject).map_err(|reason| {
+    let inputs = if spec.tags.is_empty() { &names.tags } else { &own };
+    let tagged = tags_for(inputs, &subject).map_err(|reason| {
         let image = (!spec.tags.is_empty()).then(|| spec.name.clone());
         MetadataError::Tags { image, reason }
     })?;
+    let movement = Movement::new(inputs, known.event, known.now, &tagged);
     let mut warnings = tagged.warnings;
     if tagged.tags.is_empty() {
         warnings.push(format!("image `{}` gets no tag: no rule of `tags` fits this event", spec.name));
@@ -80,7 +84,7 @@ pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -
     let annotations = labels::annotations(&standard, &names.annotations, &names.annotation_levels, &facts)
         .map_err(expression("annotations"))?;
     let annotations = without_index(annotations, spec, &mut warnings);
-    Ok(Metadata { tags: tagged.tags, labels, annotations, warnings })
+    Ok(Metadata { tags: tagged.tags, movement, labels, annotations, warnings })
 }
 
 /// Leaves out what would stand in an index if there is none: BuildKit refuses it, and only after the build. Docker's own

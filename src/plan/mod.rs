@@ -9,6 +9,7 @@ pub mod naming;
 pub mod notify;
 pub mod origin;
 pub mod print;
+pub mod superseded;
 pub mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,7 @@ use self::{
     naming::{Names, NamingError, Project, Repository},
     notify::NotifyPlan,
     origin::{Commit, name_builder, seconds_since_1970},
-    tags::Tag,
+    tags::{GitTags, Movement, Tag},
 };
 use crate::{
     compose::{self, Build},
@@ -107,6 +108,9 @@ pub struct ImagePlan {
     pub copies: Vec<Repository>,
     /// Under which tags; the first is the version. May be none with rules of which none fits.
     pub tags: Vec<Tag>,
+    /// Which of the tags move from commit to commit.
+    #[serde(skip)]
+    pub movement: Movement,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations, by BuildKit's level and name: `manifest:org.opencontainers.image.title`.
@@ -201,8 +205,8 @@ pub struct Found {
 pub struct Known<'a> {
     /// What happened.
     pub event: &'a GitEvent,
-    /// The repository's Git tags, by short name, if they are known.
-    pub git_tags: Option<&'a [String]>,
+    /// The repository's Git tags.
+    pub git_tags: GitTags<'a>,
     /// The time.
     pub now: DateTime<Utc>,
 }
@@ -304,7 +308,7 @@ fn image(
     remarks: &mut Remarks,
 ) -> Result<ImagePlan, PlanError> {
     let event = known.event;
-    let Metadata { tags, labels, annotations, warnings } = metadata(&spec, &inputs.names, known)?;
+    let Metadata { tags, movement, labels, annotations, warnings } = metadata(&spec, &inputs.names, known)?;
     for warning in warnings {
         remarks.warn(&warning);
     }
@@ -326,6 +330,7 @@ fn image(
         repository,
         copies,
         tags,
+        movement,
         labels,
         annotations,
         cache_from: caches.from,

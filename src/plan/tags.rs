@@ -6,6 +6,7 @@
 mod evaluate;
 mod facts;
 mod moment;
+mod movement;
 mod pep440;
 mod render;
 mod semver;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-pub use self::{evaluate::RuleError, facts::Facts, render::RenderError};
+pub use self::{evaluate::RuleError, facts::Facts, movement::Movement, render::RenderError};
 use crate::inputs::{
     context::GitEvent,
     rules::{Dialect, TagInputs},
@@ -95,9 +96,32 @@ pub struct Subject<'a> {
     pub event: &'a GitEvent,
     /// Facts of it that expressions may name.
     pub facts: &'a Facts<'a>,
-    /// The repository's Git tags, by short name, if they are known: a release moves `latest` unless a higher one is
-    /// among them.
-    pub git_tags: Option<&'a [String]>,
+    /// The repository's Git tags: a release moves `latest` unless a higher one is among them.
+    pub git_tags: GitTags<'a>,
+}
+
+/// What is known of the repository's Git tags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GitTags<'a> {
+    /// GitHub was not asked, as without a token. Every final version moves `latest` then, as docker/metadata-action has
+    /// it.
+    #[default]
+    Unasked,
+    /// Their short names.
+    Known(&'a [String]),
+    /// GitHub was asked and did not tell. A higher version may exist, so that no version moves `latest`.
+    Unreadable,
+}
+
+impl GitTags<'_> {
+    /// Whether a final version moves `latest`, if `is_highest` says whether it is the highest of some tags.
+    fn allow_latest(self, is_highest: impl FnOnce(&[String]) -> bool) -> bool {
+        match self {
+            Self::Unasked => is_highest(&[]),
+            Self::Known(tags) => is_highest(tags),
+            Self::Unreadable => false,
+        }
+    }
 }
 
 /// The tags of an image.
@@ -106,6 +130,8 @@ pub struct Tagged {
     /// The tags; the first is the version. In [`Dialect::Repaired`] none stands there twice. Without rules there is
     /// at least one.
     pub tags: Vec<Tag>,
+    /// Those that name no version and no commit, as far as the kind of the rule says.
+    pub moving: Vec<Tag>,
     /// Rules that could have made a tag and why they did not.
     pub warnings: Vec<String>,
 }
@@ -148,7 +174,7 @@ mod tests {
 
     use chrono::DateTime;
 
-    use super::{Facts, Subject, Tag, tags_for};
+    use super::{Facts, GitTags, Subject, Tag, tags_for};
     use crate::inputs::{
         context::{GitEvent, Target},
         rules::{Dialect, Flavor, TagInputs, read},
@@ -181,9 +207,13 @@ mod tests {
             ..TagInputs::default()
         };
         let existing: Option<Vec<String>> = existing.map(|tags| tags.iter().map(ToString::to_string).collect());
-        let facts = Facts::new(event, &inputs, DateTime::UNIX_EPOCH);
-        let subject = Subject { event, facts: &facts, git_tags: existing.as_deref() };
-        let tags = tags_for(&inputs, &subject).map_err(|error| error.to_string())?.tags;
+        made_of(&inputs, event, existing.as_deref().map_or(GitTags::Unasked, GitTags::Known))
+    }
+
+    fn made_of(inputs: &TagInputs, event: &GitEvent, git_tags: GitTags<'_>) -> Result<String, String> {
+        let facts = Facts::new(event, inputs, DateTime::UNIX_EPOCH);
+        let subject = Subject { event, facts: &facts, git_tags };
+        let tags = tags_for(inputs, &subject).map_err(|error| error.to_string())?.tags;
         Ok(tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(" "))
     }
 
@@ -273,6 +303,28 @@ mod tests {
             assert_eq!(made(rule, "", &tag(pushed), existing).as_deref(), Ok(want), "{rule} {pushed} {existing:?}");
         }
         assert_eq!(made(semver, "latest=true", &tag("v1.2.3"), Some(&["v2.0.0"])).as_deref(), Ok("1.2.3 latest"));
+    }
+
+    #[test]
+    fn no_release_moves_latest_while_the_other_tags_cannot_be_read() {
+        let release = event("push", Target::Tag("v1.2.3".into()));
+        let main = event("push", Target::Branch("main".into()));
+        let semver = "type=semver,pattern={{version}}";
+        let pep440 = "type=pep440,pattern={{version}}";
+        for (rules, flavor, dialect, event, want) in [
+            ("", "", Dialect::Repaired, &release, "1.2.3 1.2 1 sha-0123456"),
+            ("", "latest=true", Dialect::Repaired, &release, "1.2.3 1.2 1 sha-0123456 latest"),
+            (semver, "", Dialect::Repaired, &release, "1.2.3"),
+            (pep440, "", Dialect::Repaired, &release, "1.2.3"),
+            (semver, "latest=true", Dialect::Repaired, &release, "1.2.3 latest"),
+            (semver, "", Dialect::Exact, &release, "1.2.3 latest"),
+            ("", "", Dialect::Repaired, &main, "main sha-0123456 latest"),
+        ] {
+            let flavor = Flavor::read(flavor, dialect).unwrap();
+            let rules = read(rules, dialect).unwrap().rules;
+            let inputs = TagInputs { rules, flavor, dialect, ..TagInputs::default() };
+            assert_eq!(made_of(&inputs, event, GitTags::Unreadable).as_deref(), Ok(want), "{inputs:?}");
+        }
     }
 
     #[test]

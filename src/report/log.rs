@@ -100,7 +100,7 @@ impl<W: Write> Log<W> {
         match event {
             Event::StageStarted(stage) if self.live.is_none() => self.line(&format!("» {}", stage.word()))?,
             // The images in their groups tell how far they are.
-            Event::StageStarted(_) | Event::History(_) | Event::JobUrl(_) => {}
+            Event::StageStarted(_) | Event::History(_) | Event::Superseded(_) | Event::JobUrl(_) => {}
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic)?,
             Event::Note(text) => self.text(text)?,
             Event::Image { image, event } => self.image(image, event)?,

@@ -27,6 +27,10 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ("changed", "`true` if any image differs from what its first tag pointed to before."),
     ("result", "`success`, `failure` or `cancelled`."),
     (
+        "superseded",
+        "`true` if a newer commit of the branch is published already, so that the tags that move stayed where they are.",
+    ),
+    (
         "message-id",
         "Id of the message, for a later `command: notify`; with several channels that can be edited, one a line.",
     ),
@@ -77,6 +81,7 @@ pub fn outputs(run: &RunState, message_id: Option<&str>) -> Vec<(&'static str, S
         "version" => run.images.first().and_then(|image| image.tags.first()).cloned().unwrap_or_default(),
         "changed" => images.iter().any(|image| image.changed == Some(true)).to_string(),
         "result" => result.to_owned(),
+        "superseded" => run.superseded.is_some().to_string(),
         "message-id" => message_id.unwrap_or_default().to_owned(),
         "run-url" => run.info.run_url.clone(),
         "deployment-id" => {

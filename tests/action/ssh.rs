@@ -1,6 +1,8 @@
 //! SSH mounts: keys that the action serves itself, and an agent's socket.
 
 use std::{
+    io::Write as _,
+    os::unix::net::UnixListener,
     path::Path,
     process::{Child, Command},
 };
@@ -123,5 +125,55 @@ async fn an_agent_that_is_not_there_is_told_before_the_build() {
         let error = the_error(&report);
         assert!(error.message.contains(words), "{error:?}");
         assert!(!log(&report).contains("apt-get"), "{}", log(&report));
+    }
+}
+
+/// Asks whatever is behind the mount for things that an agent has and an engine must not tell, each on a connection of
+/// its own, and says what came until the connection ended.
+const ATTACK: &str = r#"import os, socket
+for name, data in [
+    ("engine", b"GET /info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+    ("add", b"\0\0\0\1\x11"),
+    ("list", b"\0\0\0\1\x0b"),
+]:
+    peer = socket.socket(socket.AF_UNIX)
+    peer.connect(os.environ["SSH_AUTH_SOCK"])
+    peer.sendall(data)
+    answer = b""
+    while name != "add" or not answer:
+        try:
+            piece = peer.recv(65536)
+        except ConnectionError:
+            break
+        if not piece:
+            break
+        answer += piece
+    print(f"{name}: {answer!r}")
+"#;
+
+#[tokio::test]
+async fn a_socket_that_is_no_agent_neither_answers_nor_holds_the_build() {
+    let http = |mut stream: std::os::unix::net::UnixStream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n{\"secret\": 1}");
+    };
+    for (socket, words) in [
+        ("/var/run/docker.sock", "/var/run/docker.sock: did not answer within 10 s"),
+        ("/github/runner_temp/web.sock", "web.sock: answered with HTTP, so it is not an SSH agent"),
+        ("/github/runner_temp/gone.sock", "gone.sock: closed the connection without a complete answer"),
+    ] {
+        let dockerfile = "FROM python:3.13-slim\nCOPY stamp attack /\nRUN --mount=type=ssh python3 /attack\n";
+        let run = Run::new(Engine::C8d, &[("Dockerfile", dockerfile), ("attack", ATTACK)]);
+        run.write("stamp", &run.repository);
+        for (name, answers) in [("web.sock", true), ("gone.sock", false)] {
+            let listener = UnixListener::bind(run.machine.temp.join(name)).unwrap();
+            std::thread::spawn(move || {
+                listener.incoming().filter_map(Result::ok).filter(|_| answers).for_each(http);
+            });
+        }
+        let report = run.with("ssh", &format!("default={socket}")).expect(0).await;
+        let log = log(&report);
+        for words in ["engine: b''", "add: b'\\x00\\x00\\x00\\x01\\x05'", "list: b''", words] {
+            assert!(log.contains(words), "{socket}: {words}\n{log}");
+        }
     }
 }

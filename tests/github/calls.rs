@@ -7,6 +7,7 @@ use build_deploy::{
     domain::secret::Secret,
     github::{
         api,
+        branch_head::{Head, head},
         client::Client,
         comments,
         deployments::{self, Lifetime, State, Status, Wanted},
@@ -248,6 +249,80 @@ async fn tags_are_read_page_by_page_also_of_an_enterprise_server() {
         let tags = api::git_tags(&url, &Secret::new(TOKEN), "o", "r").await.unwrap();
         assert_eq!((tags.len(), tags[249].as_str()), (250, "v249"), "{url}");
     }
+    no_faults(&github);
+}
+
+#[tokio::test]
+async fn tags_survive_a_github_that_stumbles() {
+    let (github, _) = github(&[]).await;
+    github.change(|world| (0..150).for_each(|number| world.add_tag(&format!("v{number}"))));
+    let (url, token) = (github.url(), Secret::new(TOKEN));
+    for faults in [
+        &[Fault::Broken(502)][..],
+        &[Fault::Broken(500), Fault::Broken(503)],
+        &[Fault::None, Fault::Broken(502)],
+        &[Fault::Hang],
+    ] {
+        github.fail_next(faults.iter().cloned());
+        assert_eq!(api::git_tags(&url, &token, "o", "r").await.unwrap().len(), 150, "{faults:?}");
+    }
+    for (faults, calls) in [(vec![Fault::Broken(502); 3], 3), (vec![Fault::RateLimited], 1)] {
+        let before = github.calls().len();
+        github.fail_next(faults.clone());
+        assert!(api::git_tags(&url, &token, "o", "r").await.is_err(), "{faults:?}");
+        assert_eq!(github.calls().len() - before, calls, "{faults:?}");
+    }
+    github.fail_next(vec![Fault::Hang; 3]);
+    let bound = tokio::time::timeout(Duration::from_secs(6), api::git_tags(&url, &token, "o", "r"));
+    assert!(bound.await.expect("it gives up by itself").is_err());
+}
+
+#[tokio::test]
+async fn a_commit_is_behind_only_if_github_is_sure_of_it() {
+    let (github, client) = github(&[]).await;
+    let newer = "fedcba9876543210fedcba9876543210fedcba98";
+    let odd = "feat/a#b&c=d%2F+é";
+    github.change(|world| {
+        world.push("main", newer);
+        world.push(odd, SHA);
+    });
+    let behind = Head::Behind { head: newer.to_owned() };
+    assert_eq!(head(&client, odd, SHA).await, Head::Head);
+    assert_eq!(head(&client, "main", newer).await, Head::Head);
+    // A push, a force push, or a run of an old commit: all look the same.
+    assert_eq!(head(&client, "main", SHA).await, behind);
+    for faults in
+        [&[Fault::Broken(502)][..], &[Fault::None, Fault::Broken(503)], &[Fault::Broken(500), Fault::Broken(500)]]
+    {
+        github.fail_next(faults.iter().cloned());
+        assert_eq!(head(&client, "main", SHA).await, behind, "{faults:?}");
+    }
+    // An answer that is older than the push does not count.
+    let mut changes = github.changes();
+    let (asked, ()) = tokio::join!(head(&client, "main", SHA), async {
+        changes.changed().await.unwrap();
+        github.change(|world| world.push("main", SHA));
+    });
+    assert_eq!(asked, Head::Head);
+    github.change(|world| world.push("main", newer));
+    let unknown = |head: Head, words: &str| match head {
+        Head::Unknown(reason) => assert!(reason.contains(words), "{reason}"),
+        other => panic!("{other:?}"),
+    };
+    for (faults, words) in [
+        (vec![Fault::Broken(502); 3], ""),
+        (vec![Fault::None, Fault::Broken(502), Fault::Broken(502), Fault::Broken(502)], ""),
+        (vec![Fault::RateLimited], "rate limit"),
+        (vec![Fault::Hang; 3], "in time"),
+    ] {
+        github.fail_next(faults);
+        let bound = tokio::time::timeout(Duration::from_secs(6), head(&client, "main", SHA));
+        unknown(bound.await.expect("it gives up by itself"), words);
+    }
+    github.change(|world| world.delete_branch("main"));
+    unknown(head(&client, "main", SHA).await, "the branch main does not exist any more");
+    // The name of a directory of branches is none of a branch.
+    unknown(head(&client, "feat", SHA).await, "does not exist any more");
     no_faults(&github);
 }
 

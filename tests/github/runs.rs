@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use build_deploy::{
+    build::container::Seats,
     commands::{
+        briefing::Briefing,
         comment,
         deployment::{self, Environment},
         inquiry::{Inquiry, history},
@@ -24,7 +26,7 @@ use build_deploy::{
         runner::RunnerEnv,
         typed::Inputs,
     },
-    plan::{Found, Known, Plan, naming::Project},
+    plan::{Found, Known, Plan, naming::Project, tags::GitTags},
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -108,7 +110,8 @@ impl Job {
 
     fn plan(&self) -> Plan {
         let found = Found { images: Vec::new(), project: Project::Images, warnings: Vec::new() };
-        Plan::new(&self.inputs, Known { event: &self.event, git_tags: None, now: Utc::now() }, found).unwrap()
+        Plan::new(&self.inputs, Known { event: &self.event, git_tags: GitTags::Unasked, now: Utc::now() }, found)
+            .unwrap()
     }
 
     fn deploy(&self) -> Environment {
@@ -212,6 +215,36 @@ async fn without_permission_token_or_api_nothing_is_told_and_nobody_is_bothered(
         let job = Job::new(&[("actions", Access::Read)], &[written], &[env]).await;
         assert_eq!(job.asked().await, []);
         assert_eq!(job.github.calls().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn latest_does_not_move_backwards_over_one_bad_answer() {
+    let workspace = tempfile::tempdir().unwrap();
+    std::fs::write(workspace.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    let workspace = workspace.path().to_str().unwrap();
+    let refused = vec![Fault::RateLimited];
+    for (written, faults, latest, warned) in [
+        (&[][..], vec![], false, false),
+        (&[], vec![Fault::Broken(502)], false, false),
+        (&[], vec![Fault::Broken(502); 3], false, true),
+        (&[], refused.clone(), false, true),
+        (&[("tags", "type=semver,pattern={{version}}")], refused.clone(), false, true),
+        (&[("flavor", "latest=true")], refused, true, false),
+        (&[("github-token", "")], vec![], true, false),
+    ] {
+        let tag = [("GITHUB_REF", "refs/tags/v1.2.3"), ("GITHUB_WORKSPACE", workspace)];
+        let job = Job::new(&[], written, &tag).await;
+        job.github.change(|world| world.add_tag("v2.0.0"));
+        job.github.fail_next(faults.clone());
+        let briefing = Briefing::gather(&job.inputs, &job.env, &Seats::default()).await;
+        let (plan, _) = briefing.planned.unwrap();
+        let tags: Vec<String> = plan.images[0].tags.iter().map(ToString::to_string).collect();
+        assert_eq!(tags.iter().any(|tag| tag == "latest"), latest, "{written:?} {faults:?}: {tags:?}");
+        assert_eq!(tags[0], "1.2.3");
+        let warnings: Vec<String> = briefing.warnings.into_iter().map(|warning| warning.message).collect();
+        let about = warnings.iter().any(|warning| warning.contains("`latest` was not moved"));
+        assert_eq!(about, warned, "{written:?} {faults:?}: {warnings:?}");
     }
 }
 

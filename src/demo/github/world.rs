@@ -1,10 +1,13 @@
 //! What the repository holds, and what calls do to it.
 
+use std::collections::BTreeMap;
+
 use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::{
     Access,
+    answer::{Answer, invalid, listed, not_found, paged},
     rules::{Rules, pairs},
 };
 
@@ -22,28 +25,8 @@ pub struct World {
     statuses: Vec<Value>,
     comments: Vec<Value>,
     tags: Vec<Value>,
-}
-
-/// What is answered.
-#[derive(Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// The body.
-    pub body: Value,
-    /// Which page of a list it is.
-    pub page: Option<Page>,
-}
-
-/// A page of a list.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// Its number, from 1.
-    pub number: usize,
-    /// The last page's.
-    pub last: usize,
-    /// How many there are on all pages.
-    pub total: usize,
+    /// The newest commits of branches.
+    heads: BTreeMap<String, String>,
 }
 
 /// A call that is known, with the numbers and names in its path.
@@ -57,6 +40,7 @@ pub struct Operation {
 const OPERATIONS: &[(&str, Option<(&str, Access)>)] = &[
     ("GET ", None),
     ("GET /tags", Some(("contents", Access::Read))),
+    ("GET /git/ref/{ref}", Some(("contents", Access::Read))),
     ("GET /actions/workflows/{workflow_id}/runs", Some(("actions", Access::Read))),
     ("GET /actions/runs/{run_id}/attempts/{attempt_number}", Some(("actions", Access::Read))),
     ("GET /actions/runs/{run_id}/attempts/{attempt_number}/jobs", Some(("actions", Access::Read))),
@@ -98,6 +82,7 @@ impl World {
             statuses: Vec::new(),
             comments: Vec::new(),
             tags: Vec::new(),
+            heads: BTreeMap::new(),
         }
     }
 
@@ -130,6 +115,16 @@ impl World {
     /// Adds a Git tag.
     pub fn add_tag(&mut self, name: &str) {
         self.tags.push(json!({"name": name, "commit": {"sha": "0".repeat(40)}}));
+    }
+
+    /// Pushes a commit to a branch.
+    pub fn push(&mut self, branch: &str, sha: &str) {
+        self.heads.insert(branch.to_owned(), sha.to_owned());
+    }
+
+    /// Deletes a branch.
+    pub fn delete_branch(&mut self, branch: &str) {
+        self.heads.remove(branch);
     }
 
     /// Adds a deployment with one status as GitHub makes them for a job with `environment:`; returns its number.
@@ -169,7 +164,10 @@ impl World {
     pub fn operation(&self, method: &str, path: &str) -> Option<Operation> {
         OPERATIONS.iter().find_map(|(name, _)| {
             let (known, template) = name.split_once(' ')?;
-            let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
+            let template: Vec<&str> = template.split('/').collect();
+            // The name of a ref is all that follows.
+            let segments = if template.ends_with(&["{ref}"]) { template.len() } else { usize::MAX };
+            let path: Vec<&str> = path.splitn(segments, '/').collect();
             let fits = |(part, own): (&&str, &&str)| part == own || part.starts_with('{');
             if known != method || template.len() != path.len() || !template.iter().zip(&path).all(fits) {
                 return None;
@@ -188,6 +186,13 @@ impl World {
         let mut answer = match operation.name {
             "GET " => Answer::of(200, json!({"full_name": self.repository, "default_branch": "main"})),
             "GET /tags" => page(self.tags.clone()),
+            "GET /git/ref/{ref}" => {
+                let name = operation.names.first().map_or("", String::as_str);
+                let head = name.strip_prefix("heads/").and_then(|branch| self.heads.get(branch));
+                head.map_or_else(not_found, |sha| {
+                    Answer::of(200, json!({"ref": format!("refs/{name}"), "object": {"type": "commit", "sha": sha}}))
+                })
+            }
             "GET /actions/workflows/{workflow_id}/runs" => {
                 let file = operation.names.first().map_or("", String::as_str);
                 let fits = |run: &&Value| {
@@ -331,22 +336,6 @@ impl World {
     }
 }
 
-impl Answer {
-    fn of(status: u16, body: Value) -> Self {
-        Self { status, body, page: None }
-    }
-}
-
-fn not_found() -> Answer {
-    Answer::refused(404, "Not Found")
-}
-
-fn invalid(resource: &str, field: &str, message: &str) -> Answer {
-    let mut answer = Answer::refused(422, "Validation Failed");
-    answer.body["errors"] = json!([{"resource": resource, "code": "custom", "field": field, "message": message}]);
-    answer
-}
-
 fn too_long(body: &Value) -> Option<Answer> {
     let length = body["body"].as_str().map_or(0, |text| text.chars().count());
     (length > 65_536).then(|| invalid("IssueComment", "body", "body is too long (maximum is 65536 characters)"))
@@ -371,19 +360,4 @@ fn complete(value: &mut Value, usual: &Value) {
             value[key] = usual.clone();
         }
     }
-}
-
-/// A list within an object, as the API for Actions has it.
-fn listed(name: &str, answer: &Answer) -> Answer {
-    let total = answer.page.map_or(0, |page| page.total);
-    let body = json!({"total_count": total, name: answer.body});
-    Answer { status: answer.status, body, page: answer.page }
-}
-
-/// A page of a list; 30 items and never more than 100.
-fn paged(items: &[Value], size: Option<&str>, number: Option<&str>) -> Answer {
-    let read = |text: Option<&str>, usual: usize| text.and_then(|text| text.parse().ok()).unwrap_or(usual).max(1);
-    let (size, number): (usize, usize) = (read(size, 30).min(100), read(number, 1));
-    let body = items.iter().skip(size * (number - 1)).take(size).cloned().collect();
-    Answer { status: 200, body, page: Some(Page { number, last: items.len().div_ceil(size), total: items.len() }) }
 }

@@ -5,7 +5,7 @@ use crate::domain::{credentials::as_in_images, default_user::default_user, ecr, 
 use super::{GHCR, Reader};
 use crate::inputs::{
     structured,
-    typed::{AwsInputs, Credentials, MissingRepository, RegistryInputs},
+    typed::{AwsInputs, Credentials, MissingRepository, RegistryInputs, WhenSuperseded},
 };
 
 impl Reader<'_> {
@@ -38,11 +38,17 @@ impl Reader<'_> {
                 MissingRepository::Refuse
             },
             push: self.push(),
+            when_superseded: self.when_superseded(),
             load: self.boolean("load"),
             builder: self.builder(),
             container: self.builder_container(),
             caches: self.caches(),
         }
+    }
+
+    fn when_superseded(&mut self) -> WhenSuperseded {
+        let choices = [("skip", WhenSuperseded::Skip), ("publish", WhenSuperseded::Publish)];
+        self.choice("when-superseded", &choices, WhenSuperseded::default())
     }
 
     /// The login that `username` and `password` are. On `ghcr.io`, one of them may be left to GitHub.

@@ -44,6 +44,20 @@ struct Yield {
     latest: bool,
 }
 
+/// Whether a rule's tags stay with what they were made for: a version, a commit, a pull request.
+fn is_fixed(kind: &RuleKind) -> bool {
+    match kind {
+        RuleKind::Semver(_)
+        | RuleKind::Pep440(_)
+        | RuleKind::Match { .. }
+        | RuleKind::Ref(RefKind::Tag | RefKind::PullRequest)
+        | RuleKind::Sha(_) => true,
+        RuleKind::Schedule { .. } | RuleKind::Edge { .. } | RuleKind::Ref(RefKind::Branch) | RuleKind::Raw { .. } => {
+            false
+        }
+    }
+}
+
 /// Tags by rules. May be none: then no rule fits the event.
 pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) -> Result<Tagged, TagError> {
     let mut sorted: Vec<&Rule> = rules.iter().collect();
@@ -52,6 +66,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
     let evaluation = Evaluation { inputs, subject };
     let mut tagged = Tagged::default();
     let mut latest = None;
+    let mut fixed = Vec::new();
     for rule in sorted {
         let failed = |reason| TagError::Rule { line: rule.line, written: rule.written.clone(), reason };
         let mut warn = |reason: String| {
@@ -60,6 +75,9 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
         let Some(made) = evaluation.rule(rule, &mut warn).map_err(failed)? else { continue };
         let Some(text) = Some(made.text).filter(|text| !text.is_empty()) else { continue };
         let tag = Tag::of(&text, inputs.dialect);
+        if is_fixed(&rule.kind) {
+            fixed.push(tag.clone());
+        }
         if !tagged.tags.contains(&tag) {
             tagged.tags.push(tag);
         }
@@ -72,6 +90,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
             tagged.tags.push(tag);
         }
     }
+    tagged.moving = tagged.tags.iter().filter(|tag| !fixed.contains(tag)).cloned().collect();
     Ok(tagged)
 }
 
@@ -182,11 +201,11 @@ impl Evaluation<'_> {
         Ok(Some((shown, self.is_newest(version.is_final(), |tags| version.is_newest(tags)))))
     }
 
-    /// Whether a version moves `latest`: if it is final and, as far as that is known, none above it is tagged.
+    /// Whether a version moves `latest`: if it is final and no higher one is tagged.
     fn is_newest(&self, is_final: bool, among: impl Fn(&[String]) -> bool) -> bool {
-        match (self.inputs.dialect, self.subject.git_tags) {
-            (Dialect::Repaired, Some(tags)) => among(tags),
-            _ => is_final,
+        match self.inputs.dialect {
+            Dialect::Repaired => self.subject.git_tags.allow_latest(among),
+            Dialect::Exact => is_final,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The tags without any rules: our own, and those of docker/metadata-action.
 
-use super::{RenderError, Subject, Tag, Tagged, affixed, semver::Version};
+use super::{GitTags, RenderError, Subject, Tag, Tagged, affixed, semver::Version};
 use crate::inputs::{
     context::{GitEvent, Target},
     rules::{self, Dialect, Flavor, Latest, Rule},
@@ -62,13 +62,16 @@ pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, Ren
             unique.push(tag);
         }
     }
-    Ok(Tagged { tags: unique, warnings: Vec::new() })
+    let moving = if matches!(event.target, Target::Branch(_)) { unique.clone() } else { Vec::new() };
+    Ok(Tagged { tags: unique, moving, warnings: Vec::new() })
 }
 
-fn is_latest(event: &GitEvent, git_tags: Option<&[String]>) -> bool {
+fn is_latest(event: &GitEvent, git_tags: GitTags<'_>) -> bool {
     match &event.target {
         Target::Branch(_) => event.is_default_branch() && event.name != "schedule",
-        Target::Tag(tag) => Version::read(tag).is_some_and(|version| version.is_newest(git_tags.unwrap_or_default())),
+        Target::Tag(tag) => {
+            Version::read(tag).is_some_and(|version| git_tags.allow_latest(|others| version.is_newest(others)))
+        }
         Target::PullRequest(_) | Target::MergeGroup(_) | Target::Unknown => false,
     }
 }

@@ -1,0 +1,74 @@
+//! Questions that are asked again, for answers on which it depends what is published.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::client::ApiError;
+
+/// How long a single call may take. A connection that hangs once leaves time for another.
+const CALL: Duration = Duration::from_secs(2);
+/// The pauses between calls.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
+
+/// Makes a call until GitHub answers it or refuses it, three times at most. `subject` names the answer in errors.
+///
+/// # Errors
+/// The last call's.
+pub(super) async fn patiently<T, F>(subject: &str, call: impl Fn() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let answer = timeout(CALL, call()).await;
+        let answer = answer.unwrap_or_else(|_| Err(ApiError::TimedOut(format!("for {subject}"))));
+        match (answer, pauses.next()) {
+            (Err(error), Some(pause)) if error.is_temporary() => sleep(pause).await,
+            (answer, _) => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future, time::Duration};
+
+    use tokio::time::Instant;
+
+    use super::{ApiError, patiently};
+
+    fn broken(status: u16) -> ApiError {
+        ApiError::Refused { path: "x".into(), status, message: "x".into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_may_pass_is_asked_again_and_not_for_ever() {
+        for (statuses, calls, succeeds, took) in [
+            (&[200][..], 1, true, 0),
+            (&[502, 200], 2, true, 250),
+            (&[500, 503, 200], 3, true, 1000),
+            (&[500, 500, 500, 200], 3, false, 1000),
+            (&[404, 200], 1, false, 0),
+            (&[403, 200], 1, false, 0),
+            // No answer at all.
+            (&[0, 200], 2, true, 2250),
+            (&[0, 0, 0, 200], 3, false, 7000),
+        ] {
+            let made = Cell::new(0);
+            let started = Instant::now();
+            let answer = patiently("x", || {
+                let status = statuses[made.replace(made.get() + 1)];
+                async move {
+                    match status {
+                        200 => Ok(()),
+                        0 => future::pending().await,
+                        status => Err(broken(status)),
+                    }
+                }
+            });
+            assert_eq!((answer.await.is_ok(), made.get()), (succeeds, calls), "{statuses:?}");
+            assert_eq!(started.elapsed(), Duration::from_millis(took), "{statuses:?}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Which tags of an image move from commit to commit, and which tag names one commit.
+//!
+//! Rules may be any text with expressions in it, so that their results are compared instead: the same rules are evaluated
+//! for commits that do not exist. A tag that another commit of the branch would get as well moves.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Facts, GitTags, Subject, Tag, Tagged, tags_for};
+use crate::inputs::{
+    context::{GitEvent, Target},
+    rules::TagInputs,
+};
+
+/// How the tags of an image move.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Movement {
+    moving: Vec<Tag>,
+    commit: Option<CommitTag>,
+}
+
+/// A tag that names one commit: its text around the hash, and how many digits of the hash it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct CommitTag {
+    before: String,
+    digits: usize,
+    after: String,
+}
+
+/// Hashes of no commit, as long as SHA-256's.
+const ONE: &str = "c94a7d3b52e8f06119d7c3a58b4e26f09d81c7a35fe2b8604c7d19a3e85f2b06";
+const TWO: &str = "3f8e6b1d07a2c594e8d3160f7bc5a92e4d06f81b93ca7e250fb8d4617a3ce95d";
+/// The fewest digits by which a hash is recognized in a tag.
+const FEWEST: usize = 4;
+
+impl Movement {
+    /// Compares `tagged`, which the rules of `inputs` made for `event` at `now`, with the tags of other commits.
+    ///
+    /// Nothing moves but by branches: tags of a release, a pull request or a merge group are its own.
+    pub(in crate::plan) fn new(inputs: &TagInputs, event: &GitEvent, now: DateTime<Utc>, tagged: &Tagged) -> Self {
+        if !matches!(event.target, Target::Branch(_)) || event.sha.is_empty() {
+            return Self::default();
+        }
+        let length = event.sha.len().min(ONE.len());
+        let (one, two) = (&ONE[..length], &TWO[..length]);
+        let later = now.checked_add_signed(TimeDelta::days(400)).unwrap_or(now);
+        // At the same time, so that the tag of a day moves; of another commit time, so that the tag of a commit's day
+        // does not.
+        let of_one = made(inputs, event, one, "2001-02-03T04:05:06Z", now);
+        let of_two = made(inputs, event, two, "2012-11-10T09:08:07Z", later);
+        let moving = tagged.moving.iter().filter(|tag| of_one.contains(tag)).cloned().collect();
+        let commit = of_one.iter().filter_map(|tag| CommitTag::read(tag, one, inputs.sha.length)).find(|tag| {
+            let fits = |sha: &str, tags: &[Tag]| tag.of(sha).is_some_and(|tag| tags.contains(&tag));
+            fits(two, &of_two) && fits(&event.sha, &tagged.tags)
+        });
+        Self { moving, commit }
+    }
+
+    /// The tags that the next commit of the branch gets as well, such as the branch's name, `latest` and `nightly`. None
+    /// for other events.
+    pub fn moving(&self) -> &[Tag] {
+        &self.moving
+    }
+
+    /// The tag that the rules make for another commit of the branch and for no third, such as `sha-1234567`. `None` if
+    /// no rule makes one, or if it holds more than the commit tells, such as a date.
+    pub fn tag_of_commit(&self, sha: &str) -> Option<Tag> {
+        self.commit.as_ref()?.of(sha)
+    }
+}
+
+impl CommitTag {
+    /// Takes apart a tag that was made for the commit `sha`.
+    fn read(tag: &Tag, sha: &str, short: usize) -> Option<Self> {
+        let fewest = short.clamp(FEWEST, sha.len());
+        let digits = (fewest..=sha.len()).rev().find(|digits| tag.as_str().contains(&sha[..*digits]))?;
+        let (before, after) = tag.as_str().split_once(&sha[..digits])?;
+        Some(Self { before: before.to_owned(), digits, after: after.to_owned() })
+    }
+
+    fn of(&self, sha: &str) -> Option<Tag> {
+        let digits = sha.get(..self.digits)?;
+        // A part of a valid tag stays valid.
+        Some(Tag::exact(&format!("{}{digits}{}", self.before, self.after)))
+    }
+}
+
+/// The tags of a commit. Rules that cannot be used were reported for the event's own.
+fn made(inputs: &TagInputs, event: &GitEvent, sha: &str, time: &str, now: DateTime<Utc>) -> Vec<Tag> {
+    let event = GitEvent {
+        sha: sha.to_owned(),
+        workflow_sha: sha.to_owned(),
+        commit_time: Some(time.to_owned()),
+        ..event.clone()
+    };
+    let facts = Facts::new(&event, inputs, now);
+    let subject = Subject { event: &event, facts: &facts, git_tags: GitTags::Unasked };
+    tags_for(inputs, &subject).map(|tagged| tagged.tags).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::{Movement, Tag};
+    use crate::{
+        inputs::{
+            context::{GitEvent, Target},
+            rules::{Dialect, Flavor, TagInputs, read},
+        },
+        plan::tags::{Facts, GitTags, Subject, tags_for},
+    };
+
+    const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+    const NEWER: &str = "fedcba9876543210fedcba9876543210fedcba98";
+
+    fn event(name: &str, target: Target) -> GitEvent {
+        let reference = match &target {
+            Target::Branch(branch) => format!("refs/heads/{branch}"),
+            Target::Tag(tag) => format!("refs/tags/{tag}"),
+            Target::PullRequest(number) => format!("refs/pull/{number}/merge"),
+            Target::MergeGroup(_) | Target::Unknown => String::new(),
+        };
+        GitEvent {
+            name: name.into(),
+            reference,
+            target,
+            sha: SHA.into(),
+            workflow_sha: SHA.into(),
+            default_branch: Some("main".into()),
+            commit_time: Some("2026-03-04T05:06:07Z".into()),
+            ..GitEvent::default()
+        }
+    }
+
+    /// What moves, and the tag of the newer commit.
+    fn of(rules: &[&str], flavor: &str, dialect: Dialect, event: &GitEvent) -> (String, String) {
+        let inputs = TagInputs {
+            rules: read(&rules.join("\n"), dialect).unwrap().rules,
+            flavor: Flavor::read(flavor, dialect).unwrap(),
+            dialect,
+            ..TagInputs::default()
+        };
+        let now = DateTime::UNIX_EPOCH;
+        let facts = Facts::new(event, &inputs, now);
+        let tagged = tags_for(&inputs, &Subject { event, facts: &facts, git_tags: GitTags::Unasked }).unwrap();
+        let movement = Movement::new(&inputs, event, now, &tagged);
+        let moving = movement.moving().iter().map(Tag::as_str).collect::<Vec<_>>().join(" ");
+        (moving, movement.tag_of_commit(NEWER).map(|tag| tag.to_string()).unwrap_or_default())
+    }
+
+    #[test]
+    fn without_rules_all_tags_of_a_branch_move_but_that_of_the_commit() {
+        for (name, target, moving, commit) in [
+            ("push", Target::Branch("main".into()), "main latest", "sha-fedcba9"),
+            ("push", Target::Branch("dev".into()), "dev", "sha-fedcba9"),
+            ("schedule", Target::Branch("main".into()), "nightly main", "sha-fedcba9"),
+            ("workflow_dispatch", Target::Branch("main".into()), "main latest", "sha-fedcba9"),
+            ("push", Target::Tag("v1.2.3".into()), "", ""),
+            ("pull_request", Target::PullRequest(7), "", ""),
+            ("merge_group", Target::MergeGroup(7), "", ""),
+            ("", Target::Unknown, "", ""),
+        ] {
+            let found = of(&[], "", Dialect::Repaired, &event(name, target.clone()));
+            assert_eq!(found, (moving.to_owned(), commit.to_owned()), "{name} {target:?}");
+        }
+        let main = event("push", Target::Branch("main".into()));
+        let found = of(&[], "suffix=-alpine,onlatest=true", Dialect::Repaired, &main);
+        assert_eq!(found, ("main-alpine latest-alpine".to_owned(), "sha-fedcba9-alpine".to_owned()));
+        let unknown = GitEvent { sha: String::new(), workflow_sha: String::new(), ..main };
+        assert_eq!(of(&[], "", Dialect::Repaired, &unknown), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn rules_move_what_the_next_commit_gets_too() {
+        let long = format!("type=raw,value={}-{{{{sha}}}}", "x".repeat(130));
+        for (name, rules, moving, commit) in [
+            ("push", &["type=ref,event=branch", "type=sha"][..], "main", "sha-fedcba9"),
+            ("push", &["type=sha,format=long,prefix="], "", NEWER),
+            ("push", &["type=raw,value=latest", "type=edge"], "edge latest", ""),
+            ("push", &["type=raw,value={{branch}}-{{sha}}"], "", "main-fedcba9"),
+            ("push", &["type=raw,value={{branch}}-{{sha}}-{{date 'YYYYMMDD'}}", "{{branch}}"], "main", ""),
+            ("push", &["type=raw,value={{commit_date 'YYYYMMDD'}}"], "", ""),
+            ("push", &["type=raw,value={{commit_date 'YYYYMMDD'}}-{{sha}}", "type=sha"], "", "sha-fedcba9"),
+            ("schedule", &["type=schedule", "type=sha"], "nightly", "sha-fedcba9"),
+            ("schedule", &["type=schedule,pattern={{date 'YYYYMMDD'}}"], "19700101", ""),
+            // A version that the workflow writes is a release, whatever branch it is built from.
+            ("push", &["type=semver,pattern={{version}},value=v1.2.3"], "latest", ""),
+            ("push", &["type=match,pattern=\\d+,value=v7"], "latest", ""),
+            ("push", &["type=semver,pattern={{version}},value=1.2.3", "type=raw,value=1.2.3"], "latest", ""),
+            // Too long: the tag is cut and ends in a hash of the whole.
+            ("push", &[&long], "", ""),
+        ] {
+            for dialect in [Dialect::Repaired, Dialect::Exact] {
+                let found = of(rules, "", dialect, &event(name, Target::Branch("main".into())));
+                let cut = dialect == Dialect::Exact && rules == [&long];
+                let commit = if cut { format!("{}-fedcba9", "x".repeat(130)) } else { commit.to_owned() };
+                assert_eq!(found, (moving.to_owned(), commit), "{rules:?} {dialect:?}");
+            }
+        }
+        for rules in [&["type=semver,pattern={{major}}.{{minor}}", "type=ref,event=tag", "x"], &["x", "type=sha", "y"]]
+        {
+            let release = event("push", Target::Tag("v1.2.3".into()));
+            assert_eq!(of(rules, "", Dialect::Repaired, &release), (String::new(), String::new()), "{rules:?}");
+        }
+    }
+}
