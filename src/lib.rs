@@ -3,6 +3,7 @@
 //! The code in reading order. A module imports only from those above it; `pipeline` alone knows them all.
 
 pub mod aws;
+pub mod boundary;
 pub mod build;
 pub mod commands;
 pub mod compose;

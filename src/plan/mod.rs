@@ -10,6 +10,7 @@ pub mod notify;
 pub mod origin;
 pub mod print;
 pub mod tags;
+pub mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 

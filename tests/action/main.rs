@@ -28,3 +28,4 @@ mod run;
 mod secrets;
 mod ssh;
 mod storing;
+mod trust;
