@@ -12,6 +12,7 @@ pub mod compose_files;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod domain;
+pub mod environ;
 pub mod events;
 pub mod github;
 pub mod http;

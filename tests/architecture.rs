@@ -28,6 +28,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("inputs", Pure, &["domain"]),
     ("compose", Pure, &["domain"]),
     ("boundary", Worldly, &[]),
+    ("environ", Worldly, &["inputs"]),
     ("compose_files", Worldly, &["boundary", "compose"]),
     ("plan", Pure, &["domain", "inputs", "compose"]),
     ("http", Worldly, &["domain"]),
