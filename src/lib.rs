@@ -4,6 +4,7 @@
 
 pub mod aws;
 pub mod beside;
+pub mod boundary;
 pub mod build;
 pub mod cancel;
 pub mod commands;
@@ -13,6 +14,7 @@ pub mod compose_files;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod domain;
+pub mod environ;
 pub mod events;
 pub mod github;
 pub mod http;

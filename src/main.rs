@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use build_deploy::{commands, inputs::runner::RunnerEnv};
+use build_deploy::{commands, environ, inputs::runner::RunnerEnv};
 
 fn main() -> ExitCode {
-    let env = RunnerEnv::new(std::env::vars_os());
+    let env = RunnerEnv::new(environ::hide(std::env::vars_os().collect(), std::env::args_os()));
     // One thread: the work is the daemon's; what we do of it waits for sockets, or runs on the blocking pool.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -111,7 +111,7 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
 
 /// Takes the file `dockerfile` where there is no `Dockerfile`, as all of Docker's clients do
 /// (<https://github.com/moby/moby/pull/10858>).
-fn take_lower_case(recipe: &mut Recipe) {
+pub fn take_lower_case(recipe: &mut Recipe) {
     let Dockerfile::File { directory, name } = &mut recipe.dockerfile else { return };
     if name == "Dockerfile" && !directory.join("Dockerfile").exists() && directory.join("dockerfile").is_file() {
         recipe.dockerfile_place.truncate(recipe.dockerfile_place.len() - name.len());

@@ -606,6 +606,7 @@ fn reads_compose_files_as_docker_does() {
         let request = Request {
             files: owned(case.files),
             env: case.env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            withheld: BTreeSet::new(),
             env_files: Some(owned(case.env_files)).filter(|files| !files.is_empty()),
             profiles: owned(case.profiles),
             default_name: directory.file_name().unwrap().to_str().unwrap().to_owned(),

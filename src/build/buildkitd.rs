@@ -4,7 +4,10 @@
 //! that the engine trusts, and uses its mirrors, so that moving a build from one to the other changes nothing.
 
 use core::net::IpAddr;
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use super::engine::RegistryRules;
 use crate::domain::digest::Digest;
@@ -17,8 +20,13 @@ struct Section {
 }
 
 /// The file. `mirrors` are the user's, and win over the engine's; `registries` are the hosts that the images and caches
-/// are in.
-pub fn config(mirrors: &[(String, String)], registries: &[&str], rules: &RegistryRules) -> String {
+/// are in; `entitlements` are those that the builds may ask for.
+pub fn config(
+    mirrors: &[(String, String)],
+    registries: &[&str],
+    entitlements: &BTreeSet<&str>,
+    rules: &RegistryRules,
+) -> String {
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     for (registry, mirror) in mirrors {
         sections.entry(registry.clone()).or_default().mirrors.push(mirror.clone());
@@ -40,10 +48,13 @@ pub fn config(mirrors: &[(String, String)], registries: &[&str], rules: &Registr
             sections.entry(host).or_default().insecure = true;
         }
     }
-    // A build says what it may do; without this it could not even ask.
-    let mut text = "insecure-entitlements = [\"network.host\", \"security.insecure\"]\n".to_owned();
-    for (registry, section) in sections {
+    // Without this, a build could not even ask for them.
+    let mut text = String::new();
+    if !entitlements.is_empty() {
         // Writing to a String cannot fail.
+        let _ = writeln!(text, "insecure-entitlements = {:?}", entitlements.iter().collect::<Vec<_>>());
+    }
+    for (registry, section) in sections {
         let _ = writeln!(text, "\n[registry.{registry:?}]");
         if !section.mirrors.is_empty() {
             let _ = writeln!(text, "  mirrors = {:?}", section.mirrors);
@@ -121,7 +132,7 @@ pub fn archive(path: &str, text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::{collections::BTreeSet, process::Command};
 
     use super::{archive, config, contains, name};
     use crate::build::engine::RegistryRules;
@@ -139,8 +150,11 @@ mod tests {
                     [registry.\"10.213.0.1:5900\"]\n  http = true\n  insecure = true\n\n\
                     [registry.\"docker.io\"]\n  mirrors = [\"10.213.0.1:5900\"]\n\n\
                     [registry.\"old.example:5000\"]\n  http = true\n  insecure = true\n";
-        assert_eq!(config(&[], &["10.213.0.1:5000", "ghcr.io"], &rules), want);
-        let own = config(&[("docker.io".into(), "mirror.gcr.io".into())], &[], &RegistryRules::default());
+        let both = BTreeSet::from(["security.insecure", "network.host"]);
+        assert_eq!(config(&[], &["10.213.0.1:5000", "ghcr.io"], &both, &rules), want);
+        let mirror = [("docker.io".into(), "mirror.gcr.io".into())];
+        let own = config(&mirror, &[], &BTreeSet::new(), &RegistryRules::default());
+        assert!(!own.contains("entitlements"), "{own}");
         assert!(own.ends_with("[registry.\"docker.io\"]\n  mirrors = [\"mirror.gcr.io\"]\n"), "{own}");
     }
 

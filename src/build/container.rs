@@ -6,7 +6,7 @@
 //! What buildx makes: <https://github.com/docker/buildx/blob/master/driver/docker-container/driver.go>.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -134,18 +134,18 @@ const TRIES: u32 = 3;
 const BOOT: Duration = Duration::from_secs(30);
 
 /// Connects to the container that `wanted` describes, which is made if it is not there. `registries` are the hosts of
-/// the images and caches.
+/// the images and caches; `entitlements` are those that the builds may ask for.
 pub async fn node(
     engine: &Arc<Engine>,
     wanted: &ContainerInput,
-    registries: &[&str],
+    (registries, entitlements): (&[&str], &BTreeSet<&str>),
     logins: &Credentials,
     seats: &Seats,
 ) -> Result<Node, ContainerError> {
     let failed = |step| move |source| ContainerError::Engine { step, source };
     let docker = engine.client().await.map_err(failed("make"))?;
     let rules = engine.registry_rules().await.map_err(failed("make"))?;
-    let config = buildkitd::config(&wanted.mirrors, registries, &rules);
+    let config = buildkitd::config(&wanted.mirrors, registries, entitlements, &rules);
     let name = buildkitd::name(&wanted.image, wanted.network.as_deref(), &config);
     let seat = Seat::in_container(engine.clone(), name);
     seats.add(seat.clone());

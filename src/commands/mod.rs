@@ -14,6 +14,7 @@ pub mod post;
 pub mod prepare;
 pub mod run;
 pub mod saved;
+mod trust;
 
 #[cfg(feature = "demo")]
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! From inputs to a plan: reads the event, the compose files and nothing else.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -9,8 +9,9 @@ use std::{
 
 use chrono::Utc;
 
-use super::{chat::Chat, checkout, inquiry};
+use super::{chat::Chat, checkout, inquiry, trust};
 use crate::{
+    boundary::Boundary,
     build::{caches::Accounts, container::Seats, session::BuildSecret, ssh::AgentSource},
     compose::{self, ComposeError, ContextSource, SecretSource},
     compose_files::Directory,
@@ -25,7 +26,7 @@ use crate::{
     inputs::{
         context::{GitEvent, payload_of},
         rules::{Dialect, PullRequestSha},
-        runner::RunnerEnv,
+        runner::{Owner, RunnerEnv},
         typed::{Inputs, ProjectInputs},
     },
     plan::{Found, Known, Plan, images, naming, tags::GitTags},
@@ -126,11 +127,13 @@ pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv) {
 /// The plan, or why there is none. `git_tags` are the repository's.
 pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: GitTags<'_>) -> Result<Plan, Failure> {
     checkout::is_there(context)?;
-    let project = compose_project(inputs, env, context).map_err(|error| {
-        // Places of errors are relative to the project; annotations are relative to the repository.
-        let in_repository =
-            |place: Place| Place { file: compose::join(&inputs.project.working_directory, &place.file), ..place };
-        Failure { place: error.place().map(in_repository), ..Failure::new(Stage::Plan, error.to_string(), None) }
+    let boundary = trust::boundary(inputs, env, context);
+    // Places of errors are relative to the project; annotations are relative to the repository.
+    let in_repository =
+        |place: Place| Place { file: compose::join(&inputs.project.working_directory, &place.file), ..place };
+    let project = compose_project(inputs, env, context, &boundary).map_err(|error| Failure {
+        place: error.place().map(in_repository),
+        ..Failure::new(Stage::Plan, error.to_string(), error.hint())
     })?;
     let lone_name = if context.event.repo.is_empty() { directory_name(context) } else { context.event.repo.clone() };
     let wanted = in_project(&inputs.project, &context.project);
@@ -144,7 +147,12 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: GitTa
     let mut warnings = project.map(|project| project.warnings).unwrap_or_default();
     warnings.extend(checkout::differs(context));
     let known = Known { event: &context.event, git_tags, now: Utc::now() };
-    Ok(Plan::new(inputs, known, Found { images, project: kind, warnings })?)
+    let specs = images.clone();
+    let plan = Plan::new(inputs, known, Found { images, project: kind, warnings })?;
+    match trust::refused(&plan, &specs, &boundary, (inputs, env, context), in_repository) {
+        Some(failure) => Err(failure),
+        None => Ok(plan),
+    }
 }
 
 /// What the pipeline needs of the world. The run leaves its `seats` when it is over.
@@ -189,7 +197,7 @@ fn accounts(inputs: &Inputs, env: &RunnerEnv) -> Accounts {
 
 /// The runner's own directories that are mounted into our container: `$RUNNER_WORKSPACE` is the one path of the host
 /// that the runner leaves as it is.
-fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
+pub(super) fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
     let Some(of_repository) = env.var("RUNNER_WORKSPACE").map(PathBuf::from) else { return Vec::new() };
     let workspace = env.workspace().map(|here| (of_repository.join(env.repository().1), PathBuf::from(here)));
     let temp = of_repository.parent().zip(env.temp()).map(|(work, here)| (work.join("_temp"), PathBuf::from(here)));
@@ -224,7 +232,7 @@ fn agents(keys: &[compose::SshKey], env: &RunnerEnv, context: &Context) -> Vec<(
 /// A file that the user names, relative to the project.
 ///
 /// `${{ runner.temp }}` is a path of the host, which the runner translates where it is a whole value and nowhere else.
-fn reachable(path: &str, env: &RunnerEnv, context: &Context) -> PathBuf {
+pub(super) fn reachable(path: &str, env: &RunnerEnv, context: &Context) -> PathBuf {
     let resolved = context.project.join(path);
     let in_temp = || Some(PathBuf::from(env.temp()?).join(path.split_once("/_temp/")?.1));
     if resolved.exists() { resolved } else { in_temp().filter(|path| path.exists()).unwrap_or(resolved) }
@@ -232,6 +240,8 @@ fn reachable(path: &str, env: &RunnerEnv, context: &Context) -> PathBuf {
 
 /// The job's token, for contexts that are Git repositories on the job's own GitHub server. BuildKit asks for it by this
 /// name (<https://github.com/moby/buildkit/blob/master/source/git/source.go>).
+///
+/// Any step of the build may mount it, so that only contexts which an input names make it one of the build's secrets.
 fn git_token(build: &compose::Build, inputs: &Inputs, env: &RunnerEnv) -> Option<(String, BuildSecret)> {
     let server = env.var("GITHUB_SERVER_URL")?.trim_end_matches('/');
     let token = inputs.github.token.clone()?;
@@ -239,11 +249,12 @@ fn git_token(build: &compose::Build, inputs: &Inputs, env: &RunnerEnv) -> Option
         ContextSource::Remote(url) => Some(url.as_str()),
         ContextSource::Path(_) | ContextSource::Service(_) => None,
     });
+    let of_inputs = trust::named_contexts(inputs);
     let is_here = |url: &str| url.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
     let host = server.split_once("://")?.1;
     named
         .chain([build.context.as_str()])
-        .any(is_here)
+        .any(|url| is_here(url) && of_inputs.contains(url))
         .then(|| (format!("GIT_AUTH_TOKEN.{host}"), BuildSecret::Value(token)))
 }
 
@@ -286,9 +297,10 @@ fn compose_project(
     inputs: &Inputs,
     env: &RunnerEnv,
     context: &Context,
+    boundary: &Boundary,
 ) -> Result<Option<compose::Project>, ComposeError> {
-    let files = Directory::new(&context.project);
     let wanted = &inputs.project;
+    let files = Directory::new(&context.project).within(boundary.clone(), trust::named_files(wanted));
     if wanted.lone.is_some() {
         return Ok(None);
     }
@@ -297,9 +309,11 @@ fn compose_project(
     if wanted.compose_files.is_empty() && can_do_without && compose::discover(&files)?.is_none() {
         return Ok(None);
     }
+    let (open, withheld) = visible(env);
     let request = compose::Request {
         files: wanted.compose_files.clone(),
-        env: compose_env(env),
+        env: open,
+        withheld,
         env_files: (!wanted.env_files.is_empty()).then(|| wanted.env_files.clone()),
         profiles: wanted.profiles.clone(),
         default_name: directory_name(context),
@@ -307,11 +321,19 @@ fn compose_project(
     compose::load(&request, &files).map(Some)
 }
 
-/// What `${VAR}` in compose files may name: the environment without the action's inputs and the runner's tokens, which
-/// a pull request could otherwise write into a build argument.
-fn compose_env(env: &RunnerEnv) -> BTreeMap<String, String> {
-    let open = |name: &str| !["INPUT_", "ACTIONS_", "STATE_"].iter().any(|prefix| name.starts_with(prefix));
-    env.vars().filter(|(name, _)| open(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+/// What `${VAR}` in compose files may name: the workflow's own variables and what the runner says of the run, but no
+/// input, token or credential, which a pull request could otherwise write into a build argument.
+fn visible(env: &RunnerEnv) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let (mut open, mut withheld) = (BTreeMap::new(), BTreeSet::new());
+    for (name, value) in env.vars() {
+        match Owner::of(name) {
+            // What machine it is, and where its directories are.
+            Owner::Workflow => drop(open.insert(name.to_owned(), value.to_owned())),
+            Owner::Internal if name.starts_with("RUNNER_") => drop(open.insert(name.to_owned(), value.to_owned())),
+            Owner::Credential | Owner::Internal => drop(withheld.insert(name.to_owned())),
+        }
+    }
+    (open, withheld)
 }
 
 fn directory_name(context: &Context) -> String {

@@ -1,22 +1,18 @@
 //! `x-bake`, which adds to a build what `docker buildx bake` knows beyond Compose
 //! (<https://docs.docker.com/build/bake/compose-file/#extension-field-with-x-bake>).
 
-use std::collections::BTreeMap;
-
 use super::{
     error::ComposeError,
     model::{Build, BuildSecret, SecretSource, SshKey},
-    typed::Fields,
+    positions,
+    typed::{Fields, Variables},
     yaml::Value,
 };
 
 /// Lays the extension over a build: lists are added to, contexts of other names too, the rest is replaced. `output` is
 /// not for us to follow.
-pub(super) fn apply(
-    build: &mut Build,
-    extension: &Fields<'_>,
-    env: &BTreeMap<String, String>,
-) -> Result<(), ComposeError> {
+pub(super) fn apply(build: &mut Build, extension: &Fields<'_>, env: Variables<'_>) -> Result<(), ComposeError> {
+    positions::of_extension(&mut build.positions, extension);
     add(&mut build.tags, words(extension, "tags")?);
     add(&mut build.cache_from, words(extension, "cache-from")?);
     add(&mut build.cache_to, words(extension, "cache-to")?);
@@ -70,7 +66,7 @@ fn words(extension: &Fields<'_>, key: &str) -> Result<Vec<String>, ComposeError>
 }
 
 /// `id=…[,src=…|,env=…]`; without either, the variable of the id's name, else the file.
-fn secret(text: &str, env: &BTreeMap<String, String>) -> Option<BuildSecret> {
+fn secret(text: &str, (open, withheld): Variables<'_>) -> Option<BuildSecret> {
     let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
     for field in text.split(',') {
         let (key, value) = field.trim().split_once('=')?;
@@ -87,7 +83,8 @@ fn secret(text: &str, env: &BTreeMap<String, String>) -> Option<BuildSecret> {
         (_, Some(variable)) => SecretSource::Environment(variable),
         (Some(name), None) if kind == Some("env") => SecretSource::Environment(name),
         (Some(file), None) => SecretSource::File(file),
-        (None, None) if env.contains_key(&id) => SecretSource::Environment(id.clone()),
+        // One that is withheld is not taken for a file: what asks for it is to be refused.
+        (None, None) if open.contains_key(&id) || withheld.contains(&id) => SecretSource::Environment(id.clone()),
         (None, None) => SecretSource::File(id.clone()),
     };
     Some(BuildSecret { id, source })

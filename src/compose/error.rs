@@ -1,5 +1,7 @@
 //! What can be wrong with a compose project, told so that the user can mend it.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use super::yaml::At;
@@ -33,6 +35,14 @@ pub enum ComposeError {
         /// Why.
         reason: String,
     },
+    /// A file outside the checkout that the inputs do not name.
+    #[error("{} reads {file}, which is outside the checkout", wanted_by.subject())]
+    Outside {
+        /// The file, absolute and without symbolic links.
+        file: String,
+        /// Who asked for it.
+        wanted_by: WantedBy,
+    },
     /// A file is no valid YAML, or is not what Compose can take.
     #[error("{at}: {problem}")]
     Syntax {
@@ -63,18 +73,54 @@ pub enum ComposeError {
     },
 }
 
+/// Who asks for a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedBy {
+    /// An input, or Compose's own convention, by the file's name.
+    Name(String),
+    /// A key of a file.
+    Key(At, String),
+}
+
+impl fmt::Display for WantedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Key(at, key) => write!(f, "{at} (`{key}`)"),
+        }
+    }
+}
+
+impl WantedBy {
+    /// The same as the subject of a sentence.
+    fn subject(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Key(at, key) => format!("{at}: `{key}`"),
+        }
+    }
+}
+
 impl ComposeError {
     /// A [`ComposeError::Key`].
     pub(crate) fn key(at: &At, path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Key { at: at.clone(), path: path.into(), problem: problem.into() }
     }
 
+    /// What to do about it, where the text does not say so.
+    pub fn hint(&self) -> Option<String> {
+        let Self::Outside { file, .. } = self else { return None };
+        Some(format!("move the file into the repository, or add `fs.read={file}` to the input `allow`"))
+    }
+
     /// The line in question, for an annotation; its path is relative to the working directory.
     pub fn place(&self) -> Option<Place> {
         let (file, line) = match self {
-            Self::Syntax { at, .. } | Self::Key { at, .. } => (at.file.to_string(), at.line),
+            Self::Syntax { at, .. } | Self::Key { at, .. } | Self::Outside { wanted_by: WantedBy::Key(at, _), .. } => {
+                (at.file.to_string(), at.line)
+            }
             Self::Dotenv { file, line, .. } => (file.clone(), *line),
-            Self::NoFile { .. } | Self::Missing { .. } | Self::Unreadable { .. } => return None,
+            Self::NoFile { .. } | Self::Missing { .. } | Self::Unreadable { .. } | Self::Outside { .. } => return None,
         };
         Some(Place { file, line, end_line: line })
     }

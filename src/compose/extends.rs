@@ -2,7 +2,7 @@
 
 use super::{
     canonical::{scalar_text, wrong},
-    error::ComposeError,
+    error::{ComposeError, WantedBy},
     load::{Level, Loader, read_documents},
     merge::{merge, strip},
     nearest::nearest,
@@ -78,7 +78,8 @@ fn resolve(
     let other = match extends.get("file").filter(|node| !node.is_null()) {
         Some(file) => {
             let name = scalar_text(file, &format!("{path}.file"))?;
-            Some(other_file(loader, &name, &format!("{} (`{path}.file`)", file.at), level)?)
+            let wanted_by = WantedBy::Key(file.at.clone(), format!("{path}.file"));
+            Some(other_file(loader, &name, &wanted_by, level)?)
         }
         None => None,
     };
@@ -96,7 +97,7 @@ fn resolve(
 }
 
 /// The services of another file. Its `include` is not followed, as in Compose.
-fn other_file(loader: &Loader<'_>, name: &str, wanted_by: &str, level: &Level) -> Result<Source, ComposeError> {
+fn other_file(loader: &Loader<'_>, name: &str, wanted_by: &WantedBy, level: &Level) -> Result<Source, ComposeError> {
     let mut merged: Option<Node> = None;
     for document in read_documents(loader.files, name, wanted_by)? {
         let tree = loader.canonical(document, level, &parent(name))?;

@@ -2,8 +2,8 @@
 
 use super::{
     canonical::{scalar_text, wrong},
-    error::ComposeError,
-    load::{Level, Loader, read_documents, read_env},
+    error::{ComposeError, WantedBy},
+    load::{Level, Loader, Presence, read_documents, read_env},
     merge::merge,
     path::{is_remote, join, parent},
     scalar::Scalar,
@@ -56,17 +56,18 @@ fn load(loader: &Loader<'_>, item: &Node, path: &str, level: &Level, file: &str)
     let base = directory.map_or_else(|| parent(first), |directory| join(&level.base, &directory));
     let mut env = std::collections::BTreeMap::new();
     if env_files.is_empty() {
-        read_env(loader.files, &join(&base, ".env"), None, &level.env, &mut env)?;
+        let wanted_by = WantedBy::Key(item.at.clone(), path.to_owned());
+        read_env(loader.files, &join(&base, ".env"), (&wanted_by, Presence::Optional), &level.env, &mut env)?;
     }
     for name in env_files.iter().filter(|name| *name != "/dev/null") {
-        let wanted_by = format!("{} (`{path}.env_file`)", item.at);
-        read_env(loader.files, &join(&level.base, name), Some(&wanted_by), &level.env, &mut env)?;
+        let wanted_by = WantedBy::Key(item.at.clone(), format!("{path}.env_file"));
+        read_env(loader.files, &join(&level.base, name), (&wanted_by, Presence::Required), &level.env, &mut env)?;
     }
     env.extend(level.env.iter().map(|(key, value)| (key.clone(), value.clone())));
 
     let mut documents = Vec::new();
     for name in &paths {
-        let wanted_by = format!("{} (`{path}`)", item.at);
+        let wanted_by = WantedBy::Key(item.at.clone(), path.to_owned());
         documents.push((name.clone(), read_documents(loader.files, name, &wanted_by)?));
     }
     loader.merged(&Level { base, env, including }, documents)

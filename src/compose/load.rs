@@ -8,7 +8,7 @@ use std::{
 use super::{
     canonical::canonical,
     dotenv,
-    error::ComposeError,
+    error::{ComposeError, WantedBy},
     extends, include,
     interpolate::{Lookup, interpolate},
     merge::{merge, strip},
@@ -26,6 +26,12 @@ pub trait Files {
     /// # Errors
     /// Why a file that is there cannot be read, such as `it is a directory`.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
+
+    /// The real path of a file that is there but may not be read, since it is outside the checkout.
+    fn outside(&self, path: &str) -> Option<String> {
+        let _ = path;
+        None
+    }
 }
 
 /// Which project to read, and how.
@@ -36,6 +42,8 @@ pub struct Request {
     pub files: Vec<String>,
     /// The process's environment.
     pub env: BTreeMap<String, String>,
+    /// Variables of the process that the files must not see.
+    pub withheld: BTreeSet<String>,
     /// Files with further variables, relative to the working directory; `None` means `.env` beside the first compose
     /// file, if there.
     pub env_files: Option<Vec<String>>,
@@ -61,7 +69,7 @@ pub const DEFAULT_FILES: [&str; 6] = [
 /// If one is there but cannot be read.
 pub fn discover(files: &dyn Files) -> Result<Option<&'static str>, ComposeError> {
     for name in DEFAULT_FILES {
-        if read(files, name)?.is_some() {
+        if read(files, name, &WantedBy::Name(name.to_owned()))?.is_some() {
             return Ok(Some(name));
         }
     }
@@ -84,12 +92,14 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
 
     let mut documents = Vec::new();
     for name in &names {
-        documents.push((name.clone(), read_documents(files, name, "the input `compose-file`")?));
+        let wanted_by = WantedBy::Name("the input `compose-file`".to_owned());
+        documents.push((name.clone(), read_documents(files, name, &wanted_by)?));
     }
     let name = project_name(request, &env, &documents);
     env.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
 
-    let loader = Loader { files, warned: RefCell::default(), warnings: RefCell::default() };
+    let loader =
+        Loader { files, withheld: &request.withheld, warned: RefCell::default(), warnings: RefCell::default() };
     let level = Level { base, env, including: Vec::new() };
     let tree = loader.merged(&level, documents)?;
     let profiles = if request.profiles.is_empty() {
@@ -98,7 +108,7 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
     } else {
         request.profiles.clone()
     };
-    let mut project = typed::project(&tree, &level.env, &profiles)?;
+    let mut project = typed::project(&tree, (&level.env, &request.withheld), &profiles)?;
     project.name = name;
     let mut warnings = loader.warnings.into_inner();
     warnings.append(&mut project.warnings);
@@ -119,6 +129,7 @@ pub(super) struct Level {
 /// What stays the same for the whole project.
 pub(super) struct Loader<'a> {
     pub(super) files: &'a dyn Files,
+    withheld: &'a BTreeSet<String>,
     warned: RefCell<BTreeSet<String>>,
     warnings: RefCell<Vec<String>>,
 }
@@ -155,30 +166,43 @@ impl Loader<'_> {
 }
 
 /// A file parsed into documents.
-pub(super) fn read_documents(files: &dyn Files, name: &str, wanted_by: &str) -> Result<Vec<Node>, ComposeError> {
-    let bytes = read(files, name)?
-        .ok_or_else(|| ComposeError::Missing { file: name.to_owned(), wanted_by: wanted_by.to_owned() })?;
+pub(super) fn read_documents(files: &dyn Files, name: &str, wanted_by: &WantedBy) -> Result<Vec<Node>, ComposeError> {
+    let bytes = read(files, name, wanted_by)?
+        .ok_or_else(|| ComposeError::Missing { file: name.to_owned(), wanted_by: wanted_by.to_string() })?;
     let text = utf8(name, &bytes)?;
     parse(name, text)
 }
 
 /// Reads a file; its path is normalised first.
-pub(super) fn read(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>, ComposeError> {
-    files.read(&normalise(name)).map_err(|reason| ComposeError::Unreadable { file: name.to_owned(), reason })
+pub(super) fn read(files: &dyn Files, name: &str, wanted_by: &WantedBy) -> Result<Option<Vec<u8>>, ComposeError> {
+    let path = normalise(name);
+    if let Some(file) = files.outside(&path) {
+        return Err(ComposeError::Outside { file, wanted_by: wanted_by.clone() });
+    }
+    files.read(&path).map_err(|reason| ComposeError::Unreadable { file: name.to_owned(), reason })
+}
+
+/// Whether an env file must be there.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Presence {
+    /// It is named.
+    Required,
+    /// It is the `.env` of a directory.
+    Optional,
 }
 
 /// Reads an env file into `values`.
 pub(super) fn read_env(
     files: &dyn Files,
     name: &str,
-    wanted_by: Option<&str>,
+    (wanted_by, presence): (&WantedBy, Presence),
     env: &BTreeMap<String, String>,
     values: &mut BTreeMap<String, String>,
 ) -> Result<(), ComposeError> {
-    match (read(files, name)?, wanted_by) {
-        (Some(bytes), _) => dotenv::parse_into(name, utf8(name, &bytes)?, env, values),
-        (None, None) => Ok(()),
-        (None, Some(by)) => Err(ComposeError::Missing { file: name.to_owned(), wanted_by: by.to_owned() }),
+    match read(files, name, wanted_by)? {
+        Some(bytes) => dotenv::parse_into(name, utf8(name, &bytes)?, env, values),
+        None if presence == Presence::Optional => Ok(()),
+        None => Err(ComposeError::Missing { file: name.to_owned(), wanted_by: wanted_by.to_string() }),
     }
 }
 
@@ -191,13 +215,15 @@ fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, ComposeError> {
 
 fn environment(request: &Request, files: &dyn Files, base: &str) -> Result<BTreeMap<String, String>, ComposeError> {
     let mut values = BTreeMap::new();
-    match &request.env_files {
-        Some(names) => {
-            for name in names {
-                read_env(files, name, Some("the input `env-file`"), &request.env, &mut values)?;
-            }
+    if let Some(names) = &request.env_files {
+        let wanted_by = WantedBy::Name("the input `env-file`".to_owned());
+        for name in names {
+            read_env(files, name, (&wanted_by, Presence::Required), &request.env, &mut values)?;
         }
-        None => read_env(files, &join(base, ".env"), None, &request.env, &mut values)?,
+    } else {
+        let name = join(base, ".env");
+        let wanted_by = WantedBy::Name(name.clone());
+        read_env(files, &name, (&wanted_by, Presence::Optional), &request.env, &mut values)?;
     }
     // The process's environment wins.
     values.extend(request.env.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -244,11 +270,18 @@ impl Lookup for Variables<'_> {
 
     fn unset(&mut self, name: &str) {
         if self.loader.warned.borrow_mut().insert(name.to_owned()) {
-            self.loader.warnings.borrow_mut().push(format!(
-                "{}: the variable `{name}` is not set and counts as empty: set it in the step's `env:` or in the env \
-                 file, or write `${{{name}:-default}}`",
-                self.file.file
-            ));
+            let file = &self.file.file;
+            self.loader.warnings.borrow_mut().push(if self.loader.withheld.contains(name) {
+                format!(
+                    "{file}: the variable `{name}` counts as empty, since compose files do not see credentials and the \
+                     runner's own variables: pass it to builds with the input `build-args` or `secret-envs`"
+                )
+            } else {
+                format!(
+                    "{file}: the variable `{name}` is not set and counts as empty: set it in the step's `env:` or in the \
+                     env file, or write `${{{name}:-default}}`"
+                )
+            });
         }
     }
 }

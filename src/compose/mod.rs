@@ -25,6 +25,7 @@ mod merge;
 mod model;
 pub mod nearest;
 mod path;
+mod positions;
 mod scalar;
 mod size;
 #[cfg(test)]
@@ -33,9 +34,9 @@ mod typed;
 pub mod yaml;
 
 pub use self::{
-    error::ComposeError,
+    error::{ComposeError, WantedBy},
     load::{DEFAULT_FILES, Files, Request, discover, load},
-    model::{Build, BuildSecret, ContextSource, Project, SecretSource, Service, SshKey, Ulimit},
+    model::{Access, Build, BuildSecret, ContextSource, Position, Project, SecretSource, Service, SshKey, Ulimit},
     path::{is_remote, join, normalise},
     size::bytes,
 };

@@ -1,5 +1,9 @@
 //! A compose project, as far as builds are concerned.
 
+use std::collections::BTreeMap;
+
+use super::yaml::At;
+
 /// What the compose files of a project come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Project {
@@ -80,6 +84,38 @@ pub struct Build {
     pub provenance: Option<String>,
     /// `sbom:`, likewise.
     pub sbom: Option<String>,
+    /// Where the files say what can reach beyond the project.
+    pub positions: BTreeMap<Access, Position>,
+}
+
+/// A value of a build that can reach beyond the project.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// The build context.
+    Context,
+    /// The Dockerfile.
+    Dockerfile,
+    /// The additional context of this name.
+    NamedContext(String),
+    /// The secret of this id.
+    Secret(String),
+    /// The SSH agent or key of this id.
+    Ssh(String),
+    /// This entitlement.
+    Entitlement(String),
+    /// A cache that is read, as it is written.
+    CacheFrom(String),
+    /// A cache that is written, as it is written.
+    CacheTo(String),
+}
+
+/// A value's position in the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// File, line and column.
+    pub at: At,
+    /// The key's path, such as `services.web.build.network`.
+    pub key: String,
 }
 
 /// What a named context is.

@@ -1,6 +1,6 @@
 //! From the merged tree to the typed [`Project`]: the one place that says which value each key may have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     bake,
@@ -8,17 +8,17 @@ use super::{
     error::ComposeError,
     model::{Build, BuildSecret, ContextSource, Project, SecretSource, Service, SshKey, Ulimit},
     path::is_remote,
+    positions,
     scalar::Scalar,
     size::bytes,
     yaml::{Node, Value},
 };
 
+/// The variables that files may name, and the names of those that are withheld from them.
+pub(super) type Variables<'a> = (&'a BTreeMap<String, String>, &'a BTreeSet<String>);
+
 /// The project that a merged tree describes; its name stays empty.
-pub(super) fn project(
-    tree: &Node,
-    env: &BTreeMap<String, String>,
-    profiles: &[String],
-) -> Result<Project, ComposeError> {
+pub(super) fn project(tree: &Node, env: Variables<'_>, profiles: &[String]) -> Result<Project, ComposeError> {
     let secrets = tree.get("secrets");
     let (mut services, mut disabled) = (Vec::new(), Vec::new());
     for (key, node) in tree.get("services").and_then(Node::entries).unwrap_or_default() {
@@ -48,12 +48,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn service(
-        &self,
-        name: &str,
-        env: &BTreeMap<String, String>,
-        secrets: Option<&Node>,
-    ) -> Result<Service, ComposeError> {
+    fn service(&self, name: &str, env: Variables<'_>, secrets: Option<&Node>) -> Result<Service, ComposeError> {
         let build = match self.node.get("build") {
             Some(node) => Some(Fields { node, path: format!("{}.build", self.path) }.build(env, secrets)?),
             None => None,
@@ -67,7 +62,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn build(&self, env: &BTreeMap<String, String>, secrets: Option<&Node>) -> Result<Build, ComposeError> {
+    fn build(&self, env: Variables<'_>, secrets: Option<&Node>) -> Result<Build, ComposeError> {
         if self.node.entries().is_none() {
             return Err(wrong(self.node, &self.path, "a path, or a mapping with `context:`"));
         }
@@ -75,7 +70,7 @@ impl<'a> Fields<'a> {
             context: self.text("context")?.unwrap_or_default(),
             dockerfile: self.text("dockerfile")?,
             dockerfile_inline: self.text("dockerfile_inline")?,
-            args: self.args(env)?,
+            args: self.args(env.0)?,
             target: self.text("target")?,
             additional_contexts: self.contexts("additional_contexts")?,
             labels: self.pairs("labels")?,
@@ -96,6 +91,7 @@ impl<'a> Fields<'a> {
             entitlements: self.list("entitlements")?,
             provenance: self.text("provenance")?,
             sbom: self.text("sbom")?,
+            positions: positions::of_build(self, secrets),
         };
         let insecure = "security.insecure".to_owned();
         if self.flag("privileged")? == Some(true) && !build.entitlements.contains(&insecure) {

@@ -197,7 +197,7 @@ mod tests {
             runner::RunnerEnv,
             spec::INPUTS,
             typed::{
-                AnnotationLevel, Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network,
+                Allow, AnnotationLevel, Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network,
                 NoCache, NotifyOn, Push, WhenSuperseded,
             },
         },
@@ -283,6 +283,10 @@ mod tests {
             ("shm-size", "big"),
             ("ulimits", "nofile=many"),
             ("allow", "everything"),
+            ("allow", "fs.read="),
+            ("allow", "fs.write=/x"),
+            ("allow", "secrets.env"),
+            ("allow", "ssh=default"),
             ("builder", "both"),
             ("builder", "tcp://x:1\ntcp://x:1"),
             ("buildkit-mirror", "http://x"),
@@ -342,6 +346,7 @@ mod tests {
                 ("sbom", "generator=x"),
                 ("compression", "zstd,compression-level=3,force-compression=true"),
                 ("ssh", "default\nother=a,b"),
+                ("allow", "network.host, ssh\nfs.read=../lib\nsecrets.env=GH_TOKEN\ncache-to=ghcr.io/o/cache"),
                 ("secrets", "one=1"),
                 ("secret-envs", "two=VERSION"),
             ],
@@ -370,6 +375,14 @@ mod tests {
         assert_eq!(inputs.build.ssh, [("default".into(), None), ("other".into(), Some("a,b".into()))]);
         let secrets: Vec<_> = inputs.build.secrets.iter().map(|(id, value)| (id.as_str(), value.expose())).collect();
         assert_eq!(secrets, [("one", "1"), ("two", "7")]);
+        let allow = Allow {
+            entitlements: vec!["network.host".into()],
+            read: vec!["../lib".into()],
+            ssh: true,
+            secret_envs: vec!["GH_TOKEN".into()],
+            cache_to: vec!["ghcr.io/o/cache".into()],
+        };
+        assert_eq!(inputs.build.allow, allow);
         assert_eq!(inputs.github.timeout, Some(Duration::from_mins(90)));
     }
 

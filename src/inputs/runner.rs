@@ -15,6 +15,48 @@ const SECRET_VARIABLES: [&str; 5] = [
     "GITHUB_TOKEN",
 ];
 
+/// Prefixes of variables that are the runner's or this action's own business: inputs, tokens of services, saved state.
+const INTERNAL: [&str; 4] = ["INPUT_", "ACTIONS_", "STATE_", "RUNNER_"];
+
+/// Variables that hold credentials for GitHub and for clouds, which are set for steps and not for what is built.
+const CREDENTIALS: [&str; 9] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "DOCKER_AUTH_CONFIG",
+    "GH_ENTERPRISE_TOKEN",
+    "GH_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "GITHUB_PAT",
+    "GITHUB_TOKEN",
+];
+
+/// Whose business a variable is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The workflow's: what it set, it set for its steps.
+    Workflow,
+    /// A credential for GitHub or a cloud, by its well-known name.
+    Credential,
+    /// The runner's or this action's own.
+    Internal,
+}
+
+impl Owner {
+    /// Whose business the variable of this name is.
+    pub fn of(name: &str) -> Self {
+        // The runner compares names without regard to case.
+        let name = name.to_ascii_uppercase();
+        if INTERNAL.iter().any(|prefix| name.starts_with(prefix)) {
+            Self::Internal
+        } else if CREDENTIALS.contains(&name.as_str()) {
+            Self::Credential
+        } else {
+            Self::Workflow
+        }
+    }
+}
+
 /// All environment variables of the process. `Debug` shows names only, since any value may be secret.
 #[derive(Clone, Default)]
 pub struct RunnerEnv {

@@ -144,7 +144,12 @@ pub const INPUTS: &[InputSpec] = &[
     build(Bool, "no-cache", "Build every step anew.").or("false"),
     build(List, "no-cache-filters", "Stages to build anew."),
     build(Bool, "pull", "Ask the registry again for each base image.").or("false"),
-    build(List, "allow", "Entitlements for the build: `network.host`, `security.insecure`."),
+    build(
+        List,
+        "allow",
+        "What the files of the checkout may do beyond their project: `network.host`, `security.insecure`, `ssh`, \
+         `fs.read=PATH`, `secrets.env=NAME`, `cache-to=REF`. Inputs need no permission.",
+    ),
     build(Bool, "check", "Report the warnings of Dockerfile build checks as annotations.").or("true"),
     names(Text, "registry", "Registry host to push to.").or("ghcr.io"),
     names(

@@ -13,10 +13,13 @@ use super::{
     naming::Repository,
     tags::Tag,
 };
-use crate::inputs::{
-    cache::CacheAccess,
-    context::{GitEvent, Target},
-    typed::{Cache, CacheSpec, Inputs, Push},
+use crate::{
+    compose::Access,
+    inputs::{
+        cache::CacheAccess,
+        context::{GitEvent, Target},
+        typed::{Cache, CacheSpec, Inputs, Push},
+    },
 };
 
 /// Who wants an image's caches.
@@ -77,6 +80,8 @@ pub(super) fn caches(
 ) -> Caches {
     let registry = |tag: &str| of_kind("registry", &[("ref", &format!("{repository}:{tag}"))]);
     let may_write = !event.is_fork_pr && !inputs.github.dry_run;
+    // Nor does a pull request touch the cache of the branch that it is for.
+    let writes = may_write && (push.enabled || (inputs.registry.push == Push::Never && !event.is_trial()));
     let kind = inputs.registry.caches.kind;
     let (default_from, default_to) = match kind {
         // What is only a context for others is exported nowhere that a cache could lie in.
@@ -89,8 +94,6 @@ pub(super) fn caches(
             (vec![of_kind("gha", &[])], lasting.then(|| of_kind("gha", &[("mode", "max")])))
         }
         Cache::Registry => {
-            // Nor does a pull request touch the cache of the branch that it is for.
-            let writes = may_write && (push.enabled || (inputs.registry.push == Push::Never && !event.is_trial()));
             if event.is_fork_pr {
                 remarks.notice("the registry cache is not written: a pull request from a fork has no right to");
             }
@@ -110,7 +113,19 @@ pub(super) fn caches(
     };
     let first = |lists: [&Vec<CacheSpec>; 2]| lists.into_iter().find(|list| !list.is_empty()).cloned();
     let from = first([&spec.cache_from, &inputs.registry.caches.from]);
-    let to = first([&spec.cache_to, &inputs.registry.caches.to]);
+    let mut to = first([&spec.cache_to, &inputs.registry.caches.to]);
+    if let Some(caches) = to.as_mut().filter(|_| !writes && !inputs.github.dry_run) {
+        // Only an input may say otherwise.
+        let lasting = |cache: &CacheSpec| !matches!(cache.kind.as_str(), "gha" | "inline");
+        let of_checkout = |cache: &CacheSpec| {
+            spec.cache_to.contains(cache) && !spec.of_inputs.contains(&Access::CacheTo(cache.to_string()))
+        };
+        let before = caches.len();
+        caches.retain(|cache| !lasting(cache) || !of_checkout(cache));
+        if caches.len() < before {
+            remarks.notice(&format!("the caches that the compose file names are not written: {}", push.reason));
+        }
+    }
     let origin = if kind == Cache::Auto && from.is_none() && to.is_none() { Origin::Offered } else { Origin::Asked };
     // Whoever says one of the two does not mean `auto` for the other.
     let offered = origin == Origin::Offered || kind != Cache::Auto;
@@ -195,10 +210,12 @@ mod tests {
 
     use crate::{
         inputs::{
+            cache::cache_spec,
             cli::RawInputs,
             context::{GitEvent, Target},
             parse,
             runner::RunnerEnv,
+            typed::Inputs,
         },
         plan::{Found, Known, Plan, images, naming::Project, tags::GitTags},
     };
@@ -214,8 +231,8 @@ mod tests {
         }
     }
 
-    /// The plan of a lone Dockerfile with these inputs, in a job that has GitHub's cache service and these variables.
-    fn plan(written: &[(&str, &str)], more: &[(&str, &str)], event: &GitEvent) -> Plan {
+    /// The inputs and a lone Dockerfile, in a job that has GitHub's cache service and these variables.
+    fn found(written: &[(&str, &str)], more: &[(&str, &str)]) -> (Inputs, Found) {
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let claims = r#"{"ac":"[{\"Scope\":\"refs/heads/main\",\"Permission\":3}]","nbf":1,"exp":2}"#;
         let token = format!("{}.{}.c2ln", part(r#"{"alg":"RS256"}"#), part(claims));
@@ -226,10 +243,13 @@ mod tests {
             raw.set(name, value).unwrap();
         }
         let inputs = parse::parse(&raw, &RunnerEnv::new(env)).unwrap();
-        let found = images::images(None, &inputs.project, &inputs.build, "site").unwrap();
-        let found = Found { images: found, project: Project::LoneDockerfile, warnings: Vec::new() };
-        Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found)
-            .unwrap()
+        let images = images::images(None, &inputs.project, &inputs.build, "site").unwrap();
+        (inputs, Found { images, project: Project::LoneDockerfile, warnings: Vec::new() })
+    }
+
+    fn plan(written: &[(&str, &str)], more: &[(&str, &str)], event: &GitEvent) -> Plan {
+        let (inputs, found) = found(written, more);
+        Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found).unwrap()
     }
 
     /// What is read and written, in short.
@@ -288,6 +308,31 @@ mod tests {
         assert_eq!(registry(&[], &pull_request), (String::new(), 0));
         assert_eq!(registry(&[], &fork), (String::new(), 1));
         assert_eq!(registry(&[("dry-run", "true")], &push()), (String::new(), 0));
+    }
+
+    #[test]
+    fn only_inputs_let_a_pull_request_write_into_a_registry() {
+        let of_file = ["type=registry,ref=ghcr.io/o/r:c", "type=inline", "type=gha,scope=x"];
+        let planned = |written: &[(&str, &str)], event: &GitEvent| {
+            let (inputs, found) = found(written, &[]);
+            let mut images = found.images;
+            images[0].cache_to = of_file.iter().map(|text| cache_spec(text).unwrap()).collect();
+            let found = Found { images, ..found };
+            Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found).unwrap()
+        };
+        let pull_request = GitEvent { name: "pull_request".into(), target: Target::PullRequest(7), ..push() };
+        let fork = GitEvent { is_fork_pr: true, ..pull_request.clone() };
+        let merge_group = GitEvent { name: "merge_group".into(), target: Target::MergeGroup(7), ..push() };
+        for event in [&pull_request, &fork, &merge_group] {
+            let plan = planned(&[], event);
+            assert!(!caches(&plan).1.contains("registry") && caches(&plan).1.contains("inline"), "{:?}", caches(&plan));
+            assert!(plan.notices.iter().any(|notice| notice.contains("are not written")), "{:?}", plan.notices);
+        }
+        assert!(caches(&planned(&[], &push())).1.contains("registry"));
+        assert!(caches(&planned(&[("push", "true")], &pull_request)).1.contains("registry"), "an input says so");
+        assert!(!caches(&planned(&[("dry-run", "true")], &push())).1.contains("registry"));
+        let named = [("cache-to", of_file[0])];
+        assert!(caches(&plan(&named, &[], &pull_request)).1.contains("registry"), "so does this one");
     }
 
     #[test]

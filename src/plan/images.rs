@@ -11,7 +11,7 @@ use globset::{Glob, GlobMatcher};
 use thiserror::Error;
 
 use crate::{
-    compose::{Build, ContextSource, Project, SecretSource, Service, nearest::nearest},
+    compose::{Access, Build, ContextSource, Project, SecretSource, Service, nearest::nearest},
     inputs::{
         rules::Rule,
         typed::{BuildInputs, CacheSpec, ProjectInputs},
@@ -40,6 +40,8 @@ pub struct ImageSpec {
     pub labels: Vec<(String, String)>,
     /// Templates of its repositories, likewise.
     pub image_names: Vec<String>,
+    /// Which of its values inputs set. All others are the checkout's.
+    pub of_inputs: BTreeSet<Access>,
 }
 
 /// Why an image is built.
@@ -283,6 +285,7 @@ fn essence(build: &Build) -> Build {
     for dispensable in [&mut essence.tags, &mut essence.no_cache_filter] {
         dispensable.clear();
     }
+    essence.positions.clear();
     essence.no_cache = false;
     essence.pull = false;
     essence.network = essence.network.filter(|network| network != "default");
@@ -306,6 +309,9 @@ fn absorb(first: &mut ImageSpec, other: ImageSpec) {
                 list.push(item);
             }
         }
+    }
+    for (access, position) in other.build.positions {
+        first.build.positions.entry(access).or_insert(position);
     }
     union(&mut first.services, other.services);
     union(&mut first.build.tags, other.build.tags);

@@ -132,6 +132,7 @@ mod tests {
                 tags: Vec::new(),
                 labels: Vec::new(),
                 image_names: Vec::new(),
+                of_inputs: std::collections::BTreeSet::new(),
             };
             let keys = ["index:a", "index-descriptor:a", "manifest:a", "manifest-descriptor:a"];
             let all: BTreeMap<String, String> = keys.iter().map(|key| ((*key).to_owned(), String::new())).collect();

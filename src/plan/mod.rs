@@ -11,6 +11,7 @@ pub mod origin;
 pub mod print;
 pub mod superseded;
 pub mod tags;
+pub mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -172,7 +172,10 @@ async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Resul
     let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
     hosts.extend(caches.filter_map(|cache| cache.attribute("ref")?.split_once('/').map(|(host, _)| host)));
     let hosts: Vec<&str> = hosts.into_iter().collect();
-    let made = container::node(engine, &edges.container, &hosts, &edges.credentials, &edges.seats).await;
+    // A container that other runs build in too gets no more than its runs ask for: its name says what that is.
+    let entitlements = plan.images.iter().flat_map(|image| &image.build.entitlements).map(String::as_str).collect();
+    let asked = (&hosts[..], &entitlements);
+    let made = container::node(engine, &edges.container, asked, &edges.credentials, &edges.seats).await;
     made.map_err(|error| {
         let hint = match &error {
             ContainerError::Pull { .. } => {

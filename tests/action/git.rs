@@ -118,10 +118,36 @@ async fn a_repository_is_a_context_and_gets_the_jobs_token() {
             )
             .with("github-token", TOKEN)
             .secret(TOKEN);
+            if place == "private" {
+                // The token is for contexts that an input names.
+                run = run.with("images", &format!("- {{name: web, context: '{context}'}}"));
+            }
             run.step.github.insert("GITHUB_SERVER_URL".into(), server.url.clone());
             let report = run.expect(0).await;
             assert!(log(&report).contains("it is from-git"), "{engine:?}, {place}: {}", log(&report));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_compose_file_does_not_get_the_jobs_token() {
+    let server = Server::start().await;
+    let host = server.url.split_once("://").unwrap().1;
+    let steps = format!(
+        "FROM busybox:1.36\nCOPY file /file\n\
+         RUN --mount=type=secret,id=GIT_AUTH_TOKEN --mount=type=secret,id=GIT_AUTH_TOKEN.{host} ! ls /run/secrets\n"
+    );
+    server.repository("open/site.git", &[("Dockerfile", &steps), ("file", "from-git")]).await;
+    server.repository("private/site.git", &[("Dockerfile", &steps), ("file", "from-git")]).await;
+    for (place, status) in [("open", 0), ("private", 1)] {
+        let context = format!("{}/{place}/site.git#main", server.url);
+        let named = format!(
+            "services:\n  web: {{build: {{context: '{context}', no_cache: true, additional_contexts: {{x: '{context}'}}}}}}\n"
+        );
+        let mut run = Run::new(Engine::C8d, &[("compose.yaml", &named)]).with("github-token", TOKEN).secret(TOKEN);
+        run.step.github.insert("GITHUB_SERVER_URL".into(), server.url.clone());
+        let report = run.expect(status).await;
+        assert_eq!(log(&report).contains("/run/secrets"), place == "open", "{place}: {}", log(&report));
     }
 }
 

@@ -29,3 +29,4 @@ mod run;
 mod secrets;
 mod ssh;
 mod storing;
+mod trust;

@@ -102,7 +102,7 @@ async fn the_agent_of_the_environment_is_forwarded() {
         assert!(!socket.exists(), "{}", String::from_utf8_lossy(&add.stderr));
         tokio::task::yield_now().await;
     }
-    let run = run.env("SSH_AUTH_SOCK", &socket.display().to_string());
+    let run = run.env("SSH_AUTH_SOCK", &socket.display().to_string()).with("allow", "ssh");
     // From the compose file this time; the mount without an agent is not required.
     run.write("compose.yaml", "services:\n  web: {build: {context: ., ssh: [default]}}\n");
     run.write("Dockerfile", &DOCKERFILE.replace("id=deploy sh /try deploy", "id=deploy test ! -S \"$SSH_AUTH_SOCK\""));

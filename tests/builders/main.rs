@@ -14,3 +14,4 @@ mod endpoints;
 #[path = "../action/lab.rs"]
 mod lab;
 mod run;
+mod trust;

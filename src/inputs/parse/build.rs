@@ -6,7 +6,7 @@ use crate::domain::secret::Secret;
 use super::Reader;
 use crate::inputs::{
     attest, structured,
-    typed::{Attest, BuildInputs, Compression, CompressionKind, CompressionReach, Network, NoCache},
+    typed::{Allow, Attest, BuildInputs, Compression, CompressionKind, CompressionReach, Network, NoCache},
     values::{boolean, bytes, is_platform, pair},
 };
 
@@ -135,14 +135,23 @@ impl Reader<'_> {
         limits
     }
 
-    fn allow(&mut self) -> Vec<String> {
-        let allowed = self.comma_list("allow");
-        for item in &allowed {
-            if !matches!(item.as_str(), "network.host" | "security.insecure") {
-                self.wrong("allow", item, "is no entitlement", "use `network.host` or `security.insecure`");
+    fn allow(&mut self) -> Allow {
+        let mut allow = Allow::default();
+        for item in self.comma_list("allow") {
+            match (item.as_str(), pair(&item)) {
+                ("network.host" | "security.insecure", _) => allow.entitlements.push(item),
+                ("ssh", _) => allow.ssh = true,
+                (_, Some(("fs.read" | "fs", path))) if !path.is_empty() => allow.read.push(path.to_owned()),
+                (_, Some(("secrets.env", name))) if !name.is_empty() => allow.secret_envs.push(name.to_owned()),
+                (_, Some(("cache-to", name))) if !name.is_empty() => allow.cache_to.push(name.to_owned()),
+                _ => {
+                    let fix = "write `network.host`, `security.insecure`, `ssh`, `fs.read=PATH`, `secrets.env=NAME` or \
+                               `cache-to=REF`";
+                    self.wrong("allow", &item, "is not a known permission", fix);
+                }
             }
         }
-        allowed
+        allow
     }
 
     /// `default`, or `id=path[,path…]`.

@@ -33,8 +33,8 @@ pub struct BuildInputs {
     pub no_cache: NoCache,
     /// Whether registries are asked again for base images.
     pub pull: bool,
-    /// Entitlements.
-    pub allow: Vec<String>,
+    /// What the checkout may do beyond its project.
+    pub allow: Allow,
     /// Whether the warnings of build checks are reported.
     pub check: bool,
     /// What is attested of every image; `None` leaves it to the compose file.
@@ -43,6 +43,22 @@ pub struct BuildInputs {
     pub sbom: Option<Attest>,
     /// How layers are packed.
     pub compression: Compression,
+}
+
+/// The input `allow`: what the files of the checkout may do beyond their project, in the words of `docker buildx bake`
+/// (<https://docs.docker.com/reference/cli/docker/buildx/bake/#allow>).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// BuildKit's entitlements, such as `network.host`.
+    pub entitlements: Vec<String>,
+    /// Paths outside the checkout that may be read (`fs.read=PATH`); `*` means all.
+    pub read: Vec<String>,
+    /// Whether a compose file may use the agent of `SSH_AUTH_SOCK` (`ssh`).
+    pub ssh: bool,
+    /// Credentials in the environment that a compose file may use as build secrets (`secrets.env=NAME`).
+    pub secret_envs: Vec<String>,
+    /// Repositories or references that a compose file may write caches to (`cache-to=REF`); `*` means all.
+    pub cache_to: Vec<String>,
 }
 
 /// An attestation that is asked for: BuildKit's attributes in CSV, such as `mode=max`; empty for its defaults.

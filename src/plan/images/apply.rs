@@ -1,8 +1,10 @@
 //! Lays inputs over what the compose files say of an image.
 
+use std::collections::BTreeSet;
+
 use crate::{
     compose::{
-        Build, BuildSecret, ContextSource, SecretSource, SshKey, Ulimit, is_remote, nearest::nearest, normalise,
+        Access, Build, BuildSecret, ContextSource, SecretSource, SshKey, Ulimit, is_remote, nearest::nearest, normalise,
     },
     inputs::{
         attest,
@@ -29,7 +31,14 @@ pub(super) fn alone(name: &str, lone: Option<&LoneInput>, inputs: &BuildInputs) 
     }
     let file = lone.and_then(|lone| lone.file.as_deref());
     let dockerfile = file.map(|file| if is_remote(&context) { file.to_owned() } else { seen_from(&context, file) });
-    spec(name, Vec::new(), Build { context, dockerfile, ..Build::default() }, inputs)
+    let mut spec = spec(name, Vec::new(), Build { context, dockerfile, ..Build::default() }, inputs)?;
+    if lone.is_some_and(|lone| lone.context.is_some()) {
+        spec.of_inputs.insert(Access::Context);
+    }
+    if file.is_some() {
+        spec.of_inputs.insert(Access::Dockerfile);
+    }
+    Ok(spec)
 }
 
 /// A path relative to the working directory as seen from a directory in it.
@@ -47,7 +56,7 @@ pub(super) fn spec(
 ) -> Result<ImageSpec, ImagesError> {
     let cache_from = caches(name, "cache_from", std::mem::take(&mut build.cache_from))?;
     let cache_to = caches(name, "cache_to", std::mem::take(&mut build.cache_to))?;
-    build_inputs(name, &mut build, inputs)?;
+    let of_inputs = build_inputs(name, &mut build, inputs)?;
     name_dockerfile(&mut build);
     Ok(ImageSpec {
         name: name.to_owned(),
@@ -59,6 +68,7 @@ pub(super) fn spec(
         tags: Vec::new(),
         labels: Vec::new(),
         image_names: Vec::new(),
+        of_inputs,
     })
 }
 
@@ -79,17 +89,22 @@ fn caches(image: &str, key: &'static str, lines: Vec<String>) -> Result<Vec<Cach
     lines.into_iter().map(spec).collect()
 }
 
-fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<(), ImagesError> {
+/// Lays the inputs for all images over a build; returns which values they set.
+fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<BTreeSet<Access>, ImagesError> {
+    let mut set_here = BTreeSet::new();
     set_all(&mut build.args, &inputs.args);
     // Contexts that are images of the run are set when all images are known.
     for (name, source) in inputs.contexts.iter().filter(|(_, source)| target_of(source).is_none()) {
         set(&mut build.additional_contexts, name, context_source(source));
+        set_here.insert(Access::NamedContext(name.clone()));
     }
     for id in inputs.secrets.iter().map(|(id, _)| id) {
         set_secret(&mut build.secrets, id, SecretSource::External);
+        set_here.insert(Access::Secret(id.clone()));
     }
     for (id, file) in &inputs.secret_files {
         set_secret(&mut build.secrets, id, SecretSource::File(file.clone()));
+        set_here.insert(Access::Secret(id.clone()));
     }
     if inputs.target.is_some() {
         build.target.clone_from(&inputs.target);
@@ -112,6 +127,9 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
     }
     // BuildKit wants to be asked for the host's network twice.
     let host = "network.host".to_owned();
+    if inputs.network == Some(Network::Host) {
+        set_here.insert(Access::Entitlement(host.clone()));
+    }
     if build.network.as_deref() == Some("host") && !build.entitlements.contains(&host) {
         build.entitlements.push(host);
     }
@@ -135,15 +153,17 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
     for (id, path) in &inputs.ssh {
         build.ssh.retain(|key| key.id != *id);
         build.ssh.push(SshKey { id: id.clone(), path: path.clone() });
+        set_here.insert(Access::Ssh(id.clone()));
     }
     attestation(image, "provenance", &mut build.provenance, inputs.provenance.as_ref())?;
     attestation(image, "sbom", &mut build.sbom, inputs.sbom.as_ref())?;
-    for entitlement in &inputs.allow {
+    for entitlement in &inputs.allow.entitlements {
         if !build.entitlements.contains(entitlement) {
             build.entitlements.push(entitlement.clone());
         }
+        set_here.insert(Access::Entitlement(entitlement.clone()));
     }
-    Ok(())
+    Ok(set_here)
 }
 
 /// From what the compose file says to BuildKit's attributes; the input wins.
@@ -236,11 +256,13 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
     let build = &mut spec.build;
     if let Some(context) = &image.context {
         build.context = if is_remote(context) { context.clone() } else { normalise(context) };
+        spec.of_inputs.insert(Access::Context);
     }
     if image.dockerfile.is_some() {
         build.dockerfile.clone_from(&image.dockerfile);
         build.dockerfile_inline = None;
         name_dockerfile(build);
+        spec.of_inputs.insert(Access::Dockerfile);
     }
     if image.target.is_some() {
         build.target.clone_from(&image.target);
@@ -248,6 +270,7 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
     set_all(&mut build.args, &image.build_args);
     for (name, source) in &image.build_contexts {
         set(&mut build.additional_contexts, name, context_source(source));
+        spec.of_inputs.insert(Access::NamedContext(name.clone()));
     }
     if !image.platforms.is_empty() {
         build.platforms.clone_from(&image.platforms);
@@ -257,14 +280,17 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
         for id in &image.secrets {
             if !build.secrets.iter().any(|secret| secret.id == *id) {
                 set_secret(&mut build.secrets, id, SecretSource::External);
+                spec.of_inputs.insert(Access::Secret(id.clone()));
             }
         }
     }
     if !image.cache_from.is_empty() {
         spec.cache_from.clone_from(&image.cache_from);
+        spec.of_inputs.extend(image.cache_from.iter().map(|cache| Access::CacheFrom(cache.to_string())));
     }
     if !image.cache_to.is_empty() {
         spec.cache_to.clone_from(&image.cache_to);
+        spec.of_inputs.extend(image.cache_to.iter().map(|cache| Access::CacheTo(cache.to_string())));
     }
     if !image.services.is_empty() {
         spec.services.clone_from(&image.services);

@@ -8,7 +8,7 @@ use crate::{
         rules::Dialect,
         runner::RunnerEnv,
         structured,
-        typed::{BuildInputs, Compression, LoneInput, NoCache, ProjectInputs},
+        typed::{Allow, BuildInputs, Compression, LoneInput, NoCache, ProjectInputs},
     },
 };
 
@@ -39,7 +39,7 @@ fn build_inputs() -> BuildInputs {
         cgroup_parent: None,
         no_cache: NoCache::Nothing,
         pull: false,
-        allow: Vec::new(),
+        allow: Allow::default(),
         check: true,
         ssh: Vec::new(),
         provenance: None,

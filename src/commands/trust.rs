@@ -1,0 +1,176 @@
+//! What the checkout's files may do: the boundary of what they read, and the judgement of what they ask for.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use super::prepare::{Context, mounts, reachable};
+use crate::{
+    boundary::{Boundary, NamedBy},
+    build::recipe::{self, Dockerfile, Recipe},
+    compose::{self, Access, SecretSource},
+    domain::{event::Place, run::Failure},
+    inputs::{
+        runner::RunnerEnv,
+        typed::{Inputs, ProjectInputs},
+    },
+    plan::{
+        ImagePlan, Plan,
+        images::ImageSpec,
+        trust::{self, Grants, Refusal},
+    },
+    preflight,
+};
+
+/// Variables that name directories and files of the runner's own.
+const PRIVATE: [&str; 7] = [
+    "RUNNER_TEMP",
+    "GITHUB_ENV",
+    "GITHUB_EVENT_PATH",
+    "GITHUB_OUTPUT",
+    "GITHUB_PATH",
+    "GITHUB_STATE",
+    "GITHUB_STEP_SUMMARY",
+];
+
+/// The boundary of the checkout.
+pub(super) fn boundary(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Boundary {
+    let checkout = match env.workspace() {
+        Some(workspace) => PathBuf::from(workspace),
+        None => repository(&context.workspace),
+    };
+    let private = PRIVATE.iter().filter_map(|name| env.var(name)).map(PathBuf::from);
+    // A checkout in the runner's directory for temporary files, as in tests of workflows, is a checkout all the same.
+    let mut boundary = Boundary::new(&checkout, private.filter(|path| !checkout.starts_with(path)));
+    for path in &inputs.build.allow.read {
+        boundary.grant(&granted(path, env, context));
+    }
+    // The input `working-directory` names the project, wherever that is.
+    boundary.grant_named(&context.project);
+    boundary
+}
+
+/// A path of the input `allow`: relative to the project, or one of the host's that is mounted here.
+fn granted(path: &str, env: &RunnerEnv, context: &Context) -> PathBuf {
+    if path == "*" {
+        return PathBuf::from(path);
+    }
+    let mounted =
+        mounts(env).into_iter().find_map(|(host, here)| Some(here.join(Path::new(path).strip_prefix(host).ok()?)));
+    mounted.unwrap_or_else(|| reachable(path, env, context))
+}
+
+/// The Git repository that a directory outside an action is in, else the directory.
+fn repository(directory: &Path) -> PathBuf {
+    let root = directory.ancestors().find(|directory| directory.join(".git").exists());
+    root.unwrap_or(directory).to_owned()
+}
+
+/// The files that inputs name, as the compose files are read: themselves, and the `.env` beside the first.
+pub(super) fn named_files(wanted: &ProjectInputs) -> Vec<String> {
+    let beside = wanted.compose_files.first().and_then(|first| first.rsplit_once('/')).map(|(directory, _)| directory);
+    let dotenv = beside.map(|directory| compose::join(directory, ".env"));
+    let named = wanted.compose_files.iter().chain(&wanted.env_files).map(|path| compose::normalise(path));
+    named.chain(dotenv).collect()
+}
+
+/// The contexts that inputs name.
+pub(super) fn named_contexts(inputs: &Inputs) -> BTreeSet<&str> {
+    let lone = inputs.project.lone.iter().filter_map(|lone| lone.context.as_deref());
+    let images = inputs.project.images.iter().flat_map(|image| {
+        image.context.as_deref().into_iter().chain(image.build_contexts.iter().map(|(_, source)| source.as_str()))
+    });
+    lone.chain(images).chain(inputs.build.contexts.iter().map(|(_, source)| source.as_str())).collect()
+}
+
+/// The failure that says what the checkout's files ask for and do not get.
+pub(super) fn refused(
+    plan: &Plan,
+    specs: &[ImageSpec],
+    boundary: &Boundary,
+    (inputs, env, context): (&Inputs, &RunnerEnv, &Context),
+    place: impl Fn(Place) -> Place,
+) -> Option<Failure> {
+    let caches = &inputs.registry.caches;
+    let named_caches: Vec<_> = caches.from.iter().chain(&caches.to).cloned().collect();
+    let grants = Grants {
+        allow: &inputs.build.allow,
+        caches: &named_caches,
+        repositories: &plan.images.iter().flat_map(ImagePlan::repositories).collect(),
+        is_set: &|name| env.var(name).is_some(),
+    };
+    let mut refusals = trust::refusals(specs, grants);
+    for spec in specs {
+        refusals.extend(refused_paths(spec, paths(plan, spec, env, context), boundary.clone()));
+    }
+    trust::failure(&refusals, place)
+}
+
+/// The paths of an image that it may not read; each value once.
+fn refused_paths(spec: &ImageSpec, paths: Vec<(Access, PathBuf)>, mut boundary: Boundary) -> Vec<Refusal> {
+    let mut refused: Vec<(Access, PathBuf)> = Vec::new();
+    for (access, path) in paths {
+        let named_by = if spec.of_inputs.contains(&access) { NamedBy::Input } else { NamedBy::Checkout };
+        if (&access, named_by) == (&Access::Context, NamedBy::Input) {
+            // The Dockerfile in it, too.
+            boundary.grant_named(&path);
+        }
+        let Err(real) = boundary.check(&path, named_by) else { continue };
+        let said = |(known, above): &(Access, PathBuf)| {
+            *known == access || (access == Access::Dockerfile && real.starts_with(above))
+        };
+        if !refused.iter().any(said) {
+            refused.push((access, real));
+        }
+    }
+    let refusal = |(access, real): &(Access, PathBuf)| {
+        let shown = real.display().to_string();
+        if Boundary::is_kernels(real) {
+            Refusal::kernel(spec, access, &shown)
+        } else {
+            Refusal::outside(spec, access, &shown)
+        }
+    };
+    refused.iter().map(refusal).collect()
+}
+
+/// The paths that the build of an image reads, just as the build will.
+fn paths(plan: &Plan, spec: &ImageSpec, env: &RunnerEnv, context: &Context) -> Vec<(Access, PathBuf)> {
+    let mut paths = Vec::new();
+    if let Some(image) = plan.images.iter().find(|image| image.name == spec.name) {
+        let mut recipe = Recipe::new(image, &context.project, ".");
+        preflight::take_lower_case(&mut recipe);
+        paths.extend(local(&recipe.context).map(|path| (Access::Context, path)));
+        if let Dockerfile::File { directory, name } = &recipe.dockerfile {
+            paths.push((Access::Dockerfile, directory.join(name)));
+            // The build gets the directory, in which the file may be a link.
+            paths.push((Access::Dockerfile, directory.clone()));
+        }
+        for (name, context) in &recipe.named_contexts {
+            paths.extend(local(context).map(|path| (Access::NamedContext(name.clone()), path)));
+        }
+    }
+    for secret in &spec.build.secrets {
+        if let SecretSource::File(path) = &secret.source {
+            paths.push((Access::Secret(secret.id.clone()), reachable(path, env, context)));
+        }
+    }
+    for key in &spec.build.ssh {
+        let files = key.path.iter().flat_map(|files| files.split(','));
+        paths.extend(files.map(|file| (Access::Ssh(key.id.clone()), reachable(file.trim(), env, context))));
+    }
+    paths
+}
+
+/// The directory of a context, if it is one of ours.
+fn local(context: &recipe::Context) -> Option<PathBuf> {
+    match context {
+        recipe::Context::Directory(path) => Some(path.clone()),
+        recipe::Context::Remote(url) => url.strip_prefix("oci-layout://").map(PathBuf::from),
+        recipe::Context::Image(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! What the checkout's files ask for beyond their project, and whether the workflow grants it. Pure.
+//!
+//! Inputs are the workflow author's and are trusted; a pull request controls the rest. The measure is
+//! `docker buildx bake` with its `--allow`; SECURITY.md says where this is stricter, and why. Paths are judged by the
+//! caller, who can follow symbolic links.
+
+use std::collections::BTreeSet;
+
+use super::{images::ImageSpec, naming::Repository};
+use crate::{
+    compose::{Access, Position, SecretSource},
+    domain::{
+        event::Place,
+        run::{Failure, Stage},
+    },
+    inputs::{
+        cache::cache_spec,
+        runner::Owner,
+        typed::{Allow, CacheSpec},
+    },
+};
+
+/// Something that is not granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The image that would get it.
+    pub image: String,
+    /// Where the files ask for it, if a compose file does.
+    pub position: Option<Position>,
+    /// What it is called where no compose file asks for it.
+    pub name: String,
+    /// What it is, and why it is refused.
+    pub problem: String,
+    /// What grants it.
+    pub fix: Fix,
+}
+
+/// What to do about a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fix {
+    /// Add this to the input `allow`.
+    Allow(String),
+    /// Something else, in the imperative.
+    Other(String),
+}
+
+/// What the workflow grants.
+#[derive(Clone, Copy)]
+pub struct Grants<'a> {
+    /// The input `allow`.
+    pub allow: &'a Allow,
+    /// Caches that inputs name for all images, read or written.
+    pub caches: &'a [CacheSpec],
+    /// The repositories that the run pushes to.
+    pub repositories: &'a BTreeSet<&'a Repository>,
+    /// Whether a variable of the environment is set.
+    pub is_set: &'a dyn Fn(&str) -> bool,
+}
+
+/// Everything that the images ask for and do not get, but for paths.
+pub fn refusals(specs: &[ImageSpec], grants: Grants<'_>) -> Vec<Refusal> {
+    specs.iter().flat_map(|spec| of_image(spec, grants)).collect()
+}
+
+fn of_image(spec: &ImageSpec, grants: Grants<'_>) -> Vec<Refusal> {
+    let build = &spec.build;
+    let mut refused = Vec::new();
+    let mut judge = |access: Access, problem: Option<(String, Fix)>| {
+        if let Some((problem, fix)) = problem.filter(|_| !spec.of_inputs.contains(&access)) {
+            refused.push(Refusal::new(spec, &access, problem, fix));
+        }
+    };
+    for name in &build.entitlements {
+        judge(Access::Entitlement(name.clone()), Some(entitlement(name)));
+    }
+    for key in &build.ssh {
+        judge(Access::Ssh(key.id.clone()), ssh(&key.id, key.path.as_deref(), grants.allow));
+    }
+    for secret in &build.secrets {
+        if let SecretSource::Environment(name) = &secret.source {
+            judge(Access::Secret(secret.id.clone()), variable(&secret.id, name, grants));
+        }
+    }
+    let own = |cache: &&CacheSpec| !grants.caches.contains(cache);
+    for cache in spec.cache_from.iter().filter(own) {
+        judge(Access::CacheFrom(cache.to_string()), cache_from(cache, grants.allow));
+    }
+    for cache in spec.cache_to.iter().filter(own) {
+        judge(Access::CacheTo(cache.to_string()), cache_to(cache, grants));
+    }
+    refused
+}
+
+fn entitlement(name: &str) -> (String, Fix) {
+    let fix = match name {
+        "network.host" | "security.insecure" => Fix::Allow(name.to_owned()),
+        _ => Fix::Other(format!("remove the entitlement `{name}`, which this action does not support")),
+    };
+    (format!("requires the entitlement `{name}`"), fix)
+}
+
+/// Paths of keys and sockets come from the input alone: whoever forwards a socket forwards what listens there.
+fn ssh(id: &str, path: Option<&str>, allow: &Allow) -> Option<(String, Fix)> {
+    match path {
+        None if allow.ssh => None,
+        None => Some((format!("requires the SSH agent `{id}`"), Fix::Allow("ssh".to_owned()))),
+        Some(_) => Some((
+            format!("names a key or socket for the SSH id `{id}`, which only the input `ssh` may do"),
+            Fix::Other(format!("add `{id}=PATH` to the input `ssh`, and its path there")),
+        )),
+    }
+}
+
+fn variable(id: &str, name: &str, grants: Grants<'_>) -> Option<(String, Fix)> {
+    match Owner::of(name) {
+        Owner::Workflow => None,
+        Owner::Credential if grants.allow.secret_envs.iter().any(|known| known == name) => None,
+        Owner::Credential if !(grants.is_set)(name) => None,
+        Owner::Credential => Some((
+            format!("reads the variable `{name}`, which holds a credential"),
+            Fix::Allow(format!("secrets.env={name}")),
+        )),
+        Owner::Internal => Some((
+            format!("reads the variable `{name}`, which belongs to the runner or this action"),
+            Fix::Other(format!("pass the value with the input `secrets`, as `{id}=…`")),
+        )),
+    }
+}
+
+/// The keys of AWS that the step has are for what its inputs name: a compose file could name any endpoint.
+fn cache_from(cache: &CacheSpec, allow: &Allow) -> Option<(String, Fix)> {
+    let opened = cache.kind == "s3" && cache.attribute("access_key_id").is_none();
+    (opened && !allows_cache(allow, None)).then(|| {
+        let fix = "name the cache in the input `cache-from` instead".to_owned();
+        ("reads a cache of type `s3` with the credentials of the step".to_owned(), Fix::Other(fix))
+    })
+}
+
+fn cache_to(cache: &CacheSpec, grants: Grants<'_>) -> Option<(String, Fix)> {
+    match cache.kind.as_str() {
+        "registry" => {
+            // BuildKit takes the last of several.
+            let mut references = cache.attributes.iter().filter(|(key, _)| key == "ref").map(|(_, value)| value);
+            let foreign = references.find(|reference| {
+                let repository = repository(reference);
+                let own = grants.repositories.iter().any(|own| own.as_str() == repository);
+                !own && !allows_cache(grants.allow, Some(reference))
+            })?;
+            let problem = format!("writes a cache to {foreign}, which is not a repository that this run pushes to");
+            Some((problem, Fix::Allow(format!("cache-to={foreign}"))))
+        }
+        // GitHub decides what a job may write; an inline cache is a part of the image.
+        "gha" | "inline" => None,
+        _ if allows_cache(grants.allow, None) => None,
+        kind => {
+            let fix = "name the cache in the input `cache-to` instead".to_owned();
+            Some((format!("writes a cache of type `{kind}`"), Fix::Other(fix)))
+        }
+    }
+}
+
+/// Whether the input `allow` grants writing to a reference; caches that have none are granted by `*` alone.
+fn allows_cache(allow: &Allow, reference: Option<&str>) -> bool {
+    allow.cache_to.iter().any(|granted| {
+        let names = |reference: &str| granted == reference || normal(granted) == repository(reference);
+        granted == "*" || reference.is_some_and(names)
+    })
+}
+
+/// The repository in a reference, with its registry's host
+/// (<https://github.com/distribution/reference/blob/main/normalize.go>).
+fn repository(reference: &str) -> String {
+    let name = reference.split('@').next().unwrap_or_default();
+    let untagged = match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    };
+    normal(untagged)
+}
+
+fn normal(name: &str) -> String {
+    let is_host = |first: &str| first.contains(['.', ':']) || first == "localhost" || first.to_lowercase() != first;
+    match name.split_once('/') {
+        Some(("index.docker.io", path)) => format!("docker.io/{path}"),
+        Some((host, _)) if is_host(host) => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+        None => format!("docker.io/library/{name}"),
+    }
+}
+
+impl Refusal {
+    fn new(spec: &ImageSpec, access: &Access, problem: String, fix: Fix) -> Self {
+        let name = match access {
+            Access::Context => "the context".to_owned(),
+            Access::Dockerfile => "the Dockerfile".to_owned(),
+            Access::NamedContext(name) => format!("the context `{name}`"),
+            Access::Secret(id) => format!("the secret `{id}`"),
+            Access::Ssh(id) => format!("the SSH key `{id}`"),
+            Access::Entitlement(name) => format!("the entitlement `{name}`"),
+            Access::CacheFrom(cache) | Access::CacheTo(cache) => format!("the cache `{cache}`"),
+        };
+        Self { image: spec.name.clone(), position: position(spec, access), name, problem, fix }
+    }
+
+    /// A path that is outside the checkout, by its real name.
+    pub fn outside(spec: &ImageSpec, access: &Access, path: &str) -> Self {
+        let fix = Fix::Allow(format!("fs.read={path}"));
+        Self::new(spec, access, format!("is {path}, which is outside the checkout"), fix)
+    }
+
+    /// A path of the kernel's, which nothing grants.
+    pub fn kernel(spec: &ImageSpec, access: &Access, path: &str) -> Self {
+        let fix = Fix::Other("name a file of the repository".to_owned());
+        Self::new(spec, access, format!("is {path}, which is not a file of any project"), fix)
+    }
+}
+
+fn position(spec: &ImageSpec, access: &Access) -> Option<Position> {
+    let positions = &spec.build.positions;
+    let written = |found: &str| cache_spec(found).is_ok_and(|cache| cache_text(access) == Some(&cache.to_string()));
+    let same = |found: &Access| match (found, access) {
+        (Access::CacheFrom(text), Access::CacheFrom(_)) | (Access::CacheTo(text), Access::CacheTo(_)) => written(text),
+        _ => found == access,
+    };
+    positions.iter().find(|(found, _)| same(found)).map(|(_, position)| position.clone())
+}
+
+fn cache_text(access: &Access) -> Option<&String> {
+    match access {
+        Access::CacheFrom(text) | Access::CacheTo(text) => Some(text),
+        _ => None,
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.position {
+            Some(Position { at, key }) => write!(f, "{at}: `{key}` {}", self.problem),
+            None => write!(f, "image `{}`: {} {}", self.image, self.name, self.problem),
+        }
+    }
+}
+
+/// The failure that tells of all refusals; `None` if there are none. `place` makes a place in the repository of one in
+/// the project.
+pub fn failure(refusals: &[Refusal], place: impl Fn(Place) -> Place) -> Option<Failure> {
+    let first = refusals.first()?;
+    let mut said = Vec::new();
+    for text in refusals.iter().map(ToString::to_string) {
+        if !said.contains(&text) {
+            said.push(text);
+        }
+    }
+    let (mut allowed, mut other): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for refusal in refusals {
+        let (list, text) = match &refusal.fix {
+            Fix::Allow(permission) => (&mut allowed, format!("`{permission}`")),
+            Fix::Other(text) => (&mut other, text.clone()),
+        };
+        if !list.contains(&text) {
+            list.push(text);
+        }
+    }
+    let allow = (!allowed.is_empty()).then(|| format!("add {} to the input `allow`", allowed.join(" and ")));
+    let hint: Vec<String> = allow.into_iter().chain(other).collect();
+    let position = first
+        .position
+        .as_ref()
+        .map(|Position { at, .. }| place(Place { file: at.file.to_string(), line: at.line, end_line: at.line }));
+    let mut failure = Failure::new(Stage::Plan, said.join("; "), Some(hint.join("; ")));
+    failure.place = position;
+    failure.image = Some(first.image.clone());
+    Some(failure)
+}
+
+#[cfg(test)]
+mod tests;
