@@ -65,7 +65,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("github/commands", Pure, &["domain"]),
     ("reporter", Worldly, &["domain"]),
     ("signals", Worldly, &[]),
-    ("github/untrusted", Pure, &[]),
+    ("github/untrusted", Pure, &["domain"]),
     ("report", Pure, &["domain", "github"]),
     ("pipeline", Worldly, &["*"]),
     ("commands", Worldly, &["*"]),

@@ -9,4 +9,6 @@ pub mod event;
 pub mod platform;
 pub mod redact;
 pub mod run;
+pub mod secrecy;
 pub mod secret;
+pub mod visible;
