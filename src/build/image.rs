@@ -27,6 +27,7 @@ use crate::{
     domain::{
         digest::Digest,
         event::{ImageEvent, ImageResult},
+        redact::Redactor,
         run::{Failure, Stage},
     },
     events::Events,
@@ -111,11 +112,11 @@ async fn on_nodes(
         (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
-    let mut progress = progress_of(recipe);
+    let mut progress = progress_of(recipe, events);
     let digest = solve(builder, node, (recipe, links), export, &mut progress, events).await?;
     if (goal, export) == (Goal::PushAndLoad, Export::Push) {
         // Everything is in the cache now. Two exports in one solve would tell only one of their digests.
-        let mut quiet = progress_of(recipe);
+        let mut quiet = progress_of(recipe, events);
         let (unheard, _) = events.branch();
         solve(builder, node, (recipe, links), Export::Send, &mut quiet, &unheard).await?;
     }
@@ -208,8 +209,8 @@ fn goal_of(recipe: &Recipe, goal: Goal) -> Goal {
 }
 
 /// What tells how a build of the recipe goes.
-pub(super) fn progress_of(recipe: &Recipe) -> Progress {
-    let progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
+pub(super) fn progress_of(recipe: &Recipe, events: &Events) -> Progress {
+    let progress = Progress::new(&recipe.name, &recipe.dockerfile_place).sparing(events.redactor());
     if recipe.check { progress } else { progress.without_warnings() }
 }
 
@@ -249,7 +250,8 @@ pub(super) async fn solve(
         if let Some(cause) = node::innermost(&status) {
             return Err(broken(recipe, node, cause));
         }
-        let fault = SolveFault::new(status.message(), status.details());
+        // What becomes of the message is cut here and there: no secret may be cut in two.
+        let fault = SolveFault::new(&events.redactor().redact(status.message()), status.details());
         if without_caches.is_none() && recipe.has_caches() && caches::is_about(&fault.message) {
             events.emit(caches::refused(&recipe.name, &fault.message)).await;
             for event in progress.give_caches_up() {
@@ -263,7 +265,7 @@ pub(super) async fn solve(
             std::future::pending::<()>().await;
         }
         if attempt == ATTEMPTS || !is_temporary(&fault) {
-            return Err(solve_failure(&fault, progress, recipe, &monitor).await);
+            return Err(solve_failure(&fault, progress, (recipe, events.redactor()), &monitor).await);
         }
         attempt += 1;
         progress.begin_attempt();
@@ -332,7 +334,12 @@ pub(super) async fn pause(recipe: &Recipe, reason: &str, attempt: u32, events: &
     tokio::time::sleep(wait).await;
 }
 
-async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe, monitor: &Monitor) -> Failure {
+async fn solve_failure(
+    fault: &SolveFault,
+    progress: &Progress,
+    (recipe, redactor): (&Recipe, &Redactor),
+    monitor: &Monitor,
+) -> Failure {
     if let Some(error) = monitor.failure() {
         // BuildKit says of it only that the transfer failed.
         return Failure {
@@ -350,6 +357,7 @@ async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe,
         dockerfile_place: &recipe.dockerfile_place,
         dockerfile: text.as_deref(),
         registry: recipe.registry_in(&fault.message),
+        redactor,
     };
     let failure = diagnose::failure(fault, progress.failed_step(fault.vertex.as_deref()), &subject);
     if explain::is_lint(&fault.message) && failure.place.is_none() {
