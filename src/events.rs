@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::domain::{
-    event::{Diagnostic, Ending, Event, ImageEvent, StepOutcome},
+    event::{Event, ImageEvent},
     redact::Redactor,
-    run::Failure,
 };
 
-/// Sends events. Every text in them passes the [`Redactor`] here, so no renderer can show a secret.
+/// Sends events. Every text in them passes the [`Redactor`] here, which removes what a reader does not see and then the
+/// secrets: no renderer can show one, whatever it removes or cuts afterwards.
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: mpsc::Sender<Event>,
@@ -32,13 +32,13 @@ impl Events {
     }
 
     /// A sender that nobody listens to, for work that has been told of already.
-    pub fn unheard() -> Self {
-        Self::channel(Redactor::default()).0
+    pub fn unheard(&self) -> Self {
+        self.branch().0
     }
 
     /// Tells what happened. After the receiver is gone, nobody listens and nothing happens.
     pub async fn emit(&self, event: Event) {
-        let _ = self.sender.send(self.redacted(event)).await;
+        let _ = self.sender.send(self.redactor.event(event)).await;
     }
 
     /// Tells what happened to an image.
@@ -46,47 +46,8 @@ impl Events {
         self.emit(Event::Image { image: image.to_owned(), event }).await;
     }
 
-    fn redacted(&self, mut event: Event) -> Event {
-        match &mut event {
-            Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic),
-            Event::Note(text) => self.text(text),
-            Event::Finished(Ending::Failure(failure)) => self.failure(failure),
-            Event::StageStarted(_)
-            | Event::History(_)
-            | Event::Superseded(_)
-            | Event::JobUrl(_)
-            | Event::Finished(_) => {}
-            Event::Image { event, .. } => match event {
-                ImageEvent::StepStarted { name: text, .. }
-                | ImageEvent::StepLog { line: text, .. }
-                | ImageEvent::Retrying { reason: text, .. }
-                | ImageEvent::StepFinished { outcome: StepOutcome::Failed(text), .. } => self.text(text),
-                ImageEvent::Failed(failure) => self.failure(failure),
-                ImageEvent::Started
-                | ImageEvent::StepFinished { .. }
-                | ImageEvent::Pushing
-                | ImageEvent::Finished(_)
-                | ImageEvent::Compared(_)
-                | ImageEvent::Published(_)
-                | ImageEvent::Cancelled => {}
-            },
-        }
-        event
-    }
-
-    fn text(&self, text: &mut String) {
-        *text = self.redactor.redact(text);
-    }
-
-    fn diagnostic(&self, diagnostic: &mut Diagnostic) {
-        self.text(&mut diagnostic.title);
-        self.text(&mut diagnostic.message);
-    }
-
-    fn failure(&self, failure: &mut Failure) {
-        self.text(&mut failure.headline);
-        for text in failure.hint.iter_mut().chain(&mut failure.instruction).chain(&mut failure.log) {
-            *text = self.redactor.redact(text);
-        }
+    /// What takes the secrets of the run out of texts, for texts that are cut before they are told.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 }

@@ -73,7 +73,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("github/commands", Pure, &["domain"]),
     ("reporter", Worldly, &["domain"]),
     ("signals", Worldly, &[]),
-    ("github/untrusted", Pure, &[]),
+    ("github/untrusted", Pure, &["domain"]),
     ("report", Pure, &["domain", "github"]),
     ("pipeline", Worldly, &["*"]),
     ("commands", Worldly, &["*"]),

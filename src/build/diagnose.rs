@@ -16,6 +16,7 @@ use super::{
 };
 use crate::domain::{
     event::Place,
+    redact::Redactor,
     run::{Failure, Stage},
 };
 
@@ -120,6 +121,8 @@ pub struct Subject<'a> {
     pub dockerfile: Option<&'a str>,
     /// The registry host that it is pushed to.
     pub registry: &'a str,
+    /// Takes the secrets out of what is cut.
+    pub redactor: &'a Redactor,
 }
 
 /// The failure that the user is shown.
@@ -132,6 +135,7 @@ pub fn failure(fault: &SolveFault, step: Option<FailedStep>, subject: &Subject<'
         .or_else(|| find_from(text?, &missing_base_image(&fault.message)?))
         .or_else(|| find_instruction(text?, step_name?));
     let instruction = text.zip(lines).and_then(|(text, lines)| instruction_at(text, lines));
+    let instruction = instruction.map(|text| subject.redactor.redact(&text));
     let explained = explain(fault, instruction.as_deref(), subject.registry);
     let failure = Failure {
         image: Some(subject.image.to_owned()),
@@ -213,12 +217,19 @@ fn squeeze(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use bollard_buildkit_proto::google::{protobuf::Any, rpc};
     use prost::Message as _;
 
     use super::{SolveFault, Subject, failure, find_instruction};
-    use crate::{build::progress::FailedStep, domain::event::Place};
+    use crate::{
+        build::progress::FailedStep,
+        domain::{event::Place, redact::Redactor, secret::Secret},
+    };
+
+    static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(&[Secret::new("correct horse battery")]));
 
     const DOCKERFILE: &str = "FROM python\nRUN pip install \\\n    nope\nCMD x\n";
 
@@ -238,6 +249,20 @@ mod tests {
             dockerfile_place: "compose/Dockerfile",
             dockerfile: Some(DOCKERFILE),
             registry: "ghcr.io",
+            redactor: &REDACTOR,
+        }
+    }
+
+    /// The headline has room for the beginning of an instruction only.
+    #[test]
+    fn no_secret_is_cut_in_two() {
+        for before in 80..130 {
+            let dockerfile = format!("FROM x\nRUN {} correct horse battery && y\n", "-".repeat(before));
+            let subject = Subject { dockerfile: Some(&dockerfile), ..subject() };
+            let fault = SolveFault { exit_code: Some(1), lines: Some((2, 2)), ..SolveFault::default() };
+            let failure = failure(&fault, None, &subject);
+            let shown = format!("{} {:?}", failure.headline, failure.instruction);
+            assert!(!shown.contains("correct") && shown.contains("[redacted]"), "{shown}");
         }
     }
 

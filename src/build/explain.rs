@@ -228,19 +228,18 @@ fn without_flags(instruction: &str) -> String {
     format!("{keyword} {command}")
 }
 
-/// The first 120 characters.
+/// The words within the first 120 characters. No word is cut, since half a secret would not be known for one.
 fn beginning(text: &str) -> String {
-    let mut short: String = text.chars().take(120).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
+    let Some((end, _)) = text.char_indices().nth(120) else { return text.to_owned() };
+    let words = text[..end].rfind(char::is_whitespace).unwrap_or(0);
+    format!("{}…", text[..words].trim_end())
 }
 
-/// The last 160 characters: the cause stands at the end of what BuildKit says.
+/// The words within the last 160 characters: the cause stands at the end of what BuildKit says.
 fn ending(text: &str) -> String {
-    let skipped = text.chars().count().saturating_sub(160);
-    if skipped == 0 { text.to_owned() } else { format!("…{}", text.chars().skip(skipped).collect::<String>()) }
+    let Some((start, _)) = text.char_indices().rev().nth(160) else { return text.to_owned() };
+    let words = text[start..].find(char::is_whitespace).map_or(text.len(), |at| start + at);
+    format!("…{}", text[words..].trim_start())
 }
 
 /// The image of `…: failed to resolve source metadata for docker.io/library/x:1: …`, in all its wordings.

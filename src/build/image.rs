@@ -22,6 +22,7 @@ use crate::{
     domain::{
         digest::Digest,
         event::{ImageEvent, ImageResult},
+        redact::Redactor,
         run::{Failure, Stage},
     },
     events::Events,
@@ -139,7 +140,7 @@ async fn on_nodes(
         (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
-    let mut progress = progress_of(recipe);
+    let mut progress = progress_of(recipe, events);
     let digest = solve(builder, node, (recipe, links), export, &mut progress, events).await?;
     let (steps, cached) = progress.counts();
     // At once: what nothing in the daemon refers to may be gone a moment later.
@@ -160,7 +161,8 @@ async fn on_nodes(
         // only one of their digests.
         let again = if node.abilities.store == Store::Containerd { Export::Load } else { Export::Send };
         let cached = Recipe { no_cache: NoCache::Never, ..recipe.without_caches() };
-        solve(builder, node, (&cached, links), again, &mut progress_of(recipe), &Events::unheard()).await?;
+        let quiet = events.unheard();
+        solve(builder, node, (&cached, links), again, &mut progress_of(recipe, &quiet), &quiet).await?;
     }
     Ok(Outcome { solved: Solved { digest, steps, cached }, manifest, size })
 }
@@ -186,7 +188,7 @@ pub(super) async fn push_by_name(
         ));
     };
     let export = if recipe.purpose == Purpose::Context { Export::Discard } else { Export::Push };
-    solve(builder, share.node, (recipe, links), export, &mut progress_of(recipe), quiet).await
+    solve(builder, share.node, (recipe, links), export, &mut progress_of(recipe, quiet), quiet).await
 }
 
 /// What the image was built for: without a word, the builder's own platform.
@@ -207,8 +209,8 @@ fn goal_of(recipe: &Recipe, goal: Goal) -> Goal {
 }
 
 /// What tells how a build of the recipe goes.
-pub(super) fn progress_of(recipe: &Recipe) -> Progress {
-    let progress = Progress::new(&recipe.name, &recipe.dockerfile_place);
+pub(super) fn progress_of(recipe: &Recipe, events: &Events) -> Progress {
+    let progress = Progress::new(&recipe.name, &recipe.dockerfile_place).sparing(events.redactor());
     if recipe.check { progress } else { progress.without_warnings() }
 }
 
@@ -251,7 +253,8 @@ pub(super) async fn solve(
         if let Some(cause) = node::innermost(&status) {
             return Err(broken(recipe, node, cause));
         }
-        let fault = SolveFault::new(status.message(), status.details());
+        // What becomes of the message is cut here and there: no secret may be cut in two.
+        let fault = SolveFault::new(&events.redactor().redact(status.message()), status.details());
         if without_caches.is_none() && recipe.has_caches() && caches::is_about(&fault.message) {
             events.emit(caches::refused(&recipe.name, &fault.message)).await;
             for event in progress.give_caches_up() {
@@ -267,7 +270,7 @@ pub(super) async fn solve(
         attempt += 1;
         let retry = if is_temporary(&fault) { Retry::Later } else { Retry::Never };
         let Some(wait) = RetryPolicy::default().pause(attempt, retry) else {
-            return Err(solve_failure(&fault, progress, recipe, &monitor).await);
+            return Err(solve_failure(&fault, progress, (recipe, events.redactor()), &monitor).await);
         };
         progress.begin_attempt();
         events.image(&recipe.name, ImageEvent::Retrying { reason: fault.message, attempt, wait }).await;
@@ -329,7 +332,12 @@ fn shared_dirs(recipe: &Recipe) -> Vec<SharedDir> {
     dirs
 }
 
-async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe, monitor: &Monitor) -> Failure {
+async fn solve_failure(
+    fault: &SolveFault,
+    progress: &Progress,
+    (recipe, redactor): (&Recipe, &Redactor),
+    monitor: &Monitor,
+) -> Failure {
     if let Some(error) = monitor.failure() {
         // BuildKit says of it only that the transfer failed.
         return Failure {
@@ -347,6 +355,7 @@ async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe,
         dockerfile_place: &recipe.dockerfile_place,
         dockerfile: text.as_deref(),
         registry: recipe.registry_in(&fault.message),
+        redactor,
     };
     let failure = diagnose::failure(fault, progress.failed_step(fault.vertex.as_deref()), &subject);
     if explain::is_lint(&fault.message) && failure.place.is_none() {

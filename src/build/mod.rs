@@ -136,11 +136,12 @@ pub async fn push_by_name(
     builder: &Builder,
     wanted: &[Recipe],
     all: &[Recipe],
+    events: &Events,
 ) -> Result<HashMap<String, Digest>, Failure> {
     let recipes = with_bases(wanted, all);
     let links = Links::new(&recipes);
     // Everything was told when it was built.
-    let quiet = Events::unheard();
+    let quiet = events.unheard();
     let pushed = each(&recipes, &quiet, |recipe| image::push_by_name(builder, (recipe, &links), &quiet)).await?;
     Ok(recipes.iter().zip(pushed).filter_map(|(recipe, digest)| Some((recipe.name.clone(), digest?))).collect())
 }

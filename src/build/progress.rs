@@ -17,11 +17,15 @@ use bollard_buildkit_proto::{
 use super::caches::{self, CacheStep};
 use crate::domain::{
     event::{Diagnostic, Event, ImageEvent, Place, Severity, StepId, StepOutcome},
+    redact::Redactor,
     run::{Failure, is_dockerfile_step},
+    visible,
 };
 
 /// A line of output longer than this is cut in pieces, so that a step that never ends its line costs no memory.
 const LONGEST_LINE: usize = 16 << 10;
+/// Most bytes of an escape sequence that is not complete.
+const LONGEST_SEQUENCE: usize = 4 << 10;
 
 /// What is known of one image's build.
 #[derive(Debug, Default)]
@@ -38,6 +42,8 @@ pub struct Progress {
     /// Digests of steps that another image's build tells of.
     left_out: HashSet<String>,
     pushing: bool,
+    /// Knows where a line must not be cut.
+    redactor: Redactor,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +74,12 @@ impl Progress {
     /// Nothing is known yet. `dockerfile_place` is the Dockerfile's path in the repository, for warnings about it.
     pub fn new(image: &str, dockerfile_place: &str) -> Self {
         Self { image: image.to_owned(), dockerfile_place: dockerfile_place.to_owned(), ..Self::default() }
+    }
+
+    /// Cuts long lines beside these secrets, never within one.
+    #[must_use]
+    pub fn sparing(self, redactor: &Redactor) -> Self {
+        Self { redactor: redactor.clone(), ..self }
     }
 
     /// The same build is solved again, after a push broke: what is already known is not told twice.
@@ -233,8 +245,10 @@ impl Progress {
         for piece in log.msg.split_inclusive(|byte| *byte == b'\n') {
             let partial = &mut step.partial[stream];
             partial.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || partial.len() >= LONGEST_LINE {
+            if piece.ends_with(b"\n") {
                 lines.push(text(&std::mem::take(partial)));
+            } else if partial.len() >= LONGEST_LINE + self.redactor.held_back() {
+                lines.extend(first_piece(partial, &self.redactor));
             }
         }
         for line in lines {
@@ -305,6 +319,37 @@ fn text(raw: &[u8]) -> String {
     line.rsplit('\r').next().unwrap_or_default().to_owned()
 }
 
+/// Takes a piece off a line that is too long to wait for its end, unless less of it is left once what is not seen is
+/// removed. The piece is redacted, since its end is known to be no part of a secret only together with what follows.
+fn first_piece(partial: &mut Vec<u8>, redactor: &Redactor) -> Option<String> {
+    let raw = std::mem::take(partial);
+    let whole = raw.len() - unfinished_character(&raw);
+    let line = String::from_utf8_lossy(&raw[..whole]);
+    let end = line.trim_end_matches('\r');
+    let line = &line[end.rfind('\r').map_or(0, |at| at + 1)..];
+    let sequence = Some(visible::unfinished(line)).filter(|length| *length <= LONGEST_SEQUENCE).unwrap_or_default();
+    let (line, sequence) = line.split_at(line.len() - sequence);
+    let line = visible::bare(line);
+    let long = line.len() >= LONGEST_LINE + redactor.held_back();
+    let (piece, taken) = if long { redactor.redact_beginning(&line) } else { (String::new(), 0) };
+    partial.extend(line[taken..].bytes().chain(sequence.bytes()));
+    partial.extend(&raw[whole..]);
+    long.then_some(piece)
+}
+
+/// The bytes at the end that begin a character whose other bytes are not there yet.
+fn unfinished_character(raw: &[u8]) -> usize {
+    let last = raw.iter().rev().take(3).position(|byte| byte & 0xC0 != 0x80);
+    let Some((there, byte)) = last.and_then(|back| Some((back + 1, raw.iter().rev().nth(back)?))) else { return 0 };
+    let length = match byte {
+        0xC0..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF7 => 4,
+        _ => 1,
+    };
+    if there < length { there } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -316,7 +361,11 @@ mod tests {
     };
 
     use super::{CacheStep, Progress};
-    use crate::domain::event::{Event, ImageEvent, StepOutcome};
+    use crate::domain::{
+        event::{Event, ImageEvent, StepOutcome},
+        redact::Redactor,
+        secret::Secret,
+    };
 
     fn at(millis: i64) -> Timestamp {
         Timestamp { seconds: millis / 1000, nanos: i32::try_from(millis % 1000).unwrap() * 1_000_000 }
@@ -437,6 +486,38 @@ mod tests {
         }
         assert!(progress.steps[0].partial[0].len() < 2 * super::LONGEST_LINE);
         assert!(progress.steps[0].tail.len() <= 40);
+        for noise in ["\u{0}", "\u{1b}[31m", "50%\r"] {
+            for _ in 0..100 {
+                progress.feed(&log("1", 2, &noise.repeat(10_000)));
+            }
+            assert!(progress.steps[0].partial[1].len() < 8 * super::LONGEST_LINE, "{noise:?}");
+        }
+    }
+
+    /// Whatever stands around it, and however the engine sends it.
+    #[test]
+    fn no_line_is_cut_within_a_secret() {
+        let secret = "x9Q-canary-of-some-length";
+        let redactor = Redactor::new(&[Secret::new(secret)]);
+        let colored: String = secret.chars().map(|c| format!("{c}\u{1b}[31m\u{0}")).collect();
+        for (written, size) in [(secret, 1000), (&colored, 777), (secret, 3)] {
+            for before in (super::LONGEST_LINE - 50..super::LONGEST_LINE + 600).step_by(47) {
+                let line = format!("{}{written}{}é\n", "-".repeat(before), "é".repeat(3_000));
+                let mut progress = Progress::new("django", "").sparing(&redactor);
+                progress.feed(&vertex("1", (Some(0), None), false, ""));
+                let chunks = line.as_bytes().chunks(if before % 5 == 0 { size } else { 10_000 });
+                let mut printed = String::new();
+                for chunk in chunks {
+                    let log = VertexLog { vertex: "1".into(), stream: 1, msg: chunk.to_vec(), ..VertexLog::default() };
+                    for event in progress.feed(&StatusResponse { logs: vec![log], ..StatusResponse::default() }) {
+                        let Event::Image { event: ImageEvent::StepLog { line, .. }, .. } = event else { panic!() };
+                        printed.push_str(&crate::domain::visible::bare(&redactor.redact(&line)));
+                    }
+                }
+                let want = format!("{}[redacted]{}", "-".repeat(before), "é".repeat(3_001));
+                assert!(printed == want, "{before}: {}", printed.replace(['-', 'é'], ""));
+            }
+        }
     }
 
     #[test]

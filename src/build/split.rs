@@ -55,7 +55,7 @@ pub(super) async fn build(
         let mut part = Recipe { platforms, annotations: annotations.clone(), ..recipe.clone() };
         caches::divide(&mut part);
         async move {
-            let mut progress = image::progress_of(&part);
+            let mut progress = image::progress_of(&part, &events);
             let digest = image::solve(builder, share.node, (&part, links), export, &mut progress, &events).await;
             let digest = digest.map_err(|failure| of_share(failure, share))?;
             let (steps, cached) = progress.counts();

@@ -4,6 +4,7 @@
 
 use super::{
     chat::warning,
+    likely,
     logins::Logins,
     prepare::{self, Context},
 };
@@ -24,6 +25,8 @@ pub struct Briefing {
     pub planned: Result<(Plan, Edges), Failure>,
     /// What must not be shown, beside the inputs.
     pub secrets: Vec<Secret>,
+    /// What looks like a secret and was not handed in as one.
+    pub likely: Vec<Secret>,
     /// What went less than well in finding out.
     pub warnings: Vec<Diagnostic>,
     /// Why there is no login where there must be one.
@@ -72,7 +75,9 @@ impl Briefing {
         });
         secrets.extend(env.secrets());
         secrets.extend(planned.iter().flat_map(|(_, edges)| prepare::secret_values(edges)));
-        Self { context, planned, secrets, warnings, no_login }
+        let mut likely = likely::of_environment(env);
+        likely.extend(planned.iter().flat_map(|(plan, _)| likely::of_plan(plan, inputs, env)));
+        Self { context, planned, secrets, likely, warnings, no_login }
     }
 }
 

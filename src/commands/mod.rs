@@ -6,6 +6,7 @@ mod checkout;
 pub mod comment;
 pub mod deployment;
 pub mod inquiry;
+pub mod likely;
 pub mod logins;
 mod moves;
 pub mod notify;

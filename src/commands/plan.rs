@@ -2,9 +2,13 @@
 
 use std::io::Write;
 
-use super::{Call, exit, prepare};
+use super::{Call, exit, likely, prepare};
 use crate::{
-    domain::event::{Ending, Event},
+    domain::{
+        event::{Ending, Event},
+        redact::Redactor,
+        secret::Secret,
+    },
     inputs::cli::PlanFormat,
     plan::{print, tags::GitTags},
 };
@@ -13,18 +17,22 @@ use crate::{
 pub fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
     let Call { env, inputs, mut log } = call;
     let context = prepare::context(&inputs, &env);
+    let mut secrets: Vec<Secret> = env.secrets().chain(likely::of_environment(&env)).collect();
     let plan = match prepare::plan(&inputs, &env, &context, GitTags::Unasked) {
         Ok(plan) => plan,
         Err(failure) => {
-            let _ = log.event(&Event::Finished(Ending::Failure(Box::new(failure))));
+            let redactor = Redactor::new(inputs.secrets().chain(&secrets));
+            let _ = log.event(&redactor.event(Event::Finished(Ending::Failure(Box::new(failure)))));
             return exit::WRONG_INPUT;
         }
     };
+    secrets.extend(likely::of_plan(&plan, &inputs, &env));
+    let redactor = Redactor::new(inputs.secrets().chain(&secrets));
     let written = match format {
-        PlanFormat::Text => log.text(&print::text(&plan)),
+        PlanFormat::Text => log.text(&redactor.redact(&print::text(&plan))),
         PlanFormat::Json => match serde_json::to_string_pretty(&plan) {
             // A program reads it: nothing may be made harmless in it, and JSON escapes control characters itself.
-            Ok(json) => writeln!(log.into_sink(), "{json}"),
+            Ok(json) => writeln!(log.into_sink(), "{}", redactor.redact(&json)),
             Err(error) => return super::fatal(log.into_sink(), &error),
         },
     };

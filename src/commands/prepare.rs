@@ -9,7 +9,7 @@ use std::{
 
 use chrono::Utc;
 
-use super::{chat::Chat, checkout, inquiry, trust};
+use super::{chat::Chat, checkout, inquiry, likely, trust};
 use crate::{
     boundary::Boundary,
     build::{caches::Accounts, container::Seats, session::BuildSecret, ssh::AgentSource},
@@ -20,6 +20,7 @@ use crate::{
         event::{Diagnostic, Place},
         redact::Redactor,
         run::{Failure, RunInfo, RunState, Stage},
+        secrecy::is_word,
         secret::Secret,
     },
     github::repository,
@@ -65,13 +66,16 @@ pub fn context(inputs: &Inputs, env: &RunnerEnv) -> Context {
     }
 }
 
-/// Masks `secrets`, which are those beside the inputs' own, and takes all of them out of what is told.
-pub fn mask<W: Write>(inputs: &Inputs, secrets: &[Secret], log: &mut Log<W>) -> Redactor {
+/// Masks `secrets`, which are those beside the inputs' own, and takes all of them out of what is told, and `likely` ones,
+/// too.
+pub fn mask<W: Write>(inputs: &Inputs, secrets: &[Secret], likely: &[Secret], log: &mut Log<W>) -> Redactor {
     for secret in secrets {
         // A log that cannot be written shows nothing either.
         let _ = log.mask(secret);
     }
-    Redactor::new(inputs.secrets().chain(secrets))
+    let redactor = Redactor::new(inputs.secrets().chain(secrets).chain(likely));
+    log.redact(redactor.clone());
+    redactor
 }
 
 /// What a message needs that no run goes beside: where it all happens, whom to tell, and what the event says of the run.
@@ -79,7 +83,7 @@ pub fn message<W: Write>(inputs: &Inputs, env: &RunnerEnv, log: &mut Log<W>) -> 
     let context = context(inputs, env);
     let chat = Chat::new(inputs);
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
-    let info = run_info(&context, &mask(inputs, &secrets, log));
+    let info = run_info(&context, &mask(inputs, &secrets, &likely::of_environment(env), log));
     (context, chat, RunState::new(info, Utc::now()))
 }
 
@@ -204,7 +208,8 @@ pub(super) fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
     workspace.into_iter().chain(temp).collect()
 }
 
-/// The values of all build secrets that are not inputs: of files and of the environment. A build may print them.
+/// The values of all build secrets that are not inputs: of files and of the environment. A build may print them. A word
+/// such as `true` is none: the checkout chooses files and variables, and must not hide words of the job.
 pub fn secret_values(edges: &Edges) -> Vec<Secret> {
     let mut values = Vec::new();
     for secret in edges.secrets.values().flat_map(HashMap::values) {
@@ -217,6 +222,7 @@ pub fn secret_values(edges: &Edges) -> Vec<Secret> {
             }
         }
     }
+    values.retain(|value| !is_word(value.expose().trim()));
     values
 }
 

@@ -60,9 +60,9 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         signal = signals.next() => (Briefing::offline(&inputs, &env, &seats), Some(signal)),
         briefing = Briefing::gather(&inputs, &env, &seats) => (briefing, None),
     };
-    let Briefing { context, planned, secrets, warnings, no_login } = briefing;
+    let Briefing { context, planned, secrets, likely, warnings, no_login } = briefing;
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
-    let redactor = prepare::mask(&inputs, &secrets, &mut log);
+    let redactor = prepare::mask(&inputs, &secrets, &likely, &mut log);
     let info = prepare::run_info(&context, &redactor);
     let (events, receiver) = Events::channel(redactor);
 

@@ -11,4 +11,6 @@ pub mod platform;
 pub mod publication;
 pub mod redact;
 pub mod run;
+pub mod secrecy;
 pub mod secret;
+pub mod visible;

@@ -1,4 +1,10 @@
 //! Takes secrets out of text that is about to be shown.
+//!
+//! The secrets are looked for in what a reader sees of the text ([`super::visible`]), and what a reader does not see is
+//! removed with them: nothing that shows the text can bring the letters of a secret together again.
+
+mod forms;
+mod hex;
 
 use std::{
     fmt,
@@ -7,20 +13,21 @@ use std::{
 };
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use regex::Regex;
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+use super::{
+    event::{Diagnostic, Ending, Event, ImageEvent, StepOutcome},
+    run::Failure,
+    secrecy::{Parts, SHORTEST},
+    secret::Secret,
+    visible::{Escapes, Skeleton, clean, is_plain},
 };
-use regex::{Captures, Regex};
-
-use super::secret::Secret;
 
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
 
-/// What is a credential whoever it belongs to, by its form: a build may print one that nobody told us of. The group
-/// `keep` stays.
+/// What is a credential whoever it belongs to, by its form: a build may print one that nobody told us of. The groups
+/// `keep`, `argument` and `at` stay.
 static CREDENTIALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&CREDENTIAL_FORMS.join("|")).ok());
 
 const CREDENTIAL_FORMS: [&str; 9] = [
@@ -34,20 +41,30 @@ const CREDENTIAL_FORMS: [&str; 9] = [
     r"https://hooks\.slack(?:-gov)?\.com/services/[A-Za-z0-9/]+",
     r"https://[A-Za-z0-9.:-]+/(?:[A-Za-z0-9._-]+/)*workflows/\S*[?&]sig=[A-Za-z0-9%_-]+",
     // A private key, to its end or the text's.
-    r"(?s-u:-----BEGIN [A-Z ]*PRIVATE KEY-----)[A-Za-z0-9+/=\s]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
+    r"(?s-u:-----BEGIN [A-Z ]*PRIVATE KEY-----)(?:[A-Za-z0-9+/=\s]*[A-Za-z0-9+/=])?(?:\s?-----END [A-Z ]*PRIVATE KEY-----)?",
     // Name and password in an address; a build argument that is named like a secret.
-    r#"(?<keep>[a-z]+://)[^/\s:@"']+:[^/\s@"']+@|(?<argument>--build-arg[= ]["']?[A-Za-z0-9_]*(?:TOKEN|SECRET|PASSW|KEY|token|secret|passw)[A-Za-z0-9_]*=)[^\s"']+"#,
+    r#"(?<keep>[a-z]+://)[^/\s:@"']+:[^/\s@"']+(?<at>@)|(?<argument>--build-arg[= ]["']?[A-Za-z0-9_]*(?:TOKEN|SECRET|PASSW|KEY|token|secret|passw)[A-Za-z0-9_]*=)[^\s"']+"#,
 ];
 
+/// Bytes that are held back of a line that goes on, besides the longest form of a secret: a credential of one of those
+/// forms may begin there.
+const HELD_BACK: usize = 512;
+/// The most that is held back: a secret is not longer than this, or its forms are not.
+const MOST_HELD_BACK: usize = 256 << 10;
+
 /// Replaces every known secret by [`REDACTED`], in the forms that programs write it in too: base64, also as a part of
-/// something longer, percent-encoded, and escaped for JSON or XML; and what looks like a credential of one of the kinds
-/// that are told by their form.
+/// something longer, percent-encoded, escaped for JSON or XML, and hex digits with separators or without; and what looks
+/// like a credential of one of the kinds that are told by their form.
 ///
-/// A many-line secret is also looked for line by line, since output is. Texts shorter than
-/// [`Redactor::SHORTEST`] are not looked for: to replace each `a` would hide nothing and destroy the log.
+/// Output is redacted line by line, so of a secret of many lines, its lines and values are looked for too
+/// ([`super::secrecy`] says which). Texts shorter than [`Redactor::SHORTEST`] are not looked for: to replace each `a` would
+/// hide nothing and destroy the log.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    needles: Needles,
+    texts: Needles,
+    digits: Needles,
+    /// The length of the longest form.
+    longest: usize,
 }
 
 /// What is looked for.
@@ -61,6 +78,30 @@ enum Needles {
     TooMany,
 }
 
+impl Needles {
+    fn new(mut forms: Vec<String>) -> Self {
+        forms.sort_unstable();
+        forms.dedup();
+        if forms.is_empty() {
+            return Self::Nothing;
+        }
+        // Secrets of many kilobytes would make a faster kind large.
+        let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&forms);
+        automaton.map_or(Self::TooMany, |automaton| Self::These(Arc::new(automaton)))
+    }
+
+    /// Where they stand in the text, overlapping ones too.
+    fn find(&self, text: &str) -> Vec<Range<usize>> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::These(automaton) => automaton.find_overlapping_iter(text).map(|hit| hit.range()).collect(),
+            // A range over everything.
+            Self::TooMany if text.is_empty() => Vec::new(),
+            Self::TooMany => Vec::from([0..text.len()]),
+        }
+    }
+}
+
 impl fmt::Debug for Redactor {
     /// Nothing: its states spell the secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,130 +111,176 @@ impl fmt::Debug for Redactor {
 
 impl Redactor {
     /// Fewer bytes than this are not treated as secret.
-    pub const SHORTEST: usize = 4;
+    pub const SHORTEST: usize = SHORTEST;
 
     /// A redactor of these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut forms: Vec<String> = Vec::new();
+        let (mut texts, mut digits) = (Vec::new(), Vec::new());
         for secret in secrets {
-            let whole = secret.expose();
-            for line in whole.lines().map(str::trim).filter(|line| line.len() >= Self::SHORTEST) {
-                forms.push(line.to_owned());
-                forms.extend(escaped(line));
-            }
-            let whole = whole.trim();
-            if whole.len() >= Self::SHORTEST {
-                forms.push(whole.to_owned());
-                forms.extend(in_base64(whole));
-                forms.extend(percent_encoded(whole));
-                forms.extend(escaped(whole));
+            let Parts { values, lines } = Parts::of(secret);
+            texts.extend(lines.iter().flat_map(|line| forms::of_line(line)));
+            for value in values {
+                texts.extend(forms::of_value(&value));
+                digits.extend(hex::windows(&value));
             }
         }
-        forms.retain(|form| form.len() >= Self::SHORTEST);
-        forms.sort_unstable();
-        forms.dedup();
-        if forms.is_empty() {
-            return Self::default();
-        }
-        // Secrets of many kilobytes would make a faster kind large.
-        let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&forms);
-        Self { needles: automaton.map_or(Needles::TooMany, |automaton| Needles::These(Arc::new(automaton))) }
+        // Texts are looked for as a reader sees them.
+        let mut texts: Vec<String> =
+            texts.iter().map(|form| Skeleton::new(form, Escapes::Whole).text.trim().to_owned()).collect();
+        texts.retain(|form| form.len() >= Self::SHORTEST);
+        let longest = texts.iter().map(String::len).max().unwrap_or_default();
+        Self { texts: Needles::new(texts), digits: Needles::new(digits), longest }
     }
 
-    /// The text without those secrets; where two of them overlap, without both.
-    fn without_needles(&self, text: &str) -> String {
-        let automaton = match &self.needles {
-            Needles::Nothing => return text.to_owned(),
-            Needles::These(automaton) => automaton,
-            Needles::TooMany => return REDACTED.to_owned(),
-        };
-        // By their ends, so that one may reach over several that were found before it.
-        let mut found: Vec<Range<usize>> = Vec::new();
-        for hit in automaton.find_overlapping_iter(text) {
-            let mut start = hit.start();
-            while let Some(last) = found.pop_if(|last| last.end > start) {
-                start = start.min(last.start);
-            }
-            found.push(start..hit.end());
-        }
-        let mut clean = String::with_capacity(text.len());
+    /// The text without any secret, and without anything that is not seen ([`clean`]).
+    pub fn redact(&self, text: &str) -> String {
+        let once = self.pass(text);
+        // What stood around a secret may be none of it only as long as that stood there.
+        if once == text || is_plain(text) { once } else { self.pass(&once) }
+    }
+
+    fn pass(&self, text: &str) -> String {
+        let mut redacted = String::with_capacity(text.len());
         let mut shown = 0;
-        for hit in found {
-            clean.push_str(text.get(shown..hit.start).unwrap_or_default());
-            clean.push_str(REDACTED);
+        for hit in merged(self.find(text)) {
+            redacted.push_str(&clean(text.get(shown..hit.start).unwrap_or_default()));
+            redacted.push_str(REDACTED);
             shown = hit.end;
         }
-        clean.push_str(text.get(shown..).unwrap_or_default());
-        clean
+        redacted.push_str(&clean(text.get(shown..).unwrap_or_default()));
+        redacted
     }
 
-    /// The text without any secret.
-    pub fn redact(&self, text: &str) -> String {
-        let clean = self.without_needles(text);
-        let Some(credentials) = CREDENTIALS.as_ref() else { return clean };
-        let redacted = credentials.replace_all(&clean, |found: &Captures<'_>| {
-            let part = |name: &str| found.name(name).map(|part| part.as_str().to_owned());
-            match (part("keep"), part("argument")) {
-                (Some(scheme), _) => format!("{scheme}{REDACTED}@"),
-                (None, Some(argument)) => format!("{argument}{REDACTED}"),
-                (None, None) => REDACTED.to_owned(),
-            }
-        });
-        redacted.into_owned()
-    }
-}
-
-/// What base64 makes of the text, of the text and a line's end, and of something longer that contains it, such as
-/// `user:password`: only the characters that the text alone decides. Also in lines, as `base64` and `openssl` cut it.
-fn in_base64(text: &str) -> Vec<String> {
-    let mut forms = vec![STANDARD.encode(text)];
-    for before in 0..3 {
-        let bytes = [&b"xx"[..before], text.as_bytes()].concat();
-        let decided = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
-        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            forms.extend(encoded.get(decided.clone()).map(str::to_owned));
+    /// The beginning of a text that goes on, redacted, and how many bytes of the text it is. What may be the beginning of
+    /// a secret is not in it.
+    pub fn redact_beginning(&self, text: &str) -> (String, usize) {
+        let hits = self.find(text);
+        let held_back = self.held_back().min(text.len());
+        let mut end = text.len() - held_back;
+        while !text.is_char_boundary(end) {
+            end -= 1;
         }
+        let open = hits.iter().filter(|hit| hit.end > end).map(|hit| hit.start).min();
+        let cut = match open.map_or(end, |start| start.min(end)) {
+            // A secret longer than a line may get.
+            0 => merged(hits.clone()).first().map_or(end, |first| first.end.max(end)),
+            cut => cut,
+        };
+        let hits: Vec<Range<usize>> =
+            hits.into_iter().filter(|hit| hit.start < cut).map(|hit| hit.start..hit.end.min(cut)).collect();
+        let mut redacted = String::new();
+        let mut shown = 0;
+        for hit in merged(hits) {
+            redacted.push_str(&clean(text.get(shown..hit.start).unwrap_or_default()));
+            redacted.push_str(REDACTED);
+            shown = hit.end;
+        }
+        redacted.push_str(&clean(text.get(shown..cut).unwrap_or_default()));
+        (redacted, cut)
     }
-    let whole = forms[1].clone();
-    for columns in [76, 64] {
-        // What is left for a last line may be a word of its own.
-        let lines = whole.as_bytes().chunks(columns).filter(|line| (8..whole.len()).contains(&line.len()));
-        forms.extend(lines.map(|line| String::from_utf8_lossy(line).into_owned()));
+
+    /// How many bytes at the end of a text that goes on may be the beginning of a secret.
+    pub fn held_back(&self) -> usize {
+        (self.longest + HELD_BACK).min(MOST_HELD_BACK)
     }
-    forms
-}
 
-/// The spellings differ in what is left as it is, in the case of the digits, and in what a blank becomes.
-fn percent_encoded(text: &str) -> [String; 5] {
-    let encoded = |left: &[u8], hex: fn(u8) -> String| -> String {
-        let left = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || left.contains(&byte);
-        text.bytes().map(|byte| if left(byte) { char::from(byte).to_string() } else { hex(byte) }).collect()
-    };
-    let upper = |byte| format!("%{byte:02X}");
-    let strict = encoded(b"", upper);
-    let lower = encoded(b"", |byte| format!("%{byte:02x}"));
-    [encoded(b"/", upper), encoded(b"!*'()", upper), strict.replace("%20", "+"), lower, strict]
-}
-
-/// As text of JSON, as Go and Python write it too, and of XML.
-fn escaped(text: &str) -> [String; 6] {
-    // A string can always be written.
-    let quoted = serde_json::to_string(text).unwrap_or_default();
-    let json = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    let html = json.replace('<', r"\u003c").replace('>', r"\u003e").replace('&', r"\u0026");
-    let ascii = json.chars().fold(String::new(), |mut out, c| {
-        if c.is_ascii() {
-            out.push(c);
+    /// Where secrets and credentials stand in the text.
+    fn find(&self, text: &str) -> Vec<Range<usize>> {
+        if is_plain(text) {
+            return self.find_visible(text);
+        }
+        // Terminals do not agree on what an escape takes with it, so a secret is looked for in each reading.
+        let readings: &[Escapes] = if text.contains(|c| matches!(c, '\u{1b}' | '\u{80}'..='\u{9f}')) {
+            &[Escapes::Whole, Escapes::Long, Escapes::Bare]
         } else {
-            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!(r"\u{unit:04x}")));
+            &[Escapes::Whole]
+        };
+        let mut found = Vec::new();
+        for escapes in readings {
+            let skeleton = Skeleton::new(text, *escapes);
+            found.extend(self.find_visible(&skeleton.text).iter().map(|hit| skeleton.place(hit)));
         }
-        out
-    });
-    let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-    let [python, go] = ["&#x27;", "&#39;"].map(|quote| xml.replace('\'', quote));
-    // Go writes double quotes as a number too.
-    let go = go.replace("&quot;", "&#34;");
-    [json.to_owned(), html, ascii, xml, python, go]
+        found
+    }
+
+    fn find_visible(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found = self.texts.find(text);
+        if !matches!(self.digits, Needles::Nothing) {
+            let spelled = hex::Spelled::new(text);
+            found.extend(self.digits.find(&spelled.digits).iter().map(|hit| spelled.place(hit, text)));
+        }
+        let Some(credentials) = CREDENTIALS.as_ref() else { return found };
+        for credential in credentials.captures_iter(text) {
+            let Some(whole) = credential.get(0) else { continue };
+            let before = credential.name("keep").or_else(|| credential.name("argument"));
+            let start = before.map_or(whole.start(), |kept| kept.end());
+            found.push(start..credential.name("at").map_or(whole.end(), |at| at.start()));
+        }
+        found
+    }
+
+    /// The event with every text in it redacted.
+    pub fn event(&self, mut event: Event) -> Event {
+        match &mut event {
+            Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic),
+            Event::Note(text) => self.text(text),
+            Event::Finished(Ending::Failure(failure)) => self.failure(failure),
+            Event::StageStarted(_)
+            | Event::History(_)
+            | Event::Superseded(_)
+            | Event::JobUrl(_)
+            | Event::Finished(_) => {}
+            Event::Image { event, .. } => match event {
+                ImageEvent::StepStarted { name: text, .. }
+                | ImageEvent::StepLog { line: text, .. }
+                | ImageEvent::Retrying { reason: text, .. }
+                | ImageEvent::StepFinished { outcome: StepOutcome::Failed(text), .. } => self.text(text),
+                ImageEvent::Failed(failure) => self.failure(failure),
+                ImageEvent::Started
+                | ImageEvent::StepFinished { .. }
+                | ImageEvent::Pushing
+                | ImageEvent::Finished(_)
+                | ImageEvent::Compared(_)
+                | ImageEvent::Published(_)
+                | ImageEvent::Cancelled => {}
+            },
+        }
+        event
+    }
+
+    /// Redacts the texts of a diagnostic, a file's name among them: the checkout chooses it.
+    pub fn diagnostic(&self, diagnostic: &mut Diagnostic) {
+        self.text(&mut diagnostic.title);
+        self.text(&mut diagnostic.message);
+        if let Some(place) = &mut diagnostic.place {
+            self.text(&mut place.file);
+        }
+    }
+
+    fn text(&self, text: &mut String) {
+        *text = self.redact(text);
+    }
+
+    fn failure(&self, failure: &mut Failure) {
+        self.text(&mut failure.headline);
+        let place = failure.place.as_mut().map(|place| &mut place.file);
+        for text in failure.hint.iter_mut().chain(&mut failure.instruction).chain(&mut failure.log).chain(place) {
+            self.text(text);
+        }
+    }
+}
+
+/// The ranges in order; those that overlap are one.
+fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
 }
 
 #[cfg(test)]
@@ -203,12 +290,14 @@ mod tests {
 
     #[test]
     fn finds_encoded_and_many_line_forms() {
-        let secrets = [Secret::new("p@ss word"), Secret::new("line one\nline two\n"), Secret::new("abc")];
+        let secrets = [Secret::new("p@ss word"), Secret::new("line one\nx9Q-line two\n"), Secret::new("abc")];
         let redactor = Redactor::new(&secrets);
         assert_eq!(redactor.redact("a p@ss word b"), "a [redacted] b");
         assert_eq!(redactor.redact("u=p%40ss%20word&v"), "u=[redacted]&v");
         assert_eq!(redactor.redact("cEBzcyB3b3Jk"), "[redacted]");
-        assert_eq!(redactor.redact("2: line two"), "2: [redacted]");
+        assert_eq!(redactor.redact("2: x9Q-line two"), "2: [redacted]");
+        assert_eq!(redactor.redact("1: line one"), "1: line one", "such a line is no secret");
+        assert_eq!(redactor.redact("line one\r\nx9Q-line two"), "[redacted]", "the whole is");
         assert_eq!(redactor.redact("abc"), "abc", "too short to be a secret");
     }
 
@@ -247,6 +336,103 @@ mod tests {
         assert_eq!(redactor.redact("xabcdefghix abcd12 abcdef"), "x[redacted]x ab[redacted] [redacted]");
         assert_eq!(redactor.redact("abcdefabcdef"), "[redacted][redacted]");
         assert_eq!(format!("{redactor:?}"), "Redactor");
+    }
+
+    #[test]
+    fn what_is_not_seen_hides_no_secret() {
+        let redactor = Redactor::new(&["hunter-2-canary", "two words", "pässwörd-1"].map(Secret::new));
+        let between = |inserted: &str| {
+            "hunter-2-canary"
+                .chars()
+                .map(|c| format!("{c}{inserted}"))
+                .collect::<String>()
+                .trim_end_matches(inserted)
+                .to_owned()
+        };
+        for inserted in [
+            "\u{0}",
+            "\u{1b}[31m",
+            "\u{1b}[K",
+            "\u{b}",
+            "\u{8}",
+            "\u{1b}]0;title\u{7}",
+            "\u{1b}]8;;http://e\u{1b}\\",
+            "\u{1b}(B",
+            "\u{1b}7",
+            "\u{1b}",
+            "\u{9b}1m",
+            "\u{200b}",
+            "\u{ad}",
+            "\u{202e}",
+            "\u{2060}",
+            "\u{feff}",
+            "\u{fffd}",
+            "\u{fe0f}",
+            "\u{200d}",
+            "\u{1b}P1$r\u{1b}\\",
+            "\u{1b}[3\u{0}1m",
+            "\u{7f}",
+            "\u{e0041}",
+        ] {
+            assert_eq!(redactor.redact(&format!("a {} b", between(inserted))), "a [redacted] b", "{inserted:?}");
+        }
+        assert_eq!(
+            redactor.redact("a two \t\u{a0} words\nb"),
+            "a [redacted]\nb",
+            "blanks are one where they are shown"
+        );
+        assert_eq!(redactor.redact("p\u{fffd}ssw\u{fffd}rd-1"), "[redacted]", "Latin-1 and UTF-16");
+        // What hides nothing but itself is removed; colors stay.
+        assert_eq!(
+            redactor.redact("\u{1b}[32mok\u{1b}[0m\u{1b}[K\u{0} 👩\u{200d}👩"),
+            "\u{1b}[32mok\u{1b}[0m 👩\u{200d}👩"
+        );
+        assert_eq!(redactor.redact("\u{1b}[32ma hunter-2-canary\u{1b}[0m  b"), "\u{1b}[32ma [redacted]\u{1b}[0m  b");
+        let token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+        assert_eq!(redactor.redact(&format!("{}\u{1b}[0m{}", &token[..9], &token[9..])), "[redacted]");
+    }
+
+    #[test]
+    fn finds_hex_digits() {
+        let redactor = Redactor::new(&["hunter-2-canary-with-a-tail", "hunt"].map(Secret::new));
+        let bytes = "hunter-2-canary-with-a-tail".as_bytes();
+        let joined =
+            |separator: &str, digits: fn(&u8) -> String| bytes.iter().map(digits).collect::<Vec<_>>().join(separator);
+        let (lower, upper): (fn(&u8) -> String, fn(&u8) -> String) = (|b| format!("{b:02x}"), |b| format!("{b:02X}"));
+        for written in
+            [joined("", lower), joined("", upper), joined(":", lower), joined(" ", upper), joined("%", lower)]
+        {
+            assert!(redactor.redact(&format!("a {written} b")).ends_with("a [redacted] b"), "{written}");
+        }
+        assert_eq!(redactor.redact(&joined(", ", |b| format!("0x{b:02x}"))), "0x[redacted]");
+        assert_eq!(redactor.redact(&joined("", |b| format!(r"\x{b:02x}"))), r"\x[redacted]");
+        assert_eq!(redactor.redact("sum 68756e74"), "sum [redacted]");
+        for (dump, want) in [
+            ("00000000: 6875 6e74 6572 2d32 2d63 616e 6172 792d  hunter-2-canary-", "00000000: [redacted]"),
+            ("00000000  68 75 6e 74 65 72 2d 32  2d 63 61 6e 61 72 79 2d  |hunter-2-canary-|", "00000000  [redacted]"),
+            ("00000010: 7769 7468 2d61 2d74 6169 6c              with-a-tail", "00000010: [redacted]"),
+            ("0000000 68 75 6e 74 65 72 2d 32 2d 63 61 6e 61 72 79 2d", "0000000 [redacted]"),
+            ("0000000 7568 746e 7265 322d 632d 6e61 7261 2d79", "0000000 [redacted]"),
+            ("68756e7465722d322d63616e6172792d776974682d612d7461696c0a", "[redacted]0a"),
+        ] {
+            assert_eq!(redactor.redact(dump), want);
+        }
+        let digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        assert_eq!(redactor.redact(digest), digest);
+    }
+
+    #[test]
+    fn a_line_that_goes_on_is_cut_beside_a_secret() {
+        let secret = "x9Q-canary-of-some-length";
+        let redactor = Redactor::new(&[Secret::new(secret)]);
+        let before = "-".repeat(2000);
+        for cut in 0..=secret.len() + 700 {
+            let text = format!("{before}{secret}{}", "+".repeat(700));
+            let (shown, taken) = redactor.redact_beginning(&text[..before.len() + cut]);
+            assert!(taken >= before.len() - redactor.held_back(), "{cut}");
+            let whole = shown + &redactor.redact(&text[taken..]);
+            assert_eq!(whole, format!("{before}[redacted]{}", "+".repeat(700)), "{cut}");
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! Syntax and escaping are those of the runner's `ActionCommand.cs` and the toolkit's `command.ts`. Outputs and
 //! state go through files only ([`super::files`]): as commands they are deprecated, and the log is no safe place.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{
     event::{Place, Severity},
-    redact::Redactor,
+    secrecy::Parts,
     secret::Secret,
 };
 
@@ -47,10 +49,12 @@ pub fn group(title: &str) -> String {
 /// Makes the runner hide a secret from here on, for the rest of the job.
 ///
 /// The runner hides each line of a value by itself, however short, so a line of a key that is one brace would hide
-/// all braces of the log. Hence each line is handed over alone, if it is long enough to be worth hiding.
+/// all braces of the log. Hence what is to be hidden is handed over one by one: the lines and values that look secret by
+/// themselves ([`crate::domain::secrecy`]).
 pub fn masks(secret: &Secret) -> Vec<String> {
-    let lines = secret.expose().split(['\r', '\n']).map(str::trim);
-    lines.filter(|line| line.len() >= Redactor::SHORTEST).map(|line| command("add-mask", &[], line)).collect()
+    let Parts { values, lines } = Parts::of(secret);
+    let parts: BTreeSet<String> = values.into_iter().chain(lines).filter(|part| !part.contains(['\r', '\n'])).collect();
+    parts.iter().map(|part| command("add-mask", &[], part)).collect()
 }
 
 /// An annotation of the run, shown on its page and, where a place is given, on the file's lines.
@@ -150,9 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn masks_are_one_a_line_and_never_tiny() {
-        let secret = Secret::new("{\r\n  \"key\": \"abc%\"\n}\n");
-        assert_eq!(masks(&secret), ["::add-mask::\"key\": \"abc%25\""]);
+    fn masks_are_one_a_line_and_no_ordinary_words() {
+        let secret = Secret::new("{\r\n  \"key\": \"abc%d-1\"\n}\nfailed\ntrue\n5432\n");
+        assert_eq!(masks(&secret), ["::add-mask::\"key\": \"abc%25d-1\"", "::add-mask::abc%25d-1"]);
+        assert_eq!(masks(&Secret::new("failed")), ["::add-mask::failed"], "handed in by itself it is a secret");
         assert!(masks(&Secret::new("")).is_empty());
     }
 

@@ -3,6 +3,8 @@
 //! The runner looks for commands in every line that we write, in two syntaxes: `::name::` at a line's beginning and
 //! `##[name]` anywhere. What ends a line for it, or may for others, ends one here.
 
+use crate::domain::visible::clean;
+
 /// Stands between the characters of what would be a command. Takes no room on the screen.
 const BREAK: char = '\u{200b}';
 
@@ -58,25 +60,10 @@ fn command_start(line: &str) -> usize {
     }
 }
 
-/// The text without control characters and escape sequences other than colours, and whether any colour is in it.
+/// The text without what is not seen, other than colours, and whether any colour is in it.
 fn without_controls(line: &str) -> (String, bool) {
-    let mut kept = String::with_capacity(line.len());
-    let mut colored = false;
-    let mut rest = line;
-    while let Some(character) = rest.chars().next() {
-        if let Some(length) = color_length(rest) {
-            kept.push_str(&rest[..length]);
-            colored = true;
-            rest = &rest[length..];
-        } else if character == '\u{1b}' {
-            rest = &rest[escape_length(rest)..];
-        } else {
-            if character == '\t' || !character.is_control() {
-                kept.push(character);
-            }
-            rest = &rest[character.len_utf8()..];
-        }
-    }
+    let kept = clean(line);
+    let colored = kept.contains('\u{1b}');
     (kept, colored)
 }
 
@@ -85,32 +72,6 @@ fn color_length(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\u{1b}[")?;
     let end = parameters.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == ':'))?;
     parameters[end..].starts_with('m').then_some(end + 3)
-}
-
-/// Length of the escape sequence that the text begins with: a control sequence up to its final byte, an operating
-/// system command up to its end, else the escape character alone (ECMA-48, 5.4 and 8.3.89).
-fn escape_length(text: &str) -> usize {
-    let after = |position: Option<usize>, more: usize| position.map_or(text.len(), |position| position + more);
-    match text.as_bytes().get(1) {
-        Some(b'[') => {
-            let last = text.bytes().skip(2).position(|b| !(0x20..=0x3f).contains(&b));
-            match last {
-                Some(position) if text.as_bytes()[position + 2].is_ascii_graphic() => position + 3,
-                Some(position) => position + 2,
-                None => text.len(),
-            }
-        }
-        Some(b']') => {
-            let bell = text.find('\u{7}');
-            let terminator = text.find("\u{1b}\\");
-            match (bell, terminator) {
-                (Some(bell), Some(end)) if bell < end => bell + 1,
-                (_, Some(end)) => end + 2,
-                (bell, None) => after(bell, 1),
-            }
-        }
-        _ => 1,
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use crate::domain::visible;
+
 /// Stands within what a client could take for a mention or markup, and is not seen.
 pub const ZERO_WIDTH_SPACE: char = '\u{200B}';
 
@@ -27,19 +29,21 @@ pub fn length(text: &str) -> usize {
 /// The text without terminal escapes, control, bidirectional and invisible characters. Line ends become `\n`,
 /// tabs four spaces; a line that was overwritten by carriage returns shows what a terminal would show.
 pub fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
+    let visible = visible::clean(text);
+    let mut out = String::with_capacity(visible.len());
+    let mut chars = visible.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '\u{1B}' => skip_escape(&mut chars),
-            '\u{9B}' => skip_control_sequence(&mut chars),
+            // Only colors are left, and those end in `m`.
+            '\u{1B}' => _ = chars.find(|c| *c == 'm'),
             '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' => out.push('\n'),
             '\r' => match chars.peek() {
                 None | Some('\n' | '\r') => {}
                 Some(_) => out.truncate(out.rfind('\n').map_or(0, |at| at + 1)),
             },
             '\t' => out.push_str("    "),
-            c if c.is_control() || is_invisible(c) => {}
+            // Joiners.
+            c if visible::is_invisible(c) => {}
             c => out.push(c),
         }
     }
@@ -202,61 +206,6 @@ pub fn fit(
         }
     }
     out
-}
-
-fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    match chars.peek() {
-        Some('[') => {
-            chars.next();
-            skip_control_sequence(chars);
-        }
-        // A string up to BEL or ESC \; an unfinished one ends with its line.
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            while let Some(&c) = chars.peek() {
-                if c == '\n' {
-                    break;
-                }
-                chars.next();
-                if c == '\u{7}' || c == '\u{9C}' {
-                    break;
-                }
-                if c == '\u{1B}' {
-                    if chars.peek() == Some(&'\\') {
-                        chars.next();
-                    }
-                    break;
-                }
-            }
-        }
-        Some(' '..='/') => {
-            chars.next();
-            chars.next();
-        }
-        Some('0'..='~') => {
-            chars.next();
-        }
-        _ => {}
-    }
-}
-
-fn skip_control_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    while let Some(&c) = chars.peek() {
-        if !matches!(c, ' '..='~') {
-            break;
-        }
-        chars.next();
-        if matches!(c, '@'..='~') {
-            break;
-        }
-    }
-}
-
-/// Characters that no reader sees: zero-width, bidirectional controls, fillers, tags.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
-        | '\u{2800}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 #[cfg(test)]

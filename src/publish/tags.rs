@@ -196,7 +196,7 @@ async fn by_builder(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &
     for (place, _) in &places {
         board.set(*place, TagState::Unknown);
     }
-    let pushed = build::push_by_name(cx.builder, &wanted, cx.recipes).await;
+    let pushed = build::push_by_name(cx.builder, &wanted, cx.recipes, cx.events).await;
     let digests = pushed.as_ref().cloned().unwrap_or_default();
     join_all(places.iter().map(async |(place, slot)| {
         let served = survey::by_engine(cx.builder, &slot.repository, &slot.tag).await;

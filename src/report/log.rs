@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use crate::{
     domain::{
         event::{Diagnostic, Ending, Event, ImageEvent, StepId},
+        redact::Redactor,
         run::Failure,
         secret::Secret,
     },
@@ -59,6 +60,8 @@ pub struct Log<W> {
     /// The image that is being printed.
     live: Option<usize>,
     diagnostics: Vec<Diagnostic>,
+    /// For what is told beside the events of a run, which are redacted already.
+    redactor: Redactor,
     /// The step whose output was printed last.
     last: Option<(usize, StepId)>,
 }
@@ -67,7 +70,15 @@ impl<W: Write> Log<W> {
     /// A log that writes to `sink`, which must be the only writer to its stream: the runner does not keep the order
     /// between two.
     pub fn new(sink: W, reader: Reader) -> Self {
-        Self { sink, reader, images: Vec::new(), live: None, diagnostics: Vec::new(), last: None }
+        Self {
+            sink,
+            reader,
+            images: Vec::new(),
+            live: None,
+            diagnostics: Vec::new(),
+            redactor: Redactor::default(),
+            last: None,
+        }
     }
 
     /// Makes the runner hide a secret from here on.
@@ -85,6 +96,11 @@ impl<W: Write> Log<W> {
             }
         }
         self.sink.flush()
+    }
+
+    /// Takes these secrets out of diagnostics from here on.
+    pub fn redact(&mut self, redactor: Redactor) {
+        self.redactor = redactor;
     }
 
     /// Writes text of our own among the events, such as the plan. Names in it may come from others.
@@ -111,11 +127,13 @@ impl<W: Write> Log<W> {
 
     /// Writes a diagnostic that came up after the end of the run, when the annotations are out.
     pub fn late(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+        let mut diagnostic = diagnostic.clone();
+        self.redactor.diagnostic(&mut diagnostic);
         if !self.annotates() {
-            return self.text(&diagnostic_text(diagnostic));
+            return self.text(&diagnostic_text(&diagnostic));
         }
         let Diagnostic { severity, title, message, place } = diagnostic;
-        self.line(&commands::annotation(*severity, title, message, place.as_ref()))?;
+        self.line(&commands::annotation(severity, &title, &message, place.as_ref()))?;
         self.sink.flush()
     }
 
@@ -130,11 +148,13 @@ impl<W: Write> Log<W> {
     }
 
     fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
-        if !self.diagnostics.contains(diagnostic) {
+        let mut diagnostic = diagnostic.clone();
+        self.redactor.diagnostic(&mut diagnostic);
+        if !self.diagnostics.contains(&diagnostic) {
             self.diagnostics.push(diagnostic.clone());
             // An annotation shows up in the log as well, so there it is said once, at the end.
             if !self.annotates() {
-                return self.text(&diagnostic_text(diagnostic));
+                return self.text(&diagnostic_text(&diagnostic));
             }
         }
         Ok(())

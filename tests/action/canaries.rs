@@ -42,6 +42,16 @@ enum End {
     Killed,
 }
 
+/// Prints a secret in the ways in which a build may: in other forms, with something between its letters that nobody sees,
+/// and across the place where a long line is cut.
+const PRINTS: &str = r#"cat /run/secrets/*; base64 -w 0 /run/secrets/one; echo; \
+    s="$(cat /run/secrets/one)"; t="${s#????????????}"; h="${s%"$t"}"; \
+    for i in '\033[31m' '\000' '\033[K' '\v' '\b' '\033]0;x\007' '\342\200\213' '\302\255' '\377'; do printf "u $h$i$t\n"; done; \
+    for c in $(echo "$s" | sed 's/./& /g'); do printf "$c\000"; done; echo; \
+    xxd -p /run/secrets/one; hexdump -C /run/secrets/one; od -An -tx1 /run/secrets/one; \
+    for n in 16300 16370 16384 32700 32760 32768; do head -c $n /dev/zero | tr '\000' x; echo "$s"; done; \
+    printf 'half a line: %s' "$h"; sleep 1; echo "$t"; exit 3"#;
+
 /// What may be found nowhere.
 struct Canaries(Vec<(String, String)>, NamedTempFile);
 
@@ -51,7 +61,8 @@ impl Canaries {
         for line in value.lines() {
             let base64 = STANDARD.encode(line);
             let percent = line.replace(':', "%3A").replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
-            for form in [line, base64.trim_end_matches('='), &percent] {
+            let hex: String = line.bytes().map(|byte| format!("{byte:02x}")).collect();
+            for form in [line, base64.trim_end_matches('='), &percent, &hex] {
                 self.0.push((what.to_owned(), form.to_owned()));
             }
         }
@@ -65,6 +76,11 @@ impl Canaries {
     }
 
     fn search(&self, place: &str, bytes: &[u8]) {
+        self.search_raw(place, bytes);
+        self.search_raw(&format!("{place}, as it is seen"), seen(bytes).as_bytes());
+    }
+
+    fn search_raw(&self, place: &str, bytes: &[u8]) {
         let mut grep = self.grep(&[]).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = grep.stdin.take().unwrap();
         // grep may have seen enough before it has seen all.
@@ -107,6 +123,14 @@ fn the_search_finds_what_is_there() {
     canaries.search("here", format!("x\0{value}\0y").as_bytes());
 }
 
+/// A text without what nobody sees of it.
+fn seen(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let sequence = regex::Regex::new("\x1b\\[[0-9;:?]*[@-~]|\x1b\\][^\x07\x1b]*\x07").unwrap();
+    let hidden = |c: char| c != '\n' && c.is_control() || "\u{200b}\u{ad}\u{fffd}".contains(c);
+    sequence.replace_all(&text, "").chars().filter(|c| !hidden(*c)).collect()
+}
+
 /// A step with a secret wherever one can stand.
 struct Planted {
     run: Run,
@@ -129,7 +153,7 @@ async fn planted(engine: Engine, end: End) -> Planted {
     let file_secret = canaries.plant("secret-files");
     let reads: String = ["one", "two", "three", "four"].map(|id| format!("--mount=type=secret,id={id} ")).concat();
     let last = match end {
-        End::BuildFails => "cat /run/secrets/*; base64 -w 0 /run/secrets/one; exit 3",
+        End::BuildFails => PRINTS,
         End::Cancelled | End::Killed => "echo asleep-now && sleep 1000",
         _ => "test $(cat /run/secrets/* | wc -c) -gt 100",
     };
@@ -263,6 +287,7 @@ impl Planted {
             let query = call.path.split_once('?').map(|(_, query)| query).unwrap_or_default();
             canaries.search("a message", format!("{query} {}", call.body).as_bytes());
         }
+        canaries.search("the summary", report.summary.as_bytes());
         // Outputs, state, summary, HOME and RUNNER_TEMP are all below it.
         canaries.search_files(&self.run.machine.temp, &self.files);
         canaries.search_files(&self.run.step.workspace, &self.files);

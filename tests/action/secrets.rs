@@ -2,9 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 
+use build_deploy::demo::discord::Receiver;
+
 use crate::{
     lab::{self, Engine},
-    run::{Run, log},
+    run::{BASE, Run, log},
 };
 
 const VALUES: [&str; 4] =
@@ -55,4 +57,47 @@ secrets:
         }
         assert!(lab::files_below(&reference, "run/secrets").iter().all(|name| !name.starts_with('s')), "{engine:?}");
     }
+}
+
+/// A compose file writes a variable of the step into a build argument, whose value BuildKit writes into names of steps.
+#[tokio::test]
+async fn secrets_in_build_arguments_are_hidden() {
+    for engine in Engine::ALL {
+        let (by_name, by_look, open) = ("x9Q-canary-by-name", "a1B2c3D4e5canaryF6g7H8", "1.2.3-open");
+        let compose = "\
+services:
+  web: {build: {context: ., args: {ONE: \"${STEP_SECRET}\", TWO: \"x-${VALUE}\", THREE: \"${VERSION}\"}}}
+";
+        let dockerfile =
+            format!("{BASE}ARG ONE\nARG TWO\nARG THREE\nRUN echo \"$ONE\" \"$TWO\" \"$THREE\" && exit 3\n");
+        let discord = Receiver::listen(format!("{}:0", lab::var("LAB_ADDR")).parse().unwrap()).await.unwrap();
+        let run = Run::new(engine, &[("compose.yaml", compose), ("Dockerfile", &dockerfile)])
+            .with("discord-webhook", &discord.url())
+            .env("STEP_SECRET", by_name)
+            .env("VALUE", by_look)
+            .env("VERSION", open);
+        let report = run.expect(1).await;
+        let messages: String = discord.calls().iter().map(|call| call.body.to_string()).collect();
+        let shown = format!("{}{}{messages}{:?}", report.console.raw, report.summary, report.console.annotations);
+        for secret in [by_name, by_look] {
+            assert!(!shown.contains(secret), "{engine:?}: {secret} in {shown}");
+        }
+        assert!(log(&report).contains(open) && messages.contains(open), "{engine:?}: {}", log(&report));
+    }
+}
+
+/// The checkout chooses what a secret file of the compose file holds.
+#[tokio::test]
+async fn ordinary_words_in_a_secret_file_stay_readable() {
+    let compose = "services: {web: {build: {context: ., secrets: [s]}}}\nsecrets: {s: {file: s.txt}}\n";
+    let dockerfile =
+        format!("{BASE}RUN --mount=type=secret,id=s cat /run/secrets/s && echo the build failed at 5432\n");
+    let values = "failed\ntrue\n5432\nx9Q!canary#71c9\nDB_PASSWORD=hunter2-canary\n";
+    let run = Run::new(Engine::Named, &[("compose.yaml", compose), ("Dockerfile", &dockerfile), ("s.txt", values)]);
+    let report = run.expect(0).await;
+    assert!(log(&report).contains("the build failed at 5432"), "{}", log(&report));
+    assert!(!log(&report).contains("canary"), "{}", log(&report));
+    let masks = &report.console.masks;
+    assert!(masks.iter().any(|mask| mask == "hunter2-canary"), "{masks:?}");
+    assert!(!masks.iter().any(|mask| ["failed", "true", "5432"].contains(&mask.as_str())), "{masks:?}");
 }

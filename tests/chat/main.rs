@@ -9,6 +9,7 @@
 
 mod command;
 mod discord;
+mod hidden;
 mod inert;
 mod pages;
 mod runs;

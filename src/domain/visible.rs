@@ -1,0 +1,258 @@
+//! What a reader sees of text that others wrote.
+//!
+//! Between the letters of a text may stand escape sequences, control characters and characters of no width. Whoever
+//! shows the text leaves them out, so they hide nothing from a reader, but from a search. [`clean`] removes what must
+//! not reach a reader; [`Skeleton`] is the text to search in.
+
+use std::ops::Range;
+
+/// How escape sequences are read. Terminals agree on well-formed ones only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// As ECMA-48 has it: control sequences, strings, and the character after an escape.
+    Whole,
+    /// The same, but the character after an escape that begins neither a sequence nor a string is text.
+    Long,
+    /// The escape character alone is none of the text.
+    Bare,
+}
+
+/// What a part of a text is to its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Seen.
+    Shown,
+    /// Changes how the text looks: a color, a joiner, the sign for a byte that is no text.
+    Mark,
+    /// Not seen.
+    Hidden,
+}
+
+/// The text without escape sequences, control characters and invisible ones. Ends of line and tabs stay, and so do
+/// colors (`ESC [ … m`), joiners and U+FFFD.
+pub fn clean(text: &str) -> String {
+    keep(text, |kind| kind != Kind::Hidden)
+}
+
+/// The same without colors, joiners and U+FFFD.
+pub fn bare(text: &str) -> String {
+    keep(text, |kind| kind == Kind::Shown)
+}
+
+/// The bytes at the end of the text that an escape sequence takes whose end is not there yet.
+pub fn unfinished(text: &str) -> usize {
+    let last = parts(text, Escapes::Whole).last();
+    last.filter(|(part, kind)| *kind == Kind::Hidden && begins_sequence(&text[part.clone()]))
+        .map_or(0, |(part, _)| part.len())
+}
+
+/// Whether it is an escape sequence, finished or not.
+fn begins_sequence(text: &str) -> bool {
+    text.starts_with(['\u{1b}', '\u{90}', '\u{98}', '\u{9b}', '\u{9d}', '\u{9e}', '\u{9f}'])
+}
+
+fn keep(text: &str, wanted: impl Fn(Kind) -> bool) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for (part, kind) in parts(text, Escapes::Whole) {
+        if wanted(kind) {
+            kept.push_str(&text[part]);
+        }
+    }
+    kept
+}
+
+/// The visible characters of a text, each run of white space as one blank, and where they stand in it.
+#[derive(Debug, Default)]
+pub(super) struct Skeleton {
+    /// The characters.
+    pub(super) text: String,
+    /// For each byte of `text`, where it stands.
+    places: Vec<usize>,
+}
+
+impl Skeleton {
+    /// The skeleton of a text.
+    pub(super) fn new(text: &str, escapes: Escapes) -> Self {
+        let mut skeleton = Self::default();
+        for (part, kind) in parts(text, escapes) {
+            if kind != Kind::Shown {
+                continue;
+            }
+            let shown = &text[part.clone()];
+            if shown.chars().all(char::is_whitespace) {
+                if !skeleton.text.ends_with(' ') {
+                    skeleton.push(" ", part.start);
+                }
+            } else {
+                skeleton.push(shown, part.start);
+            }
+        }
+        skeleton
+    }
+
+    fn push(&mut self, shown: &str, place: usize) {
+        self.text.push_str(shown);
+        self.places.extend(place..place + shown.len());
+    }
+
+    /// Where a range of the skeleton, which does not end in a blank, stands in the text.
+    pub(super) fn place(&self, range: &Range<usize>) -> Range<usize> {
+        let start = self.places.get(range.start).copied().unwrap_or_default();
+        let last = range.end.checked_sub(1).and_then(|last| self.places.get(last).copied());
+        start..last.map_or(start, |last| last + 1)
+    }
+}
+
+/// Whether a text is its own skeleton: most lines are.
+pub(super) fn is_plain(text: &str) -> bool {
+    let mut before = b'x';
+    text.bytes().all(|byte| {
+        let twice = byte == b' ' && before == b' ';
+        before = byte;
+        matches!(byte, b' '..=b'~') && !twice
+    })
+}
+
+/// The parts of a text, one a visible character or something else.
+fn parts(text: &str, escapes: Escapes) -> impl Iterator<Item = (Range<usize>, Kind)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(at..)?;
+        let (length, kind) = part(rest, escapes)?;
+        let start = at;
+        at += length;
+        Some((start..at, kind))
+    })
+}
+
+fn part(rest: &str, escapes: Escapes) -> Option<(usize, Kind)> {
+    let first = rest.chars().next()?;
+    let length = first.len_utf8();
+    let bare = escapes == Escapes::Bare;
+    Some(match first {
+        '\u{1b}' if bare => (length, Kind::Hidden),
+        '\u{1b}' => match color(rest) {
+            Some(length) => (length, Kind::Mark),
+            None => (escape(rest, escapes), Kind::Hidden),
+        },
+        '\u{9b}' if !bare => (length + control_sequence(&rest[length..]), Kind::Hidden),
+        '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' if !bare => (length + string(&rest[length..]), Kind::Hidden),
+        '\n' | '\r' | '\t' | '\u{85}' => (length, Kind::Shown),
+        '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{fffd}' => (length, Kind::Mark),
+        _ if first.is_control() || is_invisible(first) => (length, Kind::Hidden),
+        _ => (length, Kind::Shown),
+    })
+}
+
+/// Length of the color sequence (SGR) that the text begins with.
+fn color(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == ':'))?;
+    parameters[end..].starts_with('m').then_some(end + 3)
+}
+
+/// Length of the escape sequence that the text begins with.
+fn escape(text: &str, escapes: Escapes) -> usize {
+    let rest = &text[1..];
+    match rest.chars().next() {
+        Some('[') => 2 + control_sequence(&rest[1..]),
+        Some(']' | 'P' | 'X' | '^' | '_') => 2 + string(&rest[1..]),
+        // A character set: intermediate characters and a final one.
+        Some(' '..='/') => {
+            let final_one = rest.find(|c| !matches!(c, ' '..='/')).unwrap_or(rest.len());
+            1 + final_one + usize::from(rest[final_one..].starts_with(|c| matches!(c, '0'..='~')))
+        }
+        Some('0'..='~') if escapes == Escapes::Whole => 2,
+        _ => 1,
+    }
+}
+
+/// Length of parameters and final character. Terminals obey control characters within and go on.
+fn control_sequence(rest: &str) -> usize {
+    for (at, character) in rest.char_indices() {
+        match character {
+            '@'..='~' => return at + 1,
+            ' '..='?' => {}
+            '\n' | '\r' | '\u{1b}' => return at,
+            _ if character.is_control() || is_invisible(character) => {}
+            _ => return at,
+        }
+    }
+    rest.len()
+}
+
+/// Length of a string up to BEL or ST, its end included; one without an end ends with its line.
+fn string(rest: &str) -> usize {
+    for (at, character) in rest.char_indices() {
+        match character {
+            '\u{7}' | '\u{9c}' => return at + character.len_utf8(),
+            '\u{1b}' => return at + if rest[at + 1..].starts_with('\\') { 2 } else { 0 },
+            '\n' => return at,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// Whether it is a character that no reader sees: of no width, a bidirectional control, a filler, a tag.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{2800}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop, proptest};
+
+    use super::{Escapes, Skeleton, bare, clean, is_plain, unfinished};
+
+    #[test]
+    fn what_is_not_seen_is_removed() {
+        for (dirty, cleaned) in [
+            ("\u{1b}[31mred\u{1b}[0m", "\u{1b}[31mred\u{1b}[0m"),
+            ("a\u{1b}[2Kb\u{1b}[1;2Hc", "abc"),
+            ("a\u{1b}[3\u{0}1mb", "ab"),
+            ("\u{1b}]8;;http://e\u{7}link\u{1b}]8;;\u{1b}\\", "link"),
+            ("\u{1b}]0;unfinished\nnext", "\nnext"),
+            ("\u{9b}1Ja\u{90}dcs\u{9c}b", "ab"),
+            ("\u{1b}(Bx\u{1b}=y\u{1b}#8z\u{1b}", "xyz"),
+            ("a\u{0}b\u{b}c\u{8}d\u{7f}e\u{85}f", "abcde\u{85}f"),
+            ("\u{202e}a\u{200b}b\u{ad}c\u{2060}d\u{e0041}", "abcd"),
+            ("👩\u{200d}👩 ⚠\u{fe0f} \u{fffd}", "👩\u{200d}👩 ⚠\u{fe0f} \u{fffd}"),
+            ("a\tb\r\n  c", "a\tb\r\n  c"),
+        ] {
+            assert_eq!(clean(dirty), cleaned, "{dirty:?}");
+        }
+        assert_eq!(bare("\u{1b}[31mr\u{fffd}e\u{200d}d"), "red");
+    }
+
+    #[test]
+    fn a_sequence_may_be_cut_off() {
+        for (text, length) in [("ab", 0), ("ab\u{0}", 0), ("a\u{1b}", 1), ("a\u{1b}[3", 3), ("a\u{1b}]0;title", 9)] {
+            assert_eq!(unfinished(text), length, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_skeleton_knows_where_it_stands(text in any::<String>(), parts in prop::collection::vec(
+            prop::sample::select(vec!["\u{1b}", "[", "3", "m", "K", "]", "\u{7}", "\u{0}", "a", "é", " ", "\n", "\u{200d}"]), 0..20)) {
+            for text in [text, parts.concat()] {
+                for escapes in [Escapes::Whole, Escapes::Long, Escapes::Bare] {
+                    let skeleton = Skeleton::new(&text, escapes);
+                    for (at, character) in skeleton.text.char_indices().filter(|(_, c)| *c != ' ') {
+                        let place = skeleton.place(&(at..at + character.len_utf8()));
+                        assert_eq!(text.get(place), Some(&*character.to_string()));
+                    }
+                    assert!(!is_plain(&text) || skeleton.text == text);
+                }
+                let once = clean(&text);
+                assert_eq!(clean(&once), once, "what was removed hid nothing");
+                assert!(!bare(&text).contains(|c: char| c.is_control() && !"\n\r\t\u{85}".contains(c)));
+            }
+        }
+    }
+}
