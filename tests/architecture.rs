@@ -45,7 +45,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("build/request", Pure, &["inputs"]),
     ("build/ssh/agent", Pure, &[]),
     ("build/support", Pure, &["domain", "inputs"]),
-    ("registry", Worldly, &["domain"]),
+    ("registry", Worldly, &["domain", "http"]),
     ("registry/challenge", Pure, &[]),
     ("registry/docker_config", Pure, &["domain"]),
     ("registry/index", Pure, &["domain"]),

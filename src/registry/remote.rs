@@ -15,13 +15,18 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::{challenge::Challenge, plain::may_be_plain};
-use crate::domain::{credentials::Login, digest::Digest};
+use crate::{
+    domain::{credentials::Login, digest::Digest},
+    http::{BodyError, bounded_body},
+};
 
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
                       application/vnd.docker.distribution.manifest.v2+json, \
                       application/vnd.docker.distribution.manifest.list.v2+json";
 /// No manifest or index is larger.
-const MAX_MANIFEST: u64 = 4 << 20;
+const MAX_MANIFEST: usize = 4 << 20;
+/// No token, and no error, is larger.
+const MAX_ANSWER: usize = 256 << 10;
 
 /// Why a registry did not do as asked.
 #[derive(Debug, Error)]
@@ -148,10 +153,10 @@ impl<'a> Remote<'a> {
         };
         let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
-        if response.content_length().is_some_and(|length| length > MAX_MANIFEST) {
-            return Err(self.odd(format!("{reference} is too large for a manifest")));
-        }
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = bounded_body(response, MAX_MANIFEST).await.map_err(|error| match error {
+            BodyError::TooLarge(_) => self.odd(format!("{reference} is too large for a manifest")),
+            BodyError::Broken(error) => self.unreachable(&error),
+        })?;
         let digest = Digest::of(&body);
         if reference.starts_with("sha256:") && reference != digest.as_str() {
             return Err(self.odd(format!("{reference} has other bytes than its digest says")));
@@ -229,7 +234,8 @@ impl<'a> Remote<'a> {
                 }
                 let request = self.token_request(realm, query)?;
                 let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-                let answer = self.checked(response).await?.json::<TokenAnswer>().await.ok();
+                let body = bounded_body(self.checked(response).await?, MAX_ANSWER).await.unwrap_or_default();
+                let answer = serde_json::from_slice::<TokenAnswer>(&body).ok();
                 let token = answer.and_then(|answer| answer.token.or(answer.access_token));
                 format!("Bearer {}", token.ok_or_else(|| self.odd("a token answer without a token".to_owned()))?)
             }
@@ -261,7 +267,7 @@ impl<'a> Remote<'a> {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.unwrap_or_default();
+        let body = bounded_body(response, MAX_ANSWER).await.unwrap_or_default();
         let message = serde_json::from_slice::<ErrorAnswer>(&body).ok().and_then(|answer| {
             let item = answer.errors.into_iter().next()?;
             Some(if item.message.is_empty() { item.code } else { format!("{}: {}", item.code, item.message) })
