@@ -3,6 +3,7 @@
 //! Much of it is secret, and what shows texts must know every secret from the start.
 
 use super::{
+    allowance::Allowance,
     chat::warning,
     logins::Logins,
     prepare::{self, Context},
@@ -10,7 +11,7 @@ use super::{
 use crate::{
     build::container::Seats,
     domain::{event::Diagnostic, run::Failure, secret::Secret},
-    github::api,
+    github::{api, client::ApiError},
     inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
     plan::Plan,
     preflight::Edges,
@@ -32,10 +33,20 @@ pub struct Briefing {
 
 impl Briefing {
     /// Asks GitHub and the clouds for what the event and the inputs do not tell.
-    pub async fn gather(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
+    pub async fn gather(inputs: &Inputs, env: &RunnerEnv, seats: &Seats, allowance: &mut Allowance) -> Self {
         let mut context = prepare::context(inputs, env);
-        let (git_tags, warning) = git_tags(inputs, env, &context).await;
-        prepare::learn(&mut context.event, inputs, env).await;
+        // At the same time, and no longer than a run may be held up by it.
+        let limit = allowance.before();
+        let mut event = context.event.clone();
+        let asked = async {
+            tokio::join!(
+                tokio::time::timeout(limit, git_tags(inputs, env, &context)),
+                prepare::learn(&mut event, inputs, env, limit),
+            )
+        };
+        let (tags, ()) = allowance.measured(asked).await;
+        let (git_tags, warning) = tags.unwrap_or_else(|_| (None, Some(unknown(&slow(&context)))));
+        context.event = event;
         let planned = prepare::plan(inputs, env, &context, git_tags.as_deref());
         let logins = match &planned {
             Ok(plan) => Logins::gather(plan, inputs, env, &context).await,
@@ -84,9 +95,14 @@ async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> (Optio
     }
     match api::git_tags(api, token, &event.owner, &event.repo).await {
         Ok(tags) => (Some(tags), None),
-        Err(error) => {
-            let message = format!("{error}; the pushed tag alone decides about `latest`");
-            (None, Some(warning("tags of the repository", message)))
-        }
+        Err(error) => (None, Some(unknown(&error))),
     }
+}
+
+fn slow(context: &Context) -> ApiError {
+    ApiError::TimedOut(format!("for the tags of {}/{}", context.event.owner, context.event.repo))
+}
+
+fn unknown(error: &ApiError) -> Diagnostic {
+    warning("tags of the repository", format!("{error}; the pushed tag alone decides about `latest`"))
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{Call, exit, prepare};
+use super::{Call, chat::Chat, exit, prepare};
 use crate::{
     domain::event::{Ending, Event},
     inputs::cli::PlanFormat,
@@ -21,7 +21,13 @@ pub fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
         }
     };
     let written = match format {
-        PlanFormat::Text => log.text(&print::text(&plan)),
+        PlanFormat::Text => {
+            // An address that is none does not fail a run, so here alone it is seen before one.
+            for warning in Chat::new(&inputs).warnings {
+                let _ = log.late(&warning);
+            }
+            log.text(&print::text(&plan))
+        }
         PlanFormat::Json => match serde_json::to_string_pretty(&plan) {
             // A program reads it: nothing may be made harmless in it, and JSON escapes control characters itself.
             Ok(json) => writeln!(log.into_sink(), "{json}"),

@@ -10,6 +10,7 @@
 mod command;
 mod discord;
 mod inert;
+mod outcome;
 mod pages;
 mod runs;
 mod slack;
