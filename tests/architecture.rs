@@ -66,6 +66,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("notify/color", Pure, &[]),
     ("notify/discord", Pure, &["domain"]),
     ("notify/occasion", Pure, &["domain"]),
+    ("notify/outcome", Pure, &["domain"]),
     ("notify/service", Pure, &["domain"]),
     ("notify/slack", Pure, &["domain"]),
     ("notify/teams", Pure, &["domain"]),

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use build_deploy::{
     commands::prepare,
@@ -59,7 +62,7 @@ async fn learned(
     let mut raw = RawInputs::default();
     raw.set("github-token", token).unwrap();
     let mut event = GitEvent::new(&env, &Payload::read(payload).unwrap(), None);
-    prepare::learn(&mut event, &parse(&raw, &env).unwrap(), &env).await;
+    prepare::learn(&mut event, &parse(&raw, &env).unwrap(), &env, Duration::from_secs(5)).await;
     let mut asked = asked.lock().unwrap().clone();
     asked.sort();
     (event, asked)

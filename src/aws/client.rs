@@ -7,9 +7,13 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use super::{endpoint::Endpoint, error::AwsError, keys::Keys};
+use crate::http::{BodyError, bounded_body};
 
 /// How often a call that breaks is tried, the first time included.
 const ATTEMPTS: u32 = 3;
+
+/// Bytes of an answer that are read: the longest is a login of a few kilobytes.
+const LARGEST_ANSWER: usize = 1 << 20;
 
 const JSON: &str = "application/x-amz-json-1.1";
 
@@ -65,6 +69,7 @@ pub(super) async fn answered(
 }
 
 async fn sent(endpoint: &Endpoint, request: RequestBuilder) -> Result<(StatusCode, String), AwsError> {
+    let host = || endpoint.host().to_owned();
     let unreachable = |error: reqwest::Error| {
         // The innermost cause is the one that tells; the outer ones name the address again.
         let mut cause: &dyn std::error::Error = &error;
@@ -72,11 +77,15 @@ async fn sent(endpoint: &Endpoint, request: RequestBuilder) -> Result<(StatusCod
             cause = inner;
         }
         let reason = if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
-        AwsError::Unreachable { host: endpoint.host().to_owned(), reason }
+        AwsError::Unreachable { host: host(), reason }
     };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
-    Ok((status, response.text().await.map_err(unreachable)?))
+    let body = bounded_body(response, LARGEST_ANSWER).await.map_err(|error| match error {
+        BodyError::Broken(error) => unreachable(error),
+        too_large @ BodyError::TooLarge(_) => AwsError::Unreachable { host: host(), reason: too_large.to_string() },
+    })?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// An error as the JSON protocol words it: `{"__type": "…#Name", "message": "…"}`.

@@ -132,6 +132,8 @@ impl Seats {
 const TRIES: u32 = 3;
 /// Longest time until BuildKit answers in a container that runs.
 const BOOT: Duration = Duration::from_secs(30);
+/// How long the engine may take to show the log of a container that ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Connects to the container that `wanted` describes, which is made if it is not there. `registries` are the hosts of
 /// the images and caches; `entitlements` are those that the builds may ask for.
@@ -285,7 +287,9 @@ fn told(error: &NodeError) -> String {
 async fn last_words(docker: &Docker, container: &str) -> String {
     let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("5").build();
     let lines = docker.logs(container, Some(options)).filter_map(async |line| line.ok().map(|line| line.to_string()));
-    lines.collect::<Vec<_>>().await.concat().trim().to_owned()
+    // They only explain a failure that is known.
+    let lines = tokio::time::timeout(LAST_WORDS, lines.collect::<Vec<_>>()).await;
+    lines.unwrap_or_default().concat().trim().to_owned()
 }
 
 /// Removes what killed runs left behind: containers of ours that nobody uses.

@@ -3,7 +3,7 @@
 //! API: <https://docs.docker.com/reference/api/engine/>. BuildKit, which lives in the same engine, is spoken to in
 //! [`super::solve`].
 
-use std::{io, os::unix::fs::FileTypeExt as _, path::Path};
+use std::{io, os::unix::fs::FileTypeExt as _, path::Path, time::Duration};
 
 use bollard::{
     Docker,
@@ -15,13 +15,16 @@ use futures_util::{Stream, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::OnceCell,
+    time::{error::Elapsed, timeout},
+};
 use tonic::Status;
 
 use super::{
     diagnose::SolveFault,
     explain::is_temporary,
-    transport::{self, Address},
+    transport::{self, Address, CONNECT_TIMEOUT},
 };
 use crate::{
     domain::{credentials::Login, digest::Digest},
@@ -35,6 +38,9 @@ pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 const API_OF_DOCKER_23: (usize, usize) = (1, 42);
 /// The same of Docker 26.0, whose BuildKit is 0.13.
 const API_OF_DOCKER_26: (usize, usize) = (1, 45);
+
+/// How long the engine may take to say what it is: only details of a build depend on it.
+const ABOUT_ITSELF: Duration = Duration::from_secs(5);
 
 /// Seconds that an answer may take: a push is silent for as long as the registry takes to commit a large layer.
 const TIMEOUT: u64 = 600;
@@ -224,12 +230,13 @@ impl Engine {
 
     /// The engine's version.
     pub async fn version(&self) -> Option<String> {
-        self.client().await.ok()?.version().await.ok()?.version
+        let version = async { self.client().await.ok()?.version().await.ok()?.version };
+        timeout(ABOUT_ITSELF, version).await.ok().flatten()
     }
 
     /// How the engine was told to treat registries.
     pub async fn registry_rules(&self) -> Result<RegistryRules, ApiError> {
-        let info = self.client().await?.info().await.map_err(api_error)?;
+        let info = timeout(CONNECT_TIMEOUT, self.client().await?.info()).await.map_err(late)?.map_err(api_error)?;
         let registries = info.registry_config.unwrap_or_default();
         let hosts = registries.index_configs.unwrap_or_default().into_iter();
         let insecure = hosts.filter(|(_, rules)| rules.secure == Some(false)).map(|(host, _)| host);
@@ -253,7 +260,7 @@ impl Engine {
 
     /// The newest version of the API that both sides speak.
     async fn api(&self) -> Result<(usize, usize), ApiError> {
-        let version = self.client().await?.client_version();
+        let version = timeout(ABOUT_ITSELF, self.client()).await.map_err(late)??.client_version();
         Ok((version.major_version, version.minor_version))
     }
 
@@ -281,8 +288,14 @@ impl Engine {
 
     /// The client for the calls that are made elsewhere.
     pub(super) async fn client(&self) -> Result<&Docker, ApiError> {
-        self.client.get_or_try_init(|| connect(&self.address)).await.map_err(api_error)
+        let connected = self.client.get_or_try_init(|| connect(&self.address));
+        timeout(CONNECT_TIMEOUT, connected).await.map_err(late)?.map_err(api_error)
     }
+}
+
+/// The engine took the connection and said nothing.
+fn late(_: Elapsed) -> ApiError {
+    ApiError::Transport("no answer in time".to_owned())
 }
 
 async fn connect(address: &Address) -> Result<Docker, bollard::errors::Error> {
@@ -325,10 +338,32 @@ pub(super) fn api_error(error: bollard::errors::Error) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::{os::unix::net::UnixListener, time::Duration};
 
-    use super::{EngineError, locate, socket};
+    use tokio::time::Instant;
+
+    use super::{Engine, EngineError, locate, socket};
     use crate::build::transport::Address;
+
+    /// As one whose process is stopped: the kernel takes connections for it.
+    #[tokio::test]
+    async fn an_engine_that_does_not_answer_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sock");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let engine = Engine::new(Address::Unix(path));
+        tokio::time::pause();
+        for within in [5, 5] {
+            let began = Instant::now();
+            assert_eq!(engine.version().await, None);
+            assert!(began.elapsed() <= Duration::from_secs(within) + Duration::from_millis(10));
+        }
+        let began = Instant::now();
+        assert!(engine.is_old().await.is_err());
+        assert!(began.elapsed() <= Duration::from_secs(6));
+        assert!(engine.registry_rules().await.unwrap_err().to_string().contains("no answer in time"));
+        assert!(began.elapsed() <= Duration::from_secs(26), "{:?}", began.elapsed());
+    }
 
     #[test]
     fn tells_what_lies_where_the_socket_should_be() {

@@ -14,7 +14,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
 };
 use futures_util::{Stream, StreamExt as _};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{
     Status,
     transport::{Channel, Endpoint},
@@ -36,6 +36,9 @@ pub(super) const MAX_MESSAGE: usize = 64 << 20;
 const STATUS_GRACE: Duration = Duration::from_secs(3);
 /// The same if it has said nothing yet: the solve failed before it began, and the stream will hang for seconds.
 const SILENT_STATUS_GRACE: Duration = Duration::from_millis(50);
+
+/// How long a daemon may take to tell its version, which only details of a build depend on.
+const VERSION: Duration = Duration::from_secs(5);
 
 /// Worker label that tells an engine with the containerd image store, as buildx tells it.
 const SNAPSHOTTER: &str = "org.mobyproject.buildkit.worker.snapshotter";
@@ -98,7 +101,8 @@ impl Control {
 
     /// Asks for its version; `None` before BuildKit 0.11.
     pub async fn version(&self) -> Option<String> {
-        let info = self.client().info(InfoRequest {}).await.ok()?.into_inner();
+        let mut client = self.client();
+        let info = timeout(VERSION, client.info(InfoRequest {})).await.ok()?.ok()?.into_inner();
         Some(info.buildkit_version?.version)
     }
 

@@ -155,6 +155,9 @@ async fn upgrade_unbounded(
     hyper::upgrade::on(response).await.map_err(failed)
 }
 
+/// Bytes of such an answer that are read.
+const LARGEST_ANSWER: usize = 64 << 10;
+
 /// Sends `body` as JSON to `path` and returns the answer's status and text.
 ///
 /// For the few calls of the engine's API that bollard lacks.
@@ -173,7 +176,15 @@ pub async fn post_json(
         .unwrap_or_default();
     let response = sender.send_request(request).await.map_err(failed)?;
     let status = response.status();
-    let text = response.into_body().collect().await.map_err(failed)?.to_bytes();
+    // What is larger than that is cut: it is not an answer to read.
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    while let Some(frame) = body.frame().await {
+        text.extend_from_slice(frame.map_err(failed)?.data_ref().map_or(&[], |data| data));
+        if text.len() > LARGEST_ANSWER {
+            break;
+        }
+    }
     Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 

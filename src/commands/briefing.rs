@@ -3,6 +3,7 @@
 //! Much of it is secret, and what shows texts must know every secret from the start.
 
 use super::{
+    allowance::Allowance,
     chat::warning,
     likely,
     logins::Logins,
@@ -35,10 +36,15 @@ pub struct Briefing {
 
 impl Briefing {
     /// Asks GitHub and the clouds for what the event and the inputs do not tell.
-    pub async fn gather(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
+    pub async fn gather(inputs: &Inputs, env: &RunnerEnv, seats: &Seats, allowance: &mut Allowance) -> Self {
         let mut context = prepare::context(inputs, env);
-        let git_tags = git_tags(inputs, env, &context).await;
-        prepare::learn(&mut context.event, inputs, env).await;
+        // At the same time, and no longer than a run may be held up by it.
+        let limit = allowance.before();
+        let mut event = context.event.clone();
+        let asked =
+            async { tokio::join!(git_tags(inputs, env, &context), prepare::learn(&mut event, inputs, env, limit)) };
+        let (git_tags, ()) = allowance.measured(asked).await;
+        context.event = event;
         let known = match &git_tags {
             None => GitTags::Unasked,
             Some(Ok(tags)) => GitTags::Known(tags),

@@ -2,7 +2,7 @@
 
 mod channels;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,8 @@ use crate::{
     notify::{
         delivery::DeliveryError,
         live::{self, Left, Live, Options, Report},
-        once::{self, Repair},
+        once::{self, Before, Repair},
+        outcome::Outcome,
         service::{Manner, Posted, Service},
     },
 };
@@ -29,9 +30,10 @@ use crate::{
 const MESSAGES: &str = "messages";
 const SETTLED: &str = "settled";
 const ELSEWHERE: &str = "elsewhere";
-
-/// How long the post stage tries to repair a message.
-const REPAIR: Duration = Duration::from_secs(5);
+/// The last message of a run, before it is sent.
+const OUTCOME: &str = "outcome";
+/// The channels whose last message has arrived or is given up; not there if the run was killed.
+const DONE: &str = "done";
 
 /// How long the command `notify` tries to send a message: nothing waits for it but the job.
 const TELL: Duration = Duration::from_secs(20);
@@ -43,6 +45,8 @@ pub struct Chat {
     options: Options,
     /// What of the inputs had no effect, and why.
     pub warnings: Vec<Diagnostic>,
+    /// Whether all that the inputs name can be told, as far as that is seen without trying.
+    pub complete: bool,
 }
 
 /// A message as the post stage is told of it.
@@ -55,8 +59,8 @@ struct Saved {
 impl Chat {
     /// What the inputs ask for. An address that is none is a warning: it must not stop a build.
     pub fn new(inputs: &Inputs) -> Self {
-        let Channels { services, warnings } = Channels::new(inputs);
-        Self { channels: services, options: channels::options(inputs), warnings }
+        let Channels { services, warnings, unusable } = Channels::new(inputs);
+        Self { channels: services, options: channels::options(inputs), warnings, complete: unusable == 0 }
     }
 
     /// Texts that must be masked and redacted beside the inputs: our form of the addresses.
@@ -134,24 +138,55 @@ impl Chat {
         ids.into_iter().map(|id| id.unwrap_or_else(|| "-".to_owned())).collect::<Vec<_>>().join("\n")
     }
 
-    /// The post stage: messages that a killed run left yellow become grey, or what `state` says.
-    pub async fn repair(self, env: &RunnerEnv, state: &RunState) -> Vec<Diagnostic> {
-        let kind = match (env.state(SETTLED), env.state(ELSEWHERE)) {
-            (Some(_), _) => return Vec::new(),
-            (None, None) => Repair::Run,
+    /// Saves the last message of the run, before it is sent: if that fails, the post stage sends it.
+    pub fn save_outcome(&self, env: &RunnerEnv, state: &RunState) {
+        let Options { on, mention_on, timing: _ } = self.options;
+        if let Some(text) = Outcome::of(state, on, mention_on).to_json().filter(|_| !self.channels.is_empty()) {
+            // Without it the post stage says less, and what it says is true.
+            let _ = saved::write(env, &[(OUTCOME, &text)]);
+        }
+    }
+
+    /// The post stage: the last message of a run is sent where the run could not; what a killed run left yellow becomes
+    /// grey, or what `state` says. Takes at most `budget`.
+    pub async fn repair(self, env: &RunnerEnv, state: &RunState, budget: Duration) -> Vec<Diagnostic> {
+        if env.state(SETTLED).is_some() {
+            return Vec::new();
+        }
+        match (env.state(OUTCOME).and_then(Outcome::from_json), env.state(ELSEWHERE)) {
+            (Some(outcome), None) => self.repeat(env, &outcome, budget).await,
+            (None, None) => self.finish(env, state, Repair::Run, budget).await,
             // The job went well, or goes on elsewhere: to finish its message is left to a later step.
-            (None, Some(_)) if state.ending.is_none() => return Vec::new(),
-            (None, Some(_)) => Repair::Elsewhere,
-        };
-        let saved: Vec<Saved> =
-            env.state(MESSAGES).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+            (_, Some(_)) if state.ending.is_none() => Vec::new(),
+            (_, Some(_)) => self.finish(env, state, Repair::Elsewhere, budget).await,
+        }
+    }
+
+    async fn repeat(self, env: &RunnerEnv, outcome: &Outcome, budget: Duration) -> Vec<Diagnostic> {
+        let done: Option<Vec<usize>> = env.state(DONE).and_then(|text| serde_json::from_str(text).ok());
+        let before = if done.is_some() { Before::Failed } else { Before::Unknown };
+        let done = done.unwrap_or_default();
+        let mut known: BTreeMap<usize, Posted> = posted_before(env).collect();
+        let due = self.channels.into_iter().enumerate().filter(|(channel, _)| !done.contains(channel));
+        let repeats = due.map(|(channel, service)| {
+            let posted = known.remove(&channel);
+            let timing = self.options.timing;
+            async move {
+                let name = service.name();
+                let repeated = once::repeat(service, posted.as_ref(), outcome, before, timing, budget).await;
+                repeated.err().map(|error| warning("notify", format!("no message to {name}: {error}")))
+            }
+        });
+        join_all(repeats).await.into_iter().flatten().collect()
+    }
+
+    async fn finish(self, env: &RunnerEnv, state: &RunState, kind: Repair, budget: Duration) -> Vec<Diagnostic> {
         let timing = self.options.timing;
-        let repairs = saved.into_iter().filter_map(|Saved { channel, message }| {
+        let repairs = posted_before(env).filter_map(|(channel, posted)| {
             let service = self.channels.get(channel)?.clone();
-            let posted = Posted::parse(&message)?;
             Some(async move {
                 let name = service.name();
-                let repaired = once::repair(service, &posted, state, kind, timing, REPAIR).await;
+                let repaired = once::repair(service, &posted, state, kind, timing, budget).await;
                 // Someone deleted it: it says nothing wrong any more.
                 let failed = repaired.err().filter(|error| *error != DeliveryError::MessageGone)?;
                 Some(warning("notify", format!("the message to {name} stays as it is: {failed}")))
@@ -159,6 +194,12 @@ impl Chat {
         });
         join_all(repairs).await.into_iter().flatten().collect()
     }
+}
+
+/// The messages that the main stage saved, by channel.
+fn posted_before(env: &RunnerEnv) -> impl Iterator<Item = (usize, Posted)> {
+    let saved: Vec<Saved> = env.state(MESSAGES).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    saved.into_iter().filter_map(|Saved { channel, message }| Some((channel, Posted::parse(&message)?)))
 }
 
 /// Saves each message for the post stage as soon as it is known. Never ends by itself.
@@ -187,6 +228,9 @@ pub enum Open {
 /// What came of the messages: warnings for the log, and whether all that was due has arrived.
 pub fn settle(env: &RunnerEnv, reports: &[Report], open: Open) -> (Vec<Diagnostic>, bool) {
     let settled = reports.iter().all(|report| report.left == Left::Settled);
+    let done: Vec<usize> =
+        reports.iter().filter(|report| report.left != Left::Stale).map(|report| report.channel).collect();
+    let done = serde_json::to_string(&done).unwrap_or_default();
     let mut warnings: Vec<Diagnostic> =
         reports.iter().filter_map(|report| Some(warning("notify", report.warning.clone()?))).collect();
     let posted: Vec<Option<Posted>> = reports.iter().map(|report| report.posted.clone()).collect();
@@ -195,7 +239,7 @@ pub fn settle(env: &RunnerEnv, reports: &[Report], open: Open) -> (Vec<Diagnosti
     match open {
         Open::Elsewhere => values.push((ELSEWHERE, "true")),
         Open::Nothing if settled => values.push((SETTLED, "true")),
-        Open::Nothing => {}
+        Open::Nothing => values.push((DONE, &done)),
     }
     if let Err(error) = saved::write(env, &values) {
         warnings.push(warning("state", error));

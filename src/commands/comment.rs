@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::inquiry;
+use super::{inquiry, saved};
 use crate::{
     domain::{
         event::{Diagnostic, Ending, Severity},
@@ -16,6 +16,10 @@ use crate::{
     },
     report::comment,
 };
+
+/// Names in `GITHUB_STATE`: the comment before it is written, and that it is.
+const COMMENT: &str = "comment";
+const SETTLED: &str = "comment-settled";
 
 /// Writes how the run ended, and returns a word on it if that could not be. Takes no longer than `budget`. A cancelled run
 /// has nothing to say: what stands there is from a run that came to its end.
@@ -31,13 +35,46 @@ pub async fn put(
         return None;
     }
     let client = inquiry::client(inputs, env, event)?;
+    let marker = marker(inputs, env);
+    let body = comment::body(&marker, run);
+    // Without it the post stage writes none.
+    let _ = saved::write(env, &[(COMMENT, &body)]);
+    let put = tokio::time::timeout(budget, comments::put(&client, number, &marker, &body)).await;
+    match put.unwrap_or_else(|_| Err(slow())) {
+        Ok(()) => {
+            let _ = saved::write(env, &[(SETTLED, "true")]);
+            None
+        }
+        Err(error) => {
+            if !error.is_temporary() {
+                let _ = saved::write(env, &[(SETTLED, "true")]);
+            }
+            Some(refused(&error))
+        }
+    }
+}
+
+/// The post stage: the comment that the run could not write. Takes at most `budget`.
+pub async fn repair(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent, budget: Duration) -> Option<Diagnostic> {
+    let body = env.state(COMMENT).filter(|_| env.state(SETTLED).is_none())?;
+    let Target::PullRequest(number) = event.target else { return None };
+    let client = inquiry::client(inputs, env, event)?;
+    let put = tokio::time::timeout(budget, comments::put(&client, number, &marker(inputs, env), body)).await;
+    put.unwrap_or_else(|_| Err(slow())).err().map(|error| refused(&error))
+}
+
+fn marker(inputs: &Inputs, env: &RunnerEnv) -> String {
     let workflow = env.var("GITHUB_WORKFLOW_REF").and_then(|text| text.split('@').next()).unwrap_or_default();
     let job = env.var("GITHUB_JOB").unwrap_or_default();
-    let marker = comment::marker(&[workflow, job, &inputs.project.working_directory]);
-    let body = comment::body(&marker, run);
-    let put = tokio::time::timeout(budget, comments::put(&client, number, &marker, &body)).await;
-    let error = put.unwrap_or_else(|_| Err(ApiError::TimedOut("for a comment".to_owned()))).err()?;
+    comment::marker(&[workflow, job, &inputs.project.working_directory])
+}
+
+fn slow() -> ApiError {
+    ApiError::TimedOut("for a comment".to_owned())
+}
+
+fn refused(error: &ApiError) -> Diagnostic {
     let fix = if error.is_refusal() { "; it needs `permissions: pull-requests: write`" } else { "" };
     let message = format!("none is written: {error}{fix}");
-    Some(Diagnostic { severity: Severity::Notice, title: "pull request comment".to_owned(), message, place: None })
+    Diagnostic { severity: Severity::Notice, title: "pull request comment".to_owned(), message, place: None }
 }

@@ -29,12 +29,12 @@ use crate::{
 /// Names in `GITHUB_STATE`.
 const DEPLOYMENT: &str = "deployment";
 const SETTLED: &str = "deployment-settled";
+/// Its last status, before it is told.
+const STATUS: &str = "deployment-status";
 
 const TITLE: &str = "GitHub deployment";
 /// How often the end is told, the first time included: a deployment that stays in progress misleads.
 const TRIES: u32 = 3;
-/// How long the post stage tries.
-const REPAIR: Duration = Duration::from_secs(5);
 
 /// A deployment under way.
 #[derive(Debug)]
@@ -96,19 +96,7 @@ impl Environment {
     /// Tells how the run ended; takes no longer than `budget`.
     pub async fn finish(mut self, run: &RunState, budget: Duration) -> (Option<Deployment>, Option<Diagnostic>) {
         let deadline = Instant::now() + budget;
-        let made = match timeout_at(deadline, &mut self.made).await {
-            Ok(Ok(made)) => made,
-            // Past the deadline, or a panic in it.
-            Ok(Err(_)) | Err(_) => Err(slow()),
-        };
-        self.made.abort();
         let outcome = outcome(run);
-        let deployment = |id| Deployment { place: self.name.clone(), url: self.url.clone(), id: Some(id), outcome };
-        let id = match made {
-            Ok(Made::Jobs(id)) => return (Some(deployment(id)), None),
-            Ok(Made::Ours(id)) => id,
-            Err(error) => return (None, Some(refused(&self.name, &error))),
-        };
         let status = Status {
             state: match outcome {
                 DeploymentOutcome::Success => State::Success,
@@ -118,6 +106,22 @@ impl Environment {
             log_url: run.info.job_url.clone(),
             environment_url: self.url.clone(),
             description: description(run),
+        };
+        if let Ok(text) = serde_json::to_string(&status) {
+            // Without it the post stage says less than it could.
+            let _ = saved::write(&self.env, &[(STATUS, &text)]);
+        }
+        let made = match timeout_at(deadline, &mut self.made).await {
+            Ok(Ok(made)) => made,
+            // Past the deadline, or a panic in it.
+            Ok(Err(_)) | Err(_) => Err(slow()),
+        };
+        self.made.abort();
+        let deployment = |id| Deployment { place: self.name.clone(), url: self.url.clone(), id: Some(id), outcome };
+        let id = match made {
+            Ok(Made::Jobs(id)) => return (Some(deployment(id)), None),
+            Ok(Made::Ours(id)) => id,
+            Err(error) => return (None, Some(refused(&self.name, &error))),
         };
         let told = timeout_at(deadline, tell(&self.client, id, &status)).await.unwrap_or_else(|_| Err(slow()));
         let warning = match told {
@@ -132,17 +136,25 @@ impl Environment {
     }
 }
 
-/// The post stage: a deployment that a killed run left in progress is called off, or failed.
-pub async fn repair(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent, run: &RunState) -> Option<Diagnostic> {
+/// The post stage: a deployment whose end could not be told is told it; one that a killed run left in progress is called
+/// off, or failed. Takes at most `budget`.
+pub async fn repair(
+    inputs: &Inputs,
+    env: &RunnerEnv,
+    event: &GitEvent,
+    run: &RunState,
+    budget: Duration,
+) -> Option<Diagnostic> {
     let id = env.state(DEPLOYMENT).filter(|_| env.state(SETTLED).is_none())?.parse().ok()?;
     let client = inquiry::client(inputs, env, event)?;
-    let status = Status {
+    let ended = env.state(STATUS).and_then(|text| serde_json::from_str(text).ok());
+    let status = ended.unwrap_or_else(|| Status {
         state: if matches!(run.ending, Some((Ending::Cancelled, _))) { State::Inactive } else { State::Failure },
         log_url: run.info.job_url.clone(),
         environment_url: None,
         description: "the step ended without a word".to_owned(),
-    };
-    let told = tokio::time::timeout(REPAIR, tell(&client, id, &status)).await;
+    });
+    let told = tokio::time::timeout(budget, tell(&client, id, &status)).await;
     match told.unwrap_or_else(|_| Err(slow())) {
         Ok(()) => None,
         Err(error) => Some(chat::warning(TITLE, format!("deployment {id} stays in progress: {error}"))),

@@ -1,5 +1,6 @@
 //! What each subcommand does around the pipeline.
 
+pub mod allowance;
 pub mod briefing;
 pub mod chat;
 mod checkout;

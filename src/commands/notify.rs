@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        event::{Ending, Event},
+        event::Ending,
         run::{Failure, Stage},
     },
     github::files::{RunnerFile, assignments},
@@ -27,7 +27,8 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let (context, chat, mut state) = prepare::message(&inputs, &env, &mut log);
     for warning in context.warnings.iter().chain(&chat.warnings) {
-        let _ = log.event(&Event::Diagnostic(warning.clone()));
+        // Nothing follows that would bring the annotations out.
+        let _ = log.late(warning);
     }
     let moment = moment(&inputs);
     state.ending = ending(moment);
@@ -49,7 +50,7 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     for warning in warnings {
         let _ = log.late(&warning);
     }
-    if inputs.notify.strict && !told { exit::FAILED } else { exit::SUCCESS }
+    if inputs.notify.strict && !(told && chat.complete) { exit::FAILED } else { exit::SUCCESS }
 }
 
 /// The input `state`, else how the job stands.

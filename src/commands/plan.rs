@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{Call, exit, likely, prepare};
+use super::{Call, chat::Chat, exit, likely, prepare};
 use crate::{
     domain::{
         event::{Ending, Event},
@@ -29,7 +29,13 @@ pub fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
     secrets.extend(likely::of_plan(&plan, &inputs, &env));
     let redactor = Redactor::new(inputs.secrets().chain(&secrets));
     let written = match format {
-        PlanFormat::Text => log.text(&redactor.redact(&print::text(&plan))),
+        PlanFormat::Text => {
+            // An address that is none does not fail a run, so here alone it is seen before one.
+            for warning in Chat::new(&inputs).warnings {
+                let _ = log.late(&warning);
+            }
+            log.text(&redactor.redact(&print::text(&plan)))
+        }
         PlanFormat::Json => match serde_json::to_string_pretty(&plan) {
             // A program reads it: nothing may be made harmless in it, and JSON escapes control characters itself.
             Ok(json) => writeln!(log.into_sink(), "{}", redactor.redact(&json)),

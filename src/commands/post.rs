@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use super::{Call, deployment, exit, moves, notify::ending, prepare};
+use super::{Call, allowance::Allowance, comment, deployment, exit, moves, notify::ending, prepare};
 use crate::{
     build::{
         container,
@@ -28,24 +28,25 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
     // First, so that the message can say what became of the tags.
     let tags = moves::repair(&inputs, &env).await;
     state.diagnostics.extend(tags.iter().cloned());
-    let (warnings, warning) =
-        tokio::join!(chat.repair(&env, &state), deployment::repair(&inputs, &env, &context.event, &state));
-    for warning in warnings.into_iter().chain(warning).chain(tags) {
+    let (event, limit) = (&context.event, Allowance::of_post(&env));
+    let (warnings, deployed, commented, ()) = tokio::join!(
+        chat.repair(&env, &state, limit),
+        deployment::repair(&inputs, &env, event, &state, limit),
+        comment::repair(&inputs, &env, event, limit),
+        sweep(&inputs, &env, limit),
+    );
+    for warning in warnings.into_iter().chain(deployed).chain(commented).chain(tags) {
         let _ = log.late(&warning);
     }
-    sweep(&inputs, &env).await;
     exit::SUCCESS
 }
 
 /// Removes a builder's container that a killed run left behind. An engine that is not there has none.
-async fn sweep(inputs: &Inputs, env: &RunnerEnv) {
+async fn sweep(inputs: &Inputs, env: &RunnerEnv, limit: Duration) {
     if matches!(inputs.registry.builder, BuilderInput::Auto | BuilderInput::Container)
         && let Ok(address) = engine::locate(env.var("DOCKER_HOST"))
     {
         // What is left then is found by the next run that wants the same one.
-        let _ = tokio::time::timeout(SWEEP, container::sweep(&Engine::new(address))).await;
+        let _ = tokio::time::timeout(limit, container::sweep(&Engine::new(address))).await;
     }
 }
-
-/// How long the engine may take for it.
-const SWEEP: Duration = Duration::from_secs(10);

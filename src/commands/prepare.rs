@@ -5,9 +5,11 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use chrono::Utc;
+use tokio::time::timeout;
 
 use super::{chat::Chat, checkout, inquiry, likely, trust};
 use crate::{
@@ -98,15 +100,15 @@ pub fn run_info(context: &Context, redactor: &Redactor) -> RunInfo {
 }
 
 /// Asks GitHub for what labels and rules need and the event does not tell. What it does not answer stays unknown: a
-/// build must not fail over a label.
-pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv) {
+/// build must not fail over a label. Takes no longer than `limit`.
+pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv, limit: Duration) {
     let Some(client) = inquiry::client(inputs, env, event) else { return };
     // Payloads that have the repository have all of it.
     let facts = async {
         if event.default_branch.is_some() {
             return None;
         }
-        repository::repository(&client).await.ok()
+        timeout(limit, repository::repository(&client)).await.ok()?.ok()
     };
     let tags = &inputs.names.tags;
     let sha = match (tags.dialect, tags.sha.of_pull_request) {
@@ -117,7 +119,7 @@ pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv) {
         if event.commit_time.is_some() || sha.is_empty() {
             return None;
         }
-        repository::commit_time(&client, sha).await.ok().flatten()
+        timeout(limit, repository::commit_time(&client, sha)).await.ok()?.ok().flatten()
     };
     let (facts, time) = futures_util::future::join(facts, time).await;
     if let Some(facts) = facts {

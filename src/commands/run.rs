@@ -8,13 +8,14 @@ use tokio::sync::watch;
 
 use super::{
     Call,
+    allowance::{Allowance, LEFT, Pace},
     briefing::Briefing,
     chat::{self, Chat, Open, warning},
     comment,
     deployment::Environment,
     exit,
     inquiry::Inquiry,
-    moves, prepare,
+    moves, prepare, saved,
 };
 use crate::{
     build::container::Seats,
@@ -36,13 +37,6 @@ use crate::{
     signals::Signals,
 };
 
-/// How long the last state may take to reach the chat; after a cancellation the runner is about to kill us.
-const LAST_WORD: Duration = Duration::from_secs(5);
-const LAST_WORD_CANCELLED: Duration = Duration::from_secs(2);
-/// How long the end of a run waits for what the runs before it were like.
-const HISTORY: Duration = Duration::from_secs(1);
-/// How long the engine may take to remove a container that nobody builds in any more.
-const LEAVE: Duration = Duration::from_secs(5);
 /// Longer than any job may run: what no `timeout` means.
 const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
 
@@ -55,10 +49,11 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     };
     let chat = Chat::new(&inputs);
     let seats = Seats::default();
+    let mut allowance = Allowance::default();
     let (briefing, stopped) = tokio::select! {
         biased;
         signal = signals.next() => (Briefing::offline(&inputs, &env, &seats), Some(signal)),
-        briefing = Briefing::gather(&inputs, &env, &seats) => (briefing, None),
+        briefing = Briefing::gather(&inputs, &env, &seats, &mut allowance) => (briefing, None),
     };
     let Briefing { context, planned, secrets, likely, warnings, no_login } = briefing;
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
@@ -101,7 +96,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
                 // On the heap: it holds the state of every solve.
                 let work = Box::pin(work(plan, edges, &cancel, &journal, &events));
                 let work = stopping(work, inputs.github.timeout, &mut signals, &canceller);
-                asking_meanwhile(inquiry, &events, work).await
+                asking_meanwhile(inquiry, &events, &mut allowance, work).await
             }
         };
         events.emit(Event::Finished(ending)).await;
@@ -115,7 +110,10 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         ended = futures_util::future::join(work, reporting) => ended,
         never = chat::save(&env, posted) => match never {},
     };
-    let last_word = if matches!(state.ending, Some((Ending::Cancelled, _))) { LAST_WORD_CANCELLED } else { LAST_WORD };
+    // From here on, whoever cannot say how the run ended leaves it to the post stage.
+    chat.save_outcome(&env, &state);
+    let pace = if matches!(state.ending, Some((Ending::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };
+    let last_word = allowance.last_word(pace);
     let told_github = async {
         match begun {
             Ok(Some(environment)) => environment.finish(&state, last_word).await,
@@ -123,13 +121,18 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             Err(notice) => (None, Some(notice)),
         }
     };
-    // What still uses a container of ours is gone with the pipeline.
-    let (reports, (deployed, notice), commented, ()) = tokio::join!(
-        live.finish(Arc::new(state.clone()), last_word),
-        told_github,
-        comment::put(&inputs, &env, &context.event, &state, last_word),
-        seats.leave(LEAVE),
-    );
+    // On the heap: it holds the calls to all of them.
+    let last_words = Box::pin(async {
+        // What still uses a container of ours is gone with the pipeline.
+        tokio::join!(
+            live.finish(Arc::new(state.clone()), last_word),
+            told_github,
+            comment::put(&inputs, &env, &context.event, &state, last_word),
+            seats.leave(last_word),
+        )
+    });
+    let (reports, (deployed, notice), commented, ()) = allowance.measured(last_words).await;
+    let _ = saved::write(&env, &[(LEFT, &allowance.left())]);
     let state = RunState { deployments: deployed.into_iter().collect(), ..state };
     let (mut warnings, told) = chat::settle(&env, &reports, Open::Nothing);
     warnings.extend(notice.into_iter().chain(commented));
@@ -137,7 +140,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     for warning in warnings {
         let _ = log.late(&warning);
     }
-    if inputs.notify.strict && !told { status.max(exit::FAILED) } else { status }
+    if inputs.notify.strict && !(told && chat.complete) { status.max(exit::FAILED) } else { status }
 }
 
 /// Does the work and asks GitHub beside it. When the work ended, the answer has a moment left; a run that was cancelled
@@ -145,6 +148,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
 async fn asking_meanwhile(
     inquiry: Option<Inquiry>,
     events: &Events,
+    allowance: &mut Allowance,
     work: impl Future<Output = (Ending, u8)>,
 ) -> (Ending, u8) {
     let Some(inquiry) = inquiry else { return work.await };
@@ -155,7 +159,7 @@ async fn asking_meanwhile(
             over.send_replace(true);
             if !matches!(done.0, Ending::Cancelled) {
                 // What is not known by then is not told.
-                let _ = tokio::time::timeout(HISTORY, asking).await;
+                let _ = allowance.spend(allowance.history(), asking).await;
             }
             done
         }

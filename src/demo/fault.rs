@@ -17,6 +17,8 @@ pub enum Fault {
     },
     /// An answer with this status and body.
     Answer(u16, String),
+    /// 200 with a body that never ends. The call is not carried out.
+    Endless,
     /// No answer, ever. The call is not carried out.
     Hang,
     /// The answer comes this late.

@@ -16,6 +16,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
+use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
@@ -148,6 +149,11 @@ impl<D: Desk> Receiver<D> {
         lock(&self.shared.faults).extend(faults);
     }
 
+    /// Lets the next calls go well again.
+    pub fn heal(&self) {
+        lock(&self.shared.faults).clear();
+    }
+
     /// Tells when something changed: look at it, then wait for its next change.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.shared.changed.subscribe()
@@ -170,6 +176,7 @@ impl<D: Desk> Shared<D> {
                 return std::future::pending().await;
             }
             Fault::ResetBefore => (0, broken()),
+            Fault::Endless => (200, endless()),
             Fault::RateLimited { body, header } => (429, respond(self.desk.too_many(&call, body, header))),
             Fault::Answer(status, body) => (status, respond(Answer::new(status, body))),
             fault => {
@@ -213,6 +220,12 @@ fn respond(Answer { status, body, retry_after }: Answer) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     response
+}
+
+/// An answer whose body goes on for as long as it is read.
+pub(super) fn endless() -> Response {
+    let chunk = Bytes::from(vec![b' '; 64 << 10]);
+    Response::new(Body::from_stream(futures_util::stream::repeat(chunk).map(Ok::<_, io::Error>)))
 }
 
 /// An answer whose body breaks off, and the connection with it.

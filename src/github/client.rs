@@ -3,10 +3,13 @@
 //!
 //! API: <https://docs.github.com/en/rest>.
 
-use std::{error::Error as _, fmt::Write as _, iter};
+use std::{error::Error, fmt::Write as _, iter};
 
-use http::HeaderName;
+use bytes::Bytes;
+use http::{HeaderName, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited, combinators::BoxBody};
 use octocrab::Octocrab;
+use reqwest::Url;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -14,6 +17,13 @@ use crate::{domain::secret::Secret, http as transport};
 
 /// The version of the API that is spoken.
 const VERSION: (HeaderName, &str) = (HeaderName::from_static("x-github-api-version"), "2022-11-28");
+
+/// Bytes of an answer that are read: a page of 100 long comments, or of 100 jobs with all their steps, is smaller.
+const LARGEST_ANSWER: usize = 8 << 20;
+/// The same of an answer that is an error.
+const LARGEST_ERROR: usize = 64 << 10;
+/// Characters of an error's words that are shown: what stands in front of GitHub may answer with a page.
+const LONGEST_MESSAGE: usize = 300;
 
 /// Why GitHub did not answer.
 #[derive(Debug, Error)]
@@ -95,20 +105,20 @@ impl Client {
     /// What is at `path`, below the repository.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ApiError> {
         let path = self.path(path);
-        // An empty query would still leave its mark.
-        self.octocrab.get(&path, (!query.is_empty()).then_some(&query)).await.map_err(|error| refused(&path, &error))
+        let uri = if query.is_empty() { path.clone() } else { format!("{path}?{}", encoded(query)) };
+        read(&path, self.octocrab._get(uri).await).await
     }
 
     /// Makes something below `path`, which is not tried twice.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
         let path = self.path(path);
-        self.octocrab.post(&path, Some(body)).await.map_err(|error| refused(&path, &error))
+        read(&path, self.octocrab._post(path.as_str(), Some(body)).await).await
     }
 
     /// Changes what is at `path`.
     pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
         let path = self.path(path);
-        self.octocrab.patch(&path, Some(body)).await.map_err(|error| refused(&path, &error))
+        read(&path, self.octocrab._patch(path.as_str(), Some(body)).await).await
     }
 
     fn path(&self, below: &str) -> String {
@@ -130,6 +140,32 @@ pub(super) fn percent_encoded(text: &str) -> String {
     segment
 }
 
+/// The query of an address.
+fn encoded(query: &[(&str, String)]) -> String {
+    let url = Url::parse_with_params("http://query/", query).ok();
+    url.and_then(|url| url.query().map(str::to_owned)).unwrap_or_default()
+}
+
+type Answer = Response<BoxBody<Bytes, octocrab::Error>>;
+
+/// Reads an answer, which octocrab's own ways do without a bound.
+async fn read<T: DeserializeOwned>(path: &str, answer: octocrab::Result<Answer>) -> Result<T, ApiError> {
+    let unreachable = |reason: String| ApiError::Unreachable { path: path.to_owned(), reason };
+    let (head, body) = answer.map_err(|error| refused(path, &error))?.into_parts();
+    let limit = if head.status.is_success() { LARGEST_ANSWER } else { LARGEST_ERROR };
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) if !head.status.is_success() => Bytes::new(),
+        Err(error) => return Err(unreachable(innermost(&*error).to_string())),
+    };
+    if !head.status.is_success() {
+        let body = Full::new(body).map_err(|never| match never {}).boxed();
+        let error = octocrab::map_github_error(Response::from_parts(head, body)).await;
+        return Err(error.err().map_or_else(|| unreachable("no answer".to_owned()), |error| refused(path, &error)));
+    }
+    serde_json::from_slice(&body).map_err(|error| unreachable(error.to_string()))
+}
+
 fn refused(path: &str, error: &octocrab::Error) -> ApiError {
     let path = path.to_owned();
     match error {
@@ -137,10 +173,11 @@ fn refused(path: &str, error: &octocrab::Error) -> ApiError {
             path,
             status: source.status_code.as_u16(),
             message: source.errors.as_ref().map_or_else(
-                || source.message.clone(),
+                || shown(source.status_code, &source.message),
                 |errors| {
                     let details = errors.iter().map(ToString::to_string);
-                    iter::once(source.message.clone()).chain(details).collect::<Vec<_>>().join(" ")
+                    let all = iter::once(source.message.clone()).chain(details).collect::<Vec<_>>().join(" ");
+                    shown(source.status_code, &all)
                 },
             ),
         },
@@ -148,11 +185,25 @@ fn refused(path: &str, error: &octocrab::Error) -> ApiError {
     }
 }
 
+/// The words of an error, as far as they are words.
+fn shown(status: StatusCode, message: &str) -> String {
+    if message.trim_start().starts_with('<') {
+        return status.to_string();
+    }
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
 /// The innermost cause, which is the one that tells something.
 fn reason(error: &octocrab::Error) -> String {
-    let mut cause = error.source();
-    while let Some(inner) = cause.and_then(|cause| cause.source()) {
-        cause = Some(inner);
+    error.source().map_or_else(|| "no answer".to_owned(), |source| innermost(source).to_string())
+}
+
+fn innermost<'a>(mut cause: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(inner) = cause.source() {
+        cause = inner;
     }
-    cause.map_or_else(|| "no answer".to_owned(), ToString::to_string)
+    cause
 }

@@ -36,7 +36,7 @@ pub enum Lifetime {
 }
 
 /// A step in the life of a deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It is being made.
@@ -50,7 +50,7 @@ pub enum State {
 }
 
 /// What is told of a deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Where it is.
     pub state: State,

@@ -5,7 +5,10 @@ use reqwest::{Client, StatusCode, Url, header};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::domain::secret::Secret;
+use crate::{domain::secret::Secret, http::bounded_body};
+
+/// Bytes of an answer that are read: a token has two or three thousand.
+const LARGEST_ANSWER: usize = 64 << 10;
 
 /// Why GitHub gave no token.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub async fn id_token(http: &Client, url: &str, bearer: &Secret, audience: &str)
     if !response.status().is_success() {
         return Err(OidcError::Refused(response.status()));
     }
-    let answer: Answer = response.json().await.map_err(|_| OidcError::Empty)?;
+    let body = bounded_body(response, LARGEST_ANSWER).await.map_err(|_| OidcError::Empty)?;
+    let answer: Answer = serde_json::from_slice(&body).map_err(|_| OidcError::Empty)?;
     if answer.value.is_empty() { Err(OidcError::Empty) } else { Ok(Secret::new(answer.value)) }
 }

@@ -247,7 +247,7 @@ mod tests {
                 ("check", "perhaps"),
                 ("registry", "https://ghcr.io"),
                 ("labels", "novalue"),
-                ("discord-webhook", "hunter2"),
+                ("slack-token", "hunter2 hunter2"),
                 ("password", "hunter3"),
                 ("compression", "zip"),
             ],
@@ -267,8 +267,8 @@ mod tests {
                 "input `when-superseded`, value `wait`: is not one of its values; write one of `skip`, `publish`",
                 "input `compression`, value `zip`: is no compression; write `gzip`, `zstd`, `estargz` or `uncompressed`; \
                  `,compression-level=0` to `22` and `,force-compression=true` (base images too) may follow",
-                "input `discord-webhook`: line 1 is no URL; paste the whole URL that Discord shows under Integrations, \
-                 Webhooks",
+                "input `slack-token`: line 1 is no token; paste the Bot User OAuth Token, which begins with `xoxb-`",
+                "input `slack-token`: there is no channel for it; set `slack-channel` too",
                 "input `deploy`: `deploy` is not available in this version; leave it out",
                 "input `timeout`, value `45`: is no span of time; write it like `45m` or `1h30m`",
             ]
@@ -314,8 +314,6 @@ mod tests {
             ("mention-on", "always"),
             ("slack-token", "xoxb-1"),
             ("slack-channel", "two words"),
-            ("slack-webhook", "hooks.slack.com/services"),
-            ("teams-webhook", "ftp://h"),
             ("state", "done"),
             ("message-id", "../x?y"),
             ("flavor", "latest=perhaps"),
@@ -324,6 +322,28 @@ mod tests {
             let mistakes = parsed(&[(name, value)], &[]).unwrap_err();
             assert_eq!(mistakes.len(), 1, "{mistakes:?}");
             assert!(mistakes[0].contains(&format!("input `{name}`")), "{mistakes:?}");
+        }
+    }
+
+    /// Whether an address is one is for the run to say: a message must not stop a build.
+    #[test]
+    fn an_address_for_messages_is_never_a_mistake() {
+        for name in ["discord-webhook", "slack-webhook", "teams-webhook"] {
+            for (value, want) in [
+                ("not a url", &["not a url"][..]),
+                ("\"KEY=value\nof two lines", &["\"KEY=value", "of two lines"]),
+                ("https://discord.com/api/webhooks/123", &["https://discord.com/api/webhooks/123"]),
+                ("ftp://h\n\n# a comment\n  https://h/x \n", &["ftp://h", "https://h/x"]),
+                ("   \n", &[]),
+                ("", &[]),
+            ] {
+                let inputs = parsed(&[(name, value)], &[]).unwrap();
+                let notify = &inputs.notify;
+                let all = [&notify.discord.webhooks, &notify.slack.webhooks, &notify.teams_webhooks];
+                let all: Vec<&str> = all.into_iter().flatten().map(Secret::expose).collect();
+                assert_eq!(all, want, "{name} {value:?}");
+                assert!(want.iter().all(|want| inputs.secrets().any(|secret| secret.expose() == *want)), "{name}");
+            }
         }
     }
 

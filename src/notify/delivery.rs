@@ -73,6 +73,8 @@ pub enum DeliveryError {
     GaveUp {
         /// How many calls were made.
         tries: u32,
+        /// How many of them had no answer, so that the service may have carried them out.
+        unanswered: u32,
         /// What the last one met.
         reason: String,
     },
@@ -80,6 +82,21 @@ pub enum DeliveryError {
     #[error("the run ended first")]
     Superseded,
 }
+
+impl DeliveryError {
+    /// Whether a last message that met this may be sent once more, later. One that may have arrived is sent twice at most,
+    /// and nothing helps where it is not taken.
+    pub fn allows_another_try(&self) -> bool {
+        match self {
+            Self::ChannelGone(_) | Self::Refused(_) => false,
+            Self::GaveUp { unanswered, .. } => *unanswered < TWICE,
+            Self::MessageGone | Self::EditsExhausted | Self::Superseded => true,
+        }
+    }
+}
+
+/// How often a last message is sent that may have arrived the first time.
+const TWICE: u32 = 2;
 
 /// The end of a run's notifications: nothing may take longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,12 +199,12 @@ impl Channel {
         let mut call = call;
         let mut request = self.service.request(call, message, Words::All);
         let mut tries = 0;
-        let mut unanswered = 0;
+        let (mut unsure, mut unanswered) = (0, 0);
         let mut waited = 0;
         let mut last = "rate limited".to_owned();
         loop {
             if let Some(hold) = self.hold {
-                pause(hold, &mut urgency, deadline, || give_up(tries, &last)).await?;
+                pause(hold, &mut urgency, deadline, || give_up(tries, unanswered, &last)).await?;
             }
             tries += 1;
             let reply = self.call_once(call, &request, &mut urgency, deadline).await?;
@@ -203,7 +220,7 @@ impl Channel {
                     // Where no new call is allowed, none is made, whatever it is for.
                     self.hold = Some(Instant::now() + wait);
                     if wait > LONGEST_WAIT {
-                        return Err(give_up(tries, &last));
+                        return Err(give_up(tries, unanswered, &last));
                     }
                     // So that the jobs of a matrix do not come back all at once.
                     pause_for = wait + jitter(wait);
@@ -220,7 +237,7 @@ impl Channel {
                 Ok((Answer::Broken(reason), _)) => {
                     let sure = reason.starts_with("HTTP 502") || reason.starts_with("HTTP 503");
                     last = reason;
-                    unanswered += u32::from(!sure);
+                    unsure += u32::from(!sure);
                 }
                 Ok((Answer::Malformed(wrong, reason), _)) => {
                     let mended = request.body.as_ref().filter(|_| waited == 0);
@@ -252,23 +269,26 @@ impl Channel {
                     return Err(DeliveryError::ChannelGone(reason));
                 }
                 Ok((Answer::Refused(reason), _)) => return Err(DeliveryError::Refused(reason)),
-                Err(error @ HttpError::Setup(_)) => return Err(DeliveryError::Refused(error.to_string())),
+                Err(error @ (HttpError::Setup(_) | HttpError::Address(_))) => {
+                    return Err(DeliveryError::Refused(error.to_string()));
+                }
                 Err(error @ HttpError::Connect(_)) => last = error.to_string(),
                 Err(error @ (HttpError::Broken(_) | HttpError::TimedOut(_))) => {
                     last = error.to_string();
+                    unsure += 1;
                     unanswered += 1;
                 }
             }
             let repeatable = match (call, &urgency) {
                 (Call::Edit(_), _) => true,
-                (Call::Create(..), Urgency::Final) => unanswered <= 1,
+                (Call::Create(..), Urgency::Final) => unsure < TWICE,
                 // To ping someone twice is worse than not at all.
-                (Call::Create(..) | Call::Mention(_), _) => unanswered == 0,
+                (Call::Create(..) | Call::Mention(_), _) => unsure == 0,
             };
             if !repeatable {
-                return Err(give_up(tries, &last));
+                return Err(give_up(tries, unanswered, &last));
             }
-            pause(Instant::now() + pause_for, &mut urgency, deadline, || give_up(tries, &last)).await?;
+            pause(Instant::now() + pause_for, &mut urgency, deadline, || give_up(tries, unanswered, &last)).await?;
             waited += 1;
         }
     }
@@ -342,8 +362,8 @@ fn another(now: &Request, next: Request, reason: String) -> Result<Request, Deli
     if *now == next { Err(DeliveryError::Refused(reason)) } else { Ok(next) }
 }
 
-fn give_up(tries: u32, reason: &str) -> DeliveryError {
-    DeliveryError::GaveUp { tries, reason: reason.to_owned() }
+fn give_up(tries: u32, unanswered: u32, reason: &str) -> DeliveryError {
+    DeliveryError::GaveUp { tries, unanswered, reason: reason.to_owned() }
 }
 
 /// Up to a tenth of the wait.

@@ -6,13 +6,17 @@ use reqwest::redirect::Policy;
 use thiserror::Error;
 
 use super::service::{Reply, Request};
-use crate::domain::redact::Redactor;
+use crate::{
+    domain::redact::Redactor,
+    http::{BodyError, bounded_body},
+};
 
 /// Discord demands this form (<https://discord.com/developers/docs/reference#user-agent>); the others take any.
 const USER_AGENT: &str = concat!("DiscordBot (https://github.com/izhan/build-deploy, ", env!("CARGO_PKG_VERSION"), ")");
 
 /// No answer of a chat service needs more; what is in front of it may send anything.
-const LARGEST_BODY: usize = 64 * 1024;
+/// Discord's and Slack's hold the whole message again, each character of it in up to twelve bytes.
+const LARGEST_BODY: usize = 256 << 10;
 
 /// Why a call got no answer. Texts hold no address.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -20,6 +24,9 @@ pub enum HttpError {
     /// The client cannot be made: no CA certificates, a proxy variable that is no address.
     #[error("set up HTTPS: {0}")]
     Setup(String),
+    /// The address is none, and never will be.
+    #[error("the address is not a valid URL: {0}")]
+    Address(String),
     /// Nothing was sent: a name that does not resolve, a refused connection, TLS.
     #[error("connect: {0}")]
     Connect(String),
@@ -60,7 +67,9 @@ impl Client {
             call = call.json(body);
         }
         let failed = |error: reqwest::Error| {
-            if error.is_connect() || error.is_builder() {
+            if error.is_builder() {
+                HttpError::Address(chain(error, redactor))
+            } else if error.is_connect() {
                 HttpError::Connect(chain(error, redactor))
             } else if error.is_timeout() {
                 HttpError::TimedOut(limit)
@@ -68,7 +77,7 @@ impl Client {
                 HttpError::Broken(chain(error, redactor))
             }
         };
-        let mut response = call.send().await.map_err(failed)?;
+        let response = call.send().await.map_err(failed)?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let exhausted = header("x-ratelimit-remaining") == Some("0");
         let reset = header("x-ratelimit-reset-after").and_then(|time| time.parse().ok());
@@ -78,14 +87,12 @@ impl Client {
             hold: reset.filter(|_| exhausted).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             body: String::new(),
         };
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() >= LARGEST_BODY {
-                break;
-            }
-        }
-        reply.body = redactor.redact(&String::from_utf8_lossy(&bytes));
+        reply.body = match bounded_body(response, LARGEST_BODY).await {
+            Ok(bytes) => redactor.redact(&String::from_utf8_lossy(&bytes)),
+            Err(BodyError::Broken(error)) => return Err(failed(error)),
+            // The status of an error tells enough; of a success, the body is what counts, and this one is not the service's.
+            Err(BodyError::TooLarge(_)) => String::from("<the answer is too large>"),
+        };
         Ok(reply)
     }
 }

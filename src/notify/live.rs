@@ -5,7 +5,7 @@
 //! The build never waits for any of it but in `finish`, and there for no longer than the budget it gives:
 //! [`FINAL_BUDGET`] at most, [`CANCEL_BUDGET`] when the runner is about to kill us. A channel that has
 //! not taken the last state by then (it is down, stalls, or asks for a longer wait) is a warning in its
-//! [`Report`], and `post` can try again with [`super::once::repair`].
+//! [`Report`], and the post stage can try again with [`super::once::repeat`].
 
 use std::{cell::LazyCell, sync::Arc, time::Duration};
 
@@ -59,8 +59,10 @@ pub struct Report {
 pub enum Left {
     /// The end, or nothing because nothing was asked for.
     Settled,
-    /// A message that does not show the end, or none where one was due.
+    /// A message that does not show the end, or none where one was due. The post stage may try again.
     Stale,
+    /// The same, but to try again would not help, or might show the end a third time.
+    Lost,
 }
 
 /// The messages of a run under way. If it is dropped, they stay as they are.

@@ -6,16 +6,17 @@
 mod fields;
 mod phase;
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 pub use self::phase::{Phase, Role};
 
 use crate::domain::run::{Change, Failure, ImageStatus, RunInfo, RunState, Stage};
 
 /// A message about a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Where the run stands.
     pub phase: Phase,
@@ -40,10 +41,10 @@ pub struct Message {
 }
 
 /// A headed block of lines, the most important line first: a channel that runs out of room drops the last.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Field {
     /// Where the thing stands, as a sign.
-    pub sign: &'static str,
+    pub sign: Cow<'static, str>,
     /// Its name.
     pub name: String,
     /// What there is to say.
@@ -51,7 +52,7 @@ pub struct Field {
 }
 
 /// Why a run failed, for someone who does not open the log.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailureBlock {
     /// What went wrong.
     pub headline: String,
@@ -69,7 +70,7 @@ pub struct FailureBlock {
 pub type Line = Vec<Span>;
 
 /// A piece of a line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Span {
     /// Text as it is.
     Text(String),

@@ -12,6 +12,7 @@ pub mod live;
 pub mod message;
 pub mod occasion;
 pub mod once;
+pub mod outcome;
 pub mod service;
 pub mod slack;
 pub mod teams;

@@ -9,7 +9,8 @@ use super::{
     delivery::{Channel, DeliveryError, Timing, Urgency},
     http::Client,
     message::{Message, Phase},
-    service::{Attention, Posted, Service},
+    outcome::Outcome,
+    service::{Attention, Manner, Posted, Service},
 };
 use crate::domain::run::RunState;
 
@@ -44,6 +45,56 @@ pub async fn repair(
         Repair::Run => Message::at(&state, Phase::Interrupted),
     };
     channel.edit(posted, &message, Urgency::Final, deadline).await
+}
+
+/// What the run did about its last message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// It tried to send it, and failed in a way that allows another try.
+    Failed,
+    /// It was killed; whether the message arrived is unknown.
+    Unknown,
+}
+
+/// Sends the last message of a run that could not, as it was to be: into `old`, which is the run's message, or as a new
+/// one. A message that shows an end already stays as it is. Takes at most `budget`.
+pub async fn repeat(
+    service: Arc<dyn Service>,
+    old: Option<&Posted>,
+    outcome: &Outcome,
+    before: Before,
+    timing: Timing,
+    budget: Duration,
+) -> Result<(), DeliveryError> {
+    let deadline = Instant::now() + budget;
+    let Outcome { message, wanted, mention } = outcome;
+    let mut channel = open(service, timing)?;
+    let old = old.filter(|_| channel.service().manner() == Manner::Live);
+    let edited = match old {
+        Some(old) => match channel.runs(old, Instant::now() + budget / 3).await {
+            // The edit arrived, and its answer did not; or somebody else told more.
+            Ok(Some(false)) if before == Before::Failed => Ok(()),
+            Ok(Some(false)) => return Ok(()),
+            Ok(Some(true) | None) => channel.edit(old, message, Urgency::Final, deadline).await,
+            Err(error) => Err(error),
+        },
+        // A message that may have been sent by a run that was killed is not sent twice.
+        None if before == Before::Unknown => return Ok(()),
+        None => Err(DeliveryError::MessageGone),
+    };
+    let mut shown = old.cloned();
+    match edited {
+        Err(DeliveryError::MessageGone | DeliveryError::EditsExhausted) if *wanted => {
+            shown = channel.create(message, Attention::Usual, Urgency::Final, deadline).await?;
+        }
+        // Somebody deleted it, or there never was one: nothing wrong is said.
+        Err(DeliveryError::MessageGone) => return Ok(()),
+        other => other?,
+    }
+    if *mention && channel.service().mentions() {
+        channel.mention(shown.as_ref(), message, deadline).await?;
+    }
+    Ok(())
 }
 
 /// Where a job that builds elsewhere stands.

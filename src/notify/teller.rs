@@ -11,6 +11,7 @@ use super::{
     delivery::{Channel, DeliveryError, End, Urgency, ended},
     live::{Left, Options, Report, warning},
     message::{Message, Phase},
+    outcome::Outcome,
     service::{Attention, Manner, Posted},
 };
 use crate::domain::run::RunState;
@@ -116,8 +117,7 @@ impl Teller {
     }
 
     async fn tell_end(&mut self, state: &RunState, end: End) -> Report {
-        let message = Message::of(state);
-        let wanted = self.options.on.end(message.phase, state);
+        let Outcome { message, wanted, mention } = Outcome::of(state, self.options.on, self.options.mention_on);
         let old = if self.manner() == Manner::Live { self.posted.clone() } else { None };
         // A yellow message is never left, whatever `notify-on` says of the end.
         if old.is_none() && !wanted {
@@ -129,20 +129,30 @@ impl Teller {
         };
         let told = match edited {
             Err(DeliveryError::MessageGone | DeliveryError::EditsExhausted) => {
-                self.channel.create(&message, Attention::Usual, Urgency::Final, end.deadline).await.map(|posted| {
-                    if let Some(posted) = posted {
-                        self.remember(posted);
+                match self.channel.create(&message, Attention::Usual, Urgency::Final, end.deadline).await {
+                    Ok(posted) => {
+                        if let Some(posted) = posted {
+                            self.remember(posted);
+                        }
+                        Ok(())
                     }
-                })
+                    Err(error) if error.allows_another_try() => Err((Left::Stale, error)),
+                    Err(error) => Err((Left::Lost, error)),
+                }
             }
-            other => other,
+            // An edit can be repeated as often as one likes.
+            Err(error @ (DeliveryError::ChannelGone(_) | DeliveryError::Refused(_))) => Err((Left::Lost, error)),
+            Err(error) => Err((Left::Stale, error)),
+            Ok(()) => Ok(()),
         };
-        if let Err(error) = told {
-            return self.report(Left::Stale, Some(warning(&self.name, &error.to_string())));
+        if let Err((left, error)) = told {
+            return self.report(left, Some(warning(&self.name, &error.to_string())));
         }
-        let calls = wanted && self.channel.service().mentions() && self.options.mention_on.end(message.phase, state);
-        let mentioned =
-            if calls { self.channel.mention(self.posted.as_ref(), &message, end.deadline).await } else { Ok(()) };
+        let mentioned = if mention && self.channel.service().mentions() {
+            self.channel.mention(self.posted.as_ref(), &message, end.deadline).await
+        } else {
+            Ok(())
+        };
         let failed = |error: DeliveryError| format!("nobody was mentioned by {}: {error}", self.name);
         self.report(Left::Settled, mentioned.err().map(failed))
     }

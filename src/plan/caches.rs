@@ -249,7 +249,8 @@ mod tests {
 
     fn plan(written: &[(&str, &str)], more: &[(&str, &str)], event: &GitEvent) -> Plan {
         let (inputs, found) = found(written, more);
-        Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found).unwrap()
+        Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found)
+            .unwrap()
     }
 
     /// What is read and written, in short.
@@ -318,7 +319,8 @@ mod tests {
             let mut images = found.images;
             images[0].cache_to = of_file.iter().map(|text| cache_spec(text).unwrap()).collect();
             let found = Found { images, ..found };
-            Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found).unwrap()
+            Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found)
+                .unwrap()
         };
         let pull_request = GitEvent { name: "pull_request".into(), target: Target::PullRequest(7), ..push() };
         let fork = GitEvent { is_fork_pr: true, ..pull_request.clone() };

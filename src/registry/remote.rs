@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode, Url,
@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use super::{challenge::Challenge, plain::may_be_plain};
 use crate::{
     domain::{credentials::Login, digest::Digest},
+    http::{BodyError, bounded_body},
     retry::{Retry, Transient},
 };
 
@@ -30,7 +31,7 @@ const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vn
                       application/vnd.docker.distribution.manifest.list.v2+json";
 /// No manifest or index is larger.
 const MAX_MANIFEST: usize = 4 << 20;
-/// No token or error is larger.
+/// No token, and no error, is larger.
 const MAX_ANSWER: usize = 256 << 10;
 
 /// Why a registry did not do as asked.
@@ -345,19 +346,11 @@ impl Remote {
     }
 
     /// The body of an answer, of at most `most` bytes.
-    async fn body(&self, mut response: Response, most: usize) -> Result<Bytes, RemoteError> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
-            if body.len() + chunk.len() > most {
-                return Err(self.odd(format!("it is larger than {most} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
-    }
-
-    fn odd(&self, what: String) -> RemoteError {
-        RemoteError::Odd { host: self.host.clone(), what }
+    async fn body(&self, response: Response, most: usize) -> Result<Bytes, RemoteError> {
+        bounded_body(response, most).await.map_err(|error| match error {
+            BodyError::TooLarge(_) => self.odd(error.to_string()),
+            BodyError::Broken(error) => self.unreachable(&error),
+        })
     }
 }
 

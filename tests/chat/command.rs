@@ -304,3 +304,29 @@ async fn a_service_that_refuses_fails_a_strict_step_only() {
         assert_eq!(office.teams.desk().cards().len(), 1, "the others are told");
     }
 }
+
+#[tokio::test]
+async fn an_address_that_is_none_is_a_warning() {
+    for (input, value, words) in [
+        ("discord-webhook", "not a url", "is not a URL"),
+        ("discord-webhook", "https://discord.com/api/webhooks/123", "is not a webhook's"),
+        ("discord-webhook", "https://discord.com/api/webhooks/1330000000000000001/hunter2", "is not a webhook's"),
+        ("discord-webhook", "http://[::1/hunter2-hunter2", "is not a valid URL"),
+        ("slack-webhook", "hooks.slack.com/services/hunter2", "is not a URL"),
+        ("teams-webhook", "ftp://h/hunter2", "is not a URL"),
+    ] {
+        for (strict, status) in [("false", 0), ("true", 1)] {
+            let office = Office::open().await;
+            let step = office.notify(&[("state", "failure"), (input, value), ("notify-strict", strict)]).await;
+            assert_eq!(step.status, status, "{input} {value}: {}", step.log);
+            let shown: Vec<&str> = step.log.lines().filter(|line| !line.starts_with("::add-mask::")).collect();
+            assert!(shown.iter().any(|line| line.contains("::warning") && line.contains(words)), "{value}: {shown:#?}");
+            assert!(!shown.concat().contains("hunter2"), "{shown:#?}");
+            assert_eq!(office.slack().len(), if input == "slack-webhook" { 1 } else { 2 }, "the others are told");
+        }
+    }
+    let office = Office::open().await;
+    let none = [("discord-webhook", " \n"), ("slack-webhook", ""), ("teams-webhook", ""), ("slack-token", "")];
+    let step = office.notify(&[&[("state", "failure"), ("notify-strict", "true")], &none[..]].concat()).await;
+    assert_eq!((step.status, step.log.contains("::warning")), (0, false), "as in a fork: {}", step.log);
+}

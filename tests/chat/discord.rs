@@ -194,7 +194,7 @@ async fn a_dead_webhook_is_called_once() {
         let (report, took) = told.end(FINAL_BUDGET).await;
         let warning = report.warning.expect("a warning");
         assert!(warning.contains("webhook does not exist any more"), "{warning}");
-        assert_eq!((report.left, receiver.calls().len()), (Left::Stale, 1));
+        assert_eq!((report.left, receiver.calls().len()), (Left::Lost, 1));
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
 }

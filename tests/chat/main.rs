@@ -11,6 +11,7 @@ mod command;
 mod discord;
 mod hidden;
 mod inert;
+mod outcome;
 mod pages;
 mod runs;
 mod slack;

@@ -209,7 +209,7 @@ async fn what_is_gone_is_called_once_and_named() {
         let (report, took) = told.end(FINAL_BUDGET).await;
         let warning = report.warning.expect("a warning");
         assert!(warning.contains(words) && !warning.contains("xoxb-"), "{warning}");
-        assert_eq!((report.left, receiver.calls().len()), (Left::Stale, before + 1));
+        assert_eq!((report.left, receiver.calls().len()), (Left::Lost, before + 1));
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
     for fault in [Fault::Answer(404, "no_service".into()), Fault::Answer(403, "action_prohibited".into())] {
@@ -218,7 +218,7 @@ async fn what_is_gone_is_called_once_and_named() {
         let (report, _) = begin(webhook(&receiver), quick(), End::Red).end(FINAL_BUDGET).await;
         let warning = report.warning.expect("a warning");
         assert!(warning.contains("make a new one") && !warning.contains("local-demo"), "{warning}");
-        assert_eq!((report.left, receiver.calls().len()), (Left::Stale, before + 1));
+        assert_eq!((report.left, receiver.calls().len()), (Left::Lost, before + 1));
     }
 }
 

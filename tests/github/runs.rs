@@ -5,6 +5,7 @@ use std::time::Duration;
 use build_deploy::{
     build::container::Seats,
     commands::{
+        allowance::Allowance,
         briefing::Briefing,
         comment,
         deployment::{self, Environment},
@@ -268,7 +269,8 @@ async fn a_deployment_follows_the_run() {
         let deployment = job.github.change(|world| world.deployments()).remove(0);
         assert_eq!((&deployment["ref"], &deployment["production_environment"]), (&json!(SHA), &json!(true)));
         assert_eq!(job.github.wrong(), Vec::<String>::new());
-        let nothing = deployment::repair(&job.inputs, &job.post_env(), &job.event, &job.ended(Ending::Success)).await;
+        let nothing =
+            deployment::repair(&job.inputs, &job.post_env(), &job.event, &job.ended(Ending::Success), SECOND).await;
         assert_eq!((nothing, job.states(made.id.unwrap()).len()), (None, 2), "the post stage leaves it alone");
     }
 }
@@ -332,7 +334,7 @@ async fn the_post_stage_ends_what_a_killed_run_left_in_progress() {
         drop(environment);
         let mut run = job.ended(Ending::Success);
         run.ending = ending.map(|ending| (ending, Duration::ZERO));
-        let warning = deployment::repair(&job.inputs, &job.post_env(), &job.event, &run).await;
+        let warning = deployment::repair(&job.inputs, &job.post_env(), &job.event, &run, SECOND).await;
         let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
         assert_eq!((warning, job.states(id)), (None, vec!["in_progress".to_owned(), state.to_owned()]));
     }
@@ -358,4 +360,91 @@ async fn a_pull_request_has_one_comment() {
     job.github.permit("pull-requests", Access::Read);
     let notice = put(Ending::Success).await.unwrap();
     assert!(notice.message.ends_with("it needs `permissions: pull-requests: write`"), "{}", notice.message);
+}
+
+/// Lets a deployment be made and its start be told.
+async fn under_way(job: &Job) -> Environment {
+    let environment = job.deploy();
+    let mut changes = job.github.changes();
+    while job.github.calls().len() < 3 {
+        changes.changed().await.unwrap();
+    }
+    environment
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_told_is_told_by_the_post_stage() {
+    for (ending, state, words) in [
+        (Ending::Success, "success", "0 images pushed in 1m 23s"),
+        (failed(), "failure", "build of web failed"),
+        (Ending::Cancelled, "inactive", "cancelled"),
+    ] {
+        for fault in [Fault::Hang, Fault::Broken(500), Fault::Endless] {
+            let written = [("environment", "staging"), ("environment-url", "https://shop.example")];
+            let job = Job::new(&[("deployments", Access::Write)], &written, &[]).await;
+            let environment = under_way(&job).await;
+            job.github.fail_next(vec![fault.clone(); 9]);
+            let (_, warning) = environment.finish(&job.ended(ending.clone()), Duration::from_millis(700)).await;
+            let warning = warning.expect("a warning").message;
+            assert!(warning.contains("stays in progress"), "{fault:?}: {warning}");
+            job.github.heal();
+            // The job goes on, and may end otherwise: that is not how this step ended.
+            let mut other = job.ended(Ending::Success);
+            other.ending = Some((Ending::Cancelled, Duration::ZERO));
+            let warning = deployment::repair(&job.inputs, &job.post_env(), &job.event, &other, SECOND).await;
+            let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
+            assert_eq!(
+                (warning, job.states(id)),
+                (None, vec!["in_progress".to_owned(), state.to_owned()]),
+                "{fault:?}"
+            );
+            let last = job.statuses(id).remove(1);
+            assert_eq!(
+                (&last["description"], &last["environment_url"]),
+                (&json!(words), &json!("https://shop.example"))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_comment_that_could_not_be_written_is_written_by_the_post_stage() {
+    let job = Job::new(&[("pull-requests", Access::Write)], &[("pr-comment", "true")], &[]).await;
+    let event = GitEvent { target: Target::PullRequest(7), ..job.event.clone() };
+    for fault in [Fault::Hang, Fault::Broken(502), Fault::Endless] {
+        job.github.fail_next(vec![fault.clone(); 9]);
+        let budget = Duration::from_millis(300);
+        let notice = comment::put(&job.inputs, &job.env, &event, &job.ended(failed()), budget).await;
+        assert!(notice.is_some_and(|notice| notice.message.starts_with("none is written")), "{fault:?}");
+        job.github.heal();
+        assert_eq!(comment::repair(&job.inputs, &job.post_env(), &event, SECOND).await, None, "{fault:?}");
+        let comments = job.github.change(|world| world.comments(7));
+        let [comment] = &comments[..] else { panic!("{comments:?}") };
+        assert!(comment.contains("### ❌ Failed in 1m 23s"), "{comment}");
+    }
+    assert_eq!(comment::put(&job.inputs, &job.env, &event, &job.ended(Ending::Success), SECOND).await, None);
+    let calls = job.github.calls().len();
+    assert_eq!(comment::repair(&job.inputs, &job.post_env(), &event, SECOND).await, None);
+    assert_eq!(job.github.calls().len(), calls, "it is there already");
+}
+
+#[tokio::test]
+async fn a_github_that_does_not_answer_holds_no_run_up() {
+    for fault in [Fault::Hang, Fault::Endless, Fault::Slow(Duration::from_secs(9))] {
+        let job = Job::new(&[], &[], &[("GITHUB_REF", "refs/tags/v1.2.3"), ("GITHUB_REF_NAME", "v1.2.3")]).await;
+        job.github.fail_next(vec![fault.clone(); 20]);
+        let mut allowance = Allowance::default();
+        let began = std::time::Instant::now();
+        let briefing = Briefing::gather(&job.inputs, &job.env, &Seats::default(), &mut allowance).await;
+        assert!(began.elapsed() < Duration::from_secs(3), "{fault:?}: {:?}", began.elapsed());
+        assert!(briefing.warnings.iter().any(|warning| warning.title == "tags of the repository"), "{fault:?}");
+        assert!(allowance.left().parse::<u64>().unwrap() >= 2000, "{fault:?}: {}", allowance.left());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_an_error_and_not_the_end_of_the_memory() {
+    let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
+    job.github.fail_next(vec![Fault::Endless; 9]);
+    assert_eq!(job.asked().await, []);
 }

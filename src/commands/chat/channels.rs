@@ -29,6 +29,8 @@ pub(super) struct Channels {
     pub(super) services: Vec<Arc<dyn Service>>,
     /// What of the inputs had no effect, and why.
     pub(super) warnings: Vec<Diagnostic>,
+    /// How many addresses are none, so that nobody is told there.
+    pub(super) unusable: usize,
 }
 
 impl Channels {
@@ -122,7 +124,10 @@ impl Channels {
                     self.warnings.extend(told.map(|text| warning(&name, text.to_owned())));
                     self.services.push(Arc::new(service));
                 }
-                Err(error) => self.warnings.push(warning(&name, format!("{error}; no message is sent to it"))),
+                Err(error) => {
+                    self.unusable += 1;
+                    self.warnings.push(warning(&name, format!("{error}; no message is sent to it")));
+                }
             }
         }
     }

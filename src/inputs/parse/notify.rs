@@ -7,7 +7,7 @@ use crate::domain::secret::Secret;
 use super::Reader;
 use crate::inputs::{
     typed::{Colors, DiscordInputs, DiscordMode, Mention, MentionOn, Moment, NotifyInputs, NotifyOn, SlackInputs},
-    values::{color, comma_lines, pair},
+    values::{color, comma_lines, lines, pair},
 };
 
 /// Where Slack's API is, unless `SLACK_API_URL` says otherwise (<https://docs.slack.dev/apis/web-api/>).
@@ -21,7 +21,7 @@ impl Reader<'_> {
         NotifyInputs {
             discord: self.discord(),
             slack: self.slack(),
-            teams_webhooks: self.urls("teams-webhook", "that the workflow's trigger shows"),
+            teams_webhooks: self.addresses("teams-webhook"),
             on: self.notify_on(),
             mentions: self.mentions(),
             mention_on: self.choice(
@@ -40,17 +40,9 @@ impl Reader<'_> {
         }
     }
 
-    /// A list of secret addresses, which `place` shows.
-    fn urls(&mut self, input: &str, place: &str) -> Vec<Secret> {
-        let urls = self.list(input);
-        for (index, url) in urls.iter().enumerate() {
-            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-            if host.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace)) {
-                let problem = format!("line {} is no URL", index + 1);
-                self.secret_wrong(input, problem, format!("paste the whole URL {place}"));
-            }
-        }
-        urls.into_iter().map(Secret::new).collect()
+    /// A list of secret addresses. One that is none is a warning of the run: a message must not stop a build.
+    fn addresses(&self, input: &str) -> Vec<Secret> {
+        self.raw.get(input).map(|text| lines(text).map(Secret::new).collect()).unwrap_or_default()
     }
 
     fn discord(&mut self) -> DiscordInputs {
@@ -58,7 +50,7 @@ impl Reader<'_> {
         let url = |text: &str| text.starts_with("http").then(|| text.to_owned());
         let (no_url, fix) = ("is no URL", "write a whole `https://` URL");
         DiscordInputs {
-            webhooks: self.urls("discord-webhook", "that Discord shows under Integrations, Webhooks"),
+            webhooks: self.addresses("discord-webhook"),
             thread_id: self.checked("discord-thread-id", digits, "is no thread id", "write its number"),
             username: self.text("discord-username"),
             avatar_url: self.checked("discord-avatar-url", url, no_url, fix),
@@ -74,7 +66,7 @@ impl Reader<'_> {
     fn slack(&mut self) -> SlackInputs {
         let api = self.env.var("SLACK_API_URL").unwrap_or(SLACK_API);
         SlackInputs {
-            webhooks: self.urls("slack-webhook", "that Slack shows under Incoming Webhooks"),
+            webhooks: self.addresses("slack-webhook"),
             channels: self.slack_channels(),
             api: api.trim_end_matches('/').to_owned(),
         }

@@ -24,7 +24,12 @@ pub(super) fn read(server: Server, reply: &Reply) -> Answer {
     let code = body.get("code").and_then(Value::as_i64).unwrap_or_default();
     let reason = || reason(reply.status, &body);
     match (reply.status, code) {
-        (200..300, _) => Answer::Done(posted(&body)),
+        (204, _) => Answer::Done(None),
+        // Every answer that we ask for is the message.
+        (200..300, _) => match posted(&body) {
+            Some(posted) => Answer::Done(Some(posted)),
+            None => Answer::Broken(format!("HTTP {}, an answer that is not Discord's", reply.status)),
+        },
         (429, 30046) => Answer::EditsExhausted(wait(server, reply, &body)),
         (429, _) => Answer::Busy(wait(server, reply, &body)),
         (404, 10008) => Answer::MessageGone,
@@ -142,6 +147,9 @@ mod tests {
                 Answer::Done(Some(Posted { message_id: "12".into(), place: Some("34".into()) })),
             ),
             (204, "", Answer::Done(None)),
+            (200, "", Answer::Broken("HTTP 200, an answer that is not Discord's".into())),
+            (200, "<html>", Answer::Broken("HTTP 200, an answer that is not Discord's".into())),
+            (200, "{}", Answer::Broken("HTTP 200, an answer that is not Discord's".into())),
             (404, r#"{"code": 10008}"#, Answer::MessageGone),
             (
                 404,

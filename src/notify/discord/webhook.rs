@@ -60,10 +60,10 @@ pub enum Transport {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum WebhookError {
     /// No `https://` in front.
-    #[error("the Discord webhook is no web address: copy it from the channel's settings under Integrations, Webhooks")]
+    #[error("the Discord webhook is not a URL: copy it from the channel's settings under Integrations, Webhooks")]
     NoAddress,
     /// On Discord, but something else than a webhook.
-    #[error("the Discord address is no webhook: it must look like https://discord.com/api/webhooks/ID/TOKEN")]
+    #[error("the Discord URL is not a webhook's: it must look like https://discord.com/api/webhooks/ID/TOKEN")]
     NoWebhook,
     /// Discord over http.
     #[error("the Discord webhook begins with http: Discord takes https only")]

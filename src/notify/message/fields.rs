@@ -23,7 +23,7 @@ pub(super) fn image_field(image: &ImageState, run: &RunState) -> Field {
     if others {
         lines.push(vec![Span::text(format!("for {}", image.services.join(", ")))]);
     }
-    Field { sign, name: image.name.clone(), lines }
+    Field { sign: sign.into(), name: image.name.clone(), lines }
 }
 
 /// `building · step 5/12 · RUN pip install …`.
@@ -112,5 +112,5 @@ pub(super) fn warnings(state: &RunState) -> Option<Field> {
         lines.push(vec![Span::text(format!("and {} more", all.len() - SHOWN))]);
     }
     let name = format!("{} warning{}", all.len(), if all.len() == 1 { "" } else { "s" });
-    (!all.is_empty()).then_some(Field { sign: "⚠️", name, lines })
+    (!all.is_empty()).then_some(Field { sign: "⚠️".into(), name, lines })
 }

@@ -1,12 +1,14 @@
 //! Where a run stands, in a word, a sign and a colour. PURE.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
     event::Ending,
     run::{RunState, Stage},
 };
 
 /// Where a run stands, as a reader distinguishes it: each has a word and a colour of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// It runs, and is in this stage.
     Running(Stage),

@@ -15,7 +15,8 @@ use crate::notify::{
 pub(super) fn of_webhook(reply: &Reply) -> Answer {
     let reason = || reason(reply.status, &reply.body);
     match reply.status {
-        200..300 => Answer::Done(None),
+        200..300 if is_yes(&reply.body) => Answer::Done(None),
+        200..300 => Answer::Broken(format!("{}: an answer that is not Slack's", reason())),
         429 => Answer::Busy(reply.wait()),
         408 | 500.. => Answer::Broken(reason()),
         // Both blame the payload, and none names a field.
@@ -27,6 +28,14 @@ pub(super) fn of_webhook(reply: &Reply) -> Answer {
         )),
         _ => Answer::Refused(reason()),
     }
+}
+
+/// Whether a webhook's answer says that the message was taken: `ok` as Slack has it, or one of the objects of services
+/// that take the same messages (Mattermost, Rocket.Chat, Zulip).
+fn is_yes(body: &str) -> bool {
+    let json: Value = serde_json::from_str(body).unwrap_or_default();
+    let says = |key: &str, word: &str| json.get(key).is_some_and(|value| *value == true || *value == word);
+    body.trim() == "ok" || says("ok", "ok") || says("success", "success") || says("result", "success")
 }
 
 /// The answer of a method of the Web API.
@@ -105,7 +114,12 @@ mod tests {
     #[test]
     fn a_webhook_tells_by_its_status() {
         let answer = |status, header, body| of_webhook(&reply(status, header, body));
-        assert_eq!(answer(200, None, "ok"), Answer::Done(None));
+        for yes in ["ok", "ok\n", r#"{"ok": true}"#, r#"{"success":true}"#, r#"{"result": "success", "msg": ""}"#] {
+            assert_eq!(answer(200, None, yes), Answer::Done(None), "{yes}");
+        }
+        for no in ["", "<html>ok</html>", r#"{"ok": false}"#, "{}", "not ok"] {
+            assert!(matches!(answer(200, None, no), Answer::Broken(why) if why.ends_with("not Slack's")), "{no}");
+        }
         assert_eq!(answer(429, Some("30"), "rate_limited"), Answer::Busy(Some(Duration::from_secs(30))));
         assert_eq!(answer(429, None, ""), Answer::Busy(None));
         assert_eq!(answer(400, None, "invalid_blocks"), Answer::Malformed(vec![], "HTTP 400, invalid_blocks".into()));

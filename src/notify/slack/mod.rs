@@ -50,11 +50,11 @@ pub struct Look {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum SlackError {
     /// No `https://` in front.
-    #[error("the Slack webhook is no web address: copy it from the app's page under Incoming Webhooks")]
+    #[error("the Slack webhook is not a URL: copy it from the app's page under Incoming Webhooks")]
     NoAddress,
     /// At Slack, but something else than a webhook.
     #[error(
-        "the Slack address is no webhook: it must look like https://hooks.slack.com/services/T…/B…/…, or \
+        "the Slack URL is not a webhook's: it must look like https://hooks.slack.com/services/T…/B…/…, or \
          https://hooks.slack.com/triggers/… is for workflows, which take no messages"
     )]
     NoWebhook,

@@ -29,7 +29,8 @@ pub(super) fn read(reply: &Reply) -> Answer {
         // What stands between may answer for Teams: connectors used to say 200 and mean 429.
         (200..300, _) if reply.body.contains("HTTP error 429") => Answer::Busy(reply.wait()),
         (200..300, _) if reply.body.contains("HTTP error 4") => Answer::Refused(text::plain(&reply.body, 120)),
-        (200..300, _) => Answer::Done(None),
+        (200..300, _) if is_yes(reply) => Answer::Done(None),
+        (200..300, _) => Answer::Broken(format!("{}: an answer that is not a workflow's", reason())),
         (429, _) => Answer::Busy(reply.wait()),
         (408 | 500.., _) => Answer::Broken(reason()),
         (401 | 403 | 404 | 410, _) | (_, "WorkflowTriggerIsNotEnabled" | "WorkflowNotFound") => gone(),
@@ -37,6 +38,14 @@ pub(super) fn read(reply: &Reply) -> Answer {
         (400 | 413, _) => Answer::Malformed(Vec::new(), reason()),
         _ => Answer::Refused(reason()),
     }
+}
+
+/// Whether a trigger's answer says that the flow has begun: nothing at all, `1` as connectors said, or what the author of
+/// the flow lets it answer. A page is none of these: something else answered.
+fn is_yes(reply: &Reply) -> bool {
+    let body = reply.body.trim();
+    let word = body.len() <= 32 && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
+    word || reply.json().is_object()
 }
 
 #[cfg(test)]
@@ -51,7 +60,12 @@ mod tests {
             read(&Reply { status, retry_after: header.map(str::to_owned), hold: None, body: body.to_owned() })
         };
         assert_eq!(answer(202, None, ""), Answer::Done(None));
-        assert_eq!(answer(200, None, "1"), Answer::Done(None));
+        for yes in ["1", "", "accepted", r#"{"status": "sent"}"#] {
+            assert_eq!(answer(200, None, yes), Answer::Done(None), "{yes}");
+        }
+        for no in ["<html>Sign in to the network</html>", "upstream connect error: reset", "[]"] {
+            assert!(matches!(answer(202, None, no), Answer::Broken(why) if why.contains("not a workflow's")), "{no}");
+        }
         let quiet = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
         assert_eq!(answer(200, None, quiet), Answer::Busy(None));
         assert_eq!(answer(429, Some("7"), ""), Answer::Busy(Some(Duration::from_secs(7))));

@@ -28,7 +28,7 @@ pub struct Teams {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum TeamsError {
     /// No `https://` in front.
-    #[error("the Teams address is no web address: copy it from the trigger of the channel's workflow")]
+    #[error("the Teams address is not a URL: copy it from the trigger of the channel's workflow")]
     NoAddress,
     /// An Office 365 connector.
     #[error(
