@@ -73,7 +73,7 @@ pub async fn run(
                 built = build::all(&builder, &recipes, goal(plan), events) => built,
             }
         };
-        let (built, _) = beside(build, survey.take(plan, &builder, events), SURVEY).await;
+        let (built, _) = beside(build, survey.take(plan, &builder, edges.branch.as_ref(), events), SURVEY).await;
         Ok::<_, Failure>((builder, recipes, survey, built?))
     });
     let (builder, recipes, survey, built): (_, _, _, Vec<Built>) = ready.await??;
@@ -83,7 +83,16 @@ pub async fn run(
     }
     // Tags move last, together, once every image is ready.
     events.emit(Event::StageStarted(Stage::Publish)).await;
-    let cx = publish::Context { plan, builder: &builder, recipes: &recipes, survey: &survey, events, cancel, journal };
+    let cx = publish::Context {
+        plan,
+        builder: &builder,
+        recipes: &recipes,
+        branch: edges.branch.as_ref(),
+        survey: &survey,
+        events,
+        cancel,
+        journal,
+    };
     let releases = publish::all(cx, &built).await?;
     Ok(Outcome { releases })
 }

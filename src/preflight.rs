@@ -30,6 +30,7 @@ use crate::{
     },
     inputs::builder::{BuilderInput, ContainerInput},
     plan::{Plan, images::Purpose},
+    publish::Branch,
 };
 
 /// The world around a run.
@@ -57,6 +58,8 @@ pub struct Edges {
     pub seats: Seats,
     /// SSH agents of each image, by id.
     pub ssh: HashMap<String, Vec<(String, AgentSource)>>,
+    /// The branch whose tags must not move backwards.
+    pub branch: Option<Branch>,
 }
 
 /// The plan's images with every path resolved, once all of them are there.

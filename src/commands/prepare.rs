@@ -30,10 +30,15 @@ use crate::{
         context::{GitEvent, payload_of},
         rules::{Dialect, PullRequestSha},
         runner::{Owner, RunnerEnv},
-        typed::{Inputs, ProjectInputs},
+        typed::{Inputs, ProjectInputs, WhenSuperseded},
     },
-    plan::{Found, Known, Plan, images, naming, tags::GitTags},
+    plan::{
+        Found, Known, Plan, images, naming,
+        superseded::{self, Question},
+        tags::GitTags,
+    },
     preflight::Edges,
+    publish::Branch,
     report::log::Log,
 };
 
@@ -186,7 +191,18 @@ pub fn edges(
         mounts: mounts(env),
         seats,
         ssh: plan.images.iter().map(|image| (image.name.clone(), agents(&image.build.ssh, env, context))).collect(),
+        branch: branch(plan, inputs, env, context),
     }
+}
+
+/// The branch whose tags must not move backwards, if there is somebody to ask about it.
+fn branch(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Option<Branch> {
+    if !plan.push.enabled || inputs.registry.when_superseded == WhenSuperseded::Publish {
+        return None;
+    }
+    let Question { branch, sha } = superseded::question(&context.event)?;
+    let client = inquiry::client(inputs, env, &context.event)?;
+    Some(Branch { client, name: branch.to_owned(), sha: sha.to_owned() })
 }
 
 /// What opens the caches that are kept neither in a registry nor in the builder.

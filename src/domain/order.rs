@@ -7,7 +7,7 @@
 //!           [ started { step | uploading | retrying } ( built | failed | stopped ) ]    in the stage build
 //!           after built: { uploading | retrying } published                            in the stage publish
 //! step    = started { line } finished { line }; steps are numbered from 0 in order of appearance
-//! remark  = diagnostic, note, history or the job's address, at any time
+//! remark  = diagnostic, note, history, the newer commit or the job's address, at any time
 //! ```
 //!
 //! An image that has not started may be stopped, as another one may fail first. When a run is stopped, what has begun
@@ -68,7 +68,9 @@ impl Order {
     pub fn take(&mut self, event: &Event) -> Result<(), OutOfOrder> {
         let wrong = |what: String| Err(OutOfOrder(what));
         match event {
-            Event::Diagnostic(_) | Event::Note(_) | Event::History(_) | Event::JobUrl(_) => Ok(()),
+            Event::Diagnostic(_) | Event::Note(_) | Event::History(_) | Event::Superseded(_) | Event::JobUrl(_) => {
+                Ok(())
+            }
             _ if self.finished => wrong(format!("{event:?} after the end of the run")),
             Event::Finished(_) => {
                 self.finished = true;

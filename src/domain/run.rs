@@ -316,7 +316,7 @@ impl ImageState {
 
     fn publish(&mut self, publication: &Publication) {
         if let ImageStatus::Done(result) = &mut self.status {
-            result.pushed = publication.is_complete();
+            result.pushed = publication.is_complete() && publication.published().next().is_some();
             result.uploaded |= publication.published().next().is_some();
             result.digest = publication.digest.clone().or_else(|| result.digest.take());
             result.changed = publication.changed;

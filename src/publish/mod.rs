@@ -10,6 +10,7 @@
 
 mod board;
 mod engine;
+mod newer;
 mod restore;
 mod survey;
 mod tags;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use self::board::{Board, Slot};
-pub use self::{board::Before, restore::after_kill, survey::Survey};
+pub use self::{board::Before, newer::Branch, restore::after_kill, survey::Survey};
 use crate::{
     build::{
         Builder, Built, Content,
@@ -90,6 +91,8 @@ pub struct Context<'a> {
     pub builder: &'a Builder,
     /// How it was built, for a builder that pushes under the tags.
     pub recipes: &'a [Recipe],
+    /// The branch whose tags must not move backwards; `None` if there is none, or nobody to ask about it.
+    pub branch: Option<&'a Branch>,
     /// What the tags pointed to before.
     pub survey: &'a Survey,
     /// Hears what happens.
@@ -131,6 +134,7 @@ pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpub
 async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Unpublished> {
     tags::assign(images, board);
     let work = async {
+        newer::keep(cx, images, board).await;
         engine::upload(cx, images, board).await?;
         tags::refresh(cx, board).await;
         journal(cx, board);
@@ -154,8 +158,11 @@ async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board
 
 /// Writes down the tags that are about to move.
 fn journal(cx: Context<'_>, board: &Board) {
-    let moves: Vec<Move> =
-        board.slots(|slot| slot.digest.is_some()).into_iter().filter_map(|(_, slot)| as_move(slot)).collect();
+    let moves: Vec<Move> = board
+        .slots(|slot| slot.digest.is_some() && slot.state != TagState::Kept)
+        .into_iter()
+        .filter_map(|(_, slot)| as_move(slot))
+        .collect();
     (cx.journal)(&moves);
 }
 

@@ -9,11 +9,12 @@ use std::{
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::board::Before;
+use super::{board::Before, newer::Branch};
 use crate::{
     build::{Builder, abilities::Store, content},
     domain::{digest::Digest, event::ImageEvent, run::Previous},
     events::Events,
+    github::branch_head::Head,
     plan::{ImagePlan, Plan, images::Purpose, naming::Repository},
     registry::{
         client,
@@ -26,6 +27,8 @@ use crate::{
 const SIZE: Duration = Duration::from_secs(5);
 /// The same for an engine that is asked instead of a registry.
 const ENGINE: Duration = Duration::from_secs(10);
+/// An answer about the branch that is older than this is out of date.
+const HEAD: Duration = Duration::from_secs(5);
 /// An answer that is older than this may be out of date.
 const FRESH: Duration = Duration::from_secs(30);
 
@@ -35,13 +38,27 @@ const FRESH: Duration = Duration::from_secs(30);
 pub struct Survey {
     before: RefCell<HashMap<(String, String), (Before, Instant)>>,
     out_of_reach: RefCell<HashSet<String>>,
+    head: RefCell<Option<(Head, Instant)>>,
 }
 
 impl Survey {
-    /// Asks for every tag of the plan, and for what images are compared with. Tells of what it learns by events.
-    pub async fn take(&self, plan: &Plan, builder: &Builder, events: &Events) {
+    /// Asks for every tag of the plan, for what images are compared with, and for the head of the branch. Tells of what
+    /// it learns by events.
+    pub async fn take(&self, plan: &Plan, builder: &Builder, branch: Option<&Branch>, events: &Events) {
         let wanted = plan.images.iter().filter(|image| image.purpose == Purpose::Wanted);
-        join_all(wanted.map(|image| self.image(plan, image, builder, events))).await;
+        let images = join_all(wanted.map(|image| self.image(plan, image, builder, events)));
+        let head = async {
+            if let Some(branch) = branch {
+                let head = branch.head().await;
+                self.head.replace(Some((head, Instant::now())));
+            }
+        };
+        tokio::join!(images, head);
+    }
+
+    /// The head of the branch, if GitHub was asked a moment ago: a commit that came since has no image yet.
+    pub(super) fn head(&self) -> Option<Head> {
+        self.head.borrow().as_ref().filter(|(_, asked)| asked.elapsed() < HEAD).map(|(head, _)| head.clone())
     }
 
     /// What a tag pointed to; unknown if nobody said.

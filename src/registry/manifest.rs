@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 /// A manifest or an index.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Manifest {
     /// The configuration, of a manifest.
     config: Option<Descriptor>,
@@ -27,6 +27,11 @@ impl Manifest {
     /// Compressed bytes of the layers and the configuration; 0 for an index.
     pub fn size(&self) -> u64 {
         self.layers.iter().chain(&self.config).map(|part| part.size).sum()
+    }
+
+    /// Digest of the configuration, of a manifest.
+    pub fn config(&self) -> Option<&str> {
+        self.config.as_ref().map(|config| config.digest.as_str())
     }
 
     /// Digests of the manifests that an index lists; none for a manifest.

@@ -5,6 +5,7 @@
 //! which runs in a container, does not: one on the runner's own host, or one whose CA only the engine knows.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use super::{challenge::Challenge, plain::may_be_plain};
+use super::{challenge::Challenge, manifest::Manifest, plain::may_be_plain};
 use crate::{
     domain::{credentials::Login, digest::Digest},
     http::{BodyError, bounded_body},
@@ -128,6 +129,34 @@ pub enum Access {
     Push,
 }
 
+/// What of a repository a request is about.
+#[derive(Clone, Copy)]
+enum Kind {
+    Manifests,
+    Blobs,
+}
+
+impl Kind {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Manifests => "manifests",
+            Self::Blobs => "blobs",
+        }
+    }
+}
+
+/// An image's configuration, as far as labels go.
+#[derive(Default, Deserialize)]
+struct Config {
+    config: Option<Labels>,
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    #[serde(rename = "Labels")]
+    labels: Option<HashMap<String, String>>,
+}
+
 /// A repository of a registry. Requests may be sent at the same time; they share one token.
 #[derive(Debug)]
 pub struct Remote {
@@ -166,7 +195,7 @@ impl Remote {
 
     /// The digest that `reference` (a tag or a digest) is served under; `None` if there is no such thing.
     pub async fn digest(&self, reference: &str) -> Result<Option<Digest>, RemoteError> {
-        let response = match self.send(Method::HEAD, reference, None).await {
+        let response = match self.send(Kind::Manifests, Method::HEAD, reference, None).await {
             Err(RemoteError::Refused { status: StatusCode::NOT_FOUND, .. }) => return Ok(None),
             answer => answer?,
         };
@@ -179,7 +208,7 @@ impl Remote {
 
     /// A manifest or index; `None` if there is no such thing.
     pub async fn manifest(&self, reference: &str) -> Result<Option<Stored>, RemoteError> {
-        let response = match self.send(Method::GET, reference, None).await {
+        let response = match self.send(Kind::Manifests, Method::GET, reference, None).await {
             Err(RemoteError::Refused { status: StatusCode::NOT_FOUND, .. }) => return Ok(None),
             answer => answer?,
         };
@@ -193,24 +222,39 @@ impl Remote {
         Ok(Some(Stored { digest, media_type, body }))
     }
 
+    /// A label of the image `digest`; of an index, of its first image. `None` if it has no such label.
+    pub async fn label(&self, digest: &Digest, name: &str) -> Result<Option<String>, RemoteError> {
+        let Some(mut stored) = self.manifest(digest.as_str()).await? else { return Ok(None) };
+        if let Some(first) = parsed(&stored).children().next() {
+            let Some(child) = self.manifest(first).await? else { return Ok(None) };
+            stored = child;
+        }
+        let Some(config) = parsed(&stored).config().map(str::to_owned) else { return Ok(None) };
+        let response = self.send(Kind::Blobs, Method::GET, &config, None).await?;
+        let body = self.body(response, MAX_MANIFEST).await?;
+        let config: Config = serde_json::from_slice(&body).unwrap_or_default();
+        Ok(config.config.and_then(|config| config.labels?.remove(name)))
+    }
+
     /// Stores a manifest or index under a tag or its digest. Returns the digest that the registry says it has now, if
     /// it says one.
     pub async fn put(&self, reference: &str, manifest: &Stored) -> Result<Option<Digest>, RemoteError> {
         let body = Some((manifest.media_type.as_str(), &manifest.body));
-        let response = self.send(Method::PUT, reference, body).await?;
+        let response = self.send(Kind::Manifests, Method::PUT, reference, body).await?;
         Ok(named_digest(&response))
     }
 
     /// Sends a request, and once more with what a first answer asks for. An answer that is no success is an error.
     async fn send(
         &self,
+        kind: Kind,
         method: Method,
         reference: &str,
         body: Option<(&str, &Bytes)>,
     ) -> Result<Response, RemoteError> {
         let _turn = self.gate.acquire().await.map_err(|_| self.odd("no request may be sent any more".to_owned()))?;
         let shown = self.authorization.lock().await.clone();
-        let response = self.send_once(&method, reference, body, shown.as_ref()).await?;
+        let response = self.send_once((kind, &method), reference, body, shown.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return self.checked(response).await;
         }
@@ -227,18 +271,18 @@ impl Remote {
             }
             known.clone()
         };
-        self.checked(self.send_once(&method, reference, body, authorization.as_ref()).await?).await
+        self.checked(self.send_once((kind, &method), reference, body, authorization.as_ref()).await?).await
     }
 
     async fn send_once(
         &self,
-        method: &Method,
+        (kind, method): (Kind, &Method),
         reference: &str,
         body: Option<(&str, &Bytes)>,
         authorization: Option<&HeaderValue>,
     ) -> Result<Response, RemoteError> {
         let request = |scheme: &str| {
-            let url = format!("{scheme}://{}/v2/{}/manifests/{reference}", self.host, self.path);
+            let url = format!("{scheme}://{}/v2/{}/{}/{reference}", self.host, self.path, kind.path());
             let mut request = self.http.request(method.clone(), url);
             if let Some(authorization) = authorization {
                 request = request.header(header::AUTHORIZATION, authorization);
@@ -320,6 +364,14 @@ impl Remote {
     }
 
     async fn checked(&self, response: Response) -> Result<Response, RemoteError> {
+        // Blobs may be kept elsewhere. What is there needs no login, and gets none.
+        if response.status().is_redirection()
+            && let Some(place) = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok())
+            && place.starts_with("https://")
+        {
+            let elsewhere = self.http.get(place).send().await.map_err(|error| self.unreachable(&error))?;
+            return elsewhere.error_for_status().map_err(|error| self.unreachable(&error.without_url()));
+        }
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -352,6 +404,15 @@ impl Remote {
             BodyError::Broken(error) => self.unreachable(&error),
         })
     }
+
+    fn odd(&self, what: String) -> RemoteError {
+        RemoteError::Odd { host: self.host.clone(), what }
+    }
+}
+
+/// What a manifest or index lists; nothing if it is not JSON.
+fn parsed(stored: &Stored) -> Manifest {
+    serde_json::from_slice(&stored.body).unwrap_or_default()
 }
 
 /// The digest that an answer names.

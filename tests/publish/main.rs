@@ -6,7 +6,11 @@ mod registry;
 
 use std::{cell::RefCell, collections::HashMap, time::Duration};
 
-use axum::http::Method;
+use axum::{
+    Json, Router,
+    http::{Method, StatusCode},
+    routing::get,
+};
 use build_deploy::{
     build::{Builder, Built, Content},
     cancel::{self, Stop},
@@ -17,20 +21,26 @@ use build_deploy::{
         event::{Event, ImageEvent},
         publication::Publication,
         redact::Redactor,
+        secret::Secret,
     },
     events::Events,
+    github::client::Client,
     inputs::{cli::RawInputs, parse, runner::RunnerEnv},
     plan::Plan,
-    publish::{self, Move, Release, Survey, Unpublished},
+    publish::{self, Branch, Move, Release, Survey, Unpublished},
     registry::registries::Registries,
 };
+use serde_json::json;
+use tokio::net::TcpListener;
+
 use registry::{Fault, Registry, Seen};
 
 const NEW: &str =
     r#"{"schemaVersion":2,"config":{"digest":"sha256:a","size":1},"layers":[],"annotations":{"a":"new"}}"#;
 const OLD: &str =
     r#"{"schemaVersion":2,"config":{"digest":"sha256:a","size":1},"layers":[],"annotations":{"a":"old"}}"#;
-const TAGS: [&str; 3] = ["main", "latest", "v1"];
+const TAGS: [&str; 4] = ["main", "latest", "v1", "sha-1f3ac7b"];
+const SHA: &str = "1f3ac7bd2e9d4c8a95b60e7f1a2b3c4d5e6f7081";
 const IMAGES: [&str; 2] = ["acme/shop/web", "acme/shop/docs"];
 
 /// A plan for two images with three tags each.
@@ -45,11 +55,11 @@ fn plan(host: &str) -> Plan {
         ("GITHUB_REPOSITORY", "acme/shop"),
         ("GITHUB_EVENT_NAME", "push"),
         ("GITHUB_REF", "refs/heads/main"),
-        ("GITHUB_SHA", "1f3ac7bd2e9d4c8a95b60e7f1a2b3c4d5e6f7081"),
+        ("GITHUB_SHA", SHA),
     ]);
     let mut raw = RawInputs::default();
     raw.set("registry", host).unwrap();
-    raw.set("tags", &TAGS.map(|tag| format!("type=raw,value={tag}")).join("\n")).unwrap();
+    raw.set("tags", "type=raw,value=main\ntype=raw,value=latest\ntype=raw,value=v1\ntype=sha").unwrap();
     let inputs = parse::parse(&raw, &env).unwrap();
     prepare::plan(&inputs, &env, &prepare::context(&inputs, &env), None).unwrap()
 }
@@ -62,6 +72,7 @@ struct Outcome {
     /// Attempts that were announced.
     retries: usize,
     warnings: usize,
+    superseded: Option<String>,
     journal: Vec<Move>,
 }
 
@@ -81,6 +92,11 @@ impl Outcome {
 
 /// Publishes two images that were uploaded. `stop` is asked for after this time.
 async fn publish(registry: &Registry, stop: Option<Duration>) -> Outcome {
+    publish_of(registry, stop, None).await
+}
+
+/// The same for a commit of this branch.
+async fn publish_of(registry: &Registry, stop: Option<Duration>, branch: Option<&Branch>) -> Outcome {
     let plan = plan(&registry.host);
     let digest = IMAGES.map(|image| registry.upload(image, NEW))[0].clone();
     let builder = Builder {
@@ -99,12 +115,13 @@ async fn publish(registry: &Registry, stop: Option<Duration>) -> Outcome {
     let journal = RefCell::new(Vec::new());
     let survey = Survey::default();
     let work = async {
-        survey.take(&plan, &builder, &events).await;
+        survey.take(&plan, &builder, branch, &events).await;
         let write = |moves: &[Move]| journal.borrow_mut().extend(moves.to_vec());
         let cx = publish::Context {
             plan: &plan,
             builder: &builder,
             recipes: &[],
+            branch,
             survey: &survey,
             events: &events,
             cancel: &cancel,
@@ -130,14 +147,21 @@ async fn publish(registry: &Registry, stop: Option<Duration>) -> Outcome {
     };
     let result = tokio::time::timeout(Duration::from_secs(120), result).await.expect("an end");
     drop(events);
-    let mut outcome =
-        Outcome { result, publications: HashMap::new(), retries: 0, warnings: 0, journal: journal.into_inner() };
+    let mut outcome = Outcome {
+        result,
+        publications: HashMap::new(),
+        retries: 0,
+        warnings: 0,
+        superseded: None,
+        journal: journal.into_inner(),
+    };
     while let Some(event) = receiver.recv().await {
         match event {
             Event::Image { image, event: ImageEvent::Published(publication) } => {
                 outcome.publications.insert(image, *publication);
             }
             Event::Image { event: ImageEvent::Retrying { .. }, .. } => outcome.retries += 1,
+            Event::Superseded(head) => outcome.superseded = Some(head),
             Event::Diagnostic(_) => outcome.warnings += 1,
             _ => {}
         }
@@ -169,18 +193,18 @@ async fn all_tags_move_together_and_what_is_there_already_is_not_sent_again() {
     for (release, name) in releases.iter().zip(["web", "docs"]) {
         assert_eq!((release.image.as_str(), &release.digest, &release.previous), (name, &new, &Some(old.clone())));
     }
-    assert_eq!(outcome.states("web"), ["moved"; 3]);
-    assert_eq!((outcome.publications["web"].changed, outcome.journal.len()), (Some(true), 6));
+    assert_eq!(outcome.states("web"), ["moved"; 4]);
+    assert_eq!((outcome.publications["web"].changed, outcome.journal.len()), (Some(true), 8));
     for image in IMAGES {
         for tag in TAGS {
             assert_eq!(registry.tagged(image, tag).as_ref(), Some(&new), "{image}:{tag}");
         }
     }
-    assert_eq!(registry.count(&Method::PUT), 6);
+    assert_eq!(registry.count(&Method::PUT), 8);
 
     let again = publish(&registry, None).await;
-    assert_eq!((again.states("docs"), again.publications["web"].changed), (vec!["unchanged"; 3], Some(false)));
-    assert_eq!((registry.count(&Method::PUT), again.result.is_ok()), (6, true));
+    assert_eq!((again.states("docs"), again.publications["web"].changed), (vec!["unchanged"; 4], Some(false)));
+    assert_eq!((registry.count(&Method::PUT), again.result.is_ok()), (8, true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,8 +217,8 @@ async fn a_refused_tag_moves_the_others_back() {
     let outcome = publish(&registry, None).await;
     assert_eq!(outcome.failure().image.as_deref(), Some("web"));
     assert!(outcome.failure().headline.contains("refuses the push"), "{:?}", outcome.failure());
-    assert_eq!(outcome.states("web"), ["restored", "restored", "not moved"]);
-    assert_eq!(outcome.states("docs"), ["restored", "restored", "moved"], "a tag that did not exist stays");
+    assert_eq!(outcome.states("web"), ["restored", "restored", "not moved", "moved"]);
+    assert_eq!(outcome.states("docs"), ["restored", "restored", "moved", "moved"], "a tag that did not exist stays");
     for image in IMAGES {
         assert_eq!(registry.tagged(image, "main").as_ref(), Some(&old));
         assert_eq!(registry.tagged(image, "latest").as_ref(), Some(&old));
@@ -211,17 +235,17 @@ async fn faults_that_pass_cost_nothing_but_time() {
         before(&registry);
         let outcome = publish(&registry, None).await;
         assert!(outcome.result.is_ok(), "{fault:?}: {:?}", outcome.result);
-        assert_eq!((outcome.states("web"), outcome.retries), (vec!["moved"; 3], 2), "{fault:?}");
+        assert_eq!((outcome.states("web"), outcome.retries), (vec!["moved"; 4], 2), "{fault:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn faults_that_stay_are_told_as_what_they_are() {
     for (fault, states) in [
-        (Fault::Status(503), ["restored", "not moved", "moved"]),
+        (Fault::Status(503), ["restored", "not moved", "moved", "moved"]),
         // The registry stores the manifest and never says so: reading back tells the truth.
-        (Fault::Lost(500), ["moved", "moved", "moved"]),
-        (Fault::Silent, ["moved", "moved", "moved"]),
+        (Fault::Lost(500), ["moved"; 4]),
+        (Fault::Silent, ["moved"; 4]),
     ] {
         let registry = Registry::with(move |seen, _| puts("latest")(seen).then_some(fault)).await;
         before(&registry);
@@ -255,7 +279,7 @@ async fn a_read_back_that_fails_is_no_refused_push() {
     before(&registry);
     let outcome = publish(&registry, None).await;
     assert!(outcome.result.is_ok(), "{:?}", outcome.result);
-    assert_eq!((outcome.states("web"), outcome.warnings), (vec!["moved"; 3], 6));
+    assert_eq!((outcome.states("web"), outcome.warnings), (vec!["moved"; 4], 8));
 }
 
 #[tokio::test]
@@ -264,7 +288,7 @@ async fn a_stop_before_the_tags_move_moves_none() {
     let old = before(&registry);
     let outcome = publish(&registry, Some(Duration::from_millis(300))).await;
     assert_eq!(outcome.result, Err(Unpublished::Stopped(Stop::Signal)));
-    assert_eq!(outcome.states("web"), ["not moved"; 3]);
+    assert_eq!(outcome.states("web"), ["not moved"; 4]);
     assert_eq!(registry.tagged(IMAGES[0], "main"), Some(old));
 }
 
@@ -274,7 +298,7 @@ async fn a_stop_in_the_middle_moves_back_what_moved() {
     let old = before(&registry);
     let outcome = publish(&registry, Some(Duration::from_millis(300))).await;
     assert_eq!(outcome.result, Err(Unpublished::Stopped(Stop::Signal)));
-    assert_eq!(outcome.states("web"), ["restored", "not moved", "moved"]);
+    assert_eq!(outcome.states("web"), ["restored", "not moved", "moved", "moved"]);
     for tag in ["main", "latest"] {
         assert_eq!(registry.tagged(IMAGES[0], tag).as_ref(), Some(&old), "{tag}");
     }
@@ -303,4 +327,57 @@ async fn after_a_kill_half_moved_tags_are_moved_back() {
     registry.tag(IMAGES[0], "main", &new);
     registry.tag(IMAGES[0], "latest", &new);
     assert_eq!(repaired().await, ["moved"; 2], "everything had moved: it stays");
+}
+
+/// GitHub, as far as the head of `main` goes; `None` is an outage.
+async fn github(head: Option<&'static str>) -> Branch {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap());
+    let answer = move || async move {
+        let head = head.ok_or(StatusCode::BAD_GATEWAY)?;
+        let reference =
+            json!({"ref": "refs/heads/main", "object": {"type": "commit", "sha": head, "url": "https://x"}});
+        Ok::<_, StatusCode>(Json(reference))
+    };
+    let router = Router::new().route("/repos/acme/shop/git/ref/heads/main", get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = Client::new(&api, &Secret::new("token"), "acme", "shop").unwrap();
+    Branch { client, name: "main".into(), sha: SHA.into() }
+}
+
+const NEWER: &str = "fedcba9876543210fedcba9876543210fedcba98";
+
+#[tokio::test]
+async fn the_older_of_two_runs_that_ends_last_takes_no_tag_back() {
+    // The newer commit's run is over: its images have the tags that move, and one of their own.
+    let registry = Registry::start().await;
+    let newer = before(&registry);
+    let branch = github(Some(NEWER)).await;
+    for image in IMAGES {
+        registry.tag(image, "sha-fedcba9", &newer);
+    }
+    let outcome = publish_of(&registry, None, Some(&branch)).await;
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    // `v1` did not exist, so it takes nothing back.
+    assert_eq!(outcome.states("web"), ["kept", "kept", "moved", "moved"]);
+    assert_eq!(outcome.superseded.as_deref(), Some(NEWER));
+    for image in IMAGES {
+        for tag in ["main", "latest"] {
+            assert_eq!(registry.tagged(image, tag).as_ref(), Some(&newer), "{image}:{tag}");
+        }
+        assert!(registry.tagged(image, "sha-1f3ac7b").is_some(), "its own tag");
+    }
+    assert!(outcome.journal.iter().all(|one| !["main", "latest"].contains(&one.tag.as_str())));
+}
+
+#[tokio::test]
+async fn the_older_of_two_runs_that_ends_first_moves_its_tags() {
+    for head in [Some(NEWER), Some(SHA), None] {
+        let registry = Registry::start().await;
+        before(&registry);
+        let branch = github(head).await;
+        let outcome = publish_of(&registry, None, Some(&branch)).await;
+        assert_eq!(outcome.states("web"), ["moved"; 4], "{head:?}: the newer image is not there");
+        assert_eq!((outcome.superseded, outcome.warnings), (None, usize::from(head.is_none())), "{head:?}");
+    }
 }
