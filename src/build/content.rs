@@ -4,6 +4,8 @@
 //! API: <https://github.com/containerd/containerd/blob/main/api/services/content/v1/content.proto>, which the daemon
 //! serves read-only beside its own.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost::Message;
 use tonic::{Request, Status, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel};
@@ -32,9 +34,16 @@ struct ReadContentResponse {
 /// No manifest or index is larger (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>).
 const MAX_MANIFEST: usize = 4 << 20;
 
+/// How long the daemon may take to tell a size, which is nice to know and no more.
+const LIMIT: Duration = Duration::from_secs(2);
+
 /// Compressed bytes of an image: its layers and configuration, of all platforms. `None` if the store no longer has
-/// its manifest.
+/// its manifest, or does not answer.
 pub async fn image_size(channel: &Channel, digest: &Digest) -> Option<u64> {
+    tokio::time::timeout(LIMIT, total_size(channel, digest)).await.ok().flatten()
+}
+
+async fn total_size(channel: &Channel, digest: &Digest) -> Option<u64> {
     let top = manifest(channel, digest.as_str()).await?;
     let mut total = top.size();
     for child in top.children() {
