@@ -4,6 +4,8 @@
 //! API: <https://github.com/containerd/containerd/blob/main/api/services/content/v1/content.proto>, which the daemon
 //! serves read-only beside its own.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost::Message;
 use serde::Deserialize;
@@ -36,6 +38,9 @@ struct ReadContentResponse {
 /// No manifest or index is larger (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>).
 const MAX_MANIFEST: usize = 4 << 20;
 
+/// How long the daemon may take to read a manifest. What it holds can be had from the registry too.
+const LIMIT: Duration = Duration::from_secs(2);
+
 /// A manifest or index, ready to be stored in a registry; `None` if the store does not have it, or if it does not say
 /// what it is.
 pub async fn stored(channel: &Channel, digest: &Digest) -> Option<Stored> {
@@ -49,8 +54,9 @@ pub async fn stored(channel: &Channel, digest: &Digest) -> Option<Stored> {
     (Digest::of(&body) == *digest).then(|| Stored { digest: digest.clone(), media_type, body })
 }
 
+
 /// Compressed bytes of an image: its layers and configuration, of all platforms. `None` if the store no longer has
-/// its manifest.
+/// its manifest, or does not answer.
 pub async fn image_size(channel: &Channel, digest: &Digest) -> Option<u64> {
     let blob = read(channel.clone(), digest.as_str()).await.ok()?;
     size_of(channel, &blob).await
@@ -68,6 +74,11 @@ pub async fn size_of(channel: &Channel, top: &[u8]) -> Option<u64> {
 }
 
 async fn read(channel: Channel, digest: &str) -> Result<Vec<u8>, Status> {
+    let late = |_| Status::deadline_exceeded("the content store does not answer");
+    tokio::time::timeout(LIMIT, read_all(channel, digest)).await.map_err(late)?
+}
+
+async fn read_all(channel: Channel, digest: &str) -> Result<Vec<u8>, Status> {
     let mut client = Grpc::new(channel);
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let codec: ProstCodec<ReadContentRequest, ReadContentResponse> = ProstCodec::default();

@@ -185,10 +185,13 @@ mod tests {
                 repository: "r".repeat(255),
                 copies: Vec::new(),
                 tags: tags.clone(),
+                publishes: true,
                 status: ImageStatus::Cancelled,
                 steps: Vec::new(),
                 pushing: None,
                 ended: None,
+                previous: None,
+                publication: None,
             })
             .collect();
         let outcome = Outcome::of(&state, NotifyOn::ALWAYS, MentionOn::Never);

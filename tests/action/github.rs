@@ -1,9 +1,12 @@
 //! A whole run beside a GitHub that answers: the history, the deployment, the comment, the job's page.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use build_deploy::demo::{
-    github::{Access, GitHub, TOKEN},
+    github::{Access, Fault, GitHub, TOKEN},
     runner::StageKind,
 };
 use serde_json::{Value, json};
@@ -124,6 +127,29 @@ async fn a_pull_request_that_is_not_pushed_is_measured_against_its_base() {
     let comment = github.change(|world| world.comments(7)).remove(0);
     assert!(comment.contains(&format!("| +{}.", grown / 1000)), "{comment}");
     assert_eq!(run.engine.docker(&["images", "-q", &run.image("web")]), "", "nothing stays in the engine");
+}
+
+#[tokio::test]
+async fn a_github_that_is_slow_or_endless_costs_a_job_no_more_than_five_seconds() {
+    let seconds = async |fault: Option<Fault>| {
+        let mut run = project(Engine::C8d).event("push_tag_v1.2.3").with("environment", "production");
+        let github = github(&mut run, &[("actions", Access::Read), ("deployments", Access::Write)]).await;
+        github.fail_next(fault.iter().cycle().take(100).cloned());
+        let began = Instant::now();
+        let report = run.expect(0).await;
+        let post = run.machine.start(&run.step, StageKind::Post, &report.state, None).unwrap().finish().await.unwrap();
+        assert_eq!(post.exit_code, 0, "{}", log(&post));
+        began.elapsed().as_secs_f64()
+    };
+    // The first also pulls the base image.
+    seconds(None).await;
+    let usual = seconds(None).await;
+    for fault in [Fault::Hang, Fault::Slow(Duration::from_secs(20)), Fault::Endless] {
+        let name = format!("{fault:?}");
+        let seconds = seconds(Some(fault)).await;
+        // Two seconds more for the machine's own ups and downs.
+        assert!(seconds < usual + 5.0 + 2.0, "{name}: {seconds:.1} s, without it {usual:.1} s");
+    }
 }
 
 #[tokio::test]

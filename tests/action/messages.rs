@@ -153,6 +153,39 @@ async fn the_post_stage_repairs_what_a_kill_left_yellow() {
     assert!(message.embed()["title"].as_str().unwrap().contains("interrupted"), "{:#}", message.body);
 }
 
+#[tokio::test]
+async fn the_post_stage_says_how_a_run_ended_that_could_not() {
+    for (last, status, job, color, word) in [
+        ("RUN sleep 1", 0, "success", GREEN, "succeeded in"),
+        ("RUN sleep 1 && exit 3", 1, "failure", RED, "failed to build web"),
+    ] {
+        for fault in [
+            Fault::RateLimited { body: Some(30.0), header: Some(30.0) },
+            Fault::error(500, 0, "500: Internal Server Error"),
+            Fault::Hang,
+            Fault::ResetBefore,
+        ] {
+            let discord = discord().await;
+            // No two runs are the same, or there would be nothing to wait for.
+            let mut run = told(Engine::C8d, &discord, &format!("{BASE}# {job} {fault:?}\n{last}\n"));
+            let (running, _lines) = run.start();
+            posted(&discord).await;
+            discord.fail_next(vec![fault.clone(); 50]);
+            let report = running.finish().await.unwrap();
+            assert_eq!(report.exit_code, status, "{}", log(&report));
+            assert_eq!(discord.messages()[0].embed()["color"], YELLOW, "{fault:?}: {}", log(&report));
+            discord.heal();
+            run.step.expressions.insert("job.status".into(), job.into());
+            let post =
+                run.machine.start(&run.step, StageKind::Post, &report.state, None).unwrap().finish().await.unwrap();
+            assert_eq!(post.exit_code, 0, "{}", log(&post));
+            let message = discord.messages().pop().unwrap();
+            assert_eq!(message.embed()["color"], color, "{fault:?}: {}", log(&post));
+            assert!(message.embed()["title"].as_str().unwrap().contains(word), "{:#}", message.body);
+        }
+    }
+}
+
 /// How long a run takes whose Discord meets these faults, one a call.
 async fn seconds_with(faults: impl IntoIterator<Item = Fault>) -> f64 {
     let discord = discord().await;
