@@ -54,7 +54,6 @@ pub async fn stored(channel: &Channel, digest: &Digest) -> Option<Stored> {
     (Digest::of(&body) == *digest).then(|| Stored { digest: digest.clone(), media_type, body })
 }
 
-
 /// Compressed bytes of an image: its layers and configuration, of all platforms. `None` if the store no longer has
 /// its manifest, or does not answer.
 pub async fn image_size(channel: &Channel, digest: &Digest) -> Option<u64> {

@@ -238,7 +238,7 @@ async fn latest_does_not_move_backwards_over_one_bad_answer() {
         let job = Job::new(&[], written, &tag).await;
         job.github.change(|world| world.add_tag("v2.0.0"));
         job.github.fail_next(faults.clone());
-        let briefing = Briefing::gather(&job.inputs, &job.env, &Seats::default()).await;
+        let briefing = Briefing::gather(&job.inputs, &job.env, &Seats::default(), &mut Allowance::default()).await;
         let (plan, _) = briefing.planned.unwrap();
         let tags: Vec<String> = plan.images[0].tags.iter().map(ToString::to_string).collect();
         assert_eq!(tags.iter().any(|tag| tag == "latest"), latest, "{written:?} {faults:?}: {tags:?}");
