@@ -51,6 +51,14 @@ pub enum ComposeError {
         /// What is wrong and how to mend it.
         problem: String,
     },
+    /// The project exceeds a bound.
+    #[error("{file}: {problem}")]
+    Limit {
+        /// The file that exceeded it, relative to the working directory.
+        file: String,
+        /// The bound and how to keep it.
+        problem: String,
+    },
     /// A `.env` file cannot be parsed.
     #[error("{file}:{line}: {problem}")]
     Dotenv {
@@ -74,7 +82,7 @@ impl ComposeError {
         let (file, line) = match self {
             Self::Syntax { at, .. } | Self::Key { at, .. } => (at.file.to_string(), at.line),
             Self::Dotenv { file, line, .. } => (file.clone(), *line),
-            Self::NoFile { .. } | Self::Missing { .. } | Self::Unreadable { .. } => return None,
+            Self::NoFile { .. } | Self::Missing { .. } | Self::Unreadable { .. } | Self::Limit { .. } => return None,
         };
         Some(Place { file, line, end_line: line })
     }

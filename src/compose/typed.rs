@@ -1,9 +1,10 @@
 //! From the merged tree to the typed [`Project`]: the one place that says which value each key may have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     bake,
+    budget::Budget,
     canonical::{scalar_text, wrong},
     error::ComposeError,
     model::{Build, BuildSecret, ContextSource, Project, SecretSource, Service, SshKey, Ulimit},
@@ -18,8 +19,10 @@ pub(super) fn project(
     tree: &Node,
     env: &BTreeMap<String, String>,
     profiles: &[String],
+    budget: &Budget,
 ) -> Result<Project, ComposeError> {
-    let secrets = tree.get("secrets");
+    let secrets = tree.get("secrets").and_then(Node::entries).unwrap_or_default();
+    let secrets: Secrets<'_> = secrets.iter().map(|(key, node)| (key.text.as_str(), node)).collect();
     let (mut services, mut disabled) = (Vec::new(), Vec::new());
     for (key, node) in tree.get("services").and_then(Node::entries).unwrap_or_default() {
         let path = format!("services.{}", key.text);
@@ -30,7 +33,10 @@ pub(super) fn project(
                 "is no name for a service: use letters, digits, `.`, `_`, `-`",
             ));
         }
-        let service = Fields { node, path }.service(&key.text, env, secrets)?;
+        let service = Fields { node, path }.service(&key.text, env, &secrets)?;
+        // Arguments without a value took the environment's.
+        let args = service.build.iter().flat_map(|build| &build.args).map(|(_, value)| value.len()).sum();
+        budget.spend_text(&key.at.file, args)?;
         let on = |profile: &String| profiles.contains(profile) || profiles.iter().any(|p| p == "*");
         if service.profiles.is_empty() || service.profiles.iter().any(on) {
             services.push(service);
@@ -40,6 +46,9 @@ pub(super) fn project(
     }
     Ok(Project { name: String::new(), services, disabled, warnings: Vec::new() })
 }
+
+/// The project's secrets by name.
+type Secrets<'a> = HashMap<&'a str, &'a Node>;
 
 /// Reads the values of one mapping, and names them in full when they are wrong.
 pub(super) struct Fields<'a> {
@@ -52,7 +61,7 @@ impl<'a> Fields<'a> {
         &self,
         name: &str,
         env: &BTreeMap<String, String>,
-        secrets: Option<&Node>,
+        secrets: &Secrets<'_>,
     ) -> Result<Service, ComposeError> {
         let build = match self.node.get("build") {
             Some(node) => Some(Fields { node, path: format!("{}.build", self.path) }.build(env, secrets)?),
@@ -67,7 +76,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn build(&self, env: &BTreeMap<String, String>, secrets: Option<&Node>) -> Result<Build, ComposeError> {
+    fn build(&self, env: &BTreeMap<String, String>, secrets: &Secrets<'_>) -> Result<Build, ComposeError> {
         if self.node.entries().is_none() {
             return Err(wrong(self.node, &self.path, "a path, or a mapping with `context:`"));
         }
@@ -226,7 +235,7 @@ impl<'a> Fields<'a> {
         Ok(self.list("extra_hosts")?.into_iter().filter_map(split).collect())
     }
 
-    fn secrets(&self, defined: Option<&Node>) -> Result<Vec<BuildSecret>, ComposeError> {
+    fn secrets(&self, defined: &Secrets<'_>) -> Result<Vec<BuildSecret>, ComposeError> {
         let Some((node, path)) = self.get("secrets") else { return Ok(Vec::new()) };
         let Value::List(items) = &node.value else { return Err(wrong(node, &path, "a list of secrets")) };
         let mut secrets = Vec::new();
@@ -245,7 +254,7 @@ impl<'a> Fields<'a> {
                     "has no `source`: name a secret of the top-level `secrets`",
                 ));
             };
-            let Some(definition) = defined.and_then(|secrets| secrets.get(&name)) else {
+            let Some(definition) = defined.get(name.as_str()).copied() else {
                 let problem = format!("names the secret `{name}`: define it under the top-level `secrets`");
                 return Err(ComposeError::key(&item.at, path, problem));
             };
