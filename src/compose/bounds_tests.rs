@@ -108,7 +108,7 @@ fn variables_that_double_each_other_are_refused() {
         with_env(&text, format!("A={}", "x".repeat(500_000))),
         "compose.yaml: the project comes to more than 32 MiB",
     );
-    let text = format!("services: {{{}}}", repeated(1000, |i| format!("s{i}: {{build: {{args: [A]}}}}, ")));
+    let text = format!("services: {{{}}}", repeated(500, |i| format!("s{i}: {{build: {{args: [A]}}}}, ")));
     refused(
         with_env(&text, format!("A={}", "x".repeat(500_000))),
         "compose.yaml: the project comes to more than 32 MiB",
@@ -145,7 +145,7 @@ fn what_is_extended_by_many_is_counted() {
     let many = repeated(2000, |i| format!("  s{i}: {{extends: {{file: other.yaml, service: base}}}}\n"));
     let project = read([
         ("compose.yaml".to_owned(), format!("services:\n{many}")),
-        ("other.yaml".to_owned(), "services: {base: {build: .}}".to_owned()),
+        ("other.yaml".to_owned(), "services: {base: {image: x}}".to_owned()),
     ]);
     assert_eq!(project.unwrap().services.len(), 2000, "one file");
 }
@@ -177,6 +177,11 @@ fn anchors_are_copied_only_so_often() {
 fn large_lists_and_mappings_are_refused() {
     let services = repeated(5000, |i| format!("  a{i}: {{build: .}}\n"));
     refused(one(format!("services:\n{services}")), "compose.yaml:2:3: `services` has more than 4096 entries");
+    let services = repeated(501, |i| format!("  a{i}: {{build: .}}\n"));
+    refused(
+        one(format!("services:\n{services}")),
+        "compose.yaml:502:3: `services.a500` is built after 500 other services",
+    );
     for key in ["args", "tags", "labels", "cache_from", "secrets"] {
         let list = repeated(5000, |i| format!("a{i}, "));
         let text = format!("services: {{web: {{build: {{{key}: [{list}]}}}}}}");

@@ -35,6 +35,9 @@ pub(super) const MAX_INCLUDE_DEPTH: usize = 64;
 /// Entries of one list or mapping that a build is made of: services, arguments, tags and so on.
 pub(super) const MAX_ENTRIES: usize = 4096;
 
+/// Services that are built. What depends on what is found out by comparing each with each.
+pub(super) const MAX_BUILDS: usize = 500;
+
 /// The length of a path, in bytes: Linux's own limit.
 pub(super) const MAX_PATH: usize = 4096;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{
     bake,
-    budget::Budget,
+    budget::{Budget, MAX_BUILDS},
     canonical::{scalar_text, wrong},
     error::ComposeError,
     model::{Build, BuildSecret, ContextSource, Project, SecretSource, Service, SshKey, Ulimit},
@@ -23,7 +23,7 @@ pub(super) fn project(
 ) -> Result<Project, ComposeError> {
     let secrets = tree.get("secrets").and_then(Node::entries).unwrap_or_default();
     let secrets: Secrets<'_> = secrets.iter().map(|(key, node)| (key.text.as_str(), node)).collect();
-    let (mut services, mut disabled) = (Vec::new(), Vec::new());
+    let (mut services, mut disabled, mut builds) = (Vec::new(), Vec::new(), 0);
     for (key, node) in tree.get("services").and_then(Node::entries).unwrap_or_default() {
         let path = format!("services.{}", key.text);
         if key.text.is_empty() || !key.text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
@@ -34,6 +34,11 @@ pub(super) fn project(
             ));
         }
         let service = Fields { node, path }.service(&key.text, env, &secrets)?;
+        builds += usize::from(service.build.is_some());
+        if builds > MAX_BUILDS {
+            let problem = format!("is built after {MAX_BUILDS} other services: build fewer in one project");
+            return Err(ComposeError::key(&key.at, format!("services.{}", key.text), problem));
+        }
         // Arguments without a value took the environment's.
         let args = service.build.iter().flat_map(|build| &build.args).map(|(_, value)| value.len()).sum();
         budget.spend_text(&key.at.file, args)?;
