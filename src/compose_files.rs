@@ -1,11 +1,11 @@
 //! The compose files of a checkout, read from disk.
 
-use std::{
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::compose::Files;
+use crate::{compose::Files, regular_file};
+
+/// Bytes of one compose or env file. Large ones have a few ten thousand.
+const LARGEST: u64 = 1 << 20;
 
 /// Reads files below a working directory; absolute paths and `..` lead out of it, as in Compose.
 #[derive(Clone, Debug)]
@@ -27,13 +27,10 @@ impl Directory {
 
 impl Files for Directory {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        match std::fs::read(self.root.join(path)) {
+        match regular_file::read(&self.root.join(path), LARGEST) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) => match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
-                ErrorKind::IsADirectory => Err("it is a directory, not a file".to_owned()),
-                _ => Err(error.to_string()),
-            },
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.to_string()),
         }
     }
 }

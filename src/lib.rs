@@ -20,6 +20,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod preflight;
 pub mod registry;
+pub mod regular_file;
 pub mod report;
 pub mod reporter;
 pub mod signals;

@@ -18,7 +18,7 @@ use super::{
     node::{self, Node},
     progress::Progress,
     readback::{self, Before},
-    recipe::{Context, Dockerfile, Recipe, host_of},
+    recipe::{Context, Dockerfile, LARGEST_DOCKERFILE, Recipe, host_of},
     request::{self, Export, solve_request},
     session::{self, Offer, Session},
     split,
@@ -33,6 +33,7 @@ use crate::{
     inputs::typed::CompressionKind,
     plan::images::Purpose,
     registry::index::Index,
+    regular_file,
 };
 
 /// How often a push that broke is tried, the first time included.
@@ -341,7 +342,7 @@ async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe,
         };
     }
     let text = match &recipe.dockerfile {
-        Dockerfile::File { directory, name } => tokio::fs::read_to_string(directory.join(name)).await.ok(),
+        Dockerfile::File { directory, name } => regular_file::read_text(&directory.join(name), LARGEST_DOCKERFILE).ok(),
         Dockerfile::Inline(text) => Some(text.clone()),
         Dockerfile::InContext(_) => None,
     };

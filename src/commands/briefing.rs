@@ -2,6 +2,8 @@
 //!
 //! Much of it is secret, and what shows texts must know every secret from the start.
 
+use std::time::Duration;
+
 use super::{
     chat::warning,
     logins::Logins,
@@ -9,12 +11,19 @@ use super::{
 };
 use crate::{
     build::container::Seats,
-    domain::{event::Diagnostic, run::Failure, secret::Secret},
+    domain::{
+        event::Diagnostic,
+        run::{Failure, Stage},
+        secret::Secret,
+    },
     github::api,
     inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
     plan::Plan,
     preflight::Edges,
 };
+
+/// How long a run that is stopped plans, to say which images it was about.
+const OFFLINE: Duration = Duration::from_millis(500);
 
 /// What a run knows when it begins.
 pub struct Briefing {
@@ -36,24 +45,28 @@ impl Briefing {
         let mut context = prepare::context(inputs, env);
         let (git_tags, warning) = git_tags(inputs, env, &context).await;
         prepare::learn(&mut context.event, inputs, env).await;
-        let planned = prepare::plan(inputs, env, &context, git_tags.as_deref());
+        let planned = prepare::plan_apart(inputs, env, &context, git_tags).await;
         let logins = match &planned {
             Ok(plan) => Logins::gather(plan, inputs, env, &context).await,
             Err(_) => Logins::default(),
         };
-        let mut briefing = Self::new((inputs, env), context, planned, logins, seats);
+        let mut briefing = Self::new((inputs, env), context, planned, logins, seats).await;
         briefing.warnings.extend(warning);
         briefing
     }
 
     /// The same without asking anyone, for a run that is stopped before it begins.
-    pub fn offline(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
+    pub async fn offline(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
         let context = prepare::context(inputs, env);
-        let planned = prepare::plan(inputs, env, &context, None);
-        Self::new((inputs, env), context, planned, Logins::default(), seats)
+        let planned = tokio::time::timeout(OFFLINE, prepare::plan_apart(inputs, env, &context, None)).await;
+        let planned = planned.unwrap_or_else(|_| {
+            let headline = "the run was stopped before its plan was made".to_owned();
+            Err(Failure::new(Stage::Plan, headline, None))
+        });
+        Self::new((inputs, env), context, planned, Logins::default(), seats).await
     }
 
-    fn new(
+    async fn new(
         (inputs, env): (&Inputs, &RunnerEnv),
         context: Context,
         planned: Result<Plan, Failure>,
@@ -61,12 +74,21 @@ impl Briefing {
         seats: &Seats,
     ) -> Self {
         let Logins { credentials, mut secrets, warnings, failure: no_login } = logins;
-        let planned = planned.map(|plan| {
-            let edges = prepare::edges(&plan, inputs, env, &context, credentials, seats.clone());
-            (plan, edges)
-        });
         secrets.extend(env.secrets());
-        secrets.extend(planned.iter().flat_map(|(_, edges)| prepare::secret_values(edges)));
+        let planned = match planned {
+            Ok(plan) => {
+                let (inputs, env, context, seats) = (inputs.clone(), env.clone(), context.clone(), seats.clone());
+                let read = prepare::apart(move || {
+                    let edges = prepare::edges(&plan, &inputs, &env, &context, credentials, seats);
+                    prepare::secret_values(&edges).map(|values| (plan, edges, values))
+                });
+                read.await.map(|(plan, edges, values)| {
+                    secrets.extend(values);
+                    (plan, edges)
+                })
+            }
+            Err(failure) => Err(failure),
+        };
         Self { context, planned, secrets, warnings, no_login }
     }
 }

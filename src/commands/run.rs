@@ -1,6 +1,12 @@
 //! The command `run`: the pipeline with everything around it that tells people what happens.
 
-use std::{io::Write, path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use futures_util::future::{Either, select};
@@ -31,7 +37,7 @@ use crate::{
     preflight::Edges,
     report::{outputs::outputs, summary::summary},
     reporter,
-    signals::Signals,
+    signals::{Ended, Signals},
 };
 
 /// How long the last state may take to reach the chat; after a cancellation the runner is about to kill us.
@@ -42,7 +48,15 @@ const HISTORY: Duration = Duration::from_secs(1);
 /// How long the engine may take to remove a container that nobody builds in any more.
 const LEAVE: Duration = Duration::from_secs(5);
 /// Longer than any job may run: what no `timeout` means.
-const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
+pub(super) const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
+
+/// How a run ends whose time is over.
+pub(super) const TIMED_OUT: (Ending, u8) = (Ending::TimedOut, exit::FAILED);
+
+/// How a run ends that gets a signal.
+pub(super) fn stopped_by(signal: Ended) -> (Ending, u8) {
+    (Ending::Cancelled, signal.exit_code())
+}
 
 /// Runs the pipeline and returns the exit status.
 pub async fn run<W: Write>(call: Call<W>) -> u8 {
@@ -53,10 +67,17 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     };
     let chat = Chat::new(&inputs);
     let seats = Seats::default();
-    let (briefing, stopped) = tokio::select! {
+    let limit = inputs.github.timeout.unwrap_or(NO_LIMIT);
+    let began = Instant::now();
+    let gathered = tokio::select! {
         biased;
-        signal = signals.next() => (Briefing::offline(&inputs, &env, &seats), Some(signal)),
-        briefing = Briefing::gather(&inputs, &env, &seats) => (briefing, None),
+        signal = signals.next() => Err(stopped_by(signal)),
+        () = tokio::time::sleep(limit) => Err(TIMED_OUT),
+        briefing = Briefing::gather(&inputs, &env, &seats) => Ok(briefing),
+    };
+    let (briefing, stopped) = match gathered {
+        Ok(briefing) => (briefing, None),
+        Err(stopped) => (Briefing::offline(&inputs, &env, &seats).await, Some(stopped)),
     };
     let Briefing { context, planned, secrets, warnings, no_login } = briefing;
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
@@ -86,12 +107,12 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             events.emit(Event::Diagnostic(diagnostic)).await;
         }
         let (ending, status) = match (&planned, stopped, no_login) {
-            (_, Some(signal), _) => (Ending::Cancelled, signal.exit_code()),
+            (_, Some(stopped), _) => stopped,
             (Err(failure), ..) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
             (Ok(_), None, Some(failure)) => (Ending::Failure(Box::new(failure)), exit::FAILED),
             (Ok((plan, edges)), None, None) => {
                 // On the heap: it holds the state of every solve.
-                let work = Box::pin(work(plan, edges, inputs.github.timeout, &mut signals, &events));
+                let work = Box::pin(work(plan, edges, limit.saturating_sub(began.elapsed()), &mut signals, &events));
                 asking_meanwhile(inquiry, &events, work).await
             }
         };
@@ -152,13 +173,7 @@ async fn asking_meanwhile(
 }
 
 /// The pipeline, until it ends, a signal comes or the time is over.
-async fn work(
-    plan: &Plan,
-    edges: &Edges,
-    limit: Option<Duration>,
-    signals: &mut Signals,
-    events: &Events,
-) -> (Ending, u8) {
+async fn work(plan: &Plan, edges: &Edges, limit: Duration, signals: &mut Signals, events: &Events) -> (Ending, u8) {
     for message in &plan.warnings {
         events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
     }
@@ -168,8 +183,8 @@ async fn work(
     }
     tokio::select! {
         biased;
-        signal = signals.next() => (Ending::Cancelled, signal.exit_code()),
-        () = tokio::time::sleep(limit.unwrap_or(NO_LIMIT)) => (Ending::TimedOut, exit::FAILED),
+        signal = signals.next() => stopped_by(signal),
+        () = tokio::time::sleep(limit) => TIMED_OUT,
         result = pipeline::run(plan, edges, events) => match result {
             Ok(()) => (Ending::Success, exit::SUCCESS),
             Err(failure) => {
