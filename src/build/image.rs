@@ -264,7 +264,7 @@ pub(super) async fn solve(
             std::future::pending::<()>().await;
         }
         if attempt == ATTEMPTS || !is_temporary(&fault) {
-            return Err(solve_failure(&fault, progress, recipe, &monitor).await);
+            return Err(solve_failure(&fault, progress, recipe, &monitor));
         }
         attempt += 1;
         progress.begin_attempt();
@@ -333,7 +333,7 @@ pub(super) async fn pause(recipe: &Recipe, reason: &str, attempt: u32, events: &
     tokio::time::sleep(wait).await;
 }
 
-async fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe, monitor: &Monitor) -> Failure {
+fn solve_failure(fault: &SolveFault, progress: &Progress, recipe: &Recipe, monitor: &Monitor) -> Failure {
     if let Some(error) = monitor.failure() {
         // BuildKit says of it only that the transfer failed.
         return Failure {

@@ -284,12 +284,11 @@ fn to_map(node: &mut Node, path: &str, bare: Bare) -> Result<(), ComposeError> {
             return Err(ComposeError::key(&item.at, path, "has no name right before the `=`: write `KEY=value`"));
         }
         let node = Node { at: item.at.clone(), role: Role::Merge, value: Value::Scalar(value) };
-        match index.get(key) {
-            Some(i) => entries[*i].1 = node,
-            None => {
-                index.insert(key.to_owned(), entries.len());
-                entries.push((Key { text: key.to_owned(), at: item.at.clone() }, node));
-            }
+        if let Some(i) = index.get(key) {
+            entries[*i].1 = node;
+        } else {
+            index.insert(key.to_owned(), entries.len());
+            entries.push((Key { text: key.to_owned(), at: item.at.clone() }, node));
         }
     }
     node.value = Value::Map(entries);

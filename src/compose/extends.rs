@@ -73,14 +73,11 @@ fn resolve(
     trail: &mut Vec<(String, String)>,
 ) -> Result<Rc<Resolved>, ComposeError> {
     let known = source.resolved.borrow().get(name).cloned();
-    let resolved = match known {
-        Some(known) => known,
-        None => {
-            let resolved = Rc::new(resolve_anew(loader, source, name, level, trail)?);
-            source.resolved.borrow_mut().insert(name.to_owned(), Rc::clone(&resolved));
-            resolved
-        }
-    };
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let resolved = Rc::new(resolve_anew(loader, source, name, level, trail)?);
+    source.resolved.borrow_mut().insert(name.to_owned(), Rc::clone(&resolved));
     Ok(resolved)
 }
 

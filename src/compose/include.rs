@@ -20,7 +20,10 @@ use super::{
 /// What was included so far. A project in which many files include the same one reads it once, as long as the same
 /// variables hold.
 #[derive(Default)]
-pub(super) struct Memory(RefCell<HashMap<Inclusion, (Rc<BTreeMap<String, String>>, Rc<Node>)>>);
+pub(super) struct Memory(RefCell<HashMap<Inclusion, Included>>);
+
+/// What an include came to, and the variables that held around it.
+type Included = (Rc<BTreeMap<String, String>>, Rc<Node>);
 
 /// All that decides what an include comes to.
 #[derive(PartialEq, Eq, Hash)]

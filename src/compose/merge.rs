@@ -69,17 +69,14 @@ fn merge_entry(
     node: Node,
     path: &str,
 ) -> Result<(), ComposeError> {
-    match index.get(&key.text) {
-        Some(i) => {
-            let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
-            let (_, old) = &mut entries[*i];
-            let base = std::mem::replace(old, Node::map(&key.at, Vec::new()));
-            *old = merge(base, node, &path)?;
-        }
-        None => {
-            index.insert(key.text.clone(), entries.len());
-            entries.push((key, node));
-        }
+    if let Some(i) = index.get(&key.text) {
+        let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
+        let (_, old) = &mut entries[*i];
+        let base = std::mem::replace(old, Node::map(&key.at, Vec::new()));
+        *old = merge(base, node, &path)?;
+    } else {
+        index.insert(key.text.clone(), entries.len());
+        entries.push((key, node));
     }
     Ok(())
 }

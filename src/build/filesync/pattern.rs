@@ -139,16 +139,16 @@ impl Matcher {
             Kind::Exact => Self::Exact,
             Kind::Prefix => Self::Prefix(text.strip_suffix("**").unwrap_or(text).to_owned()),
             Kind::Suffix => Self::Suffix(text.strip_prefix("**").unwrap_or(text).to_owned()),
-            Kind::Regex(source) => match Stars::new(text) {
-                Some(stars) => Self::Stars(stars),
-                None => {
-                    *weight += regexp::weight(&source);
-                    if *weight > MAX_WEIGHT {
-                        return Err(PatternError::TooMany);
-                    }
-                    regexp::compile(&source).map_or(Self::Malformed, Self::Regex)
+            Kind::Regex(source) => {
+                if let Some(stars) = Stars::new(text) {
+                    return Ok(Self::Stars(stars));
                 }
-            },
+                *weight += regexp::weight(&source);
+                if *weight > MAX_WEIGHT {
+                    return Err(PatternError::TooMany);
+                }
+                regexp::compile(&source).map_or(Self::Malformed, Self::Regex)
+            }
         })
     }
 }

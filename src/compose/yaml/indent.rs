@@ -98,7 +98,6 @@ impl Lines {
                     (Some('"'), '\\') => drop(chars.next()),
                     (Some('\''), '\'') if chars.peek() == Some(&'\'') => drop(chars.next()),
                     (Some(q), c) if c == q => quote = None,
-                    (Some(_), _) => {}
                     (None, '#') if blank => break,
                     (None, '"' | '\'') if matches!(before, ',' | ':' | '[' | '{') => quote = Some(c),
                     (None, '[' | '{') => depth += 1,
@@ -106,7 +105,7 @@ impl Lines {
                         Some(left) => depth = left,
                         None => return index,
                     },
-                    (None, _) => {}
+                    _ => {}
                 }
                 blank = c.is_whitespace();
                 if !blank {
