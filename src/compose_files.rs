@@ -1,14 +1,15 @@
 //! The compose files of a checkout, read from disk.
 
-use std::{
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     boundary::{Boundary, NamedBy},
     compose::Files,
+    regular_file,
 };
+
+/// Bytes of one compose or env file. Large ones have a few ten thousand.
+const LARGEST: u64 = 1 << 20;
 
 /// Reads files below a working directory; absolute paths and `..` lead out of it, as in Compose, but not out of the
 /// checkout where a boundary is set.
@@ -41,13 +42,10 @@ impl Directory {
 
 impl Files for Directory {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        match std::fs::read(self.root.join(path)) {
+        match regular_file::read(&self.root.join(path), LARGEST) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) => match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
-                ErrorKind::IsADirectory => Err("it is a directory, not a file".to_owned()),
-                _ => Err(error.to_string()),
-            },
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.to_string()),
         }
     }
 

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod preflight;
 pub mod publish;
 pub mod registry;
+pub mod regular_file;
 pub mod report;
 pub mod reporter;
 pub mod retry;

@@ -6,7 +6,6 @@ mod caches;
 
 use std::{
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -18,8 +17,8 @@ use crate::{
         caches::Accounts,
         container::Seats,
         explain,
-        recipe::{Context, Dockerfile, Recipe},
-        session::BuildSecret,
+        recipe::{Context, Dockerfile, LARGEST_DOCKERFILE, Recipe},
+        session::{BuildSecret, LARGEST_SECRET},
         ssh::{AgentSource, Agents},
         support,
     },
@@ -31,6 +30,7 @@ use crate::{
     inputs::builder::{BuilderInput, ContainerInput},
     plan::{Plan, images::Purpose},
     publish::Branch,
+    regular_file,
 };
 
 /// The world around a run.
@@ -102,7 +102,7 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
     for (image, secrets) in &edges.secrets {
         for (id, secret) in secrets {
             if let BuildSecret::File(path) = secret
-                && let Err(error) = fs::metadata(path)
+                && let Err(error) = regular_file::read(path, LARGEST_SECRET)
             {
                 let headline = format!("build secret {id}: {}: {error}", shown(path, edges));
                 return Err(wrong(image, headline, "check the input `secret-files` and `secrets` in the compose file"));
@@ -149,7 +149,9 @@ pub async fn support(builder: &Builder, recipes: &mut [Recipe]) -> Result<Vec<Di
             support::of_classic_store(recipe)?;
         }
         let text = match &recipe.dockerfile {
-            Dockerfile::File { directory, name } => fs::read_to_string(directory.join(name)).ok(),
+            Dockerfile::File { directory, name } => {
+                regular_file::read_text(&directory.join(name), LARGEST_DOCKERFILE).ok()
+            }
             Dockerfile::Inline(text) => Some(text.clone()),
             Dockerfile::InContext(_) => None,
         };

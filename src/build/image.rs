@@ -13,7 +13,7 @@ use super::{
     load::Intake,
     node::{self, Node},
     progress::Progress,
-    recipe::{Context, Dockerfile, NoCache, Recipe},
+    recipe::{Context, Dockerfile, LARGEST_DOCKERFILE, NoCache, Recipe},
     request::{self, Export, solve_request},
     session::{self, Offer, Session},
     split,
@@ -29,6 +29,7 @@ use crate::{
     inputs::typed::CompressionKind,
     plan::images::Purpose,
     registry::remote::Stored,
+    regular_file,
     retry::{Retry, RetryPolicy},
 };
 
@@ -270,7 +271,7 @@ pub(super) async fn solve(
         attempt += 1;
         let retry = if is_temporary(&fault) { Retry::Later } else { Retry::Never };
         let Some(wait) = RetryPolicy::default().pause(attempt, retry) else {
-            return Err(solve_failure(&fault, progress, (recipe, events.redactor()), &monitor).await);
+            return Err(solve_failure(&fault, progress, (recipe, events.redactor()), &monitor));
         };
         progress.begin_attempt();
         events.image(&recipe.name, ImageEvent::Retrying { reason: fault.message, attempt, wait }).await;
@@ -332,7 +333,7 @@ fn shared_dirs(recipe: &Recipe) -> Vec<SharedDir> {
     dirs
 }
 
-async fn solve_failure(
+fn solve_failure(
     fault: &SolveFault,
     progress: &Progress,
     (recipe, redactor): (&Recipe, &Redactor),
@@ -346,7 +347,7 @@ async fn solve_failure(
         };
     }
     let text = match &recipe.dockerfile {
-        Dockerfile::File { directory, name } => tokio::fs::read_to_string(directory.join(name)).await.ok(),
+        Dockerfile::File { directory, name } => regular_file::read_text(&directory.join(name), LARGEST_DOCKERFILE).ok(),
         Dockerfile::Inline(text) => Some(text.clone()),
         Dockerfile::InContext(_) => None,
     };

@@ -8,6 +8,9 @@ use crate::{
     plan::{ImagePlan, caches::Origin, images::Purpose, origin::Commit},
 };
 
+/// Bytes of a Dockerfile beyond which it is not read here; the builder reads it all the same.
+pub const LARGEST_DOCKERFILE: u64 = 1 << 20;
+
 /// What stands for the address of the engine's host in `add_hosts`.
 const HOST_GATEWAY: &str = "=host-gateway";
 

@@ -53,7 +53,10 @@ use super::{
     transport::{self, Stream as Bytes, TransportError},
     tunnel,
 };
-use crate::domain::{credentials::Credentials, secret::Secret};
+use crate::{
+    domain::{credentials::Credentials, secret::Secret},
+    regular_file,
+};
 
 /// Methods that we serve, as the daemon wants them told. `grpc.health.v1.Health/Check` is called every 5 s and two
 /// failures end the session.
@@ -97,6 +100,10 @@ pub enum BuildSecret {
     /// A file, read when the daemon asks for it.
     File(PathBuf),
 }
+
+/// Bytes of a secret's file. BuildKit takes no more
+/// (<https://github.com/moby/buildkit/blob/master/session/secrets/secretsprovider/store.go>).
+pub const LARGEST_SECRET: u64 = 500 << 10;
 
 /// An open session. It ends when it is dropped.
 pub struct Session {
@@ -281,8 +288,7 @@ impl Secrets for Safe {
         let id = &request.get_ref().id;
         let data = match self.0.get(id) {
             Some(BuildSecret::Value(secret)) => secret.expose().as_bytes().to_vec(),
-            Some(BuildSecret::File(path)) => tokio::fs::read(path)
-                .await
+            Some(BuildSecret::File(path)) => regular_file::read(path, LARGEST_SECRET)
                 .map_err(|error| Status::internal(format!("read secret {id} from {}: {error}", path.display())))?,
             // BuildKit takes this very code for "no such secret" and goes on if the secret is optional.
             None => return Err(Status::not_found(format!("secret {id} not found"))),

@@ -1,5 +1,7 @@
 //! Whether an engine can do what a recipe asks for, found out before anything is built. Pure.
 
+use std::collections::HashSet;
+
 use super::recipe::Recipe;
 use crate::{
     domain::{
@@ -62,7 +64,7 @@ pub fn without_emulation(recipe: &Recipe, runs: &[String], dockerfile: &str) -> 
 fn runs_on_target(dockerfile: &str) -> bool {
     let mut on_target = false;
     // Stages that run on the builder, by name: those that begin with one of them do so too.
-    let mut native: Vec<String> = Vec::new();
+    let mut native: HashSet<String> = HashSet::new();
     for line in dockerfile.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [instruction, rest @ ..] = words.as_slice() else { continue };
@@ -75,7 +77,7 @@ fn runs_on_target(dockerfile: &str) -> bool {
                 None => !native.contains(&base),
             };
             if !on_target && let Some(name) = names.nth(1) {
-                native.push(name.to_lowercase());
+                native.insert(name.to_lowercase());
             }
         } else if on_target && instruction.eq_ignore_ascii_case("RUN") {
             return true;

@@ -2,6 +2,8 @@
 //!
 //! Much of it is secret, and what shows texts must know every secret from the start.
 
+use std::time::Duration;
+
 use super::{
     allowance::Allowance,
     chat::warning,
@@ -11,12 +13,19 @@ use super::{
 };
 use crate::{
     build::container::Seats,
-    domain::{event::Diagnostic, run::Failure, secret::Secret},
+    domain::{
+        event::Diagnostic,
+        run::{Failure, Stage},
+        secret::Secret,
+    },
     github::{api, client::ApiError},
     inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
-    plan::{Plan, tags::GitTags},
+    plan::Plan,
     preflight::Edges,
 };
+
+/// How long a run that is stopped plans, to say which images it was about.
+const OFFLINE: Duration = Duration::from_millis(500);
 
 /// What a run knows when it begins.
 pub struct Briefing {
@@ -45,29 +54,30 @@ impl Briefing {
             async { tokio::join!(git_tags(inputs, env, &context), prepare::learn(&mut event, inputs, env, limit)) };
         let (git_tags, ()) = allowance.measured(asked).await;
         context.event = event;
-        let known = match &git_tags {
-            None => GitTags::Unasked,
-            Some(Ok(tags)) => GitTags::Known(tags),
-            Some(Err(_)) => GitTags::Unreadable,
-        };
-        let planned = prepare::plan(inputs, env, &context, known);
+        let warning = git_tags.as_ref().and_then(|tags| tags.as_ref().err()).map(latest_stays);
+        let git_tags = git_tags.map(|tags| tags.map_err(|error| error.to_string()));
+        let planned = prepare::plan_apart(inputs, env, &context, git_tags).await;
         let logins = match &planned {
             Ok(plan) => Logins::gather(plan, inputs, env, &context).await,
             Err(_) => Logins::default(),
         };
-        let mut briefing = Self::new((inputs, env), context, planned, logins, seats);
-        briefing.warnings.extend(git_tags.and_then(Result::err).as_ref().map(latest_stays));
+        let mut briefing = Self::new((inputs, env), context, planned, logins, seats).await;
+        briefing.warnings.extend(warning);
         briefing
     }
 
     /// The same without asking anyone, for a run that is stopped before it begins.
-    pub fn offline(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
+    pub async fn offline(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
         let context = prepare::context(inputs, env);
-        let planned = prepare::plan(inputs, env, &context, GitTags::Unasked);
-        Self::new((inputs, env), context, planned, Logins::default(), seats)
+        let planned = tokio::time::timeout(OFFLINE, prepare::plan_apart(inputs, env, &context, None)).await;
+        let planned = planned.unwrap_or_else(|_| {
+            let headline = "the run was stopped before its plan was made".to_owned();
+            Err(Failure::new(Stage::Plan, headline, None))
+        });
+        Self::new((inputs, env), context, planned, Logins::default(), seats).await
     }
 
-    fn new(
+    async fn new(
         (inputs, env): (&Inputs, &RunnerEnv),
         context: Context,
         planned: Result<Plan, Failure>,
@@ -75,14 +85,23 @@ impl Briefing {
         seats: &Seats,
     ) -> Self {
         let Logins { credentials, mut secrets, warnings, failure: no_login } = logins;
-        let planned = planned.map(|plan| {
-            let edges = prepare::edges(&plan, inputs, env, &context, credentials, seats.clone());
-            (plan, edges)
-        });
         secrets.extend(env.secrets());
-        secrets.extend(planned.iter().flat_map(|(_, edges)| prepare::secret_values(edges)));
         let mut likely = likely::of_environment(env);
-        likely.extend(planned.iter().flat_map(|(plan, _)| likely::of_plan(plan, inputs, env)));
+        let planned = match planned {
+            Ok(plan) => {
+                likely.extend(likely::of_plan(&plan, inputs, env));
+                let (inputs, env, context, seats) = (inputs.clone(), env.clone(), context.clone(), seats.clone());
+                let read = prepare::apart(move || {
+                    let edges = prepare::edges(&plan, &inputs, &env, &context, credentials, seats);
+                    prepare::secret_values(&edges).map(|values| (plan, edges, values))
+                });
+                read.await.map(|(plan, edges, values)| {
+                    secrets.extend(values);
+                    (plan, edges)
+                })
+            }
+            Err(failure) => Err(failure),
+        };
         Self { context, planned, secrets, likely, warnings, no_login }
     }
 }

@@ -3,7 +3,15 @@
 use std::{fs, path::Path};
 
 use super::prepare::Context;
-use crate::domain::run::{Failure, Stage};
+use crate::{
+    domain::run::{Failure, Stage},
+    regular_file,
+};
+
+/// Bytes of the file of one reference.
+const LARGEST_REF: u64 = 64 << 10;
+/// Bytes of the file of all references; half a million take some 40 MB.
+const LARGEST_PACKED_REFS: u64 = 64 << 20;
 
 /// A checkout that was forgotten is the commonest mistake of all, and no other message would say so.
 pub(super) fn is_there(context: &Context) -> Result<(), Failure> {
@@ -43,19 +51,20 @@ pub(super) fn differs(context: &Context) -> Option<String> {
 /// The commit that a repository has checked out, if it is kept in one of the usual files
 /// (<https://git-scm.com/docs/gitrepository-layout>).
 fn head(git: &Path) -> Option<String> {
-    let head = fs::read_to_string(git.join("HEAD")).ok()?;
+    let head = regular_file::read_text(&git.join("HEAD"), LARGEST_REF).ok()?;
     let commit = match head.trim().strip_prefix("ref: ") {
-        Some(name) => fs::read_to_string(git.join(name)).or_else(|_| packed(git, name)).ok()?,
+        // Whoever wrote the checkout wrote this too; it must not lead to other files.
+        Some(name) if !name.starts_with("refs/") || name.split('/').any(|part| part == "..") => return None,
+        Some(name) => regular_file::read_text(&git.join(name), LARGEST_REF).ok().or_else(|| packed(git, name))?,
         None => head,
     };
     let commit = commit.trim();
     (commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| commit.to_owned())
 }
 
-fn packed(git: &Path, name: &str) -> std::io::Result<String> {
-    let all = fs::read_to_string(git.join("packed-refs"))?;
-    let found = all.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned));
-    found.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+fn packed(git: &Path, name: &str) -> Option<String> {
+    let all = regular_file::read_text(&git.join("packed-refs"), LARGEST_PACKED_REFS).ok()?;
+    all.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -82,6 +91,14 @@ mod tests {
         write("refs/heads/main", &format!("{c}\n"));
         assert_eq!(head().as_ref(), Some(&c));
         write("refs/heads/main", "no commit\n");
+        assert_eq!(head(), None);
+        for elsewhere in [git.path().join("other").to_str().unwrap(), "other", "refs/../other"] {
+            write("other", &c);
+            write("HEAD", &format!("ref: {elsewhere}\n"));
+            assert_eq!(head(), None, "{elsewhere}");
+        }
+        fs::remove_file(git.path().join("HEAD")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", git.path().join("HEAD")).unwrap();
         assert_eq!(head(), None);
     }
 }

@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
     path::Path,
     time::Duration,
 };
@@ -14,6 +13,7 @@ use std::{
 use super::{chat::warning, prepare::Context};
 use crate::{
     aws::{ecr, endpoint::Endpoint, error::AwsError, keys::Keys},
+    build::recipe::LARGEST_DOCKERFILE,
     compose::ContextSource,
     domain::{
         credentials::{Credentials, Login},
@@ -29,6 +29,7 @@ use crate::{
     },
     plan::{ImagePlan, Plan},
     registry::docker_config::DockerConfig,
+    regular_file,
 };
 
 use aws_keys::{KeySource, NoKeys};
@@ -37,6 +38,8 @@ mod aws_keys;
 
 /// How long AWS and GitHub may take together.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Bytes of a `config.json` of Docker's.
+const LARGEST_CONFIG: u64 = 1 << 20;
 /// The registry for which GitHub's own token is the password.
 const GHCR: &str = "ghcr.io";
 
@@ -101,10 +104,10 @@ impl Logins {
     fn docker_config(&mut self, directory: &Path) {
         let path = directory.join("config.json");
         let shown = path.display();
-        let text = match fs::read_to_string(&path) {
+        let text = match regular_file::read_text(&path, LARGEST_CONFIG) {
             Ok(text) => text,
             Err(error) => {
-                let hint = if error.kind() == io::ErrorKind::NotFound {
+                let hint = if error.is_missing() {
                     "; let it lie below `${{ runner.temp }}` or the workspace, which alone are mounted into the action"
                 } else {
                     ""
@@ -234,8 +237,13 @@ fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
 /// Amazon's registries of the run, the base images in its Dockerfiles included.
 fn wanted(plan: &Plan, inputs: &Inputs, context: &Context, hosts: &BTreeSet<&str>) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = hosts.iter().filter_map(|host| Wanted::new(host, plan, true)).collect();
+    let mut read = BTreeSet::new();
     for image in &plan.images {
-        let file = image.dockerfile.as_ref().and_then(|path| fs::read_to_string(context.project.join(path)).ok());
+        let file = image
+            .dockerfile
+            .as_ref()
+            .filter(|path| read.insert(path.as_str()))
+            .and_then(|path| regular_file::read_text(&context.project.join(path), LARGEST_DOCKERFILE).ok());
         let inline = image.build.dockerfile_inline.clone();
         let values = image.build_args.values().cloned();
         let contexts = image.build.additional_contexts.iter().filter_map(|(_, source)| match source {

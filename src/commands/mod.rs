@@ -94,7 +94,7 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
     match command {
         Subcommand::Run => run::run(call).await,
         Subcommand::Post => post::post(call).await,
-        Subcommand::Plan(format) => plan::plan(call, format),
+        Subcommand::Plan(format) => plan::plan(call, format).await,
         Subcommand::Notify => notify::notify(call).await,
         Subcommand::Rollback => later(call.log),
         #[cfg(feature = "demo")]

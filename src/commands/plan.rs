@@ -2,7 +2,12 @@
 
 use std::io::Write;
 
-use super::{Call, chat::Chat, exit, likely, prepare};
+use super::{
+    Call,
+    chat::Chat,
+    exit, likely, prepare,
+    run::{NO_LIMIT, TIMED_OUT, stopped_by},
+};
 use crate::{
     domain::{
         event::{Ending, Event},
@@ -10,20 +15,33 @@ use crate::{
         secret::Secret,
     },
     inputs::cli::PlanFormat,
-    plan::{print, tags::GitTags},
+    plan::print,
+    signals::Signals,
 };
 
 /// Prints the plan and returns the exit status.
-pub fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
+pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
     let Call { env, inputs, mut log } = call;
+    let mut signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => return super::fatal(log.into_sink(), &error),
+    };
     let context = prepare::context(&inputs, &env);
     let mut secrets: Vec<Secret> = env.secrets().chain(likely::of_environment(&env)).collect();
-    let plan = match prepare::plan(&inputs, &env, &context, GitTags::Unasked) {
+    let planned = tokio::select! {
+        biased;
+        signal = signals.next() => Err(stopped_by(signal)),
+        () = tokio::time::sleep(inputs.github.timeout.unwrap_or(NO_LIMIT)) => Err(TIMED_OUT),
+        planned = prepare::plan_apart(&inputs, &env, &context, None) => {
+            planned.map_err(|failure| (Ending::Failure(Box::new(failure)), exit::WRONG_INPUT))
+        }
+    };
+    let plan = match planned {
         Ok(plan) => plan,
-        Err(failure) => {
+        Err((ending, status)) => {
             let redactor = Redactor::new(inputs.secrets().chain(&secrets));
-            let _ = log.event(&redactor.event(Event::Finished(Ending::Failure(Box::new(failure)))));
-            return exit::WRONG_INPUT;
+            let _ = log.event(&redactor.event(Event::Finished(ending)));
+            return status;
         }
     };
     secrets.extend(likely::of_plan(&plan, &inputs, &env));

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -39,14 +39,22 @@ use crate::{
     },
     preflight::Edges,
     publish::Branch,
+    regular_file,
     report::log::Log,
 };
+
+/// Files and bytes of secrets that one run looks for.
+const MOST_SECRET_FILES: usize = 1000;
+const MOST_SECRET_BYTES: usize = 1 << 20;
 
 /// Bytes of a secret's file beyond which it is not looked for in the log: it is data then, of more lines than could be.
 const LARGEST_SECRET: u64 = 64 << 10;
 
+/// Bytes of an event's payload. GitHub sends 25 MB at most.
+const LARGEST_PAYLOAD: u64 = 32 << 20;
+
 /// Where the run happens and why.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// What happened on GitHub.
     pub event: GitEvent,
@@ -60,7 +68,8 @@ pub struct Context {
 
 /// Reads the event and finds the project.
 pub fn context(inputs: &Inputs, env: &RunnerEnv) -> Context {
-    let contents = fs::read_to_string(env.var("GITHUB_EVENT_PATH").unwrap_or_default());
+    let event = Path::new(env.var("GITHUB_EVENT_PATH").unwrap_or_default());
+    let contents = regular_file::read_text(event, LARGEST_PAYLOAD).map_err(io::Error::other);
     let (payload, warning) = payload_of(env, contents.as_deref());
     // Outside an action, the workspace is where the program was called.
     let here = || fs::canonicalize(".").unwrap_or_else(|_| PathBuf::from("."));
@@ -133,6 +142,39 @@ pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv, limit
         event.license = facts.license.and_then(|license| license.spdx_id);
     }
     event.commit_time = time.or_else(|| event.commit_time.take());
+}
+
+/// The plan, made on a thread of its own: a hostile checkout must not keep the run from its signals and its time limit.
+/// Whoever stops waiting leaves the thread behind; it ends with the process. `git_tags` are the repository's, or why they
+/// are unknown; `None` if they were not asked for.
+pub async fn plan_apart(
+    inputs: &Inputs,
+    env: &RunnerEnv,
+    context: &Context,
+    git_tags: Option<Result<Vec<String>, String>>,
+) -> Result<Plan, Failure> {
+    let (inputs, env, context) = (inputs.clone(), env.clone(), context.clone());
+    apart(move || {
+        let git_tags = match &git_tags {
+            None => GitTags::Unasked,
+            Some(Ok(tags)) => GitTags::Known(tags),
+            Some(Err(_)) => GitTags::Unreadable,
+        };
+        plan(&inputs, &env, &context, git_tags)
+    })
+    .await
+}
+
+/// Does work that may take long on a thread of its own.
+pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is being shut down, and whoever waits here with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 /// The plan, or why there is none. `git_tags` are the repository's.
@@ -228,20 +270,37 @@ pub(super) fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
 
 /// The values of all build secrets that are not inputs: of files and of the environment. A build may print them. A word
 /// such as `true` is none: the checkout chooses files and variables, and must not hide words of the job.
-pub fn secret_values(edges: &Edges) -> Vec<Secret> {
+///
+/// # Errors
+/// If they are too many to be looked for.
+pub fn secret_values(edges: &Edges) -> Result<Vec<Secret>, Failure> {
     let mut values = Vec::new();
+    let mut paths = BTreeSet::new();
     for secret in edges.secrets.values().flat_map(HashMap::values) {
         match secret {
             BuildSecret::Value(value) => values.push(value.clone()),
-            BuildSecret::File(path) => {
-                let small = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST_SECRET);
-                // One that cannot be read is told by the preflight, and one that is no text is not printed as such.
-                values.extend(small.then(|| fs::read_to_string(path).ok()).flatten().map(Secret::new));
-            }
+            BuildSecret::File(path) => drop(paths.insert(path)),
         }
     }
+    let too_many = |what: String| {
+        let hint = "pass fewer or smaller secrets to the builds".to_owned();
+        Failure::new(Stage::Plan, format!("build secrets: {what}, which is too much to hide"), Some(hint))
+    };
+    if paths.len() > MOST_SECRET_FILES {
+        return Err(too_many(format!("more than {MOST_SECRET_FILES} files")));
+    }
+    let mut bytes = 0;
+    for path in paths {
+        // One that cannot be read is told by the preflight, and one that is no text is not printed as such.
+        let Ok(text) = regular_file::read_text(path, LARGEST_SECRET) else { continue };
+        bytes += text.len();
+        if bytes > MOST_SECRET_BYTES {
+            return Err(too_many(format!("the files come to more than {} KiB", MOST_SECRET_BYTES >> 10)));
+        }
+        values.push(Secret::new(text));
+    }
     values.retain(|value| !is_word(value.expose().trim()));
-    values
+    Ok(values)
 }
 
 /// Where the agents of an image are.

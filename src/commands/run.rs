@@ -1,6 +1,13 @@
 //! The command `run`: the pipeline with everything around it that tells people what happens.
 
-use std::{cell::Cell, io::Write, path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    io::Write,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use futures_util::future::{Either, select};
@@ -34,11 +41,19 @@ use crate::{
     publish::Move,
     report::{outputs::outputs, summary::summary},
     reporter,
-    signals::Signals,
+    signals::{Ended, Signals},
 };
 
 /// Longer than any job may run: what no `timeout` means.
-const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
+pub(super) const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
+
+/// How a run ends whose time is over.
+pub(super) const TIMED_OUT: (Ending, u8) = (Ending::TimedOut, exit::FAILED);
+
+/// How a run ends that gets a signal.
+pub(super) fn stopped_by(signal: Ended) -> (Ending, u8) {
+    (Ending::Cancelled, signal.exit_code())
+}
 
 /// Runs the pipeline and returns the exit status.
 pub async fn run<W: Write>(call: Call<W>) -> u8 {
@@ -50,10 +65,17 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     let chat = Chat::new(&inputs);
     let seats = Seats::default();
     let mut allowance = Allowance::default();
-    let (briefing, stopped) = tokio::select! {
+    let limit = inputs.github.timeout.unwrap_or(NO_LIMIT);
+    let began = Instant::now();
+    let gathered = tokio::select! {
         biased;
-        signal = signals.next() => (Briefing::offline(&inputs, &env, &seats), Some(signal)),
-        briefing = Briefing::gather(&inputs, &env, &seats, &mut allowance) => (briefing, None),
+        signal = signals.next() => Err(stopped_by(signal)),
+        () = tokio::time::sleep(limit) => Err(TIMED_OUT),
+        briefing = Briefing::gather(&inputs, &env, &seats, &mut allowance) => Ok(briefing),
+    };
+    let (briefing, stopped) = match gathered {
+        Ok(briefing) => (briefing, None),
+        Err(stopped) => (Briefing::offline(&inputs, &env, &seats).await, Some(stopped)),
     };
     let Briefing { context, planned, secrets, likely, warnings, no_login } = briefing;
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
@@ -89,13 +111,13 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             events.emit(Event::Diagnostic(diagnostic)).await;
         }
         let (ending, status) = match (&planned, stopped, no_login) {
-            (_, Some(signal), _) => (Ending::Cancelled, signal.exit_code()),
+            (_, Some(stopped), _) => stopped,
             (Err(failure), ..) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
             (Ok(_), None, Some(failure)) => (Ending::Failure(Box::new(failure)), exit::FAILED),
             (Ok((plan, edges)), None, None) => {
                 // On the heap: it holds the state of every solve.
                 let work = Box::pin(work(plan, edges, &cancel, &journal, &events));
-                let work = stopping(work, inputs.github.timeout, &mut signals, &canceller);
+                let work = stopping(work, limit.saturating_sub(began.elapsed()), &mut signals, &canceller);
                 asking_meanwhile(inquiry, &events, &mut allowance, work).await
             }
         };
@@ -171,7 +193,7 @@ async fn asking_meanwhile(
 /// exit status of work that was stopped.
 async fn stopping(
     work: impl Future<Output = (Ending, u8)>,
-    limit: Option<Duration>,
+    limit: Duration,
     signals: &mut Signals,
     canceller: &Canceller,
 ) -> (Ending, u8) {
@@ -181,11 +203,11 @@ async fn stopping(
         signal = signals.next() => {
             canceller.stop(Stop::Signal);
             match work.await {
-                (Ending::Cancelled, _) => (Ending::Cancelled, signal.exit_code()),
+                (Ending::Cancelled, _) => stopped_by(signal),
                 ended => ended,
             }
         }
-        () = tokio::time::sleep(limit.unwrap_or(NO_LIMIT)) => {
+        () = tokio::time::sleep(limit) => {
             canceller.stop(Stop::Timeout);
             work.await
         }
@@ -205,7 +227,7 @@ async fn work(plan: &Plan, edges: &Edges, cancel: &Cancel, journal: &dyn Fn(&[Mo
     match pipeline::run(plan, edges, cancel, journal, events).await {
         Ok(_) => (Ending::Success, exit::SUCCESS),
         Err(Unfinished::Stopped(Stop::Signal)) => (Ending::Cancelled, exit::FAILED),
-        Err(Unfinished::Stopped(Stop::Timeout)) => (Ending::TimedOut, exit::FAILED),
+        Err(Unfinished::Stopped(Stop::Timeout)) => TIMED_OUT,
         Err(Unfinished::Failed(failure)) => {
             let status = status_of(&failure);
             (Ending::Failure(failure), status)

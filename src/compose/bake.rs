@@ -1,6 +1,8 @@
 //! `x-bake`, which adds to a build what `docker buildx bake` knows beyond Compose
 //! (<https://docs.docker.com/build/bake/compose-file/#extension-field-with-x-bake>).
 
+use std::collections::BTreeSet;
+
 use super::{
     error::ComposeError,
     model::{Build, BuildSecret, SecretSource, SshKey},
@@ -18,40 +20,39 @@ pub(super) fn apply(build: &mut Build, extension: &Fields<'_>, env: Variables<'_
     add(&mut build.cache_to, words(extension, "cache-to")?);
     add(&mut build.platforms, words(extension, "platforms")?);
     add(&mut build.no_cache_filter, words(extension, "no-cache-filter")?);
+    let mut secrets = Vec::new();
     for text in words(extension, "secret")? {
         let secret = secret(&text, env).ok_or_else(|| {
             let problem = "has a secret that is not like `id=name,src=file` or `id=name,env=VARIABLE`";
             ComposeError::key(&extension.node.at, &extension.path, problem)
         })?;
-        add(&mut build.secrets, vec![secret]);
+        secrets.push(secret);
     }
+    add(&mut build.secrets, secrets);
+    let mut keys = Vec::new();
     for text in words(extension, "ssh")? {
         let (id, path) = match text.split_once('=') {
             Some((id, path)) => (id, Some(path.to_owned())),
             None => (text.as_str(), None),
         };
-        add(&mut build.ssh, vec![SshKey { id: id.to_owned(), path }]);
+        keys.push(SshKey { id: id.to_owned(), path });
     }
+    add(&mut build.ssh, keys);
     if let Some(pull) = extension.flag("pull")? {
         build.pull = pull;
     }
     if let Some(no_cache) = extension.flag("no-cache")? {
         build.no_cache = no_cache;
     }
-    for (name, source) in extension.contexts("contexts")? {
-        if !build.additional_contexts.iter().any(|(known, _)| *known == name) {
-            build.additional_contexts.push((name, source));
-        }
-    }
+    let mut known: BTreeSet<String> = build.additional_contexts.iter().map(|(name, _)| name.clone()).collect();
+    let more = extension.contexts("contexts")?;
+    build.additional_contexts.extend(more.into_iter().filter(|(name, _)| known.insert(name.clone())));
     Ok(())
 }
 
-fn add<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
-    for item in more {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    }
+fn add<T: Ord + Clone>(list: &mut Vec<T>, more: Vec<T>) {
+    let mut known: BTreeSet<T> = list.iter().cloned().collect();
+    list.extend(more.into_iter().filter(|item| known.insert(item.clone())));
 }
 
 /// A list, or words in one string.

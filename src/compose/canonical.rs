@@ -1,9 +1,14 @@
 //! Brings one document into the form that merging works on: only the keys that a build needs, variables replaced,
 //! short forms written out, paths made relative to the working directory.
 
+use std::{collections::HashMap, fmt};
+
 use super::{
+    budget::MAX_PATH,
     error::ComposeError,
-    interpolate::{Lookup, interpolate},
+    interpolate::interpolate,
+    load::Variables,
+    merge::count,
     path::{is_remote, join},
     scalar::Scalar,
     yaml::{At, Key, Node, Role, Value},
@@ -15,7 +20,7 @@ const TOP: [&str; 4] = ["name", "include", "services", "secrets"];
 const SERVICE: [&str; 5] = ["image", "platform", "profiles", "extends", "build"];
 
 /// The document in canonical form. `base` is the directory that its relative paths start from.
-pub(super) fn canonical(document: Node, base: &str, lookup: &mut dyn Lookup) -> Result<Node, ComposeError> {
+pub(super) fn canonical(document: Node, base: &str, lookup: &mut Variables<'_>) -> Result<Node, ComposeError> {
     let at = document.at.clone();
     let Value::Map(entries) = document.value else {
         let problem = format!("a compose file is a mapping, but this is {}: begin with `services:`", document.kind());
@@ -27,16 +32,17 @@ pub(super) fn canonical(document: Node, base: &str, lookup: &mut dyn Lookup) -> 
         let node = match path.as_str() {
             "services" => each(node, &path, &mut |name, node, path| {
                 let node = node_of(node, &SERVICE, path)?;
-                let mut node = replaced(node, path, lookup)?;
+                let mut node = replaced(node, &Trail::Root(path), lookup)?;
                 expand_service(&mut node, path, base)?;
                 Ok((name, node))
             })?,
             "secrets" => each(node, &path, &mut |name, node, path| {
-                let mut node = replaced(node, path, lookup)?;
+                let mut node = replaced(node, &Trail::Root(path), lookup)?;
                 rebase(&mut node, "file", path, &|text| join(base, text))?;
+                short(&node, path)?;
                 Ok((name, node))
             })?,
-            _ => replaced(node, &path, lookup)?,
+            _ => replaced(node, &Trail::Root(&path), lookup)?,
         };
         out.push((key, node));
     }
@@ -49,15 +55,14 @@ type Visit<'a> = dyn FnMut(Key, Node, &str) -> Result<(Key, Node), ComposeError>
 fn each(node: Node, path: &str, visit: &mut Visit<'_>) -> Result<Node, ComposeError> {
     let Node { at, role, value } = node;
     let value = match value {
-        Value::Map(entries) => Value::Map(
-            entries
-                .into_iter()
-                .map(|(key, node)| {
-                    let path = format!("{path}.{}", key.text);
-                    visit(key, node, &path)
-                })
-                .collect::<Result<_, _>>()?,
-        ),
+        Value::Map(entries) => {
+            count(entries.len(), &at, path)?;
+            let visit = |(key, node): (Key, Node)| {
+                let path = format!("{path}.{}", key.text);
+                visit(key, node, &path)
+            };
+            Value::Map(entries.into_iter().map(visit).collect::<Result<_, _>>()?)
+        }
         value @ Value::Scalar(Scalar::Null) => value,
         value if role == Role::Reset => value,
         value => {
@@ -87,33 +92,62 @@ pub(super) fn wrong(node: &Node, path: &str, wanted: &str) -> ComposeError {
     ComposeError::key(&node.at, path, format!("is {}: write {wanted}", node.kind()))
 }
 
+/// Where a node stands; written out only for errors, since each node below a long path would repeat it.
+enum Trail<'a> {
+    Root(&'a str),
+    Key(&'a Self, &'a str),
+    Item(&'a Self, usize),
+}
+
+impl fmt::Display for Trail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(path) => f.write_str(path),
+            Self::Key(above, key) => write!(f, "{above}.{key}"),
+            Self::Item(above, i) => write!(f, "{above}[{i}]"),
+        }
+    }
+}
+
 /// The node with variables replaced in every string.
-fn replaced(node: Node, path: &str, lookup: &mut dyn Lookup) -> Result<Node, ComposeError> {
+fn replaced(node: Node, path: &Trail<'_>, lookup: &mut Variables<'_>) -> Result<Node, ComposeError> {
     let Node { at, role, value } = node;
     let value = match value {
-        Value::Scalar(Scalar::Text(text)) => {
-            let text = interpolate(&text, lookup).map_err(|e| ComposeError::key(&at, path, e.to_string()))?;
+        Value::Scalar(Scalar::Text(text)) if text.contains('$') => {
+            let text =
+                interpolate(&text, lookup).map_err(|e| ComposeError::key(&at, path.to_string(), e.to_string()))?;
+            lookup.spend(text.len())?;
             Value::Scalar(Scalar::Text(text))
         }
         Value::Scalar(scalar) => Value::Scalar(scalar),
-        Value::List(items) => Value::List(
-            items
-                .into_iter()
-                .enumerate()
-                .map(|(i, node)| replaced(node, &format!("{path}[{i}]"), lookup))
-                .collect::<Result<_, _>>()?,
-        ),
-        Value::Map(entries) => Value::Map(
-            entries
-                .into_iter()
-                .map(|(key, node)| {
-                    let node = replaced(node, &format!("{path}.{}", key.text), lookup)?;
-                    Ok((key, node))
-                })
-                .collect::<Result<_, _>>()?,
-        ),
+        Value::List(items) => {
+            count(items.len(), &at, path)?;
+            let each = |(i, node)| replaced(node, &Trail::Item(path, i), lookup);
+            Value::List(items.into_iter().enumerate().map(each).collect::<Result<_, _>>()?)
+        }
+        Value::Map(entries) => {
+            count(entries.len(), &at, path)?;
+            let each = |(key, node): (Key, Node)| {
+                let node = replaced(node, &Trail::Key(path, &key.text), lookup)?;
+                Ok((key, node))
+            };
+            Value::Map(entries.into_iter().map(each).collect::<Result<_, _>>()?)
+        }
     };
     Ok(Node { at, role, value })
+}
+
+/// Refuses long paths and names of variables: each build that uses the secret gets a copy.
+fn short(secret: &Node, path: &str) -> Result<(), ComposeError> {
+    for (key, node) in secret.entries().unwrap_or_default() {
+        if let Value::Scalar(Scalar::Text(text)) = &node.value
+            && text.len() > MAX_PATH
+        {
+            let problem = format!("is longer than {MAX_PATH} bytes: use a shorter one");
+            return Err(ComposeError::key(&node.at, format!("{path}.{}", key.text), problem));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the short forms of a service out.
@@ -234,6 +268,7 @@ fn to_map(node: &mut Node, path: &str, bare: Bare) -> Result<(), ComposeError> {
         Value::Scalar(_) => return Err(wrong(node, path, "a list of `KEY=value` or a mapping")),
     };
     let mut entries: Vec<(Key, Node)> = Vec::new();
+    let mut index: HashMap<String, usize> = HashMap::new();
     for (i, item) in items.iter().enumerate() {
         let path = format!("{path}[{i}]");
         let text = scalar_text(item, &path)?;
@@ -248,18 +283,16 @@ fn to_map(node: &mut Node, path: &str, bare: Bare) -> Result<(), ComposeError> {
         if key.is_empty() || key.ends_with(char::is_whitespace) {
             return Err(ComposeError::key(&item.at, path, "has no name right before the `=`: write `KEY=value`"));
         }
-        put(&mut entries, key, &item.at, Value::Scalar(value));
+        let node = Node { at: item.at.clone(), role: Role::Merge, value: Value::Scalar(value) };
+        if let Some(i) = index.get(key) {
+            entries[*i].1 = node;
+        } else {
+            index.insert(key.to_owned(), entries.len());
+            entries.push((Key { text: key.to_owned(), at: item.at.clone() }, node));
+        }
     }
     node.value = Value::Map(entries);
     Ok(())
-}
-
-fn put(entries: &mut Vec<(Key, Node)>, key: &str, at: &At, value: Value) {
-    let node = Node { at: at.clone(), role: Role::Merge, value };
-    match entries.iter_mut().find(|(k, _)| k.text == key) {
-        Some((_, old)) => *old = node,
-        None => entries.push((Key { text: key.to_owned(), at: at.clone() }, node)),
-    }
 }
 
 /// The text of an item that must be a single value.

@@ -10,19 +10,20 @@ use super::{
 /// Reads a file's variables into `values`, over those that are there. `file` is how it is called in errors.
 ///
 /// Values may refer to variables of `environment`, which win, and to those already in `values`. Errors never show
-/// a value.
+/// a value. Returns the bytes of all names and values that were read.
 pub fn parse_into(
     file: &str,
     text: &str,
     environment: &BTreeMap<String, String>,
     values: &mut BTreeMap<String, String>,
-) -> Result<(), ComposeError> {
+) -> Result<usize, ComposeError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut rest = text;
+    let mut bytes = 0;
     loop {
         rest = rest.trim_start();
         if rest.is_empty() {
-            return Ok(());
+            return Ok(bytes);
         }
         let offset = text.len() - rest.len();
         let error = |problem: String| {
@@ -45,6 +46,11 @@ pub fn parse_into(
             Value::Given(after) => {
                 let mut lookup = Scope { environment, values };
                 let (value, after) = take_value(after, &mut lookup).map_err(&error)?;
+                bytes += name.len() + value.len();
+                if bytes > MAX_BYTES {
+                    let limit = MAX_BYTES >> 20;
+                    return Err(error(format!("the values come to more than {limit} MiB: use fewer or shorter ones")));
+                }
                 values.insert(name.to_owned(), value);
                 rest = after;
             }
@@ -52,14 +58,17 @@ pub fn parse_into(
     }
 }
 
+/// Values of one file, variables replaced, in bytes.
+const MAX_BYTES: usize = 4 << 20;
+
 struct Scope<'a> {
     environment: &'a BTreeMap<String, String>,
     values: &'a BTreeMap<String, String>,
 }
 
 impl Lookup for Scope<'_> {
-    fn value(&mut self, name: &str) -> Option<String> {
-        self.environment.get(name).or_else(|| self.values.get(name)).cloned()
+    fn value(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).or_else(|| self.values.get(name)).map(String::as_str)
     }
 
     fn unset(&mut self, _name: &str) {}

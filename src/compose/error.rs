@@ -61,6 +61,14 @@ pub enum ComposeError {
         /// What is wrong and how to mend it.
         problem: String,
     },
+    /// The project exceeds a bound.
+    #[error("{file}: {problem}")]
+    Limit {
+        /// The file that exceeded it, relative to the working directory.
+        file: String,
+        /// The bound and how to keep it.
+        problem: String,
+    },
     /// A `.env` file cannot be parsed.
     #[error("{file}:{line}: {problem}")]
     Dotenv {
@@ -120,7 +128,11 @@ impl ComposeError {
                 (at.file.to_string(), at.line)
             }
             Self::Dotenv { file, line, .. } => (file.clone(), *line),
-            Self::NoFile { .. } | Self::Missing { .. } | Self::Unreadable { .. } | Self::Outside { .. } => return None,
+            Self::NoFile { .. }
+            | Self::Missing { .. }
+            | Self::Unreadable { .. }
+            | Self::Outside { .. }
+            | Self::Limit { .. } => return None,
         };
         Some(Place { file, line, end_line: line })
     }

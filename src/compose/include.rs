@@ -1,14 +1,40 @@
 //! `include:` (<https://github.com/compose-spec/compose-spec/blob/main/14-include.md>).
 
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
+
 use super::{
+    budget::{MAX_INCLUDE_DEPTH, MAX_PATH},
     canonical::{scalar_text, wrong},
     error::{ComposeError, WantedBy},
-    load::{Level, Loader, Presence, read_documents, read_env},
-    merge::merge,
+    load::{Level, Loader, Presence},
+    merge::{count, index, merge},
     path::{is_remote, join, parent},
     scalar::Scalar,
-    yaml::{Node, Value},
+    yaml::{Key, Node, Role, Value},
 };
+
+/// What was included so far. A project in which many files include the same one reads it once, as long as the same
+/// variables hold.
+#[derive(Default)]
+pub(super) struct Memory(RefCell<HashMap<Inclusion, Included>>);
+
+/// What an include came to, and the variables that held around it.
+type Included = (Rc<BTreeMap<String, String>>, Rc<Node>);
+
+/// All that decides what an include comes to.
+#[derive(PartialEq, Eq, Hash)]
+struct Inclusion {
+    paths: Vec<String>,
+    base: String,
+    /// `None` means `.env`, if there.
+    env_files: Option<Vec<String>>,
+    /// The address of the variables that hold where it is included. They live as long as this does.
+    env: usize,
+}
 
 /// Brings in what the document includes; its own values win. `file` is where the document stands.
 pub(super) fn apply(loader: &Loader<'_>, mut tree: Node, level: &Level, file: &str) -> Result<Node, ComposeError> {
@@ -22,12 +48,13 @@ pub(super) fn apply(loader: &Loader<'_>, mut tree: Node, level: &Level, file: &s
     };
     for (i, item) in items.iter().enumerate() {
         let included = load(loader, item, &format!("include[{i}]"), level, file)?;
-        tree = import(tree, included)?;
+        loader.budget.spend_copy(file, &included)?;
+        tree = import(tree, &included)?;
     }
     Ok(tree)
 }
 
-fn load(loader: &Loader<'_>, item: &Node, path: &str, level: &Level, file: &str) -> Result<Node, ComposeError> {
+fn load(loader: &Loader<'_>, item: &Node, path: &str, level: &Level, file: &str) -> Result<Rc<Node>, ComposeError> {
     let (paths, directory, env_files) = match &item.value {
         Value::Map(_) => (
             list(item.get("path"), &format!("{path}.path"))?,
@@ -53,24 +80,64 @@ fn load(loader: &Loader<'_>, item: &Node, path: &str, level: &Level, file: &str)
         return Err(ComposeError::key(&item.at, path, problem));
     }
 
-    let base = directory.map_or_else(|| parent(first), |directory| join(&level.base, &directory));
-    let mut env = std::collections::BTreeMap::new();
-    if env_files.is_empty() {
-        let wanted_by = WantedBy::Key(item.at.clone(), path.to_owned());
-        read_env(loader.files, &join(&base, ".env"), (&wanted_by, Presence::Optional), &level.env, &mut env)?;
+    if including.len() > MAX_INCLUDE_DEPTH {
+        let problem = format!("is more than {MAX_INCLUDE_DEPTH} files deep: include fewer files within each other");
+        return Err(ComposeError::key(&item.at, path, problem));
     }
-    for name in env_files.iter().filter(|name| *name != "/dev/null") {
-        let wanted_by = WantedBy::Key(item.at.clone(), format!("{path}.env_file"));
-        read_env(loader.files, &join(&level.base, name), (&wanted_by, Presence::Required), &level.env, &mut env)?;
-    }
-    env.extend(level.env.iter().map(|(key, value)| (key.clone(), value.clone())));
 
+    let base = directory.map_or_else(|| parent(first), |directory| join(&level.base, &directory));
+    if base.len() > MAX_PATH || paths.iter().any(|path| path.len() > MAX_PATH) {
+        let problem = format!("has a path of more than {MAX_PATH} bytes: use a shorter one");
+        return Err(ComposeError::key(&item.at, path, problem));
+    }
+    let env_files: Option<Vec<String>> = (!env_files.is_empty())
+        .then(|| env_files.iter().filter(|name| *name != "/dev/null").map(|name| join(&level.base, name)).collect());
+    let inclusion =
+        Inclusion { paths: paths.clone(), base: base.clone(), env_files, env: Rc::as_ptr(&level.env).addr() };
+    let known = loader.included.0.borrow().get(&inclusion).map(|(_, node)| Rc::clone(node));
+    if let Some(known) = known {
+        return Ok(known);
+    }
+
+    let env = environment(loader, &inclusion, level, (item, path))?;
     let mut documents = Vec::new();
     for name in &paths {
         let wanted_by = WantedBy::Key(item.at.clone(), path.to_owned());
-        documents.push((name.clone(), read_documents(loader.files, name, &wanted_by)?));
+        documents.push((name.clone(), loader.documents(name, &wanted_by)?));
     }
-    loader.merged(&Level { base, env, including }, documents)
+    let included = Rc::new(loader.merged(&Level::new(base, env, including), documents)?);
+    loader.included.0.borrow_mut().insert(inclusion, (Rc::clone(&level.env), Rc::clone(&included)));
+    Ok(included)
+}
+
+/// The variables of included files: those around them win over those of their own env files.
+fn environment(
+    loader: &Loader<'_>,
+    inclusion: &Inclusion,
+    level: &Level,
+    (item, path): (&Node, &str),
+) -> Result<Rc<BTreeMap<String, String>>, ComposeError> {
+    let mut env = BTreeMap::new();
+    match &inclusion.env_files {
+        Some(names) => {
+            let wanted_by = WantedBy::Key(item.at.clone(), format!("{path}.env_file"));
+            for name in names {
+                loader.env_file(name, (&wanted_by, Presence::Required), &level.env, &mut env)?;
+            }
+        }
+        None => {
+            let wanted_by = WantedBy::Key(item.at.clone(), path.to_owned());
+            let name = join(&inclusion.base, ".env");
+            loader.env_file(&name, (&wanted_by, Presence::Optional), &level.env, &mut env)?;
+        }
+    }
+    if env.keys().all(|name| level.env.contains_key(name)) {
+        return Ok(Rc::clone(&level.env));
+    }
+    let outer: usize = level.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+    loader.budget.spend_text(&inclusion.base, outer)?;
+    env.extend(level.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Ok(Rc::new(env))
 }
 
 fn list(node: Option<&Node>, path: &str) -> Result<Vec<String>, ComposeError> {
@@ -82,27 +149,31 @@ fn list(node: Option<&Node>, path: &str) -> Result<Vec<String>, ComposeError> {
 }
 
 /// The included services and secrets below those of the document, after them in order.
-fn import(tree: Node, included: Node) -> Result<Node, ComposeError> {
+fn import(tree: Node, included: &Node) -> Result<Node, ComposeError> {
     let Node { at, role, value: Value::Map(mut top) } = tree else { return Ok(tree) };
-    let Value::Map(included) = included.value else { return Ok(Node { at, role, value: Value::Map(top) }) };
-    for (section, node) in included.into_iter().filter(|(key, _)| key.text != "name") {
-        let Value::Map(entries) = node.value else { continue };
+    for (section, node) in included.entries().unwrap_or_default().iter().filter(|(key, _)| key.text != "name") {
+        let Value::Map(entries) = &node.value else { continue };
         let own = top.iter().position(|(key, _)| key.text == section.text);
-        let mut mine = match own.map(|i| top.remove(i).1.value) {
+        let mut mine: Vec<(Key, Node)> = match own.map(|i| top.remove(i).1.value) {
             Some(Value::Map(mine)) => mine,
             _ => Vec::new(),
         };
+        let known = index(&mine);
         for (key, node) in entries {
-            match mine.iter_mut().find(|(k, _)| k.text == key.text) {
-                Some((_, own)) => {
+            match known.get(&key.text) {
+                // Included by another way before.
+                Some(i) if mine[*i].1 == *node => {}
+                Some(i) => {
+                    let own = &mut mine[*i].1;
                     let path = format!("{}.{}", section.text, key.text);
-                    *own = merge(node, own.clone(), &path)?;
+                    let above = std::mem::replace(own, Node::map(&key.at, Vec::new()));
+                    *own = merge(node.clone(), above, &path)?;
                 }
-                None => mine.push((key, node)),
+                None => mine.push((key.clone(), node.clone())),
             }
         }
-        let node = Node { at: section.at.clone(), role: super::yaml::Role::Merge, value: Value::Map(mine) };
-        top.push((section, node));
+        count(mine.len(), &section.at, &section.text)?;
+        top.push((section.clone(), Node { at: section.at.clone(), role: Role::Merge, value: Value::Map(mine) }));
     }
     Ok(Node { at, role, value: Value::Map(top) })
 }

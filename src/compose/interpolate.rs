@@ -23,15 +23,21 @@ pub enum InterpolationError {
     /// Defaults within defaults, without end.
     #[error("has `${{…}}` nested more than {MAX_DEPTH} deep: use fewer")]
     TooDeep,
+    /// Variables that multiply each other.
+    #[error("is longer than {} KiB with its variables replaced: use fewer or shorter variables", MAX_TEXT >> 10)]
+    TooLong,
 }
 
 /// How deep defaults may be nested.
 const MAX_DEPTH: usize = 64;
 
-/// Where values come from, and what was asked for in vain.
+/// The length of a text with its variables replaced, in bytes.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// Provides the values of variables, and hears of those that are not set.
 pub trait Lookup {
     /// The variable's value.
-    fn value(&mut self, name: &str) -> Option<String>;
+    fn value(&self, name: &str) -> Option<&str>;
     /// Called for each `$VAR` or `${VAR}` that is not set and has no default.
     fn unset(&mut self, name: &str);
 }
@@ -45,7 +51,7 @@ fn substitute(text: &str, lookup: &mut dyn Lookup, depth: usize) -> Result<Strin
     if depth > MAX_DEPTH {
         return Err(InterpolationError::TooDeep);
     }
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::new();
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
         out.push_str(&rest[..dollar]);
@@ -55,20 +61,24 @@ fn substitute(text: &str, lookup: &mut dyn Lookup, depth: usize) -> Result<Strin
             out.push('$');
             rest = tail;
         } else if !name.is_empty() {
-            out.push_str(&plain(name, lookup));
+            plain(name, lookup, &mut out);
             rest = &after[name.len()..];
         } else if let Some(inner) = after.strip_prefix('{') {
             let (content, tail) = split_braces(inner).ok_or(InterpolationError::Malformed)?;
-            out.push_str(&braced(content, lookup, depth)?);
+            braced(content, lookup, depth, &mut out)?;
             rest = tail;
         } else {
             // A lone dollar sign stands for itself.
             out.push('$');
             rest = after;
         }
+        // A value is no longer than a file, so that this is exceeded by one value at most.
+        if out.len() > MAX_TEXT {
+            return Err(InterpolationError::TooLong);
+        }
     }
     out.push_str(rest);
-    Ok(out)
+    if out.len() > MAX_TEXT { Err(InterpolationError::TooLong) } else { Ok(out) }
 }
 
 /// The variable name that a text begins with; may be empty.
@@ -81,21 +91,24 @@ fn name_at(text: &str) -> &str {
     &text[..end]
 }
 
-fn plain(name: &str, lookup: &mut dyn Lookup) -> String {
-    lookup.value(name).unwrap_or_else(|| {
-        lookup.unset(name);
-        String::new()
-    })
+fn plain(name: &str, lookup: &mut dyn Lookup, out: &mut String) {
+    match lookup.value(name) {
+        Some(value) => out.push_str(value),
+        None => lookup.unset(name),
+    }
 }
 
 /// Splits what follows `${` at the brace that closes it. As compose-go does, any `{` counts as an opening brace,
 /// and where they do not balance, the last `}` of the line closes.
 fn split_braces(inner: &str) -> Option<(&str, &str)> {
-    let line = &inner[..inner.find('\n').unwrap_or(inner.len())];
-    let last = line.rfind('}')?;
+    let mut last = None;
     let mut open = 1_usize;
     let mut skip = false;
-    for (i, byte) in inner.bytes().enumerate().take(last + 1) {
+    // Looks no further than it must: a line may have many of these.
+    for (i, byte) in inner.bytes().enumerate().take_while(|(_, byte)| *byte != b'\n') {
+        if byte == b'}' {
+            last = Some(i);
+        }
         if std::mem::take(&mut skip) {
             continue;
         }
@@ -103,7 +116,7 @@ fn split_braces(inner: &str) -> Option<(&str, &str)> {
             b'}' => {
                 open -= 1;
                 if open == 0 {
-                    return Some((&inner[..i], &inner[i + 1..]));
+                    break;
                 }
             }
             b'{' => {
@@ -113,17 +126,18 @@ fn split_braces(inner: &str) -> Option<(&str, &str)> {
             _ => {}
         }
     }
-    Some((&inner[..last], &inner[last + 1..]))
+    last.map(|last| (&inner[..last], &inner[last + 1..]))
 }
 
-fn braced(content: &str, lookup: &mut dyn Lookup, depth: usize) -> Result<String, InterpolationError> {
+fn braced(content: &str, lookup: &mut dyn Lookup, depth: usize, out: &mut String) -> Result<(), InterpolationError> {
     let name = name_at(content);
     if name.is_empty() {
         return Err(InterpolationError::Malformed);
     }
     let rest = &content[name.len()..];
     if rest.is_empty() {
-        return Ok(plain(name, lookup));
+        plain(name, lookup, out);
+        return Ok(());
     }
     // With a colon, an empty value counts as none.
     let (operator, colon) = match rest.strip_prefix(':') {
@@ -131,21 +145,19 @@ fn braced(content: &str, lookup: &mut dyn Lookup, depth: usize) -> Result<String
         None => (rest, false),
     };
     let value = lookup.value(name);
-    let usable = value.clone().filter(|value| !colon || !value.is_empty());
+    let usable = value.filter(|value| !colon || !value.is_empty());
     let argument = operator.get(1..).unwrap_or_default();
-    match operator.as_bytes().first() {
-        Some(b'-') => usable.map_or_else(|| substitute(argument, lookup, depth + 1), Ok),
-        Some(b'+') if usable.is_some() => substitute(argument, lookup, depth + 1),
-        Some(b'+') => Ok(value.unwrap_or_default()),
-        Some(b'?') => {
-            let Some(value) = usable else {
-                let message = substitute(argument, lookup, depth + 1)?;
-                return Err(InterpolationError::Required { name: name.to_owned(), message });
-            };
-            Ok(value)
+    match (operator.as_bytes().first(), usable) {
+        (Some(b'-' | b'?'), Some(value)) => out.push_str(value),
+        (Some(b'-'), None) | (Some(b'+'), Some(_)) => out.push_str(&substitute(argument, lookup, depth + 1)?),
+        (Some(b'+'), None) => out.push_str(value.unwrap_or_default()),
+        (Some(b'?'), None) => {
+            let message = substitute(argument, lookup, depth + 1)?;
+            return Err(InterpolationError::Required { name: name.to_owned(), message });
         }
-        _ => Err(InterpolationError::Malformed),
+        _ => return Err(InterpolationError::Malformed),
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -158,11 +170,11 @@ mod tests {
     struct Fixed(Vec<String>);
 
     impl Lookup for Fixed {
-        fn value(&mut self, name: &str) -> Option<String> {
+        fn value(&self, name: &str) -> Option<&str> {
             match name {
-                "SET" => Some("set".into()),
-                "EMPTY" => Some(String::new()),
-                "DOLLAR" => Some("$SET".into()),
+                "SET" => Some("set"),
+                "EMPTY" => Some(""),
+                "DOLLAR" => Some("$SET"),
                 _ => None,
             }
         }

@@ -2,10 +2,12 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
 };
 
 use super::{
+    budget::Budget,
     canonical::canonical,
     dotenv,
     error::{ComposeError, WantedBy},
@@ -88,19 +90,18 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
         request.files.clone()
     };
     let base = names.first().map_or_else(|| ".".to_owned(), |first| parent(first));
-    let mut env = environment(request, files, &base)?;
+    let loader = Loader::new(files, &request.withheld);
+    let mut env = environment(request, &loader, &base)?;
 
     let mut documents = Vec::new();
     for name in &names {
         let wanted_by = WantedBy::Name("the input `compose-file`".to_owned());
-        documents.push((name.clone(), read_documents(files, name, &wanted_by)?));
+        documents.push((name.clone(), loader.documents(name, &wanted_by)?));
     }
     let name = project_name(request, &env, &documents);
     env.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
 
-    let loader =
-        Loader { files, withheld: &request.withheld, warned: RefCell::default(), warnings: RefCell::default() };
-    let level = Level { base, env, including: Vec::new() };
+    let level = Level::new(base, Rc::new(env), Vec::new());
     let tree = loader.merged(&level, documents)?;
     let profiles = if request.profiles.is_empty() {
         let variable = level.env.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
@@ -108,9 +109,9 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
     } else {
         request.profiles.clone()
     };
-    let mut project = typed::project(&tree, (&level.env, &request.withheld), &profiles)?;
+    let mut project = typed::project(&tree, (&level.env, &request.withheld), &profiles, &loader.budget)?;
     project.name = name;
-    let mut warnings = loader.warnings.into_inner();
+    let mut warnings = loader.unset.into_inner().warnings();
     warnings.append(&mut project.warnings);
     project.warnings = warnings;
     Ok(project)
@@ -121,28 +122,79 @@ pub(super) struct Level {
     /// The directory that relative paths start from.
     pub(super) base: String,
     /// Values for `${VAR}`.
-    pub(super) env: BTreeMap<String, String>,
+    pub(super) env: Rc<BTreeMap<String, String>>,
     /// The files that are being included, outermost first.
     pub(super) including: Vec<String>,
+    /// Files that services of this level extend.
+    pub(super) extended: RefCell<HashMap<String, Rc<extends::Source>>>,
+}
+
+impl Level {
+    /// A level that has read nothing yet.
+    pub(super) fn new(base: String, env: Rc<BTreeMap<String, String>>, including: Vec<String>) -> Self {
+        Self { base, env, including, extended: RefCell::default() }
+    }
 }
 
 /// What stays the same for the whole project.
 pub(super) struct Loader<'a> {
-    pub(super) files: &'a dyn Files,
+    files: &'a dyn Files,
     withheld: &'a BTreeSet<String>,
-    warned: RefCell<BTreeSet<String>>,
-    warnings: RefCell<Vec<String>>,
+    pub(super) budget: Budget,
+    /// What was included before.
+    pub(super) included: include::Memory,
+    /// Files that were parsed before, by name.
+    parsed: RefCell<HashMap<String, Rc<[Node]>>>,
+    unset: RefCell<Unset>,
 }
 
 /// A file's documents as they were parsed.
-pub(super) type Parsed = (String, Vec<Node>);
+pub(super) type Parsed = (String, Rc<[Node]>);
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    fn new(files: &'a dyn Files, withheld: &'a BTreeSet<String>) -> Self {
+        let (parsed, unset) = (RefCell::default(), RefCell::default());
+        Self { files, withheld, budget: Budget::default(), included: include::Memory::default(), parsed, unset }
+    }
+
+    /// A file parsed into documents.
+    pub(super) fn documents(&self, name: &str, wanted_by: &WantedBy) -> Result<Rc<[Node]>, ComposeError> {
+        self.budget.use_file(name)?;
+        let known = self.parsed.borrow().get(name).cloned();
+        if let Some(documents) = known {
+            return Ok(documents);
+        }
+        let bytes = read(self.files, name, wanted_by)?
+            .ok_or_else(|| ComposeError::Missing { file: name.to_owned(), wanted_by: wanted_by.to_string() })?;
+        let documents: Rc<[Node]> = parse(name, utf8(name, &bytes)?)?.into();
+        self.parsed.borrow_mut().insert(name.to_owned(), Rc::clone(&documents));
+        Ok(documents)
+    }
+
+    /// Reads an env file into `values`.
+    pub(super) fn env_file(
+        &self,
+        name: &str,
+        (wanted_by, presence): (&WantedBy, Presence),
+        env: &BTreeMap<String, String>,
+        values: &mut BTreeMap<String, String>,
+    ) -> Result<(), ComposeError> {
+        match read(self.files, name, wanted_by)? {
+            Some(bytes) => {
+                self.budget.use_file(name)?;
+                let spent = dotenv::parse_into(name, utf8(name, &bytes)?, env, values)?;
+                self.budget.spend_text(name, bytes.len().saturating_add(spent))
+            }
+            None if presence == Presence::Optional => Ok(()),
+            None => Err(ComposeError::Missing { file: name.to_owned(), wanted_by: wanted_by.to_string() }),
+        }
+    }
+
     /// The files of a level, laid over each other, in canonical form.
     pub(super) fn merged(&self, level: &Level, files: Vec<Parsed>) -> Result<Node, ComposeError> {
         let mut merged: Option<Node> = None;
         for (file, documents) in files {
-            for document in documents {
+            for document in documents.iter() {
                 let tree = self.canonical(document, level, &level.base)?;
                 let tree = include::apply(self, tree, level, &file)?;
                 let tree = extends::apply(self, tree, level, &file)?;
@@ -159,22 +211,16 @@ impl Loader<'_> {
     }
 
     /// One document in canonical form, its variables from the level, its paths from `base`.
-    pub(super) fn canonical(&self, document: Node, level: &Level, base: &str) -> Result<Node, ComposeError> {
-        let at = document.at.clone();
-        canonical(document, base, &mut Variables { loader: self, env: &level.env, file: &at })
+    pub(super) fn canonical(&self, document: &Node, level: &Level, base: &str) -> Result<Node, ComposeError> {
+        let file = document.at.file.to_string();
+        self.budget.spend_copy(&file, document)?;
+        let mut lookup = Variables { loader: self, env: &level.env, file: &file };
+        canonical(document.clone(), base, &mut lookup)
     }
 }
 
-/// A file parsed into documents.
-pub(super) fn read_documents(files: &dyn Files, name: &str, wanted_by: &WantedBy) -> Result<Vec<Node>, ComposeError> {
-    let bytes = read(files, name, wanted_by)?
-        .ok_or_else(|| ComposeError::Missing { file: name.to_owned(), wanted_by: wanted_by.to_string() })?;
-    let text = utf8(name, &bytes)?;
-    parse(name, text)
-}
-
 /// Reads a file; its path is normalised first.
-pub(super) fn read(files: &dyn Files, name: &str, wanted_by: &WantedBy) -> Result<Option<Vec<u8>>, ComposeError> {
+fn read(files: &dyn Files, name: &str, wanted_by: &WantedBy) -> Result<Option<Vec<u8>>, ComposeError> {
     let path = normalise(name);
     if let Some(file) = files.outside(&path) {
         return Err(ComposeError::Outside { file, wanted_by: wanted_by.clone() });
@@ -191,21 +237,6 @@ pub(super) enum Presence {
     Optional,
 }
 
-/// Reads an env file into `values`.
-pub(super) fn read_env(
-    files: &dyn Files,
-    name: &str,
-    (wanted_by, presence): (&WantedBy, Presence),
-    env: &BTreeMap<String, String>,
-    values: &mut BTreeMap<String, String>,
-) -> Result<(), ComposeError> {
-    match read(files, name, wanted_by)? {
-        Some(bytes) => dotenv::parse_into(name, utf8(name, &bytes)?, env, values),
-        None if presence == Presence::Optional => Ok(()),
-        None => Err(ComposeError::Missing { file: name.to_owned(), wanted_by: wanted_by.to_string() }),
-    }
-}
-
 fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, ComposeError> {
     std::str::from_utf8(bytes).map_err(|_| ComposeError::Unreadable {
         file: name.to_owned(),
@@ -213,17 +244,17 @@ fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, ComposeError> {
     })
 }
 
-fn environment(request: &Request, files: &dyn Files, base: &str) -> Result<BTreeMap<String, String>, ComposeError> {
+fn environment(request: &Request, loader: &Loader<'_>, base: &str) -> Result<BTreeMap<String, String>, ComposeError> {
     let mut values = BTreeMap::new();
     if let Some(names) = &request.env_files {
         let wanted_by = WantedBy::Name("the input `env-file`".to_owned());
         for name in names {
-            read_env(files, name, (&wanted_by, Presence::Required), &request.env, &mut values)?;
+            loader.env_file(name, (&wanted_by, Presence::Required), &request.env, &mut values)?;
         }
     } else {
         let name = join(base, ".env");
         let wanted_by = WantedBy::Name(name.clone());
-        read_env(files, &name, (&wanted_by, Presence::Optional), &request.env, &mut values)?;
+        loader.env_file(&name, (&wanted_by, Presence::Optional), &request.env, &mut values)?;
     }
     // The process's environment wins.
     values.extend(request.env.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -232,7 +263,7 @@ fn environment(request: &Request, files: &dyn Files, base: &str) -> Result<BTree
 
 /// The name that `${COMPOSE_PROJECT_NAME}` stands for. A malformed one is no error: builds do not need it.
 fn project_name(request: &Request, env: &BTreeMap<String, String>, documents: &[Parsed]) -> String {
-    let mut in_files = documents.iter().flat_map(|(_, documents)| documents).filter_map(|document| {
+    let mut in_files = documents.iter().flat_map(|(_, documents)| documents.iter()).filter_map(|document| {
         match &document.get("name")?.value {
             Value::Scalar(Scalar::Text(text)) => interpolate(text, &mut Silent(env)).ok(),
             _ => None,
@@ -251,38 +282,84 @@ fn project_name(request: &Request, env: &BTreeMap<String, String>, documents: &[
 struct Silent<'a>(&'a BTreeMap<String, String>);
 
 impl Lookup for Silent<'_> {
-    fn value(&mut self, name: &str) -> Option<String> {
-        self.0.get(name).cloned()
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
     fn unset(&mut self, _name: &str) {}
 }
 
-struct Variables<'a> {
+pub(super) struct Variables<'a> {
     loader: &'a Loader<'a>,
     env: &'a BTreeMap<String, String>,
-    file: &'a At,
+    file: &'a str,
+}
+
+impl Variables<'_> {
+    /// Counts text that variables made.
+    pub(super) fn spend(&self, bytes: usize) -> Result<(), ComposeError> {
+        self.loader.budget.spend_text(self.file, bytes)
+    }
 }
 
 impl Lookup for Variables<'_> {
-    fn value(&mut self, name: &str) -> Option<String> {
-        self.env.get(name).cloned()
+    fn value(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
     }
 
     fn unset(&mut self, name: &str) {
-        if self.loader.warned.borrow_mut().insert(name.to_owned()) {
-            let file = &self.file.file;
-            self.loader.warnings.borrow_mut().push(if self.loader.withheld.contains(name) {
-                format!(
-                    "{file}: the variable `{name}` counts as empty, since compose files do not see credentials and the \
-                     runner's own variables: pass it to builds with the input `build-args` or `secret-envs`"
-                )
-            } else {
-                format!(
-                    "{file}: the variable `{name}` is not set and counts as empty: set it in the step's `env:` or in the \
-                     env file, or write `${{{name}:-default}}`"
-                )
-            });
+        let cause = if self.loader.withheld.contains(name) { Cause::Withheld } else { Cause::Unset };
+        self.loader.unset.borrow_mut().add(name, self.file, cause);
+    }
+}
+
+/// How many unset variables are told of one by one.
+const MAX_UNSET: usize = 50;
+
+/// Why a variable has no value.
+enum Cause {
+    /// Nobody set it.
+    Unset,
+    /// Compose files must not see it.
+    Withheld,
+}
+
+/// The variables that are not set.
+#[derive(Default)]
+struct Unset {
+    /// By name; only for as many as are told of.
+    known: BTreeSet<String>,
+    warnings: Vec<String>,
+    is_more: bool,
+}
+
+impl Unset {
+    fn add(&mut self, name: &str, file: &str, cause: Cause) {
+        if self.known.contains(name) {
+            return;
         }
+        if self.known.len() >= MAX_UNSET {
+            self.is_more = true;
+            return;
+        }
+        self.known.insert(name.to_owned());
+        let shown: String = name.chars().take(100).collect();
+        self.warnings.push(match cause {
+            Cause::Withheld => format!(
+                "{file}: the variable `{shown}` counts as empty, since compose files do not see credentials and the \
+                 runner's own variables: pass it to builds with the input `build-args` or `secret-envs`"
+            ),
+            Cause::Unset => format!(
+                "{file}: the variable `{shown}` is not set and counts as empty: set it in the step's `env:` or in the env \
+                 file, or write `${{{shown}:-default}}`"
+            ),
+        });
+    }
+
+    fn warnings(mut self) -> Vec<String> {
+        if self.is_more {
+            self.warnings.push(format!("more than {MAX_UNSET} variables are not set; only the first ones are listed"));
+        }
+        self.warnings
     }
 }
 

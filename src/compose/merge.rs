@@ -1,10 +1,16 @@
 //! Compose's rules for laying one file over another, on documents in canonical form
 //! (<https://github.com/compose-spec/compose-spec/blob/main/13-merge.md>).
 
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+};
+
 use super::{
+    budget::MAX_ENTRIES,
     error::ComposeError,
     scalar::Scalar,
-    yaml::{Key, Node, Role, Value},
+    yaml::{At, Key, Node, Role, Value},
 };
 
 /// `over` laid over `base`. `path` says where both stand.
@@ -25,15 +31,16 @@ pub(super) fn merge(base: Node, over: Node, path: &str) -> Result<Node, ComposeE
     let Node { at, role, value } = over;
     let value = match (base.value, value) {
         (Value::Map(mut entries), Value::Map(more)) => {
+            let mut index = index(&entries);
             for (key, node) in more {
-                merge_entry(&mut entries, key, node, path)?;
+                merge_entry(&mut entries, &mut index, key, node, path)?;
             }
+            count(entries.len(), &at, path)?;
             Value::Map(entries)
         }
         (Value::List(mut items), Value::List(more)) => {
-            for node in more {
-                append(&mut items, node, path);
-            }
+            append(&mut items, more, path);
+            count(items.len(), &at, path)?;
             Value::List(items)
         }
         (Value::Scalar(_), value) => value,
@@ -49,21 +56,35 @@ pub(super) fn merge(base: Node, over: Node, path: &str) -> Result<Node, ComposeE
     Ok(Node { at, role: base.role, value })
 }
 
+/// Where each key of a mapping is.
+pub(super) fn index(entries: &[(Key, Node)]) -> HashMap<String, usize> {
+    entries.iter().enumerate().map(|(i, (key, _))| (key.text.clone(), i)).collect()
+}
+
 /// Lays one entry over a mapping.
-pub(super) fn merge_entry(
+fn merge_entry(
     entries: &mut Vec<(Key, Node)>,
+    index: &mut HashMap<String, usize>,
     key: Key,
     node: Node,
     path: &str,
 ) -> Result<(), ComposeError> {
-    match entries.iter().position(|(k, _)| k.text == key.text) {
-        Some(i) => {
-            let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
-            let (_, old) = &mut entries[i];
-            let base = std::mem::replace(old, Node::map(&key.at, Vec::new()));
-            *old = merge(base, node, &path)?;
-        }
-        None => entries.push((key, node)),
+    if let Some(i) = index.get(&key.text) {
+        let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
+        let (_, old) = &mut entries[*i];
+        let base = std::mem::replace(old, Node::map(&key.at, Vec::new()));
+        *old = merge(base, node, &path)?;
+    } else {
+        index.insert(key.text.clone(), entries.len());
+        entries.push((key, node));
+    }
+    Ok(())
+}
+
+/// Refuses a list or mapping that grew too large.
+pub(super) fn count(entries: usize, at: &At, path: impl fmt::Display) -> Result<(), ComposeError> {
+    if entries > MAX_ENTRIES {
+        return Err(ComposeError::key(at, path.to_string(), format!("has more than {MAX_ENTRIES} entries: use fewer")));
     }
     Ok(())
 }
@@ -73,7 +94,7 @@ fn is_environment(path: &str) -> bool {
 }
 
 /// Appends to a list; in some lists an item takes the place of one with the same key.
-fn append(items: &mut Vec<Node>, node: Node, path: &str) {
+fn append(items: &mut Vec<Node>, more: Vec<Node>, path: &str) {
     let key = |node: &Node| match &node.value {
         Value::Scalar(Scalar::Text(text)) if path.ends_with(".build.extra_hosts") => Some(text.clone()),
         Value::Scalar(Scalar::Text(text)) if path.ends_with(".profiles") || path.ends_with(".build.tags") => {
@@ -81,10 +102,23 @@ fn append(items: &mut Vec<Node>, node: Node, path: &str) {
         }
         _ => None,
     };
-    let wanted = key(&node);
-    match items.iter_mut().find(|old| wanted.is_some() && key(old) == wanted) {
-        Some(old) => *old = node,
-        None => items.push(node),
+    let mut index: HashMap<String, usize> = HashMap::new();
+    for (i, item) in items.iter().enumerate() {
+        if let Some(key) = key(item) {
+            index.entry(key).or_insert(i);
+        }
+    }
+    for node in more {
+        match key(&node) {
+            Some(key) => match index.entry(key) {
+                Entry::Occupied(old) => items[*old.get()] = node,
+                Entry::Vacant(free) => {
+                    free.insert(items.len());
+                    items.push(node);
+                }
+            },
+            None => items.push(node),
+        }
     }
 }
 

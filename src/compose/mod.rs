@@ -14,6 +14,9 @@
 //! 5. a number or truth value where Compose wants a string (`target: 1.10`) is taken as it is written.
 
 mod bake;
+#[cfg(test)]
+mod bounds_tests;
+mod budget;
 mod canonical;
 pub mod dotenv;
 mod error;

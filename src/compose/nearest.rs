@@ -1,10 +1,19 @@
 //! Finds the name that a mistyped one was meant to be.
 
+/// Longer names are not compared, nor are more candidates: the comparison takes the product of all their lengths.
+const LONGEST: usize = 64;
+const MOST: usize = 1000;
+
 /// The candidate that is closest to `wanted`, if one is close enough to be what was meant.
 pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if wanted.len() > LONGEST {
+        return None;
+    }
     let limit = (wanted.chars().count() / 3).max(2);
     candidates
         .into_iter()
+        .take(MOST)
+        .filter(|candidate| candidate.len() <= 2 * LONGEST)
         .map(|candidate| (distance(wanted, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
@@ -38,5 +47,7 @@ mod tests {
         assert_eq!(nearest("celery-worker", names), Some("celeryworker"));
         assert_eq!(nearest("postgres", names), None);
         assert_eq!(nearest("", []), None);
+        let long = "a".repeat(100_000);
+        assert_eq!(nearest(&long, [long.as_str()]), None, "not compared");
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     model::{Access, Position},
-    typed::Fields,
+    typed::{Fields, Secrets},
     yaml::{Node, Value},
 };
 
 type Positions = BTreeMap<Access, Position>;
 
 /// The positions in a `build:` in canonical form; `secrets` are the document's. Values that are wrong have none.
-pub(super) fn of_build(build: &Fields<'_>, secrets: Option<&Node>) -> Positions {
+pub(super) fn of_build(build: &Fields<'_>, secrets: &Secrets<'_>) -> Positions {
     let mut found = Positions::new();
     for (key, access) in [("context", Access::Context), ("dockerfile", Access::Dockerfile)] {
         add(&mut found, access, build.get(key));
@@ -28,7 +28,7 @@ pub(super) fn of_build(build: &Fields<'_>, secrets: Option<&Node>) -> Positions 
     for (node, path) in items(build.get("secrets")) {
         // A secret's value is where the document defines it.
         let name = text(node).or_else(|| text(node.get("source")?));
-        let Some((name, definition)) = name.and_then(|name| Some((name.clone(), secrets?.get(&name)?))) else {
+        let Some((name, definition)) = name.and_then(|name| Some((name.clone(), *secrets.get(name.as_str())?))) else {
             continue;
         };
         let id = node.get("target").and_then(text).unwrap_or_else(|| name.clone());

@@ -1,9 +1,10 @@
 //! From the merged tree to the typed [`Project`]: the one place that says which value each key may have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     bake,
+    budget::{Budget, MAX_BUILDS},
     canonical::{scalar_text, wrong},
     error::ComposeError,
     model::{Build, BuildSecret, ContextSource, Project, SecretSource, Service, SshKey, Ulimit},
@@ -18,9 +19,15 @@ use super::{
 pub(super) type Variables<'a> = (&'a BTreeMap<String, String>, &'a BTreeSet<String>);
 
 /// The project that a merged tree describes; its name stays empty.
-pub(super) fn project(tree: &Node, env: Variables<'_>, profiles: &[String]) -> Result<Project, ComposeError> {
-    let secrets = tree.get("secrets");
-    let (mut services, mut disabled) = (Vec::new(), Vec::new());
+pub(super) fn project(
+    tree: &Node,
+    env: Variables<'_>,
+    profiles: &[String],
+    budget: &Budget,
+) -> Result<Project, ComposeError> {
+    let secrets = tree.get("secrets").and_then(Node::entries).unwrap_or_default();
+    let secrets: Secrets<'_> = secrets.iter().map(|(key, node)| (key.text.as_str(), node)).collect();
+    let (mut services, mut disabled, mut builds) = (Vec::new(), Vec::new(), 0);
     for (key, node) in tree.get("services").and_then(Node::entries).unwrap_or_default() {
         let path = format!("services.{}", key.text);
         if key.text.is_empty() || !key.text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
@@ -30,7 +37,15 @@ pub(super) fn project(tree: &Node, env: Variables<'_>, profiles: &[String]) -> R
                 "is no name for a service: use letters, digits, `.`, `_`, `-`",
             ));
         }
-        let service = Fields { node, path }.service(&key.text, env, secrets)?;
+        let service = Fields { node, path }.service(&key.text, env, &secrets)?;
+        builds += usize::from(service.build.is_some());
+        if builds > MAX_BUILDS {
+            let problem = format!("is built after {MAX_BUILDS} other services: build fewer in one project");
+            return Err(ComposeError::key(&key.at, format!("services.{}", key.text), problem));
+        }
+        // Arguments without a value took the environment's.
+        let args = service.build.iter().flat_map(|build| &build.args).map(|(_, value)| value.len()).sum();
+        budget.spend_text(&key.at.file, args)?;
         let on = |profile: &String| profiles.contains(profile) || profiles.iter().any(|p| p == "*");
         if service.profiles.is_empty() || service.profiles.iter().any(on) {
             services.push(service);
@@ -41,6 +56,9 @@ pub(super) fn project(tree: &Node, env: Variables<'_>, profiles: &[String]) -> R
     Ok(Project { name: String::new(), services, disabled, warnings: Vec::new() })
 }
 
+/// The project's secrets by name.
+pub(super) type Secrets<'a> = HashMap<&'a str, &'a Node>;
+
 /// Reads the values of one mapping, and names them in full when they are wrong.
 pub(super) struct Fields<'a> {
     pub(super) node: &'a Node,
@@ -48,7 +66,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn service(&self, name: &str, env: Variables<'_>, secrets: Option<&Node>) -> Result<Service, ComposeError> {
+    fn service(&self, name: &str, env: Variables<'_>, secrets: &Secrets<'_>) -> Result<Service, ComposeError> {
         let build = match self.node.get("build") {
             Some(node) => Some(Fields { node, path: format!("{}.build", self.path) }.build(env, secrets)?),
             None => None,
@@ -62,7 +80,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn build(&self, env: Variables<'_>, secrets: Option<&Node>) -> Result<Build, ComposeError> {
+    fn build(&self, env: Variables<'_>, secrets: &Secrets<'_>) -> Result<Build, ComposeError> {
         if self.node.entries().is_none() {
             return Err(wrong(self.node, &self.path, "a path, or a mapping with `context:`"));
         }
@@ -222,7 +240,7 @@ impl<'a> Fields<'a> {
         Ok(self.list("extra_hosts")?.into_iter().filter_map(split).collect())
     }
 
-    fn secrets(&self, defined: Option<&Node>) -> Result<Vec<BuildSecret>, ComposeError> {
+    fn secrets(&self, defined: &Secrets<'_>) -> Result<Vec<BuildSecret>, ComposeError> {
         let Some((node, path)) = self.get("secrets") else { return Ok(Vec::new()) };
         let Value::List(items) = &node.value else { return Err(wrong(node, &path, "a list of secrets")) };
         let mut secrets = Vec::new();
@@ -241,7 +259,7 @@ impl<'a> Fields<'a> {
                     "has no `source`: name a secret of the top-level `secrets`",
                 ));
             };
-            let Some(definition) = defined.and_then(|secrets| secrets.get(&name)) else {
+            let Some(definition) = defined.get(name.as_str()).copied() else {
                 let problem = format!("names the secret `{name}`: define it under the top-level `secrets`");
                 return Err(ComposeError::key(&item.at, path, problem));
             };

@@ -14,8 +14,9 @@ use std::{
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
-use self::indent::Lines;
+use self::indent::{Lines, Mended};
 use super::{
+    budget::{MAX_KEY, Size},
     error::ComposeError,
     scalar::{Scalar, resolve},
 };
@@ -116,9 +117,6 @@ impl Node {
     }
 }
 
-/// Nodes that one file may come to, aliases written out. Compose's own limit.
-pub const MAX_NODES: usize = 100_000;
-
 /// How deep lists and mappings may be nested.
 pub const MAX_DEPTH: usize = 100;
 
@@ -134,7 +132,8 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Node>, ComposeError> {
             lines: &lines,
             anchors: HashMap::new(),
             frames: Vec::new(),
-            nodes: 0,
+            total: Size::default(),
+            anchored: Size::default(),
             root: None,
             documents: Vec::new(),
         };
@@ -142,10 +141,17 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Node>, ComposeError> {
             None => return Ok(tree.documents),
             Some(error) => {
                 let at = tree.at(*error.marker());
-                if !lines.mend(&error) {
-                    let problem =
-                        format!("no valid YAML ({}): check indentation, quotes and brackets up to here", error.info());
-                    return Err(syntax(at, problem));
+                match lines.mend(&error) {
+                    Mended::Yes => {}
+                    Mended::No => {
+                        let hint = "check indentation, quotes and brackets up to here";
+                        return Err(syntax(at, format!("no valid YAML ({}): {hint}", error.info())));
+                    }
+                    Mended::TooMany => {
+                        let problem = "too many lines within brackets or quotes are indented less than what is around \
+                                       them: indent them";
+                        return Err(syntax(at, problem));
+                    }
                 }
             }
         }
@@ -157,8 +163,8 @@ struct Frame {
     at: At,
     role: Role,
     anchor: usize,
-    /// Nodes in it so far, aliases written out.
-    size: usize,
+    /// Its size so far, aliases written out.
+    size: Size,
     kind: FrameKind,
 }
 
@@ -181,9 +187,11 @@ struct Tree<'a> {
     file: Arc<str>,
     lines: &'a Lines,
     /// Finished nodes that have an anchor, and their size.
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (Node, Size)>,
+    /// The size of all that ever had an anchor.
+    anchored: Size,
     frames: Vec<Frame>,
-    nodes: usize,
+    total: Size,
     root: Option<Node>,
     documents: Vec<Node>,
 }
@@ -238,10 +246,9 @@ impl Tree<'_> {
                 let plain = if style == ScalarStyle::Plain && tag.is_none() { Plain::Yes } else { Plain::No };
                 let scalar = resolve(&text, style == ScalarStyle::Plain, tag.as_deref().and_then(core_type));
                 let node = Node { at: at.clone(), role, value: Value::Scalar(scalar) };
-                if anchor > 0 {
-                    self.anchors.insert(anchor, (node.clone(), 1));
-                }
-                self.place(node, 1, &text, plain, at)
+                let size = Size::scalar(&text);
+                self.remember(anchor, &node, size, &at)?;
+                self.place(node, size, &text, plain, at)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.open(at, role_of(tag.as_deref()), anchor, FrameKind::List(Vec::new()))
@@ -258,7 +265,7 @@ impl Tree<'_> {
         if self.frames.len() >= MAX_DEPTH {
             return Err(syntax(at, format!("lists and mappings are nested more than {MAX_DEPTH} deep")));
         }
-        self.frames.push(Frame { at, role, anchor, size: 1, kind });
+        self.frames.push(Frame { at, role, anchor, size: Size::scalar(""), kind });
         Ok(())
     }
 
@@ -274,15 +281,23 @@ impl Tree<'_> {
             }
         };
         let node = Node { at: at.clone(), role, value };
-        if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), size));
-        }
+        self.remember(anchor, &node, size, &at)?;
         // Its parts were counted when they came.
-        self.nodes -= (size - 1).min(self.nodes);
+        self.total.subtract(Size { values: size.values - 1, bytes: size.bytes });
         self.put(node, size, at)
     }
 
-    fn put(&mut self, node: Node, size: usize, at: At) -> Result<(), ComposeError> {
+    /// Keeps a copy of what has an anchor. Anchors within anchors are copied as often as they are nested.
+    fn remember(&mut self, anchor: usize, node: &Node, size: Size, at: &At) -> Result<(), ComposeError> {
+        if anchor > 0 {
+            self.anchored.add(size);
+            self.anchored.check_file(at, "anchors")?;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, node: Node, size: Size, at: At) -> Result<(), ComposeError> {
         let text = match &node.value {
             Value::Scalar(scalar) => scalar.text().into_owned(),
             Value::List(_) | Value::Map(_) => String::new(),
@@ -291,16 +306,14 @@ impl Tree<'_> {
     }
 
     /// Puts a finished node where it belongs: as an item, a key, a value or the document's root.
-    fn place(&mut self, node: Node, size: usize, text: &str, plain: Plain, at: At) -> Result<(), ComposeError> {
-        self.nodes += size;
-        if self.nodes > MAX_NODES {
-            return Err(syntax(at, format!("the file comes to more than {MAX_NODES} values: use fewer aliases")));
-        }
+    fn place(&mut self, node: Node, size: Size, text: &str, plain: Plain, at: At) -> Result<(), ComposeError> {
+        self.total.add(size);
+        self.total.check_file(&at, "aliases")?;
         let Some(frame) = self.frames.last_mut() else {
             self.root = Some(node);
             return Ok(());
         };
-        frame.size += size;
+        frame.size.add(size);
         match &mut frame.kind {
             FrameKind::List(items) => items.push(node),
             FrameKind::Map { entries, seen, key, merged } => match key.take() {
@@ -308,6 +321,9 @@ impl Tree<'_> {
                     if !matches!(node.value, Value::Scalar(_)) {
                         let problem = format!("{} cannot be a key: write a name", node.kind());
                         return Err(syntax(at, problem));
+                    }
+                    if text.len() > MAX_KEY {
+                        return Err(syntax(at, format!("a key is longer than {MAX_KEY} bytes: use a shorter one")));
                     }
                     if !seen.insert(text.to_owned()) {
                         let what = if plain == Plain::Yes && text == "<<" {

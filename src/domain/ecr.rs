@@ -31,6 +31,9 @@ const DOMAINS: [(&str, &str); 5] = [
 ];
 
 impl EcrHost {
+    /// How many registries one text may name: each is asked for a login.
+    pub const MOST: usize = 100;
+
     /// Reads a registry's host name; `None` for one that is not Amazon's.
     pub fn parse(host: &str) -> Option<Self> {
         if matches!(host, "public.ecr.aws" | "ecr-public.aws.com") {
@@ -50,12 +53,16 @@ impl EcrHost {
         })
     }
 
-    /// The private registries that a text names, such as a Dockerfile: their host names, each once.
+    /// The private registries that a text names, such as a Dockerfile: the first [`Self::MOST`] of their host names, each
+    /// once.
     pub fn private_in(text: &str) -> Vec<&str> {
         let mut hosts = Vec::new();
         for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-') {
             if matches!(Self::parse(word), Some(Self::Private { .. })) && !hosts.contains(&word) {
                 hosts.push(word);
+            }
+            if hosts.len() == Self::MOST {
+                break;
             }
         }
         hosts
@@ -107,5 +114,8 @@ mod tests {
             "ARG BASE={two}/base\nFROM {one}/python:3 AS a\nFROM public.ecr.aws/x/y\nCOPY --from={one}/tools /a /\n"
         );
         assert_eq!(EcrHost::private_in(&text), [two, one]);
+        let many: Vec<String> =
+            (0..20_000).map(|i| format!("FROM {i:012}.dkr.ecr.eu-west-1.amazonaws.com/a")).collect();
+        assert_eq!(EcrHost::private_in(&many.join("\n")).len(), EcrHost::MOST);
     }
 }

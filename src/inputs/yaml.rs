@@ -3,6 +3,8 @@
 //! Deliberately small: no anchors, no tags, no types but text, list and map. Its errors give line and column and
 //! never the text, since some of these inputs are secret.
 
+use std::collections::HashSet;
+
 use saphyr_parser::{Event, Parser};
 use thiserror::Error;
 
@@ -46,7 +48,7 @@ const DEEPEST: usize = 32;
 /// A collection that is being read, and the key that waits for its value.
 enum Open {
     List(Vec<Node>),
-    Map(Vec<(String, Node)>, Option<String>),
+    Map(Vec<(String, Node)>, HashSet<String>, Option<String>),
 }
 
 /// Reads one document.
@@ -74,12 +76,12 @@ pub fn read(text: &str) -> Result<Node, YamlError> {
                 continue;
             }
             Event::MappingStart(..) => {
-                open.push(Open::Map(Vec::new(), None));
+                open.push(Open::Map(Vec::new(), HashSet::new(), None));
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
                 Some(Open::List(items)) => Node::List(items),
-                Some(Open::Map(entries, _)) => Node::Map(entries),
+                Some(Open::Map(entries, ..)) => Node::Map(entries),
                 None => continue,
             },
             Event::Alias(_) => return Err(unsupported("an alias")),
@@ -91,8 +93,8 @@ pub fn read(text: &str) -> Result<Node, YamlError> {
         match open.last_mut() {
             None => document = Some(done),
             Some(Open::List(items)) => items.push(done),
-            Some(Open::Map(entries, key)) => match (key.take(), done) {
-                (Some(name), value) if entries.iter().all(|(other, _)| *other != name) => entries.push((name, value)),
+            Some(Open::Map(entries, seen, key)) => match (key.take(), done) {
+                (Some(name), value) if seen.insert(name.clone()) => entries.push((name, value)),
                 (Some(_), _) => return Err(unsupported("a key that stands there twice")),
                 (None, Node::Text(name)) => *key = Some(name),
                 (None, _) => return Err(unsupported("a key that is no text")),

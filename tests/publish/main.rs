@@ -26,7 +26,7 @@ use build_deploy::{
     events::Events,
     github::client::Client,
     inputs::{cli::RawInputs, parse, runner::RunnerEnv},
-    plan::Plan,
+    plan::{Plan, tags::GitTags},
     publish::{self, Branch, Move, Release, Survey, Unpublished},
     registry::registries::Registries,
 };
@@ -61,7 +61,7 @@ fn plan(host: &str) -> Plan {
     raw.set("registry", host).unwrap();
     raw.set("tags", "type=raw,value=main\ntype=raw,value=latest\ntype=raw,value=v1\ntype=sha").unwrap();
     let inputs = parse::parse(&raw, &env).unwrap();
-    prepare::plan(&inputs, &env, &prepare::context(&inputs, &env), None).unwrap()
+    prepare::plan(&inputs, &env, &prepare::context(&inputs, &env), GitTags::Unasked).unwrap()
 }
 
 /// What came of publishing both images.

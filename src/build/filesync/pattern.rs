@@ -17,7 +17,15 @@ pub enum PatternError {
     /// A pattern that Go's `filepath.Match` or `regexp` refuses.
     #[error("the pattern `{0}` is malformed; see https://docs.docker.com/build/concepts/context/#syntax")]
     Malformed(String),
+    /// More regular expressions than are compiled.
+    #[error(
+        "the patterns with `?`, `[`, `\\` or `**` within come to more than {MAX_WEIGHT} characters; use fewer or simpler ones"
+    )]
+    TooMany,
 }
+
+/// How large the regular expressions of a list may be, repetitions written out. A hundred bytes or so each when compiled.
+const MAX_WEIGHT: usize = 50_000;
 
 /// A list of patterns in which the last match decides, and `!` turns a match into none.
 #[derive(Debug)]
@@ -61,6 +69,7 @@ impl Patterns {
     /// [`PatternError`] for a lone `!` and for what Go's `filepath.Match` refuses.
     pub(super) fn new<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<Self, PatternError> {
         let mut list = Vec::new();
+        let mut weight = 0;
         for given in patterns {
             if given.trim().is_empty() {
                 continue;
@@ -74,7 +83,7 @@ impl Patterns {
             if glob::matches(&text, ".").is_err() {
                 return Err(PatternError::Malformed(text));
             }
-            list.push(Pattern { matcher: Matcher::new(&text), exception, text });
+            list.push(Pattern { matcher: Matcher::new(&text, &mut weight)?, exception, text });
         }
         Ok(Self { list })
     }
@@ -125,16 +134,22 @@ impl Pattern {
 }
 
 impl Matcher {
-    fn new(text: &str) -> Self {
-        match kind(text) {
+    fn new(text: &str, weight: &mut usize) -> Result<Self, PatternError> {
+        Ok(match kind(text) {
             Kind::Exact => Self::Exact,
             Kind::Prefix => Self::Prefix(text.strip_suffix("**").unwrap_or(text).to_owned()),
             Kind::Suffix => Self::Suffix(text.strip_prefix("**").unwrap_or(text).to_owned()),
-            Kind::Regex(source) => match Stars::new(text) {
-                Some(stars) => Self::Stars(stars),
-                None => regexp::compile(&source).map_or(Self::Malformed, Self::Regex),
-            },
-        }
+            Kind::Regex(source) => {
+                if let Some(stars) = Stars::new(text) {
+                    return Ok(Self::Stars(stars));
+                }
+                *weight += regexp::weight(&source);
+                if *weight > MAX_WEIGHT {
+                    return Err(PatternError::TooMany);
+                }
+                regexp::compile(&source).map_or(Self::Malformed, Self::Regex)
+            }
+        })
     }
 }
 
@@ -172,7 +187,9 @@ fn kind(text: &str) -> Kind {
                 source.push_str("[^/]");
                 kind = is_regex();
             }
-            '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => {
+            // `{`, `|` and `}` are meant to be among these, but the table of moby's released versions (v0.6.1) has no room
+            // for them, so that they act where a pattern becomes a regular expression.
+            '.' | '+' | '(' | ')' | '$' => {
                 source.push('\\');
                 source.push(ch);
             }
@@ -211,7 +228,7 @@ impl Stars {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        if rest.contains("**") || rest.contains(['?', '[', ']', '\\', '^']) {
+        if rest.contains("**") || rest.contains(['?', '[', ']', '\\', '^', '{', '|', '}']) {
             return None;
         }
         let component = |part: &str| part.split('*').map(str::to_owned).collect();

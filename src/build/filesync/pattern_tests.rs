@@ -95,6 +95,22 @@ fn single_patterns_match_as_in_moby() {
         ),
         ("dist/*.whl", "dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl", true),
         ("a\\*b", "a*b", true),
+        // As v0.6.1 has it, which buildx is released with: see `kind`.
+        ("a|b", "a|b", true),
+        ("a|b", "a", false),
+        ("**/a|b", "x/a|b", true),
+        ("a*|b", "axyz", true),
+        ("a*|b", "a/c", true),
+        ("a*|b", "xb", true),
+        ("a*|b", "xc", false),
+        ("*.js|*.ts", "x.js", true),
+        ("*.js|*.ts", "x.js.map", true),
+        ("*.js|*.ts", "d/x.js", false),
+        ("*.js|*.ts", "d/x.ts", true),
+        ("*.{js,ts}", "x.{js,ts}", true),
+        ("*.{js,ts}", "x.js", false),
+        ("*.a{2}", "x.aa", true),
+        ("a{2}", "a{2}", true),
     ] {
         assert_eq!(one(pattern, path), Ok(want), "{pattern:?} {path:?}");
     }
@@ -206,6 +222,7 @@ fn patterns_compile_as_in_moby() {
         ("**/foo/bar", Kind::Suffix),
         ("a(b)c/def", Kind::Exact),
         ("a.|)$(}+{bc", Kind::Exact),
+        ("a.|)$(}+{bc*", regex(r"^a\.|\)\$\(}\+{bc[^/]*$")),
         ("dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl", Kind::Exact),
     ] {
         assert_eq!(kind(pattern), want, "{pattern:?}");
@@ -219,8 +236,18 @@ fn a_bad_pattern_is_named() {
     // moby finds this one only where it counts.
     let lazy = Patterns::new(["*", "[z-a]"]).unwrap();
     assert_eq!(matches(&lazy, "x"), Ok(true));
-    let error = matches(&Patterns::new(["[z-a]"]).unwrap(), "x").unwrap_err();
-    assert!(error.to_string().contains("`[z-a]`"), "{error}");
+    for malformed in ["[z-a]", "*{2}", "a?{2,1}"] {
+        let error = matches(&Patterns::new([malformed]).unwrap(), "x").unwrap_err();
+        assert!(error.to_string().contains(&format!("`{malformed}`")), "{error}");
+    }
+}
+
+#[test]
+fn patterns_that_would_fill_the_memory_are_refused() {
+    let large = vec!["?{1000}"; 10_000];
+    assert_eq!(Patterns::new(large).unwrap_err(), PatternError::TooMany);
+    let usual: Vec<String> = (0..1000).map(|i| format!("a{i}/**/b?[cd]")).collect();
+    assert!(Patterns::new(usual.iter().map(String::as_str)).is_ok());
 }
 
 /// moby's `MatchesUsingParentResults` from the root down to `path`, with a regular expression for everything that has
@@ -263,7 +290,7 @@ proptest! {
 
     #[test]
     fn shortcuts_and_parent_results_change_nothing(
-        patterns in prop::collection::vec("!?(\\*\\*/|a/|)([ab.*?/\n]|\\*\\*|\\[ab\\]|\\[\\^a\\]|\\\\[a*]){1,6}", 1..5),
+        patterns in prop::collection::vec("!?(\\*\\*/|a/|)([ab.*?/|\n]|\\{2\\}|\\*\\*|\\[ab\\]|\\[\\^a\\]|\\\\[a*]){1,6}", 1..5),
         path in "[ab\n][ab.\n]{0,2}(/[ab][ab.]{0,2}){0,3}",
     ) {
         let Ok(read) = Patterns::new(patterns.iter().map(String::as_str)) else {

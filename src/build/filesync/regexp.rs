@@ -2,7 +2,7 @@
 //! PURE. Source: <https://pkg.go.dev/regexp/syntax>.
 //!
 //! The two differ where a pattern holds `[` or `\`: this crate has nested classes and set operators, and its `\d`
-//! is Unicode. Octal, hexadecimal, `\Q` and `\p` escapes, which no ignore file uses, are refused, not misread.
+//! is Unicode. A `{` that begins no repetition is a character in Go. Octal, hexadecimal, `\Q` and `\p` escapes, which no ignore file uses, are refused, not misread.
 
 use regex::Regex;
 
@@ -12,17 +12,43 @@ const NAMED: [&str; 14] = [
     "xdigit",
 ];
 
+/// The most repetitions that Go takes.
+const MAX_REPEAT: u32 = 1000;
+
 /// The expression, or `None` if Go refuses it.
 pub(super) fn compile(go: &str) -> Option<Regex> {
     Regex::new(&translate(go)?).ok()
 }
 
+/// How large a compiled expression becomes, about, in characters that it matches.
+pub(super) fn weight(go: &str) -> usize {
+    let braces = go.match_indices('{').map(|(at, _)| at);
+    let repeats = braces.filter_map(|at| repetition(&go[at + 1..]));
+    go.len() + repeats.map(|(_, low, high)| low.max(high.unwrap_or_default()) as usize).sum::<usize>()
+}
+
 fn translate(go: &str) -> Option<String> {
     let mut out = String::with_capacity(go.len() + 8);
     let mut rest = go;
+    let mut after_repeat = false;
     while let Some(ch) = rest.chars().next() {
         rest = &rest[ch.len_utf8()..];
+        let was_repeat = std::mem::replace(&mut after_repeat, matches!(ch, '*' | '?'));
         match ch {
+            '{' => match repetition(rest) {
+                None => out.push_str("\\{"),
+                Some((behind, low, high)) => {
+                    let highest = high.unwrap_or(low);
+                    if was_repeat || low > MAX_REPEAT || highest > MAX_REPEAT || highest < low {
+                        return None;
+                    }
+                    let text = &rest[..rest.len() - behind.len()];
+                    out.extend(["{", text]);
+                    rest = behind;
+                    after_repeat = true;
+                }
+            },
+            '}' => out.push_str("\\}"),
             '\\' => rest = escape(rest, &mut out, Place::Outside)?,
             '[' => rest = class(rest, &mut out)?,
             ']' => out.push_str("\\]"),
@@ -30,6 +56,28 @@ fn translate(go: &str) -> Option<String> {
         }
     }
     Some(out)
+}
+
+/// Reads `n}`, `n,}` or `n,m}` behind a `{`: what follows it, the lowest and the highest number.
+fn repetition(text: &str) -> Option<(&str, u32, Option<u32>)> {
+    let (low, rest) = number(text)?;
+    if let Some(behind) = rest.strip_prefix('}') {
+        return Some((behind, low, Some(low)));
+    }
+    let rest = rest.strip_prefix(',')?;
+    if let Some(behind) = rest.strip_prefix('}') {
+        return Some((behind, low, None));
+    }
+    let (high, rest) = number(rest)?;
+    rest.strip_prefix('}').map(|behind| (behind, low, Some(high)))
+}
+
+/// A number without leading zeros, as large as may be.
+fn number(text: &str) -> Option<(u32, &str)> {
+    let end = text.find(|ch: char| !ch.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let is_number = !digits.is_empty() && (digits.len() == 1 || !digits.starts_with('0'));
+    is_number.then(|| (digits.parse().unwrap_or(u32::MAX), rest))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -152,6 +200,25 @@ mod tests {
             ("^]$", "]", Some(true)),
             ("^[^a]$", "\n", Some(true)),
             ("^.$", "\n", Some(false)),
+            ("^a|b$", "ax", Some(true)),
+            ("^a|b$", "xb", Some(true)),
+            ("^a|b$", "xbx", Some(false)),
+            ("^a{2}$", "aa", Some(true)),
+            ("^a{2}$", "a{2}", Some(false)),
+            ("^a{1,}$", "aaa", Some(true)),
+            ("^a{0,1}$", "aa", Some(false)),
+            ("^a{b,c}$", "a{b,c}", Some(true)),
+            ("^a{,2}$", "a{,2}", Some(true)),
+            ("^a{02}$", "a{02}", Some(true)),
+            ("^{$", "{", Some(true)),
+            ("^{2}a$", "a", Some(true)),
+            ("^}$", "}", Some(true)),
+            ("^[^/]*{2}$", "a", None),
+            ("^a{2}{3}$", "a", None),
+            ("^a{1001}$", "a", None),
+            ("^a{99999999999}$", "a", None),
+            ("^a{3,2}$", "a", None),
+            ("^a|{2}$", "a", None),
         ] {
             assert_eq!(compile(source).map(|regex| regex.is_match(text)), want, "{source:?} {text:?}");
         }

@@ -18,17 +18,34 @@ pub(super) struct Lines {
     moved: Vec<usize>,
     /// Far enough for every line.
     distance: usize,
+    /// How many lines were moved.
+    moves: usize,
+    /// Bytes that were parsed again, and blanks that were added.
+    work: usize,
 }
 
-/// How many times a text is parsed again.
+/// What became of an error's lines.
+pub(super) enum Mended {
+    /// They were moved: parse again.
+    Yes,
+    /// That is not what is wrong.
+    No,
+    /// More lines would have to be moved than is worth it.
+    TooMany,
+}
+
+/// How many lines are moved.
 const MAX_MOVES: usize = 1000;
+
+/// How many bytes are parsed again. Mostly, each pair of brackets takes one more time.
+const MAX_WORK: usize = 4 << 20;
 
 impl Lines {
     pub(super) fn new(text: &str) -> Self {
         let rows: Vec<String> = text.split('\n').map(str::to_owned).collect();
         let depth = |line: &String| line.find(|c: char| !matches!(c, ' ' | '-' | '?')).unwrap_or(line.len());
         let distance = rows.iter().map(depth).max().unwrap_or_default() + 1;
-        Self { moved: vec![0; rows.len()], rows, distance }
+        Self { moved: vec![0; rows.len()], rows, distance, moves: 0, work: 0 }
     }
 
     pub(super) fn text(&self) -> String {
@@ -40,24 +57,63 @@ impl Lines {
         line.checked_sub(1).and_then(|index| self.moved.get(index)).copied().unwrap_or_default()
     }
 
-    /// Moves the lines that an error complains of; `false` if that is not what is wrong.
-    pub(super) fn mend(&mut self, error: &ScanError) -> bool {
-        let Some(start) = error.marker().line().checked_sub(1) else { return false };
+    /// Moves the lines that an error complains of.
+    pub(super) fn mend(&mut self, error: &ScanError) -> Mended {
+        let Some(start) = error.marker().line().checked_sub(1) else { return Mended::No };
         let range = match error.info() {
-            "invalid indentation" | "invalid indentation in flow construct" => start..=start,
+            "invalid indentation" | "invalid indentation in flow construct" => start..=self.bracket_end(start),
             "invalid indentation in quoted scalar" => start + 1..=self.quote_end(start, error.marker().col()),
-            _ => return false,
+            _ => return Mended::No,
         };
-        let mut any = false;
+        let mut mended = Mended::No;
+        self.work += self.rows.iter().map(String::len).sum::<usize>();
         for index in range {
             // Within brackets a line is moved once; if that does not help, nothing will.
-            if self.moved.get(index) == Some(&0) && self.moved.iter().filter(|m| **m > 0).count() < MAX_MOVES {
-                self.rows[index].insert_str(0, &" ".repeat(self.distance));
-                self.moved[index] = self.distance;
-                any = true;
+            if self.moved.get(index) != Some(&0) {
+                continue;
+            }
+            self.moves += 1;
+            self.work += self.distance;
+            if self.moves > MAX_MOVES || self.work > MAX_WORK {
+                return Mended::TooMany;
+            }
+            self.rows[index].insert_str(0, &" ".repeat(self.distance));
+            self.moved[index] = self.distance;
+            mended = Mended::Yes;
+        }
+        mended
+    }
+
+    /// The line on which the brackets close that are open where a line begins; that line itself if this cannot be told.
+    fn bracket_end(&self, start: usize) -> usize {
+        let mut depth = 0_usize;
+        let mut quote = None;
+        // What came last, blanks aside: a quote begins a text only behind one of these.
+        let mut before = ',';
+        for (index, line) in self.rows.iter().enumerate().skip(start).take(MAX_MOVES) {
+            let mut chars = line.chars().peekable();
+            let mut blank = true;
+            while let Some(c) = chars.next() {
+                match (quote, c) {
+                    (Some('"'), '\\') => drop(chars.next()),
+                    (Some('\''), '\'') if chars.peek() == Some(&'\'') => drop(chars.next()),
+                    (Some(q), c) if c == q => quote = None,
+                    (None, '#') if blank => break,
+                    (None, '"' | '\'') if matches!(before, ',' | ':' | '[' | '{') => quote = Some(c),
+                    (None, '[' | '{') => depth += 1,
+                    (None, ']' | '}') => match depth.checked_sub(1) {
+                        Some(left) => depth = left,
+                        None => return index,
+                    },
+                    _ => {}
+                }
+                blank = c.is_whitespace();
+                if !blank {
+                    before = c;
+                }
             }
         }
-        any
+        start
     }
 
     /// The line on which the quoted text ends that begins at a place.
