@@ -31,9 +31,9 @@ mod tests {
         let second = Duration::from_secs(1);
         let (done, known) = beside(sleep(second), pending::<()>(), second).await;
         assert_eq!((done, known, began.elapsed()), ((), None, 2 * second));
-        let (_, known) = beside(sleep(3 * second), sleep(second), second).await;
+        let ((), known) = beside(sleep(3 * second), sleep(second), second).await;
         assert_eq!((known, began.elapsed()), (Some(()), 5 * second));
-        let (_, known) = beside(sleep(second), async { sleep(second / 2).await }, second).await;
+        let ((), known) = beside(sleep(second), async { sleep(second / 2).await }, second).await;
         assert_eq!(known, Some(()));
     }
 }

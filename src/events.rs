@@ -32,6 +32,7 @@ impl Events {
     }
 
     /// A sender that nobody listens to, for work that has been told of already.
+    #[must_use]
     pub fn unheard(&self) -> Self {
         self.branch().0
     }

@@ -53,8 +53,8 @@ pub async fn run(
     journal: &dyn Fn(&[Move]),
     events: &Events,
 ) -> Result<Outcome, Unfinished> {
-    // To stop a build is to drop it.
-    let ready = cancel.unless(async {
+    // To stop a build is to drop it. On the heap: it holds the state of every solve.
+    let ready = cancel.unless(Box::pin(async {
         // Everything that can be known to fail is known before the first layer is built.
         events.emit(Event::StageStarted(Stage::Preflight)).await;
         let mut recipes = preflight::recipes(plan, edges)?;
@@ -75,7 +75,7 @@ pub async fn run(
         };
         let (built, _) = beside(build, survey.take(plan, &builder, edges.branch.as_ref(), events), SURVEY).await;
         Ok::<_, Failure>((builder, recipes, survey, built?))
-    });
+    }));
     let (builder, recipes, survey, built): (_, _, _, Vec<Built>) = ready.await??;
 
     if !plan.push.enabled {

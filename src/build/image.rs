@@ -89,7 +89,7 @@ pub(super) async fn build(
     let goal = goal_of(recipe, goal);
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
-    let Outcome { solved, manifest, size } = on_nodes(builder, (recipe, links), goal, events).await?;
+    let Outcome { solved, manifest, size } = Box::pin(on_nodes(builder, (recipe, links), goal, events)).await?;
     let Solved { digest, steps, cached } = solved;
     let content = match digest.clone() {
         _ if !goal.pushes() => Content::Unpublished,

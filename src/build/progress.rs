@@ -499,7 +499,7 @@ mod tests {
     fn no_line_is_cut_within_a_secret() {
         let secret = "x9Q-canary-of-some-length";
         let redactor = Redactor::new(&[Secret::new(secret)]);
-        let colored: String = secret.chars().map(|c| format!("{c}\u{1b}[31m\u{0}")).collect();
+        let colored = secret.chars().map(String::from).collect::<Vec<_>>().join("\u{1b}[31m\u{0}");
         for (written, size) in [(secret, 1000), (&colored, 777), (secret, 3)] {
             for before in (super::LONGEST_LINE - 50..super::LONGEST_LINE + 600).step_by(47) {
                 let line = format!("{}{written}{}é\n", "-".repeat(before), "é".repeat(3_000));

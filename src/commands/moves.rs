@@ -1,6 +1,6 @@
 //! What the post stage must know of tags that a run was moving when it was killed.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use super::{chat::warning, logins::Logins, saved};
 use crate::{
@@ -28,8 +28,11 @@ pub(super) fn begin(env: &RunnerEnv, moves: &[Move]) {
     }
 }
 
-/// Writes down that the run itself says where its tags are.
-pub(super) fn end(env: &RunnerEnv) {
+/// Writes down that the run itself says where its tags are, if it moved any.
+pub(super) fn end(env: &RunnerEnv, moving: &Cell<bool>) {
+    if !moving.get() {
+        return;
+    }
     let _ = saved::write(env, &[(MOVED, "true")]);
 }
 

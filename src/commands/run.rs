@@ -115,16 +115,13 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             (Err(failure), ..) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
             (Ok(_), None, Some(failure)) => (Ending::Failure(Box::new(failure)), exit::FAILED),
             (Ok((plan, edges)), None, None) => {
-                // On the heap: it holds the state of every solve.
-                let work = Box::pin(work(plan, edges, &cancel, &journal, &events));
+                let work = work(plan, edges, &cancel, &journal, &events);
                 let work = stopping(work, limit.saturating_sub(began.elapsed()), &mut signals, &canceller);
                 asking_meanwhile(inquiry, &events, &mut allowance, work).await
             }
         };
         events.emit(Event::Finished(ending)).await;
-        if moving.get() {
-            moves::end(&env);
-        }
+        moves::end(&env, &moving);
         drop(events);
         status
     };
@@ -224,7 +221,7 @@ async fn work(plan: &Plan, edges: &Edges, cancel: &Cancel, journal: &dyn Fn(&[Mo
         let notice = Diagnostic { severity: Severity::Notice, ..warning("plan", message.clone()) };
         events.emit(Event::Diagnostic(notice)).await;
     }
-    match pipeline::run(plan, edges, cancel, journal, events).await {
+    match Box::pin(pipeline::run(plan, edges, cancel, journal, events)).await {
         Ok(_) => (Ending::Success, exit::SUCCESS),
         Err(Unfinished::Stopped(Stop::Signal)) => (Ending::Cancelled, exit::FAILED),
         Err(Unfinished::Stopped(Stop::Timeout)) => TIMED_OUT,

@@ -118,18 +118,15 @@ fn environment(
     (item, path): (&Node, &str),
 ) -> Result<Rc<BTreeMap<String, String>>, ComposeError> {
     let mut env = BTreeMap::new();
-    match &inclusion.env_files {
-        Some(names) => {
-            let wanted_by = WantedBy::Key(item.at.clone(), format!("{path}.env_file"));
-            for name in names {
-                loader.env_file(name, (&wanted_by, Presence::Required), &level.env, &mut env)?;
-            }
+    if let Some(names) = &inclusion.env_files {
+        let wanted_by = WantedBy::Key(item.at.clone(), format!("{path}.env_file"));
+        for name in names {
+            loader.env_file(name, (&wanted_by, Presence::Required), &level.env, &mut env)?;
         }
-        None => {
-            let wanted_by = WantedBy::Key(item.at.clone(), path.to_owned());
-            let name = join(&inclusion.base, ".env");
-            loader.env_file(&name, (&wanted_by, Presence::Optional), &level.env, &mut env)?;
-        }
+    } else {
+        let wanted_by = WantedBy::Key(item.at.clone(), path.to_owned());
+        let name = join(&inclusion.base, ".env");
+        loader.env_file(&name, (&wanted_by, Presence::Optional), &level.env, &mut env)?;
     }
     if env.keys().all(|name| level.env.contains_key(name)) {
         return Ok(Rc::clone(&level.env));

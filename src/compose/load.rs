@@ -316,6 +316,7 @@ impl Lookup for Variables<'_> {
 const MAX_UNSET: usize = 50;
 
 /// Why a variable has no value.
+#[derive(Clone, Copy)]
 enum Cause {
     /// Nobody set it.
     Unset,

@@ -101,7 +101,7 @@ impl Image {
                 return Ok(());
             }
             (ImageEvent::Started, Waiting) if building => Building,
-            (ImageEvent::Cancelled, Waiting | Building) if building => Over,
+            (ImageEvent::Cancelled, Waiting | Building) | (ImageEvent::Failed(_), Building) if building => Over,
             (ImageEvent::StepStarted { step, .. }, Building) if building && *step == self.steps.len() => {
                 self.steps.push(Step::Running);
                 return Ok(());
@@ -118,7 +118,6 @@ impl Image {
             (ImageEvent::Pushing | ImageEvent::Retrying { .. }, Building) if building => return Ok(()),
             (ImageEvent::Pushing | ImageEvent::Retrying { .. }, Built) if publishing => return Ok(()),
             (ImageEvent::Finished(_), Building) if building => Built,
-            (ImageEvent::Failed(_), Building) if building => Over,
             (ImageEvent::Published(_), Built) if publishing => Over,
             _ => return Err(format!("{event:?} in the stage {stage:?} while it is {:?}", self.progress)),
         };

@@ -289,10 +289,9 @@ impl ImageState {
             _ => {}
         }
         match event {
-            ImageEvent::Retrying { .. } if matches!(self.status, ImageStatus::Done(_)) => {}
-            ImageEvent::Started | ImageEvent::Retrying { .. } => self.status = ImageStatus::Building,
             // The classic store uploads when all images are built.
-            ImageEvent::Pushing if matches!(self.status, ImageStatus::Done(_)) => {}
+            ImageEvent::Retrying { .. } | ImageEvent::Pushing if matches!(self.status, ImageStatus::Done(_)) => {}
+            ImageEvent::Started | ImageEvent::Retrying { .. } => self.status = ImageStatus::Building,
             ImageEvent::Pushing => self.status = ImageStatus::Pushing,
             ImageEvent::Compared(previous) => self.previous = Some(previous.clone()),
             ImageEvent::Published(publication) => self.publish(publication),

@@ -207,10 +207,10 @@ async fn by_builder(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &
                 settle(digest, &served, *place, slot, board);
             }
             (None, served) if served == slot.before && served != Before::Unknown => {
-                board.set(*place, TagState::NotMoved)
+                board.set(*place, TagState::NotMoved);
             }
             (None, Before::Image(served)) if Some(&served) == slot.digest.as_ref() => {
-                board.set(*place, TagState::Moved)
+                board.set(*place, TagState::Moved);
             }
             (None, _) => {}
         }

@@ -199,14 +199,14 @@ fn check(secret: &str, written: &str) {
 #[test]
 fn nothing_between_its_letters_shows_a_secret() {
     let secret = "canary-71c9 d2e0";
+    let letters: Vec<String> = secret.chars().map(String::from).collect();
     for unseen in UNSEEN {
-        let all: Vec<String> = secret.chars().map(String::from).collect();
-        check(secret, &all.join(unseen));
+        check(secret, &letters.join(unseen));
         check(secret, &format!("canary{unseen}-71c9 d2e0"));
     }
     // UTF-16 of either order, with its mark, as bytes that are no UTF-8.
-    check(secret, &format!("\u{fffd}\u{fffd}{}", secret.chars().map(|c| format!("{c}\0")).collect::<String>()));
-    check(secret, &format!("\u{fffd}\u{fffd}{}", secret.chars().map(|c| format!("\0{c}")).collect::<String>()));
+    check(secret, &format!("\u{fffd}\u{fffd}{}\0", letters.join("\0")));
+    check(secret, &format!("\u{fffd}\u{fffd}\0{}", letters.join("\0")));
     check(secret, "canary-71c9 \t \u{a0}d2e0");
     check(secret, "canary-71c9\nd2e0");
     let hex: Vec<String> = secret.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -145,7 +145,7 @@ async fn publish_of(registry: &Registry, stop: Option<Duration>, branch: Option<
             () = stopping => work.await,
         }
     };
-    let result = tokio::time::timeout(Duration::from_secs(120), result).await.expect("an end");
+    let result = tokio::time::timeout(Duration::from_mins(2), result).await.unwrap();
     drop(events);
     let mut outcome = Outcome {
         result,

@@ -30,7 +30,7 @@ pub(super) fn windows(secret: &str) -> Vec<String> {
 }
 
 fn digits<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    bytes.fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
 
 /// The bytes that a text spells in hex digits, in lower case, and where each digit stands. Runs of them are apart.
