@@ -8,7 +8,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 export BUILD_DEPLOY_LAB ?= /var/tmp/build-deploy-lab
 OUT := $(CURDIR)/.lab/demo
 
-.PHONY: help demo test bench pictures image lint lab-up lab-down
+.PHONY: help demo test check bench pictures image lint lab-up lab-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,16 @@ demo: ## run the action on examples/django: real engine and registry, a local Gi
 
 test: ## formatting, clippy and every test, against four engines and the registries of the world as the lab plays them
 	@scripts/test.sh
+
+check: ## what needs no lab and no root: formatting, clippy, and the tests that are pure or have a stand-in
+	@cargo fmt --check
+	@cargo clippy --quiet --locked --features demo --all-targets -- -D warnings
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --locked --features demo -E 'not binary(=action) and not binary(=builders) and not binary(=compose_oracle)'; \
+	else \
+	  cargo test --locked --features demo --lib --bins --test architecture --test chat --test contract --test events \
+	    --test github --test log --test metadata --test publish --test repository --test summary; \
+	fi
 
 bench: ## compare with `docker buildx bake --push` on the same engine and registry
 	@scripts/lab.sh up c8d registry

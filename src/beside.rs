@@ -4,15 +4,18 @@ use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 
-/// Runs `courtesy` beside `work`. Once the work is done, the courtesy has `grace` left; what it does not know by then is
-/// `None`. So a server that never answers a question of courtesy holds nothing up.
+/// Runs `courtesy` beside `work`. Once the work is done, the courtesy has as long as `grace` says of the work's result; what
+/// it does not know by then is `None`. So a server that never answers a question of courtesy holds nothing up.
 pub async fn beside<T, U>(
     work: impl Future<Output = T>,
     courtesy: impl Future<Output = U>,
-    grace: Duration,
+    grace: impl FnOnce(&T) -> Duration,
 ) -> (T, Option<U>) {
     match select(pin!(work), pin!(courtesy)).await {
-        Either::Left((done, courtesy)) => (done, tokio::time::timeout(grace, courtesy).await.ok()),
+        Either::Left((done, courtesy)) => {
+            let known = tokio::time::timeout(grace(&done), courtesy).await.ok();
+            (done, known)
+        }
         Either::Right((known, work)) => (work.await, Some(known)),
     }
 }
@@ -29,11 +32,11 @@ mod tests {
     async fn a_courtesy_never_holds_the_work_up() {
         let began = Instant::now();
         let second = Duration::from_secs(1);
-        let (done, known) = beside(sleep(second), pending::<()>(), second).await;
+        let (done, known) = beside(sleep(second), pending::<()>(), |()| second).await;
         assert_eq!((done, known, began.elapsed()), ((), None, 2 * second));
-        let ((), known) = beside(sleep(3 * second), sleep(second), second).await;
+        let ((), known) = beside(sleep(3 * second), sleep(second), |()| second).await;
         assert_eq!((known, began.elapsed()), (Some(()), 5 * second));
-        let ((), known) = beside(sleep(second), async { sleep(second / 2).await }, second).await;
+        let ((), known) = beside(sleep(second), async { sleep(second / 2).await }, |()| second).await;
         assert_eq!(known, Some(()));
     }
 }

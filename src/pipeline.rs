@@ -73,7 +73,9 @@ pub async fn run(
                 built = build::all(&builder, &recipes, goal(plan), events) => built,
             }
         };
-        let (built, _) = beside(build, survey.take(plan, &builder, edges.branch.as_ref(), events), SURVEY).await;
+        let survey_all = survey.take(plan, &builder, edges.branch.as_ref(), events);
+        // After a failure nothing depends on it.
+        let (built, _) = beside(build, survey_all, |built| if built.is_ok() { SURVEY } else { Duration::ZERO }).await;
         Ok::<_, Failure>((builder, recipes, survey, built?))
     }));
     let (builder, recipes, survey, built): (_, _, _, Vec<Built>) = ready.await??;

@@ -53,9 +53,11 @@ async fn an_overloaded_registry_is_asked_again() {
 
 #[tokio::test]
 async fn a_broken_connection_is_tried_again() {
-    let puts_manifest = |seen: &Seen| seen.is_manifest() && seen.method == Method::PUT;
+    // Uploads are tried again by some engines themselves; the tags are ours.
+    let puts_tag =
+        |seen: &Seen| seen.is_manifest() && seen.method == Method::PUT && !seen.path.contains("/manifests/sha256:");
     for engine in Engine::ALL {
-        survives(engine, 1, puts_manifest, || Fate::Break, "attempt").await;
+        survives(engine, 1, puts_tag, || Fate::Break, "attempt").await;
     }
 }
 
@@ -103,7 +105,7 @@ async fn a_digest_that_is_not_what_was_built_fails_the_run() {
                 .any(|seen| seen.is_manifest() && seen.method == Method::PUT && seen.path.ends_with("/main"));
             let of_tag = asked.path.ends_with("/manifests/main") || asked.path.ends_with(&other_digest);
             // So that it is read back.
-            if asked.method == Method::PUT && asked.is_manifest() {
+            if asked.method == Method::PUT && asked.is_manifest() && !asked.path.contains("/manifests/sha256:") {
                 return Fate::Unnamed;
             }
             if pushed && of_tag && asked.method != Method::PUT {

@@ -97,7 +97,7 @@ impl Rules {
                     (Some(value), _) => value.clone(),
                     (None, Some("date-time")) => json!("2026-01-02T03:04:05Z"),
                     (None, Some("uri")) => json!("https://api.github.com/unused"),
-                    (None, _) => json!("unused"),
+                    (None, _) => json!(unused(schema["minLength"].as_u64().unwrap_or_default())),
                 }
             }
         }
@@ -124,6 +124,12 @@ impl Rules {
             None => schema,
         }
     }
+}
+
+/// A text of at least so many characters that says nothing.
+fn unused(shortest: u64) -> String {
+    let shortest = usize::try_from(shortest).unwrap_or_default();
+    format!("{:-<shortest$}", "unused")
 }
 
 /// The pairs of a query, decoded.
