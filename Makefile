@@ -8,7 +8,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 export BUILD_DEPLOY_LAB ?= /var/tmp/build-deploy-lab
 OUT := $(CURDIR)/.lab/demo
 
-.PHONY: help demo test bench pictures image lint lab-up lab-down
+TIME ?= 60
+
+.PHONY: help demo test fuzz bench pictures image lint lab-up lab-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +28,9 @@ demo: ## run the action on examples/django: real engine and registry, a local Gi
 
 test: ## formatting, clippy and every test, against four engines and the registries of the world as the lab plays them
 	@scripts/test.sh
+
+fuzz: ## run every fuzz target for TIME seconds (default 60); needs cargo-fuzz and a C++ compiler
+	@scripts/fuzz.sh $(TIME)
 
 bench: ## compare with `docker buildx bake --push` on the same engine and registry
 	@scripts/lab.sh up c8d registry
