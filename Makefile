@@ -8,7 +8,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 export BUILD_DEPLOY_LAB ?= /var/tmp/build-deploy-lab
 OUT := $(CURDIR)/.lab/demo
 
-.PHONY: help demo test check bench pictures image lint lab-up lab-down
+TIME ?= 60
+
+.PHONY: help demo test check fuzz bench pictures image lint lab-up lab-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,9 @@ check: ## what needs no lab and no root: formatting, clippy, and the tests that 
 	  cargo test --locked --features demo --lib --bins --test architecture --test chat --test contract --test events \
 	    --test github --test log --test metadata --test publish --test repository --test summary; \
 	fi
+
+fuzz: ## run every fuzz target for TIME seconds (default 60); needs cargo-fuzz and a C++ compiler
+	@scripts/fuzz.sh $(TIME)
 
 bench: ## compare with `docker buildx bake --push` on the same engine and registry
 	@scripts/lab.sh up c8d registry

@@ -45,7 +45,7 @@ use crate::{
 
 /// Files and bytes of secrets that one run looks for.
 const MOST_SECRET_FILES: usize = 1000;
-const MOST_SECRET_BYTES: usize = 1 << 20;
+const MOST_SECRET_BYTES: usize = 128 << 10;
 
 /// Bytes of a secret's file beyond which it is not looked for in the log: it is data then, of more lines than could be.
 const LARGEST_SECRET: u64 = 64 << 10;

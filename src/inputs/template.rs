@@ -92,12 +92,15 @@ pub enum TemplateError {
     /// It is something of Handlebars that does not work here.
     #[error("`{0}` is not supported here")]
     Unsupported(String),
+    /// Conditions or parentheses within each other.
+    #[error("expressions are nested more than {MAX_DEPTH} deep")]
+    TooDeep,
 }
 
 impl Template {
     /// Reads a template. Every text without `{{` is one.
     pub fn read(text: &str) -> Result<Self, TemplateError> {
-        let mut reader = Reader { lexer: Lexer::new(text) };
+        let mut reader = Reader { lexer: Lexer::new(text), depth: 0 };
         let (parts, end) = reader.parts(None)?;
         match end {
             End::OfText => Ok(Self { parts }),
@@ -130,11 +133,26 @@ enum End {
     Close(String),
 }
 
-struct Reader {
-    lexer: Lexer,
+/// How deep conditions, `else if` and parentheses may be nested.
+const MAX_DEPTH: usize = 100;
+
+struct Reader<'a> {
+    lexer: Lexer<'a>,
+    depth: usize,
 }
 
-impl Reader {
+impl Reader<'_> {
+    /// Reads something one level deeper.
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, TemplateError>) -> Result<T, TemplateError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(TemplateError::TooDeep);
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        result
+    }
+
     /// Reads parts up to the end of the block `within`, or of the text.
     fn parts(&mut self, within: Option<&str>) -> Result<(Vec<Part>, End), TemplateError> {
         let mut parts = Vec::new();
@@ -167,7 +185,7 @@ impl Reader {
     fn block(&mut self) -> Result<Part, TemplateError> {
         let call = self.call(&Token::Close)?;
         let name = call.path.parts.join(".");
-        let (part, end) = self.condition(call)?;
+        let (part, end) = self.deeper(|reader| reader.condition(call))?;
         match end {
             End::Close(closed) if closed == name => Ok(part),
             _ => Err(TemplateError::Unpaired(name)),
@@ -189,7 +207,7 @@ impl Reader {
             End::Else => (second, end) = self.parts(Some(&name))?,
             End::ElseIf => {
                 let inner = self.call(&Token::Close)?;
-                let (part, inner_end) = self.condition(inner)?;
+                let (part, inner_end) = self.deeper(|reader| reader.condition(inner))?;
                 second.push(part);
                 end = inner_end;
             }
@@ -238,7 +256,10 @@ impl Reader {
             Token::Number(number) => Ok(Argument::Number(number)),
             Token::Bool(value) => Ok(Argument::Bool(value)),
             Token::Nothing => Ok(Argument::Nothing),
-            Token::OpenParenthesis => Ok(Argument::Call(Box::new(self.call(&Token::CloseParenthesis)?))),
+            Token::OpenParenthesis => {
+                let call = self.deeper(|reader| reader.call(&Token::CloseParenthesis))?;
+                Ok(Argument::Call(Box::new(call)))
+            }
             Token::Path(path) => Ok(Argument::Path(path)),
             other => Err(unexpected(&other.to_string(), "a name")),
         }
@@ -295,6 +316,25 @@ mod tests {
             let error = Template::read(text).unwrap_err().to_string();
             assert!(error.contains(want), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_refused() {
+        for (text, want) in [
+            ("{{#if a}}".repeat(50_000), "nested more than 100 deep"),
+            (format!("{{{{#if a}}}}{}", "{{else if b}}".repeat(50_000)), "nested more than 100 deep"),
+            (format!("{{{{a {}", "(b ".repeat(50_000)), "nested more than 100 deep"),
+            (format!("{{{{{}", "(b ".repeat(50_000)), "nested more than 100 deep"),
+        ] {
+            let error = Template::read(&text).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        }
+        let nested = format!("{}x{}", "{{#if a}}".repeat(100), "{{/if}}".repeat(100));
+        assert_eq!(Template::read(&nested).unwrap().parts.len(), 1);
+        // Each word was once kept in as much memory as all that followed it.
+        let parts = Template::read(&"\\{{".repeat(100_000)).unwrap().parts;
+        let kept: usize = parts.iter().map(|part| if let Part::Text(text) = part { text.capacity() } else { 0 }).sum();
+        assert!(kept <= 1_000_000, "{kept}");
     }
 
     #[test]

@@ -62,20 +62,25 @@ async fn slot_back(registries: &Registries, slot: &Slot) -> Option<TagState> {
         before if *before == served => Some(TagState::NotMoved),
         // Somebody else has moved it meanwhile, or it is not known what it was given.
         _ if slot.digest.clone().is_none_or(|digest| served != Before::Image(digest)) => None,
-        Before::Image(previous) => match back(&remote, &slot.tag, previous).await {
-            Ok(true) => Some(TagState::Restored),
-            Ok(false) | Err(_) => Some(TagState::Moved),
-        },
+        Before::Image(previous) => Some(match back(&remote, &slot.tag, previous).await {
+            Ok(digest) if digest.as_ref() == Some(previous) => TagState::Restored,
+            // The answer does not say so, and may have got lost: the tag does.
+            Ok(_) | Err(_) => match survey::digest(&remote, &slot.tag).await {
+                Ok(served) if served == slot.before => TagState::Restored,
+                Ok(Before::Image(served)) if slot.digest.as_ref() == Some(&served) => TagState::Moved,
+                Ok(_) | Err(_) => TagState::Unknown,
+            },
+        }),
         Before::Nothing | Before::Unknown => Some(TagState::Moved),
     }
 }
 
-/// Points a tag to an image that is still in the registry. `false` if it is not there any more.
-async fn back(remote: &Remote, tag: &str, previous: &Digest) -> Result<bool, RemoteError> {
+/// Points a tag to an image that is still in the registry. Returns the digest that the registry says the tag has now;
+/// `None` if it says none, or if the image is not there any more.
+async fn back(remote: &Remote, tag: &str, previous: &Digest) -> Result<Option<Digest>, RemoteError> {
     let policy = RetryPolicy::default();
     let Some(manifest) = policy.quietly(async || remote.manifest(previous.as_str()).await).await? else {
-        return Ok(false);
+        return Ok(None);
     };
-    policy.quietly(async || remote.put(tag, &manifest).await).await?;
-    Ok(true)
+    policy.quietly(async || remote.put(tag, &manifest).await).await
 }

@@ -381,3 +381,29 @@ async fn the_older_of_two_runs_that_ends_first_moves_its_tags() {
         assert_eq!((outcome.superseded, outcome.warnings), (None, usize::from(head.is_none())), "{head:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_tag_that_was_moved_back_is_what_the_registry_serves() {
+    let new = Digest::of(NEW.as_bytes());
+    for (fault, state) in [
+        // The tag was moved back, and the answer got lost.
+        (Fault::Lost(500), "restored"),
+        (Fault::Silent, "restored"),
+        (Fault::Lie, "restored"),
+        (Fault::Status(500), "moved"),
+        (Fault::Status(403), "moved"),
+    ] {
+        let registry = Registry::with(move |seen, before| match seen.reference.as_str() {
+            "v1" if seen.method == Method::PUT => Some(Fault::Status(403)),
+            // The second time that it is put, it is put back.
+            "main" if seen.method == Method::PUT && before > 0 => Some(fault),
+            _ => None,
+        })
+        .await;
+        let old = before(&registry);
+        let outcome = publish(&registry, None).await;
+        assert_eq!(outcome.states("web")[..3], [state, "restored", "not moved"], "{fault:?}");
+        let served = registry.tagged(IMAGES[0], "main").unwrap();
+        assert_eq!(served, if state == "moved" { new.clone() } else { old }, "{fault:?}");
+    }
+}

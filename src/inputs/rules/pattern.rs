@@ -1,6 +1,15 @@
 //! Regular expressions of rules: JavaScript's, as docker/metadata-action takes them.
 
+use std::{sync::mpsc, thread, time::Duration};
+
 use regress::{Flags, Regex};
+
+/// How long a match may take. As in JavaScript, some expressions take longer than a run for a short text, which may be the
+/// name of a branch that anybody chose.
+const LONGEST_MATCH: Duration = Duration::from_secs(1);
+
+/// The groups of a match, the match itself first; or all matches.
+type Groups = Option<Vec<Option<String>>>;
 
 /// A regular expression.
 #[derive(Clone, Debug)]
@@ -51,13 +60,29 @@ impl Pattern {
     }
 
     /// What `String.prototype.match` yields: the match and its groups, or with the flag `g` all matches.
-    pub fn groups<'t>(&self, text: &'t str) -> Option<Vec<Option<&'t str>>> {
+    ///
+    /// # Errors
+    /// If that takes too long.
+    pub fn groups(&self, text: &str) -> Result<Groups, String> {
+        let (sender, receiver) = mpsc::channel();
+        let (pattern, searched) = (self.clone(), text.to_owned());
+        // The engine cannot be stopped: a search that takes too long is left behind, and ends with the process.
+        let search = move || drop(sender.send(pattern.search(&searched)));
+        let shown: String = text.chars().take(100).collect();
+        thread::Builder::new().spawn(search).map_err(|error| error.to_string())?;
+        receiver
+            .recv_timeout(LONGEST_MATCH)
+            .map_err(|_| format!("it takes more than {} s to match `{shown}`", LONGEST_MATCH.as_secs()))
+    }
+
+    fn search(&self, text: &str) -> Groups {
+        let owned = |range| text.get::<std::ops::Range<usize>>(range).map(str::to_owned);
         if self.global {
-            let all: Vec<_> = self.regex.find_iter(text).map(|found| text.get(found.range())).collect();
+            let all: Vec<_> = self.regex.find_iter(text).map(|found| owned(found.range())).collect();
             return (!all.is_empty()).then_some(all);
         }
         let found = self.regex.find(text).filter(|found| !self.sticky || found.start() == 0)?;
-        Some(found.groups().map(|group| group.and_then(|range| text.get(range))).collect())
+        Some(found.groups().map(|group| group.and_then(owned)).collect())
     }
 }
 
@@ -79,9 +104,14 @@ mod tests {
             ("//", "a//", Some(vec![Some("//")])),
             ("x", "y", None),
         ] {
-            assert_eq!(Pattern::literal(pattern).unwrap().groups(text), want, "{pattern}");
+            let want = want.map(|groups| groups.into_iter().map(|group| group.map(str::to_owned)).collect());
+            assert_eq!(Pattern::literal(pattern).unwrap().groups(text), Ok(want), "{pattern}");
         }
-        assert_eq!(Pattern::plain("/a/").unwrap().groups("a"), None, "slashes stand for themselves");
+        assert_eq!(Pattern::plain("/a/").unwrap().groups("a"), Ok(None), "slashes stand for themselves");
+        for slow in ["(a*)*b", "(.*)(.*)(.*)(.*)(.*)x"] {
+            let error = Pattern::plain(slow).unwrap().groups(&"a".repeat(1000)).unwrap_err();
+            assert!(error.starts_with("it takes more than 1 s to match `aaa"), "{error}");
+        }
         for bad in ["(", "a{2,1}", "/a/o", "/a/ii", "[b-a]"] {
             assert!(Pattern::literal(bad).is_err(), "{bad}");
         }

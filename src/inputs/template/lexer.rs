@@ -75,22 +75,23 @@ impl fmt::Display for Token {
 }
 
 /// Cuts a text into words.
-pub(super) struct Lexer {
-    rest: String,
+pub(super) struct Lexer<'a> {
+    rest: &'a str,
     /// Whether white space before the next text goes, since the expression before it ended in `~}}`.
     trim: bool,
     /// Whether the next text begins with an escaped `{{`.
     escaped: bool,
 }
 
-impl Lexer {
-    pub(super) fn new(text: &str) -> Self {
-        Self { rest: text.to_owned(), trim: false, escaped: false }
+impl<'a> Lexer<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { rest: text, trim: false, escaped: false }
     }
 
-    fn take(&mut self, bytes: usize) -> String {
-        let tail = self.rest.split_off(bytes);
-        std::mem::replace(&mut self.rest, tail)
+    fn take(&mut self, bytes: usize) -> &'a str {
+        let (head, tail) = self.rest.split_at(bytes);
+        self.rest = tail;
+        head
     }
 
     fn skip(&mut self, prefix: &str) -> bool {
@@ -108,17 +109,17 @@ impl Lexer {
         }
         let text = self.text();
         let opens = self.rest.starts_with("{{") && !self.escaped;
-        let text = if std::mem::take(&mut self.trim) { text.trim_start_matches(is_space).to_owned() } else { text };
+        let text = if std::mem::take(&mut self.trim) { text.trim_start_matches(is_space) } else { text };
         let strips = opens && self.rest.starts_with("{{~");
-        let text = if strips { text.trim_end_matches(is_space).to_owned() } else { text };
+        let text = if strips { text.trim_end_matches(is_space) } else { text };
         if !text.is_empty() {
-            return Ok(Token::Text(text));
+            return Ok(Token::Text(text.to_owned()));
         }
         if opens { self.open() } else { self.outside() }
     }
 
     /// The text up to the next expression or escape.
-    fn text(&mut self) -> String {
+    fn text(&mut self) -> &'a str {
         // What is escaped goes up to the next braces.
         let from = if std::mem::take(&mut self.escaped) { 2 } else { 0 };
         let Some(at) = self.rest.get(from..).and_then(|rest| rest.find("{{")).map(|at| at + from) else {
@@ -126,13 +127,13 @@ impl Lexer {
             return self.take(all);
         };
         let slashes = self.rest[..at].bytes().rev().take_while(|b| *b == b'\\').count();
-        let mut text = self.take(at);
-        if slashes > 0 {
-            // `\{{` is text; `\\{{` is a slash and an expression.
-            text.pop();
-            self.escaped = slashes == 1;
+        let text = self.take(at);
+        if slashes == 0 {
+            return text;
         }
-        text
+        // `\{{` is text; `\\{{` is a slash and an expression.
+        self.escaped = slashes == 1;
+        &text[..text.len() - 1]
     }
 
     fn open(&mut self) -> Result<Token, TemplateError> {
@@ -184,19 +185,19 @@ impl Lexer {
         let closing = closing.strip_prefix('~').unwrap_or(closing);
         if let Some(tail) = closing.strip_prefix("}}") {
             self.trim = self.rest[..self.rest.len() - tail.len()].ends_with("~}}");
-            self.rest = tail.to_owned();
+            self.rest = tail;
             return Some(Token::Else);
         }
         if word?.starts_with(char::is_alphanumeric) {
             return None;
         }
-        self.rest = word?.to_owned();
+        self.rest = word?;
         Some(Token::ElseIf)
     }
 
     /// The next word inside an expression, without taking it.
     pub(super) fn peek(&mut self) -> Result<Token, TemplateError> {
-        let (rest, trim) = (self.rest.clone(), self.trim);
+        let (rest, trim) = (self.rest, self.trim);
         let token = self.inside()?;
         (self.rest, self.trim) = (rest, trim);
         Ok(token)
@@ -204,7 +205,7 @@ impl Lexer {
 
     /// The next word inside an expression.
     pub(super) fn inside(&mut self) -> Result<Token, TemplateError> {
-        self.rest = self.rest.trim_start_matches(is_space).to_owned();
+        self.rest = self.rest.trim_start_matches(is_space);
         for (text, token) in [
             ("}~}}", Token::CloseTriple),
             ("}}}", Token::CloseTriple),
@@ -293,7 +294,7 @@ impl Lexer {
             let found: String = self.rest.chars().take(1).collect();
             return Err(unexpected(&found, "a name"));
         }
-        Ok(Segment { text: self.take(end), literal: false })
+        Ok(Segment { text: self.take(end).to_owned(), literal: false })
     }
 }
 

@@ -27,6 +27,9 @@ pub enum RuleError {
     /// A regular expression is none.
     #[error("no regular expression: {0}; correct `pattern` or `match`")]
     Pattern(String),
+    /// A regular expression takes too long.
+    #[error("{0}; write `pattern` or `match` without repetitions of the same characters beside or within each other")]
+    Slow(String),
     /// `match` has no group.
     #[error("`match={0}` has no group; put brackets around the version in it")]
     NoGroup(String),
@@ -163,7 +166,8 @@ impl Evaluation<'_> {
         let Some(mut text) = self.candidate(&rule.value)? else { return Ok(None) };
         if !rule.matching.is_empty() {
             let pattern = Pattern::plain(&rule.matching).map_err(RuleError::Pattern)?;
-            let group = pattern.groups(&text).map(|groups| groups.get(1).copied().flatten().map(str::to_owned));
+            let groups = pattern.groups(&text).map_err(RuleError::Slow)?;
+            let group = groups.map(|groups| groups.get(1).cloned().flatten());
             match group {
                 None => warn(format!("`{}` does not match `{text}`", rule.matching)),
                 Some(None) => return Err(RuleError::NoGroup(rule.matching.clone())),
@@ -218,15 +222,15 @@ impl Evaluation<'_> {
     ) -> Result<Option<String>, RuleError> {
         let Some(text) = self.candidate(value)? else { return Ok(None) };
         let compiled = Pattern::literal(pattern).map_err(RuleError::Pattern)?;
-        let Some(groups) = compiled.groups(&text) else {
+        let Some(groups) = compiled.groups(&text).map_err(RuleError::Slow)? else {
             warn(format!("`{pattern}` does not match `{text}`"));
             return Ok(None);
         };
-        let found = group.and_then(|group| groups.get(group).copied().flatten());
+        let found = group.and_then(|group| groups.get(group).cloned().flatten());
         if found.is_none() {
             warn(format!("`{pattern}` has no such group in `{text}`"));
         }
-        Ok(found.map(str::to_owned))
+        Ok(found)
     }
 
     fn render(&self, text: &str, names: &impl Names) -> Result<String, RenderError> {

@@ -1,0 +1,24 @@
+//! What a registry says, challenges and refusals, and Docker's `config.json`.
+
+#![no_main]
+
+use build_deploy_fuzz::bounded;
+use build_deploy_fuzz::registry::{
+    challenge::Challenge,
+    docker_config::DockerConfig,
+    permissions::{missing_repository_hint, push_hint},
+};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let text = String::from_utf8_lossy(data);
+    bounded(|| {
+        let _ = Challenge::parse(&text);
+        let _ = Challenge::best(text.lines());
+        let _ = DockerConfig::parse(&text);
+        for host in ["ghcr.io", "docker.io", "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "localhost:5000"] {
+            let _ = push_hint(host, &text);
+            let _ = missing_repository_hint(host, &text);
+        }
+    });
+});

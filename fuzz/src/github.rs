@@ -1,0 +1,4 @@
+//! Texts of others in what the runner reads.
+
+#[path = "../../src/github/untrusted.rs"]
+pub mod untrusted;

@@ -1,0 +1,1 @@
+../../../src/notify/message.rs
