@@ -24,8 +24,9 @@ use crate::{
 
 /// Asks once more for tags whose answer is old: a tag is moved back to what it pointed to right before.
 pub(super) async fn refresh(cx: Context<'_>, board: &Board) {
-    let stale =
-        board.slots(|slot| cx.survey.reaches(&slot.repository) && !cx.survey.is_fresh(&slot.repository, &slot.tag));
+    let stale = board.slots(|slot| {
+        is_open(slot) && cx.survey.reaches(&slot.repository) && !cx.survey.is_fresh(&slot.repository, &slot.tag)
+    });
     join_all(stale.into_iter().map(async |(place, slot)| {
         let Some(remote) = cx.builder.registries.repository(&slot.repository, Access::Push) else { return };
         if let Ok(before) = survey::digest(&remote, &slot.tag).await {
