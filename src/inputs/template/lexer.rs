@@ -250,7 +250,7 @@ impl<'a> Lexer<'a> {
         let mut path = Path { parts: Vec::new(), up: 0 };
         let first = self.segment()?;
         let ends = |rest: &str| rest.is_empty() || rest.starts_with(|c: char| is_space(c) || "~})".contains(c));
-        if ends(&self.rest)
+        if ends(self.rest)
             && let Some(token) = literal(&first)
         {
             return Ok(token);
@@ -287,7 +287,7 @@ impl<'a> Lexer<'a> {
                 return Ok(Segment { text: dots.to_owned(), literal: false });
             }
         }
-        let number = number_length(&self.rest);
+        let number = number_length(self.rest);
         let plain = |c: char| !is_space(c) && !"!\"#%&'()*+,./;<=>@[\\]^`{|}~".contains(c);
         let end = self.rest.find(|c| !plain(c)).unwrap_or(self.rest.len()).max(number);
         if end == 0 {
