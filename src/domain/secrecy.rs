@@ -23,8 +23,9 @@ pub const SHORTEST: usize = 4;
 const SHORTEST_LINE: usize = 8;
 /// A value with fewer bytes does not look random.
 const SHORTEST_RANDOM: usize = 16;
-/// A line of more words and numbers than these is no name and no version.
+/// A line of more words and numbers than these is no name and no version, or no address.
 const MOST_ORDINARY: usize = 3;
+const MOST_IN_ADDRESS: usize = 12;
 /// How deep values may lie in JSON.
 const MOST_NESTED: usize = 8;
 
@@ -171,14 +172,16 @@ fn words_of(name: &str) -> Vec<String> {
 }
 
 /// Whether a text says what many others say too: up to three words and numbers, such as `failed`, `us-east-1`,
-/// `linux/amd64`, `python3` or `1.2.3`.
+/// `linux/amd64`, `python3` or `1.2.3`, or an address of words, such as `ghcr.io/acme/shop/web`.
 pub fn is_ordinary(text: &str) -> bool {
     let pieces: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|piece| !piece.is_empty()).collect();
     let marks = text.chars().filter(|c| !c.is_alphanumeric() && !c.is_whitespace()).count();
     // What generators of passwords make: more marks than words, or marks that are in no name.
     let odd = text.trim_matches(|c: char| !c.is_alphanumeric()).contains(|c| "!#$%^&*~?<>|".contains(c));
     let is_odd = marks > 2 * pieces.len().max(1) + 1 || odd && text.contains(|c: char| c.is_ascii_digit());
-    pieces.len() <= MOST_ORDINARY && !is_odd && pieces.into_iter().all(is_piece)
+    let is_address = !text.contains(char::is_whitespace) && text.contains(['/', '.', '@']);
+    let most = if is_address { MOST_IN_ADDRESS } else { MOST_ORDINARY };
+    pieces.len() <= most && !is_odd && pieces.into_iter().all(is_piece)
 }
 
 /// Whether a text is one word or a short number, such as `true`, `postgres` or `5432`.
@@ -213,7 +216,7 @@ fn is_pronounceable(letters: &str) -> bool {
         run = if is_vowel(c) { 0 } else { run + 1 };
         longest = longest.max(run);
     }
-    count <= 4 || (count <= 20 && humps(letters) * 3 <= count && longest <= 5 && vowels * 8 >= count)
+    count <= 5 || (count <= 20 && humps(letters) * 3 <= count && longest <= 5 && vowels * 8 >= count)
 }
 
 /// How many words `camelCase` is of.
@@ -292,6 +295,10 @@ mod tests {
             "sha256",
             "ubuntu2404",
             "Größe",
+            "ghcr.io/acme/shop/web",
+            "127.0.0.1",
+            "SITE_URL=https://shop.example.com/api/v1",
+            "robot@project.iam.gserviceaccount.com",
         ] {
             assert!(is_ordinary(ordinary), "{ordinary}");
         }
@@ -299,6 +306,8 @@ mod tests {
             "p4ssw0rd-x",
             "Passw0rd!",
             "correct horse battery staple",
+            "correct-horse-battery-staple",
+            "postgres://app:x9Q7vzk2@db/app",
             "kJhGtRfDsA",
             "xkqzvbnmwrtp",
             "a1b2c3d4",
