@@ -44,6 +44,7 @@ const ABOUT_ITSELF: Duration = Duration::from_secs(5);
 
 /// Seconds that an answer may take: a push is silent for as long as the registry takes to commit a large layer.
 const TIMEOUT: u64 = 600;
+const SILENT_PUSH: Duration = Duration::from_secs(TIMEOUT);
 
 /// Why there is no usable engine.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -188,7 +189,7 @@ impl Engine {
         let client = self.client().await?;
         let mut messages = Box::pin(client.push_image(repository, Some(options), Some(credentials(login, repository))));
         let mut digest = None;
-        while let Some(message) = messages.next().await {
+        while let Some(message) = timeout(SILENT_PUSH, messages.next()).await.map_err(late)? {
             let status = message.map_err(api_error)?.status.unwrap_or_default();
             // The last words are `main: digest: sha256:… size: 946`.
             if let Some((_, rest)) = status.split_once("digest: ") {

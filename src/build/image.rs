@@ -1,6 +1,10 @@
 //! One image: its build, and its upload to the registry under its digest.
 
-use std::{error::Error, path::PathBuf, time::Instant};
+use std::{
+    error::Error,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::{
     Builder, Goal,
@@ -32,6 +36,9 @@ use crate::{
     regular_file,
     retry::{Retry, RetryPolicy},
 };
+
+/// How long a failure in a step of a base is left to the base's own build to tell.
+const OF_BASE: Duration = Duration::from_secs(10);
 
 /// An image that is built.
 #[derive(Clone, Debug)]
@@ -90,6 +97,7 @@ pub(super) async fn build(
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
     let Outcome { solved, manifest, size } = Box::pin(on_nodes(builder, (recipe, links), goal, events)).await?;
+    links.release_bases_of(recipe);
     let Solved { digest, steps, cached } = solved;
     let content = match digest.clone() {
         _ if !goal.pushes() => Content::Unpublished,
@@ -189,7 +197,9 @@ pub(super) async fn push_by_name(
         ));
     };
     let export = if recipe.purpose == Purpose::Context { Export::Discard } else { Export::Push };
-    solve(builder, share.node, (recipe, links), export, &mut progress_of(recipe, quiet), quiet).await
+    let digest = solve(builder, share.node, (recipe, links), export, &mut progress_of(recipe, quiet), quiet).await?;
+    links.release_bases_of(recipe);
+    Ok(digest)
 }
 
 /// What the image was built for: without a word, the builder's own platform.
@@ -246,7 +256,6 @@ pub(super) async fn solve(
         }
         let status = match answer {
             Ok(response) => {
-                links.release_bases_of(recipe);
                 return Ok(response.get("containerimage.digest").and_then(|text| text.parse().ok()));
             }
             Err(status) => status,
@@ -264,9 +273,10 @@ pub(super) async fn solve(
             without_caches = Some(recipe.without_caches());
             continue;
         }
-        if fault.vertex.as_deref().is_some_and(|vertex| progress.leaves_out(vertex)) {
-            // It is a step of a base, whose own build fails with it and says so; that ends this one too.
-            std::future::pending::<()>().await;
+        if fault.vertex.as_deref().is_some_and(|vertex| progress.leaves_out(vertex)) && !is_temporary(&fault) {
+            // It is a step of a base, whose own build fails with it and says so; that ends this one too, unless the
+            // base's build is over already.
+            tokio::time::sleep(OF_BASE).await;
         }
         attempt += 1;
         let retry = if is_temporary(&fault) { Retry::Later } else { Retry::Never };

@@ -6,7 +6,8 @@ use super::{chat::warning, logins::Logins, saved};
 use crate::{
     domain::{
         event::Diagnostic,
-        publication::{Publication, TagResult},
+        publication::{Publication, TagResult, TagState},
+        run::RunState,
     },
     inputs::{runner::RunnerEnv, typed::Inputs},
     publish::{self, Move},
@@ -20,20 +21,27 @@ const MOVED: &str = "moved";
 /// How long the post stage tries.
 const REPAIR: Duration = Duration::from_secs(5);
 
+/// Bytes that are written down at most: the runner hands them over in a variable of the post stage's environment, of which
+/// the kernel takes 128 KiB.
+const LARGEST: usize = 96 << 10;
+
 /// Writes down the tags that are about to move. Without it the post stage has nothing to repair, which is no worse than
 /// no post stage.
 pub(super) fn begin(env: &RunnerEnv, moves: &[Move]) {
-    if let Ok(text) = serde_json::to_string(moves) {
+    if let Ok(text) = serde_json::to_string(moves)
+        && text.len() <= LARGEST
+    {
         let _ = saved::write(env, &[(MOVING, &text)]);
     }
 }
 
-/// Writes down that the run itself says where its tags are, if it moved any.
-pub(super) fn end(env: &RunnerEnv, moving: &Cell<bool>) {
-    if !moving.get() {
-        return;
+/// Writes down that the run itself says where its tags are, if it moved any and knows of each.
+pub(super) fn end(env: &RunnerEnv, moving: &Cell<bool>, run: &RunState) {
+    let publications = || run.images.iter().filter_map(|image| image.publication.as_ref());
+    let is_unknown = publications().flat_map(|publication| &publication.tags).any(|tag| tag.state == TagState::Unknown);
+    if moving.get() && !is_unknown {
+        let _ = saved::write(env, &[(MOVING, "[]"), (MOVED, "true")]);
     }
-    let _ = saved::write(env, &[(MOVED, "true")]);
 }
 
 /// Looks after the tags of a run that was killed while it moved them, and says where each is. Nothing where there was no
@@ -49,7 +57,7 @@ pub(super) async fn repair(inputs: &Inputs, env: &RunnerEnv) -> Vec<Diagnostic> 
     let Ok(tags) = tokio::time::timeout(REPAIR, repair).await else {
         let all: Vec<String> = moves.iter().map(|one| format!("{}:{}", one.repository, one.tag)).collect();
         let message =
-            format!("the run was killed while these tags moved, and the registry does not answer: {}", all.join(", "));
+            format!("the run ended while these tags moved, and the registry does not answer: {}", all.join(", "));
         return vec![warning("tags", message)];
     };
     vec![warning("tags", told(tags))]
@@ -59,5 +67,5 @@ fn told(tags: Vec<TagResult>) -> String {
     let publication = Publication { digest: None, changed: None, size: None, tags };
     let groups =
         publication.by_state().into_iter().map(|(state, references)| format!("{state}: {}", references.join(", ")));
-    format!("the run was killed while its tags moved; {}", groups.collect::<Vec<_>>().join("; "))
+    format!("the run ended while its tags moved; {}", groups.collect::<Vec<_>>().join("; "))
 }

@@ -121,7 +121,6 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             }
         };
         events.emit(Event::Finished(ending)).await;
-        moves::end(&env, &moving);
         drop(events);
         status
     };
@@ -129,6 +128,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         ended = futures_util::future::join(work, reporting) => ended,
         never = chat::save(&env, posted) => match never {},
     };
+    moves::end(&env, &moving, &state);
     // From here on, whoever cannot say how the run ended leaves it to the post stage.
     chat.save_outcome(&env, &state);
     let pace = if matches!(state.ending, Some((Ending::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };

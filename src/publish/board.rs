@@ -50,7 +50,7 @@ impl Slot {
             tag: one.tag.clone(),
             before: one.previous.clone().map_or(Before::Nothing, Before::Image),
             digest: Some(one.digest.clone()),
-            state: TagState::Unknown,
+            state: TagState::Moved,
         }
     }
 }
@@ -120,7 +120,8 @@ impl Board {
     /// What became of an image's tags; `None` for an image without any.
     pub(super) fn publication(&self, image: &str) -> Option<Publication> {
         let slots = self.slots(|slot| slot.image == image);
-        let (_, first) = slots.first()?;
+        // A tag that was kept has none.
+        let (_, first) = slots.iter().find(|(_, slot)| slot.digest.is_some()).or_else(|| slots.first())?;
         let changed = match (&first.before, &first.digest) {
             (Before::Unknown, _) | (_, None) => None,
             (Before::Nothing, Some(_)) => Some(true),

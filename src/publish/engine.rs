@@ -42,12 +42,17 @@ pub(super) async fn upload(
             let own = of(board, image, repository);
             let first = own.iter().find(|(_, slot)| slot.before == Before::Nothing).or_else(|| own.first());
             let Some((place, slot)) = first else { continue };
+            // Where another upload failed, no further tag is taken.
+            if board.failure().is_some() {
+                return;
+            }
             let Some(digest) = push(cx, repository, *place, slot, board).await else { return };
             // An engine may pack the layers of a base image anew for a registry that it did not come from, so each
             // repository has a digest of its own.
             for (place, _) in &own {
                 board.give(*place, &digest);
             }
+            super::journal(cx, board);
         }
     });
     join_all(uploads).await;
@@ -64,6 +69,9 @@ pub(super) async fn tags(
     let pushes = classic.map(async |(image, _)| {
         for repository in image.repositories() {
             for (place, slot) in of(board, image, repository) {
+                if cx.cancel.reason().is_some() || board.failure().is_some() {
+                    return;
+                }
                 if push(cx, repository, place, &slot, board).await.is_none() {
                     return;
                 }

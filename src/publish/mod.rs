@@ -17,8 +17,8 @@ mod tags;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
 use self::board::{Board, Slot};
 pub use self::{board::Before, newer::Branch, restore::after_kill, survey::Survey};
@@ -33,10 +33,11 @@ use crate::{
         digest::Digest,
         event::ImageEvent,
         publication::{Publication, TagState},
-        run::Failure,
+        run::{Failure, Stage},
     },
     events::Events,
     plan::{ImagePlan, Plan},
+    registry::remote::RemoteError,
 };
 
 /// How long tags that are being moved may take after the run was asked to stop.
@@ -117,26 +118,55 @@ pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpub
     let board = Board::new(images.iter().map(|(image, _)| *image), |repository, tag| cx.survey.before(repository, tag));
     let result = moved(cx, &images, &board).await;
     if result.is_err() {
-        let limit = if cx.cancel.reason().is_some() { RESTORE_AFTER_STOP } else { RESTORE };
-        // What is not moved back by then stays as it is noted.
-        let _ = timeout(limit, restore::all(cx, &board)).await;
+        // What is not moved back in time stays as it is noted.
+        tokio::select! {
+            () = restore::all(cx, &board) => {}
+            () = tokio::time::sleep(RESTORE) => {}
+            () = hurry(cx) => {}
+        }
     }
-    let mut releases = Vec::new();
-    for (image, content) in &images {
-        let Some(mut publication) = board.publication(&image.name) else { continue };
+    let publications = join_all(images.iter().map(async |(image, content)| {
+        let mut publication = board.publication(&image.name)?;
         publication.size = engine::size(cx, image, content, &publication).await;
+        Some(publication)
+    }))
+    .await;
+    let mut releases = Vec::new();
+    for ((image, _), publication) in images.iter().zip(publications) {
+        let Some(publication) = publication else { continue };
         releases.extend(release(image, &publication, &board));
         cx.events.image(&image.name, ImageEvent::Published(Box::new(publication))).await;
     }
     result.map(|()| releases)
 }
 
+/// Resolves when a run that got a signal has no more time to move tags back.
+async fn hurry(cx: Context<'_>) {
+    if cx.cancel.requested().await == Stop::Timeout {
+        // Nobody kills us for that.
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(RESTORE_AFTER_STOP).await;
+}
+
 async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Unpublished> {
     tags::assign(images, board);
-    let work = async {
-        newer::keep(cx, images, board).await;
-        engine::upload(cx, images, board).await?;
+    // Nothing has moved yet: a stop ends this at once.
+    let look = async {
         tags::refresh(cx, board).await;
+        newer::keep(cx, images, board).await;
+    };
+    cx.cancel.unless(look).await.map_err(Unpublished::Stopped)?;
+    let work = async {
+        if images.iter().any(|(_, content)| matches!(content, Content::InEngine)) {
+            engine::upload(cx, images, board).await?;
+            // That may have taken minutes.
+            tags::refresh(cx, board).await;
+            newer::keep(cx, images, board).await;
+        }
+        if cx.cancel.reason().is_some() {
+            return Ok(());
+        }
         journal(cx, board);
         tags::all(cx, images, board).await
     };
@@ -149,8 +179,13 @@ async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board
             stop
         } => return Err(Unpublished::Stopped(stop)),
     };
+    let unfinished = !board.slots(|slot| matches!(slot.state, TagState::NotMoved | TagState::Unknown)).is_empty();
     match (done, board.failure()) {
-        (Ok(()), None) => Ok(()),
+        // A stop that came while the last tags moved changes nothing any more.
+        (Ok(()), None) => match cx.cancel.reason().filter(|_| unfinished) {
+            Some(stop) => Err(Unpublished::Stopped(stop)),
+            None => Ok(()),
+        },
         (_, Some(failure)) => Err(Unpublished::Failed(Box::new(failure))),
         (Err(failure), None) => Err(Unpublished::Failed(failure)),
     }
@@ -192,6 +227,21 @@ fn release(image: &ImagePlan, publication: &Publication, board: &Board) -> Optio
 fn failure(image: &str, repository: &str, message: &str) -> Failure {
     let Explained { stage, headline, hint } = explain::push(message, host_of(repository));
     Failure { image: Some(image.to_owned()), ..Failure::new(stage, headline, hint) }
+}
+
+/// The failure of a request to `repository`, made by this process. `about` is the tag or image that it was about.
+fn refusal(image: &str, repository: &str, about: &str, error: &RemoteError) -> Failure {
+    let RemoteError::Unreachable { host, reason, untrusted, .. } = error else {
+        return failure(image, repository, &format!("push {about}: {error}"));
+    };
+    let (headline, hint) = if *untrusted {
+        let hint = "name a file with the registry's CA in the variable `SSL_CERT_FILE` of the step";
+        (format!("the certificate of {host} is not trusted by this step"), hint)
+    } else {
+        (format!("{host} cannot be reached from this step"), "check the runner's network and run the job again")
+    };
+    let hint = Some(format!("{hint}; pushing {about}: {reason}"));
+    Failure { image: Some(image.to_owned()), ..Failure::new(Stage::Publish, headline, hint) }
 }
 
 /// Whether nothing was done about a tag yet.

@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 
 use super::{
     Context,
-    board::{Before, Board},
-    survey,
+    board::{Before, Board, Slot},
+    is_open, survey, tags,
 };
 use crate::{
     build::Content,
@@ -62,24 +62,28 @@ pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boa
             return;
         }
     };
+    // What the tags pointed to when the build began is of no use here.
+    let is_moving = |slot: &Slot| {
+        let image = images.iter().find(|(image, _)| image.name == slot.image);
+        image.is_some_and(|(image, _)| moving(image).iter().any(|tag| tag.as_str() == slot.tag))
+    };
+    tags::look(cx, board, board.slots(|slot| is_open(slot) && is_moving(slot))).await;
     let newer = join_all(images.iter().map(|(image, _)| has_image_of(cx, image, &head, board))).await;
     let mut kept = Vec::new();
     for ((image, _), _) in images.iter().zip(newer).filter(|(_, newer)| *newer) {
-        let moving = moving(image);
         // A tag that does not exist yet takes nothing back.
-        for (place, slot) in board.slots(|slot| slot.image == image.name && matches!(slot.before, Before::Image(_))) {
-            if moving.iter().any(|tag| tag.as_str() == slot.tag) {
-                board.set(place, TagState::Kept);
-                kept.push(format!("{}:{}", slot.repository, slot.tag));
-            }
+        let exists = |slot: &Slot| slot.image == image.name && slot.before != Before::Nothing;
+        for (place, slot) in board.slots(|slot| is_open(slot) && is_moving(slot) && exists(slot)) {
+            board.set(place, TagState::Kept);
+            kept.push(format!("{}:{}", slot.repository, slot.tag));
         }
     }
     if kept.is_empty() {
         return;
     }
     let message = format!(
-        "{} is a newer commit of {} and its images are in the registry already, so these tags stay with them: {}; set \
-         `when-superseded: publish` to move them in any case",
+        "{} is a newer commit of {}, and the registry has its images already, or does not say whether it has them; so these \
+         tags stay where they are: {}; set `when-superseded: publish` to move them in any case",
         short(&head),
         branch.name,
         kept.join(", ")
@@ -88,18 +92,14 @@ pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boa
     cx.events.emit(Event::Diagnostic(notice(message))).await;
 }
 
-/// Whether the registry has an image of that commit.
+/// Whether the registry has an image of that commit, or does not say.
 async fn has_image_of(cx: Context<'_>, image: &ImagePlan, head: &str, board: &Board) -> bool {
     let repository = image.repository.as_str();
     let remote = cx.builder.registries.repository(repository, Access::Push);
     let remote = remote.filter(|_| cx.survey.reaches(repository));
     match (tag_of_commit(image, head), remote) {
-        (Some(tag), Some(remote)) => {
-            matches!(survey::digest(&remote, tag.as_str()).await, Ok(Before::Image(_)))
-        }
-        (Some(tag), None) => {
-            matches!(survey::by_engine(cx.builder, repository, tag.as_str()).await, Before::Image(_))
-        }
+        (Some(tag), Some(remote)) => !matches!(survey::digest(&remote, tag.as_str()).await, Ok(Before::Nothing)),
+        (Some(tag), None) => survey::by_engine(cx.builder, repository, tag.as_str()).await != Before::Nothing,
         (None, Some(remote)) => {
             let moving = moving(image);
             let is_moving = |tag: &str| moving.iter().any(|one| one.as_str() == tag);
@@ -110,7 +110,7 @@ async fn has_image_of(cx: Context<'_>, image: &ImagePlan, head: &str, board: &Bo
                     Before::Unknown | Before::Nothing => None,
                 });
             let Some(digest) = before else { return false };
-            matches!(remote.label(&digest, REVISION).await, Ok(Some(revision)) if revision == head)
+            remote.label(&digest, REVISION).await.map_or(true, |revision| revision.as_deref() == Some(head))
         }
         (None, None) => false,
     }

@@ -1,6 +1,9 @@
 //! Moves tags back to what they pointed to before.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::{
     Context, Move,
@@ -19,35 +22,43 @@ use crate::{
     retry::RetryPolicy,
 };
 
+/// A registry that takes longer to say where a tag points is not waited for after a kill.
+const READ: Duration = Duration::from_secs(2);
+
 /// Moves back what moved, where it is known what it pointed to and this process reaches the registry. A tag that did not
 /// exist before stays: most registries cannot remove one.
 pub(super) async fn all(cx: Context<'_>, board: &Board) {
     let moved = board.slots(|slot| matches!(slot.state, TagState::Moved | TagState::Unknown));
     join_all(moved.into_iter().map(async |(place, slot)| {
-        if let Some(state) = slot_back(&cx.builder.registries, &slot).await {
-            board.set(place, state);
+        if matches!(slot.before, Before::Image(_)) {
+            // Whether it is moved back is known once that is over.
+            board.set(place, TagState::Unknown);
         }
+        board.set(place, slot_back(&cx.builder.registries, &slot).await.unwrap_or(slot.state));
     }))
     .await;
 }
 
-/// Repairs what a run left that was killed while its tags moved: where only some of them moved, those are moved back.
+/// Repairs what a run left that ended while its tags moved: where only some of them moved, those are moved back.
 /// Returns where each tag points now.
 pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<TagResult> {
     let served = join_all(moves.iter().map(async |one| {
         let remote = registries.repository(&one.repository, Access::Push)?;
-        survey::digest(&remote, &one.tag).await.ok()
+        let digest = timeout(READ, remote.digest(&one.tag)).await.ok()?.ok()?;
+        Some(digest.map_or(Before::Nothing, Before::Image))
     }))
     .await;
-    let is_moved = |(one, served): (&Move, &Option<Before>)| *served == Some(Before::Image(one.digest.clone()));
-    let all = moves.iter().zip(&served).all(is_moved);
-    let none = !moves.iter().zip(&served).any(is_moved);
+    let is_moved = |(one, served): (&Move, &Option<Before>)| {
+        served.as_ref().map(|served| *served == Before::Image(one.digest.clone()))
+    };
+    // A registry that says nothing decides nothing.
+    let all = !moves.iter().zip(&served).any(|one| is_moved(one) == Some(false));
     join_all(moves.iter().zip(&served).map(async |(one, served)| {
-        let state = match served {
+        let state = match is_moved((one, served)) {
             None => TagState::Unknown,
-            Some(_) if all => TagState::Moved,
-            Some(_) if none => TagState::NotMoved,
-            Some(_) => slot_back(registries, &Slot::of(one)).await.unwrap_or(TagState::NotMoved),
+            Some(false) => TagState::NotMoved,
+            Some(true) if all => TagState::Moved,
+            Some(true) => slot_back(registries, &Slot::of(one)).await.unwrap_or(TagState::Moved),
         };
         TagResult { repository: one.repository.clone(), tag: one.tag.clone(), state }
     }))
@@ -59,6 +70,8 @@ async fn slot_back(registries: &Registries, slot: &Slot) -> Option<TagState> {
     let remote = registries.repository(&slot.repository, Access::Push)?;
     let served = survey::digest(&remote, &slot.tag).await.ok()?;
     match &slot.before {
+        // A request that nobody waits for any more may still move it.
+        before if *before == served && slot.state == TagState::Unknown => None,
         before if *before == served => Some(TagState::NotMoved),
         // Somebody else has moved it meanwhile, or it is not known what it was given.
         _ if slot.digest.clone().is_none_or(|digest| served != Before::Image(digest)) => None,

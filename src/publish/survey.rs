@@ -83,6 +83,11 @@ impl Survey {
         self.out_of_reach.borrow_mut().insert(repository.to_owned());
     }
 
+    /// Notes that a repository's registry answered.
+    pub(super) fn find(&self, repository: &str) {
+        self.out_of_reach.borrow_mut().remove(repository);
+    }
+
     async fn image(&self, plan: &Plan, image: &ImagePlan, builder: &Builder, events: &Events) {
         if !plan.push.enabled {
             let Some(tag) = &plan.compare_with else { return };

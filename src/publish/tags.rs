@@ -1,13 +1,14 @@
 //! Moves the tags of images that are in their registries.
 
-use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::{
     Context,
     board::{Before, Board, Slot},
-    engine, failure, is_open, survey,
+    engine, is_open, refusal, survey,
 };
 use crate::{
     build::{self, Content, recipe::Recipe},
@@ -19,19 +20,32 @@ use crate::{
     },
     plan::{ImagePlan, naming::Repository},
     registry::remote::{Access, Remote, RemoteError, Stored},
-    retry::{Retry, RetryPolicy, Transient as _},
+    retry::RetryPolicy,
 };
 
-/// Asks once more for tags whose answer is old: a tag is moved back to what it pointed to right before.
+/// A registry that takes longer to say where a tag points is not waited for.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Asks once more for tags whose answer is old, or that could not be asked for: a tag is moved back to what it pointed to
+/// right before.
 pub(super) async fn refresh(cx: Context<'_>, board: &Board) {
     let stale = board.slots(|slot| {
-        is_open(slot) && cx.survey.reaches(&slot.repository) && !cx.survey.is_fresh(&slot.repository, &slot.tag)
+        is_open(slot) && !(cx.survey.reaches(&slot.repository) && cx.survey.is_fresh(&slot.repository, &slot.tag))
     });
-    join_all(stale.into_iter().map(async |(place, slot)| {
+    look(cx, board, stale).await;
+}
+
+/// Looks where these tags point now. What nobody says any more is unknown.
+pub(super) async fn look(cx: Context<'_>, board: &Board, slots: Vec<(usize, Slot)>) {
+    join_all(slots.into_iter().map(async |(place, slot)| {
         let Some(remote) = cx.builder.registries.repository(&slot.repository, Access::Push) else { return };
-        if let Ok(before) = survey::digest(&remote, &slot.tag).await {
-            board.saw(place, before);
-        }
+        let before = match timeout(LOOK, remote.digest(&slot.tag)).await {
+            Ok(Ok(digest)) => digest.map_or(Before::Nothing, Before::Image),
+            Ok(Err(RemoteError::Unreachable { .. })) | Err(_) => return cx.survey.lose(&slot.repository),
+            Ok(Err(_)) => Before::Unknown,
+        };
+        cx.survey.find(&slot.repository);
+        board.saw(place, before);
     }))
     .await;
 }
@@ -54,7 +68,7 @@ pub(super) async fn all(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boar
         reached.map(move |repository| (*image, *content, repository))
     });
     join_all(direct.map(|(image, content, repository)| direct_tags(cx, image, content, repository, board))).await;
-    if board.failure().is_some() {
+    if board.failure().is_some() || cx.cancel.reason().is_some() {
         return Ok(());
     }
     tokio::try_join!(engine::tags(cx, images, board), by_builder(cx, images, board)).map(drop)
@@ -95,10 +109,7 @@ async fn direct_tags(cx: Context<'_>, image: &ImagePlan, content: &Content, repo
             return;
         }
         Err(error) => {
-            board.fail(
-                *first,
-                failure(&image.name, repository.as_str(), &format!("read {repository}@{digest}: {error}")),
-            );
+            board.fail(*first, refusal(&image.name, repository.as_str(), &format!("{repository}@{digest}"), &error));
             return;
         }
     };
@@ -126,15 +137,14 @@ async fn tag(cx: Context<'_>, remote: &Remote, manifest: &Stored, place: usize, 
             }
         },
         Err(error) => {
-            let is_refusal = error.retry() == Retry::Never && matches!(error, RemoteError::Refused { .. });
-            let served = if is_refusal { Ok(slot.before.clone()) } else { survey::digest(remote, tag).await };
-            match served {
+            match survey::digest(remote, tag).await {
                 // The answer got lost, the tag did not.
                 Ok(Before::Image(served)) if served == manifest.digest => return board.set(place, TagState::Moved),
                 Ok(_) => board.set(place, TagState::NotMoved),
+                Err(_) if matches!(error, RemoteError::Refused { .. }) => board.set(place, TagState::NotMoved),
                 Err(_) => {}
             }
-            board.fail(place, failure(image, repository, &format!("push {repository}:{tag}: {error}")));
+            board.fail(place, refusal(image, repository, &format!("{repository}:{tag}"), &error));
         }
     }
 }
@@ -143,7 +153,10 @@ async fn tag(cx: Context<'_>, remote: &Remote, manifest: &Stored, place: usize, 
 pub(super) fn settle(built: &Digest, served: &Before, place: usize, slot: &Slot, board: &Board) {
     let reference = format!("{}:{}", slot.repository, slot.tag);
     match served {
-        Before::Image(served) if served == built => board.set(place, TagState::Moved),
+        Before::Image(served) if served == built => {
+            let same = slot.before == Before::Image(built.clone());
+            board.set(place, if same { TagState::Unchanged } else { TagState::Moved });
+        }
         Before::Image(served) => {
             board.set(place, TagState::Unknown);
             let message = format!("{reference} was pushed as {built}, but the registry serves {served}");
@@ -160,51 +173,55 @@ pub(super) fn settle(built: &Digest, served: &Before, place: usize, slot: &Slot,
     }
 }
 
-/// Lets the builder push under the tags of the repositories that only it reaches.
+/// Lets the builder push under the tags of the repositories that only it reaches, one repository after the other.
 async fn by_builder(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Box<Failure>> {
     let uploaded = images.iter().filter(|(_, content)| matches!(content, Content::Uploaded { .. }));
-    let open: HashMap<&str, Vec<(usize, Slot)>> = uploaded
-        .map(|(image, _)| (image.name.as_str(), board.slots(|slot| slot.image == image.name && is_open(slot))))
-        .filter(|(_, slots)| !slots.is_empty())
-        .collect();
-    let wanted: Vec<Recipe> = cx
-        .recipes
-        .iter()
-        .filter_map(|recipe| {
-            let slots = open.get(recipe.name.as_str())?;
-            let names = |of: fn(&Slot) -> &String| {
-                let mut names: Vec<String> = Vec::new();
-                for (_, slot) in slots {
-                    if !names.contains(of(slot)) {
-                        names.push(of(slot).clone());
-                    }
-                }
-                names
-            };
-            let mut repositories = names(|slot| &slot.repository).into_iter();
-            Some(Recipe {
-                repository: repositories.next()?,
-                copies: repositories.collect(),
-                tags: names(|slot| &slot.tag),
-                ..recipe.clone()
-            })
+    let names: Vec<&str> = uploaded.map(|(image, _)| image.name.as_str()).collect();
+    loop {
+        let open = board.slots(|slot| names.contains(&slot.image.as_str()) && is_open(slot));
+        let Some((_, first)) = open.first() else { return Ok(()) };
+        if cx.cancel.reason().is_some() || board.failure().is_some() {
+            return Ok(());
+        }
+        let slots: Vec<&(usize, Slot)> = open.iter().filter(|(_, slot)| slot.repository == first.repository).collect();
+        push_by_builder(cx, &first.repository, &slots, board).await?;
+    }
+}
+
+/// Lets the builder push under these tags of one repository.
+async fn push_by_builder(
+    cx: Context<'_>,
+    repository: &str,
+    slots: &[&(usize, Slot)],
+    board: &Board,
+) -> Result<(), Box<Failure>> {
+    let tags = |image: &str| -> Vec<String> {
+        slots.iter().filter(|(_, slot)| slot.image == image).map(|(_, slot)| slot.tag.clone()).collect()
+    };
+    let of_slots = cx.recipes.iter().filter(|recipe| slots.iter().any(|(_, slot)| slot.image == recipe.name));
+    let wanted: Vec<Recipe> = of_slots
+        .map(|recipe| Recipe {
+            repository: repository.to_owned(),
+            copies: Vec::new(),
+            tags: tags(&recipe.name),
+            ..recipe.clone()
         })
         .collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let places: Vec<(usize, Slot)> = open.into_values().flatten().collect();
-    for (place, _) in &places {
+    for (place, _) in slots {
         board.set(*place, TagState::Unknown);
     }
     let pushed = build::push_by_name(cx.builder, &wanted, cx.recipes, cx.events).await;
     let digests = pushed.as_ref().cloned().unwrap_or_default();
-    join_all(places.iter().map(async |(place, slot)| {
-        let served = survey::by_engine(cx.builder, &slot.repository, &slot.tag).await;
+    join_all(slots.iter().map(async |(place, slot)| {
+        let served = survey::by_engine(cx.builder, repository, &slot.tag).await;
         match (digests.get(&slot.image), served) {
             (Some(digest), served) => {
                 // An attested image is not the same one when it is built again.
                 board.give(*place, digest);
+                if served == Before::Unknown {
+                    let message = format!("{repository}:{} was pushed, but could not be read back", slot.tag);
+                    cx.events.emit(Event::Diagnostic(warning(message))).await;
+                }
                 settle(digest, &served, *place, slot, board);
             }
             (None, served) if served == slot.before && served != Before::Unknown => {

@@ -59,6 +59,16 @@ pub enum RemoteError {
         reason: String,
         /// Whether it is a matter of trust, which does not pass: the certificate.
         untrusted: bool,
+        /// Whether no connection was made.
+        connecting: bool,
+    },
+    /// It answered that what was asked for is elsewhere. The address may hold a signature, so that it is not shown.
+    #[error("{host} sent a redirect to another server")]
+    Elsewhere {
+        /// The registry.
+        host: String,
+        /// The address.
+        place: String,
     },
     /// Its answer does not follow the specification.
     #[error("{host} sent an unexpected answer: {what}")]
@@ -84,7 +94,7 @@ impl Transient for RemoteError {
                 retry_after.map_or(Retry::Later, Retry::After)
             }
             Self::Unreachable { untrusted: false, .. } => Retry::Later,
-            Self::Refused { .. } | Self::Unreachable { .. } | Self::Odd { .. } => Retry::Never,
+            Self::Refused { .. } | Self::Unreachable { .. } | Self::Elsewhere { .. } | Self::Odd { .. } => Retry::Never,
         }
     }
 }
@@ -169,8 +179,8 @@ pub struct Remote {
     gate: Arc<Semaphore>,
     /// What the registry wanted to be shown, once it said so.
     authorization: tokio::sync::Mutex<Option<HeaderValue>>,
-    /// `http` once a registry beside us turned out not to speak TLS.
-    scheme: Mutex<&'static str>,
+    /// `https` once the registry answered by it, `http` once one beside us turned out not to speak TLS.
+    scheme: Mutex<Option<&'static str>>,
 }
 
 /// The host that speaks for a registry: Docker Hub's API has one of its own.
@@ -189,7 +199,7 @@ impl Remote {
     ) -> Option<Self> {
         let (host, path) = repository.split_once('/')?;
         let (host, path) = (endpoint(host).to_owned(), path.to_owned());
-        let (authorization, scheme) = (tokio::sync::Mutex::new(None), Mutex::new("https"));
+        let (authorization, scheme) = (tokio::sync::Mutex::new(None), Mutex::new(None));
         Some(Self { http, host, path, login, access, gate, authorization, scheme })
     }
 
@@ -230,7 +240,16 @@ impl Remote {
             stored = child;
         }
         let Some(config) = parsed(&stored).config().map(str::to_owned) else { return Ok(None) };
-        let response = self.send(Kind::Blobs, Method::GET, &config, None).await?;
+        let response = match self.send(Kind::Blobs, Method::GET, &config, None).await {
+            Ok(response) => response,
+            Err(RemoteError::Elsewhere { place, .. }) => {
+                // What is kept elsewhere needs no login, and gets none.
+                let elsewhere =
+                    self.http.get(place).send().await.map_err(|error| self.unreachable(&error.without_url()))?;
+                self.checked(elsewhere).await?
+            }
+            Err(error) => return Err(error),
+        };
         let body = self.body(response, MAX_MANIFEST).await?;
         let config: Config = serde_json::from_slice(&body).unwrap_or_default();
         Ok(config.config.and_then(|config| config.labels?.remove(name)))
@@ -294,15 +313,25 @@ impl Remote {
         };
         let send = |request: RequestBuilder| async { request.send().await.map_err(|error| self.unreachable(&error)) };
         let scheme = *lock(&self.scheme);
-        match send(request(scheme)).await {
-            Err(first) if scheme == "https" && may_be_plain(&self.host) => match send(request("http")).await {
-                Ok(response) => {
-                    *lock(&self.scheme) = "http";
-                    Ok(response)
+        let first = send(request(scheme.unwrap_or("https"))).await;
+        match first {
+            // Only where nothing ever spoke TLS, and no credential was sent.
+            Err(RemoteError::Unreachable { untrusted: false, connecting: true, .. })
+                if scheme.is_none() && authorization.is_none() && may_be_plain(&self.host) =>
+            {
+                match send(request("http")).await {
+                    Ok(response) => {
+                        *lock(&self.scheme) = Some("http");
+                        Ok(response)
+                    }
+                    Err(_) => first,
                 }
-                Err(_) => Err(first),
-            },
-            answer => answer,
+            }
+            Ok(response) => {
+                lock(&self.scheme).get_or_insert("https");
+                Ok(response)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -315,7 +344,7 @@ impl Remote {
             },
             Challenge::Bearer { realm, query } => {
                 // A token server without TLS would be sent the password in clear.
-                if !realm.starts_with("https://") && *lock(&self.scheme) != "http" {
+                if !realm.starts_with("https://") && *lock(&self.scheme) != Some("http") {
                     return Err(self.odd(format!("its token server {realm} speaks no TLS")));
                 }
                 let request = self.token_request(realm, &self.scoped(query))?;
@@ -364,17 +393,16 @@ impl Remote {
     }
 
     async fn checked(&self, response: Response) -> Result<Response, RemoteError> {
-        // Blobs may be kept elsewhere. What is there needs no login, and gets none.
-        if response.status().is_redirection()
-            && let Some(place) = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok())
-            && place.starts_with("https://")
-        {
-            let elsewhere = self.http.get(place).send().await.map_err(|error| self.unreachable(&error))?;
-            return elsewhere.error_for_status().map_err(|error| self.unreachable(&error.without_url()));
-        }
         let status = response.status();
         if status.is_success() {
             return Ok(response);
+        }
+        if status.is_redirection() {
+            let place = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
+            let place = place.filter(|place| place.starts_with("https://")).map(str::to_owned);
+            if let Some(place) = place {
+                return Err(RemoteError::Elsewhere { host: self.host.clone(), place });
+            }
         }
         let retry_after = retry_after(response.headers(), Utc::now());
         let body = self.body(response, MAX_ANSWER).await.unwrap_or_default();
@@ -394,7 +422,7 @@ impl Remote {
         }
         let reason = cause.to_string();
         let untrusted = error.is_connect() && reason.contains("certificate");
-        RemoteError::Unreachable { host: self.host.clone(), reason, untrusted }
+        RemoteError::Unreachable { host: self.host.clone(), reason, untrusted, connecting: error.is_connect() }
     }
 
     /// The body of an answer, of at most `most` bytes.

@@ -97,6 +97,16 @@ async fn publish(registry: &Registry, stop: Option<Duration>) -> Outcome {
 
 /// The same for a commit of this branch.
 async fn publish_of(registry: &Registry, stop: Option<Duration>, branch: Option<&Branch>) -> Outcome {
+    publish_with(registry, stop, branch, &|| {}).await
+}
+
+/// The same; `during` happens while the images are built.
+async fn publish_with(
+    registry: &Registry,
+    stop: Option<Duration>,
+    branch: Option<&Branch>,
+    during: &dyn Fn(),
+) -> Outcome {
     let plan = plan(&registry.host);
     let digest = IMAGES.map(|image| registry.upload(image, NEW))[0].clone();
     let builder = Builder {
@@ -116,6 +126,10 @@ async fn publish_of(registry: &Registry, stop: Option<Duration>, branch: Option<
     let survey = Survey::default();
     let work = async {
         survey.take(&plan, &builder, branch, &events).await;
+        during();
+        if stop == Some(Duration::ZERO) {
+            canceller.stop(Stop::Signal);
+        }
         let write = |moves: &[Move]| journal.borrow_mut().extend(moves.to_vec());
         let cx = publish::Context {
             plan: &plan,
@@ -131,11 +145,11 @@ async fn publish_of(registry: &Registry, stop: Option<Duration>, branch: Option<
     };
     let stopping = async {
         match stop {
-            Some(after) => {
+            Some(after) if !after.is_zero() => {
                 tokio::time::sleep(after).await;
                 canceller.stop(Stop::Signal);
             }
-            None => std::future::pending().await,
+            _ => std::future::pending().await,
         }
     };
     let result = async {
@@ -298,7 +312,7 @@ async fn a_stop_in_the_middle_moves_back_what_moved() {
     let old = before(&registry);
     let outcome = publish(&registry, Some(Duration::from_millis(300))).await;
     assert_eq!(outcome.result, Err(Unpublished::Stopped(Stop::Signal)));
-    assert_eq!(outcome.states("web"), ["restored", "not moved", "moved", "moved"]);
+    assert_eq!(outcome.states("web"), ["restored", "unknown", "moved", "moved"]);
     for tag in ["main", "latest"] {
         assert_eq!(registry.tagged(IMAGES[0], tag).as_ref(), Some(&old), "{tag}");
     }
@@ -406,4 +420,55 @@ async fn what_is_said_of_a_tag_that_was_moved_back_is_what_the_registry_serves()
         let served = registry.tagged(IMAGES[0], "main").unwrap();
         assert_eq!(served, if state == "moved" { new.clone() } else { old }, "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn a_newer_run_that_ends_during_the_build_keeps_its_tags() {
+    // When the build begins, nobody has published the newer commit; when it ends, somebody has.
+    for had_main in [true, false] {
+        let registry = Registry::start().await;
+        let newer = registry.upload(IMAGES[0], r#"{"schemaVersion":2,"annotations":{"a":"newer"}}"#);
+        if had_main {
+            before(&registry);
+        }
+        let branch = github(Some(NEWER)).await;
+        let during = || {
+            for tag in ["main", "latest", "sha-fedcba9"] {
+                registry.tag(IMAGES[0], tag, &newer);
+            }
+        };
+        let outcome = publish_with(&registry, None, Some(&branch), &during).await;
+        assert_eq!(outcome.states("web")[..2], ["kept", "kept"], "{had_main}");
+        assert_eq!(registry.tagged(IMAGES[0], "main").as_ref(), Some(&newer), "{had_main}");
+        assert_eq!(outcome.publications["web"].digest, Some(Digest::of(NEW.as_bytes())), "what its own tag points to");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_before_the_first_tag_moves_moves_none() {
+    let registry = Registry::start().await;
+    let old = before(&registry);
+    let outcome = publish_of(&registry, Some(Duration::ZERO), None).await;
+    assert_eq!(outcome.result, Err(Unpublished::Stopped(Stop::Signal)));
+    assert_eq!((outcome.states("web"), registry.count(&Method::PUT)), (vec!["not moved"; 4], 0));
+    assert_eq!(registry.tagged(IMAGES[0], "main"), Some(old));
+}
+
+#[tokio::test]
+async fn a_registry_that_says_nothing_does_not_undo_what_others_have() {
+    let registry = Registry::start().await;
+    let old = before(&registry);
+    let new = registry.upload(IMAGES[0], NEW);
+    registry.tag(IMAGES[0], "main", &new);
+    let silent = Registry::with(|_, _| Some(Fault::Stall)).await;
+    let to = |host: &str| Move {
+        repository: format!("{host}/{}", IMAGES[0]),
+        tag: "main".into(),
+        digest: new.clone(),
+        previous: Some(old.clone()),
+    };
+    let (registries, moves) = (Registries::new(Credentials::default()), [to(&registry.host), to(&silent.host)]);
+    let tags = publish::after_kill(&registries, &moves).await;
+    let states: Vec<_> = tags.iter().map(|tag| tag.state.words()).collect();
+    assert_eq!((states, registry.tagged(IMAGES[0], "main")), (vec!["moved", "unknown"], Some(new)));
 }
