@@ -364,7 +364,7 @@ impl Unset {
     }
 }
 
-/// A build without a context takes the directory that its level starts from.
+/// A build without a context, or with an empty one, takes the directory that its level starts from.
 fn default_contexts(tree: &mut Node, base: &str) {
     let Value::Map(top) = &mut tree.value else { return };
     for (_, services) in top.iter_mut().filter(|(key, _)| key.text == "services") {
@@ -372,7 +372,11 @@ fn default_contexts(tree: &mut Node, base: &str) {
         for (_, service) in services {
             let Value::Map(service) = &mut service.value else { continue };
             for (_, build) in service.iter_mut().filter(|(key, _)| key.text == "build") {
-                let absent = build.get("context").is_none_or(Node::is_null);
+                let is_empty = |node: &Node| match &node.value {
+                    Value::Scalar(scalar) => scalar.source().is_empty(),
+                    Value::List(_) | Value::Map(_) => false,
+                };
+                let absent = build.get("context").is_none_or(|node| node.is_null() || is_empty(node));
                 let at = build.at.clone();
                 if let (true, Value::Map(build)) = (absent, &mut build.value) {
                     build.retain(|(key, _)| key.text != "context");

@@ -231,3 +231,12 @@ proptest! {
         let _ = read(&[("compose.yaml", &text)]);
     }
 }
+
+#[test]
+fn a_context_that_a_variable_leaves_empty_is_the_projects_directory() {
+    for build in ["{context: '${NOPE}'}", "'${NOPE}'", "{context: ''}", "{dockerfile: D}"] {
+        let text = format!("services:\n  web:\n    build: {build}\n");
+        let project = read(&[("compose.yaml", &text)]).unwrap();
+        assert_eq!(project.services[0].build.as_ref().unwrap().context, ".", "{build}");
+    }
+}
