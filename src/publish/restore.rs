@@ -73,8 +73,10 @@ async fn slot_back(registries: &Registries, slot: &Slot) -> Option<TagState> {
         // A request that nobody waits for any more may still move it.
         before if *before == served && slot.state == TagState::Unknown => None,
         before if *before == served => Some(TagState::NotMoved),
-        // Somebody else has moved it meanwhile, or it is not known what it was given.
-        _ if slot.digest.clone().is_none_or(|digest| served != Before::Image(digest)) => None,
+        // It is not known what it was given.
+        _ if slot.digest.is_none() => None,
+        // Somebody else has moved it meanwhile.
+        _ if slot.digest.clone().is_some_and(|digest| served != Before::Image(digest)) => Some(TagState::Unknown),
         Before::Image(previous) => Some(match back(&remote, &slot.tag, previous).await {
             Ok(digest) if digest.as_ref() == Some(previous) => TagState::Restored,
             // The answer does not say so, and may have got lost: the tag does.

@@ -472,3 +472,18 @@ async fn a_registry_that_says_nothing_does_not_undo_what_others_have() {
     let states: Vec<_> = tags.iter().map(|tag| tag.state.words()).collect();
     assert_eq!((states, registry.tagged(IMAGES[0], "main")), (vec!["moved", "unknown"], Some(new)));
 }
+
+#[tokio::test]
+async fn a_tag_that_another_run_took_meanwhile_is_left_to_it() {
+    let registry = Registry::with(|seen, before| match (&seen.method, seen.reference.as_str()) {
+        (&Method::PUT, "v1") => Some(Fault::Status(403)),
+        // When it is to be moved back, it points to another image.
+        (&Method::HEAD, "main") if before > 0 => Some(Fault::Lie),
+        _ => None,
+    })
+    .await;
+    before(&registry);
+    let outcome = publish(&registry, None).await;
+    assert_eq!(outcome.states("web"), ["unknown", "restored", "not moved", "moved"]);
+    assert!(outcome.publications["web"].published().all(|tag| tag.tag != "main"));
+}
