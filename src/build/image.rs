@@ -144,7 +144,12 @@ async fn on_nodes(
     let export = match (goal, node.abilities.store) {
         (Goal::Check, _) | (Goal::Measure, Store::Classic) => Export::Discard,
         (Goal::Measure, Store::Containerd | Store::Standalone) => Export::Pack,
-        (Goal::PushAndLoad, Store::Containerd) if has_several_exporters(builder).await => Export::PushByDigestAndLoad,
+        // Attestations name what they are about, so that one for the tags is not the one for the digest.
+        (Goal::PushAndLoad, Store::Containerd)
+            if recipe.attestations.is_empty() && has_several_exporters(builder).await =>
+        {
+            Export::PushByDigestAndLoad
+        }
         (Goal::Push | Goal::PushAndLoad, Store::Containerd | Store::Standalone) => Export::PushByDigest,
         (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,

@@ -10,6 +10,7 @@ use super::{
     likely,
     logins::Logins,
     prepare::{self, Context},
+    secret_values::secret_values,
 };
 use crate::{
     build::container::Seats,
@@ -93,7 +94,7 @@ impl Briefing {
                 let (inputs, env, context, seats) = (inputs.clone(), env.clone(), context.clone(), seats.clone());
                 let read = prepare::apart(move || {
                     let edges = prepare::edges(&plan, &inputs, &env, &context, credentials, seats);
-                    prepare::secret_values(&edges).map(|values| (plan, edges, values))
+                    secret_values(&edges).map(|values| (plan, edges, values))
                 });
                 read.await.map(|(plan, edges, values)| {
                     secrets.extend(values);

@@ -16,6 +16,7 @@ pub mod post;
 pub mod prepare;
 pub mod run;
 pub mod saved;
+mod secret_values;
 mod trust;
 
 #[cfg(feature = "demo")]

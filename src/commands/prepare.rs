@@ -1,7 +1,7 @@
 //! From inputs to a plan: reads the event, the compose files and nothing else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -22,7 +22,6 @@ use crate::{
         event::{Diagnostic, Place},
         redact::Redactor,
         run::{Failure, RunInfo, RunState, Stage},
-        secrecy::is_word,
         secret::Secret,
     },
     github::repository,
@@ -42,13 +41,6 @@ use crate::{
     regular_file,
     report::log::Log,
 };
-
-/// Files and bytes of secrets that one run looks for.
-const MOST_SECRET_FILES: usize = 1000;
-const MOST_SECRET_BYTES: usize = 128 << 10;
-
-/// Bytes of a secret's file beyond which it is not looked for in the log: it is data then, of more lines than could be.
-const LARGEST_SECRET: u64 = 64 << 10;
 
 /// Bytes of an event's payload. GitHub sends 25 MB at most.
 const LARGEST_PAYLOAD: u64 = 32 << 20;
@@ -266,41 +258,6 @@ pub(super) fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
     let workspace = env.workspace().map(|here| (of_repository.join(env.repository().1), PathBuf::from(here)));
     let temp = of_repository.parent().zip(env.temp()).map(|(work, here)| (work.join("_temp"), PathBuf::from(here)));
     workspace.into_iter().chain(temp).collect()
-}
-
-/// The values of all build secrets that are not inputs: of files and of the environment. A build may print them. A word
-/// such as `true` is none: the checkout chooses files and variables, and must not hide words of the job.
-///
-/// # Errors
-/// If they are too many to be looked for.
-pub fn secret_values(edges: &Edges) -> Result<Vec<Secret>, Failure> {
-    let mut values = Vec::new();
-    let mut paths = BTreeSet::new();
-    for secret in edges.secrets.values().flat_map(HashMap::values) {
-        match secret {
-            BuildSecret::Value(value) => values.push(value.clone()),
-            BuildSecret::File(path) => drop(paths.insert(path)),
-        }
-    }
-    let too_many = |what: String| {
-        let hint = "pass fewer or smaller secrets to the builds".to_owned();
-        Failure::new(Stage::Plan, format!("build secrets: {what}, which is too much to hide"), Some(hint))
-    };
-    if paths.len() > MOST_SECRET_FILES {
-        return Err(too_many(format!("more than {MOST_SECRET_FILES} files")));
-    }
-    let mut bytes = 0;
-    for path in paths {
-        // One that cannot be read is told by the preflight, and one that is no text is not printed as such.
-        let Ok(text) = regular_file::read_text(path, LARGEST_SECRET) else { continue };
-        bytes += text.len();
-        if bytes > MOST_SECRET_BYTES {
-            return Err(too_many(format!("the files come to more than {} KiB", MOST_SECRET_BYTES >> 10)));
-        }
-        values.push(Secret::new(text));
-    }
-    values.retain(|value| !is_word(value.expose().trim()));
-    Ok(values)
 }
 
 /// Where the agents of an image are.
