@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{
     allowance::Allowance,
     chat::warning,
@@ -51,9 +53,15 @@ impl Briefing {
         // At the same time, and no longer than a run may be held up by it.
         let limit = allowance.before();
         let mut event = context.event.clone();
-        let asked =
-            async { tokio::join!(git_tags(inputs, env, &context), prepare::learn(&mut event, inputs, env, limit)) };
+        let asked = async {
+            tokio::join!(
+                timeout(limit, git_tags(inputs, env, &context)),
+                prepare::learn(&mut event, inputs, env, limit)
+            )
+        };
         let (git_tags, ()) = allowance.measured(asked).await;
+        let slow = |_| Some(Err(ApiError::TimedOut("for the repository's tags".to_owned())));
+        let git_tags = git_tags.unwrap_or_else(slow);
         context.event = event;
         let warning = git_tags.as_ref().and_then(|tags| tags.as_ref().err()).map(latest_stays);
         let git_tags = git_tags.map(|tags| tags.map_err(|error| error.to_string()));
@@ -70,7 +78,7 @@ impl Briefing {
     /// The same without asking anyone, for a run that is stopped before it begins.
     pub async fn offline(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
         let context = prepare::context(inputs, env);
-        let planned = tokio::time::timeout(OFFLINE, prepare::plan_apart(inputs, env, &context, None)).await;
+        let planned = timeout(OFFLINE, prepare::plan_apart(inputs, env, &context, None)).await;
         let planned = planned.unwrap_or_else(|_| {
             let headline = "the run was stopped before its plan was made".to_owned();
             Err(Failure::new(Stage::Plan, headline, None))

@@ -224,11 +224,12 @@ async fn latest_does_not_move_backwards_over_one_bad_answer() {
     let workspace = tempfile::tempdir().unwrap();
     std::fs::write(workspace.path().join("Dockerfile"), "FROM scratch\n").unwrap();
     let workspace = workspace.path().to_str().unwrap();
-    let refused = vec![Fault::RateLimited];
+    // Other questions are asked at the same time.
+    let refused = vec![Fault::RateLimited; 6];
     for (written, faults, latest, warned) in [
         (&[][..], vec![], false, false),
         (&[], vec![Fault::Broken(502)], false, false),
-        (&[], vec![Fault::Broken(502); 3], false, true),
+        (&[], vec![Fault::Broken(502); 9], false, true),
         (&[], refused.clone(), false, true),
         (&[("tags", "type=semver,pattern={{version}}")], refused.clone(), false, true),
         (&[("flavor", "latest=true")], refused, true, false),
