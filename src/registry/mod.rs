@@ -4,6 +4,7 @@
 pub mod challenge;
 pub mod client;
 pub mod docker_config;
+pub mod error;
 pub mod index;
 pub mod manifest;
 pub mod permissions;

@@ -17,14 +17,13 @@ use reqwest::{
     header::{self, HeaderMap, HeaderValue},
 };
 use serde::Deserialize;
-use thiserror::Error;
 use tokio::sync::Semaphore;
 
+pub use super::error::RemoteError;
 use super::{challenge::Challenge, manifest::Manifest, plain::may_be_plain};
 use crate::{
     domain::{credentials::Login, digest::Digest},
     http::{BodyError, bounded_body},
-    retry::{Retry, Transient},
 };
 
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -34,70 +33,6 @@ const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vn
 const MAX_MANIFEST: usize = 4 << 20;
 /// No token, and no error, is larger.
 const MAX_ANSWER: usize = 256 << 10;
-
-/// Why a registry did not do as asked.
-#[derive(Debug, Error)]
-pub enum RemoteError {
-    /// It answered with an error.
-    #[error("{host} answered {status}{}", told(.message))]
-    Refused {
-        /// The registry.
-        host: String,
-        /// Its answer.
-        status: StatusCode,
-        /// Its words, or none.
-        message: String,
-        /// How long it asks to be left alone (`Retry-After`).
-        retry_after: Option<Duration>,
-    },
-    /// It could not be asked.
-    #[error("{host} cannot be reached from this step: {reason}")]
-    Unreachable {
-        /// The registry.
-        host: String,
-        /// Why.
-        reason: String,
-        /// Whether it is a matter of trust, which does not pass: the certificate.
-        untrusted: bool,
-        /// Whether no connection was made.
-        connecting: bool,
-    },
-    /// It answered that what was asked for is elsewhere. The address may hold a signature, so that it is not shown.
-    #[error("{host} sent a redirect to another server")]
-    Elsewhere {
-        /// The registry.
-        host: String,
-        /// The address.
-        place: String,
-    },
-    /// Its answer does not follow the specification.
-    #[error("{host} sent an unexpected answer: {what}")]
-    Odd {
-        /// The registry.
-        host: String,
-        /// What is unexpected.
-        what: String,
-    },
-}
-
-fn told(message: &str) -> String {
-    if message.is_empty() { String::new() } else { format!(": {message}") }
-}
-
-impl Transient for RemoteError {
-    fn retry(&self) -> Retry {
-        match self {
-            Self::Refused { status, retry_after, .. }
-                if status.is_server_error()
-                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>
-            {
-                retry_after.map_or(Retry::Later, Retry::After)
-            }
-            Self::Unreachable { untrusted: false, .. } => Retry::Later,
-            Self::Refused { .. } | Self::Unreachable { .. } | Self::Elsewhere { .. } | Self::Odd { .. } => Retry::Never,
-        }
-    }
-}
 
 /// A manifest or index as the registry has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
