@@ -182,7 +182,7 @@ mod tests {
 
     const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 
-    fn event(name: &str, target: Target) -> GitEvent {
+    pub(super) fn event(name: &str, target: Target) -> GitEvent {
         let reference = match &target {
             Target::Branch(branch) => format!("refs/heads/{branch}"),
             Target::Tag(tag) => format!("refs/tags/{tag}"),

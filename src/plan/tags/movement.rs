@@ -107,29 +107,13 @@ mod tests {
             context::{GitEvent, Target},
             rules::{Dialect, Flavor, TagInputs, read},
         },
-        plan::tags::{Facts, GitTags, Subject, tags_for},
+        plan::tags::{self, Facts, GitTags, Subject, tags_for},
     };
 
-    const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
     const NEWER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
     fn event(name: &str, target: Target) -> GitEvent {
-        let reference = match &target {
-            Target::Branch(branch) => format!("refs/heads/{branch}"),
-            Target::Tag(tag) => format!("refs/tags/{tag}"),
-            Target::PullRequest(number) => format!("refs/pull/{number}/merge"),
-            Target::MergeGroup(_) | Target::Unknown => String::new(),
-        };
-        GitEvent {
-            name: name.into(),
-            reference,
-            target,
-            sha: SHA.into(),
-            workflow_sha: SHA.into(),
-            default_branch: Some("main".into()),
-            commit_time: Some("2026-03-04T05:06:07Z".into()),
-            ..GitEvent::default()
-        }
+        GitEvent { commit_time: Some("2026-03-04T05:06:07Z".into()), ..tags::tests::event(name, target) }
     }
 
     /// What moves, and the tag of the newer commit.
