@@ -35,7 +35,8 @@ pub(super) async fn refresh(cx: Context<'_>, board: &Board) {
     look(cx, board, stale).await;
 }
 
-/// Looks where these tags point now. What nobody says any more is unknown.
+/// Looks where these tags point now. A registry that does not answer in time is left to the builder, and what it said
+/// before stays. One that refuses to say makes the tag's place unknown.
 pub(super) async fn look(cx: Context<'_>, board: &Board, slots: Vec<(usize, Slot)>) {
     join_all(slots.into_iter().map(async |(place, slot)| {
         let Some(remote) = cx.builder.registries.repository(&slot.repository, Access::Push) else { return };
