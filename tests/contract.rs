@@ -1,6 +1,6 @@
-//! `action.yml`, the README, the command line and the code say the same of inputs and outputs.
+//! `action.yml`, the README, `docs/inputs.md`, the command line and the code agree on inputs and outputs.
 //!
-//! `UPDATE=1 cargo test --test contract` writes the parts between markers anew.
+//! `UPDATE=1 cargo test --test contract` regenerates the sections between markers.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -9,7 +9,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 use build_deploy::{
     inputs::{
         cli, moved,
-        spec::{Fallback, INPUTS, InputSpec, Support},
+        spec::{self, Fallback, INPUTS, InputSpec, Support},
         yaml::{self, Node},
     },
     report::outputs::OUTPUTS,
@@ -50,8 +50,47 @@ fn description(spec: &InputSpec) -> String {
     text
 }
 
+/// The inputs that most workflows need: the short table of the README.
+const COMMON: &[&str] = &[
+    "compose-file",
+    "services",
+    "build-args",
+    "secrets",
+    "platforms",
+    "registry",
+    "username",
+    "password",
+    "image-name",
+    "tags",
+    "push",
+    "cache",
+    "discord-webhook",
+    "notify-on",
+    "timeout",
+];
+
+/// The default of an input, as a table's cell.
+fn default_cell(spec: &InputSpec) -> String {
+    match spec.default {
+        Fallback::None => "–".to_owned(),
+        Fallback::Literal(text) | Fallback::Expression(text) => format!("`{text}`"),
+        Fallback::Described(words) => words.to_owned(),
+    }
+}
+
+/// The short table of the README, in the order of [`COMMON`].
+fn common_table() -> String {
+    let mut table = "\n| Input | Default | Meaning |\n|---|---|---|\n".to_owned();
+    for name in COMMON {
+        let spec = spec::find(name).unwrap_or_else(|| panic!("there is no input `{name}`"));
+        writeln!(table, "| `{name}` | {} | {} |", default_cell(spec), spec.help).unwrap();
+    }
+    table.push('\n');
+    table
+}
+
 #[test]
-fn generated_parts_are_up_to_date() {
+fn generated_sections_are_up_to_date() {
     let mut inputs = String::new();
     let mut table = String::new();
     let mut group = None;
@@ -65,11 +104,7 @@ fn generated_parts_are_up_to_date() {
             write!(table, "\n### {}\n\n| Input | Type | Default | Meaning |\n|---|---|---|---|\n", spec.group.title())
                 .unwrap();
         }
-        let default = match spec.default {
-            Fallback::None => "–".to_owned(),
-            Fallback::Literal(text) | Fallback::Expression(text) => format!("`{text}`"),
-            Fallback::Described(words) => words.to_owned(),
-        };
+        let default = default_cell(spec);
         let later = if spec.support == Support::DefaultOnly { " *Not available in this version.*" } else { "" };
         let row = format!("| `{}` | {} | {default} | {}{later} |", spec.name, spec.kind.word(), spec.help);
         assert_eq!(row.matches('|').count(), 5, "a cell of `{}` holds a `|`", spec.name);
@@ -85,8 +120,9 @@ fn generated_parts_are_up_to_date() {
     output_table.push('\n');
     check_section("action.yml", "# inputs:start", "# inputs:end", &inputs);
     check_section("action.yml", "# outputs:start", "# outputs:end", &outputs);
-    check_section("README.md", "<!-- inputs:start -->", "<!-- inputs:end -->", &table);
-    check_section("README.md", "<!-- outputs:start -->", "<!-- outputs:end -->", &output_table);
+    check_section("README.md", "<!-- common:start -->", "<!-- common:end -->", &common_table());
+    check_section("docs/inputs.md", "<!-- inputs:start -->", "<!-- inputs:end -->", &table);
+    check_section("docs/inputs.md", "<!-- outputs:start -->", "<!-- outputs:end -->", &output_table);
 }
 
 fn map(node: Node) -> Vec<(String, Node)> {

@@ -208,7 +208,7 @@ fn unknown(name: &str) -> InputError {
         _ => None,
     });
     let fix = nearest.map_or_else(
-        || "remove it from `with:`; the README lists all inputs".to_owned(),
+        || "remove it from `with:`; see https://github.com/izhan/build-deploy/blob/main/docs/inputs.md".to_owned(),
         |nearest| format!("did you mean `{nearest}`?"),
     );
     InputError::hidden(name, "there is no such input", fix)
@@ -263,7 +263,7 @@ mod tests {
             shown,
             [
                 "input `discord-webhok`: there is no such input; did you mean `discord-webhook`?",
-                "input `zzzz`: there is no such input; remove it from `with:`; the README lists all inputs",
+                "input `zzzz`: there is no such input; remove it from `with:`; see https://github.com/izhan/build-deploy/blob/main/docs/inputs.md",
             ]
         );
     }

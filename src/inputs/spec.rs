@@ -1,4 +1,4 @@
-//! The one registry of action inputs: `action.yml`, the README's table, the command line's flags and
+//! The one registry of action inputs: `action.yml`, the tables in the README and `docs/inputs.md`, the command line and
 //! `--help` are all made from, or checked against, [`INPUTS`].
 //!
 //! The order here is the order in all of them.
