@@ -5,7 +5,7 @@
 pub mod aws;
 pub mod beside;
 pub mod boundary;
-pub mod build;
+pub mod builder;
 pub mod cancel;
 pub mod commands;
 pub mod compose;

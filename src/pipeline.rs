@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::{
     beside::beside,
-    build::{self, Built, Goal},
+    builder::{self, Built, Goal},
     cancel::{Cancel, Stop},
     domain::{
         event::Event,
@@ -70,7 +70,7 @@ pub async fn run(
             tokio::select! {
                 biased;
                 failure = preflight::refused_login(&builder, plan) => Err(failure),
-                built = build::all(&builder, &recipes, goal(plan), events) => built,
+                built = builder::all(&builder, &recipes, goal(plan), events) => built,
             }
         };
         let survey_all = survey.take(plan, &builder, edges.branch.as_ref(), events);

@@ -12,7 +12,7 @@ use std::{
 pub use builder::builder;
 
 use crate::{
-    build::{
+    builder::{
         Builder,
         caches::Accounts,
         container::Seats,

@@ -1,12 +1,12 @@
 //! Patterns of `.dockerignore`.
 
-#[path = "../../src/build/filesync/filter.rs"]
+#[path = "../../src/builder/filesync/filter.rs"]
 mod filter;
-#[path = "../../src/build/filesync/glob.rs"]
+#[path = "../../src/builder/filesync/glob.rs"]
 mod glob;
-#[path = "../../src/build/filesync/pattern.rs"]
+#[path = "../../src/builder/filesync/pattern.rs"]
 mod pattern;
-#[path = "../../src/build/filesync/regexp.rs"]
+#[path = "../../src/builder/filesync/regexp.rs"]
 mod regexp;
 
 use filter::{Filter, Inherited, Shape, Verdict};

@@ -15,7 +15,7 @@ use super::{
     secret_values::secret_values,
 };
 use crate::{
-    build::container::Seats,
+    builder::container::Seats,
     domain::{
         event::Diagnostic,
         run::{Failure, Stage},

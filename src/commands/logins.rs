@@ -13,7 +13,7 @@ use std::{
 use super::{chat::warning, prepare::Context};
 use crate::{
     aws::{ecr, endpoint::Endpoint, error::AwsError, keys::Keys},
-    build::recipe::LARGEST_DOCKERFILE,
+    builder::recipe::LARGEST_DOCKERFILE,
     compose::ContextSource,
     domain::{
         credentials::{Credentials, Login},

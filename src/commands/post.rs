@@ -4,7 +4,7 @@ use std::{io::Write, time::Duration};
 
 use super::{Call, allowance::Allowance, comment, deployment, exit, moves, notify::ending, prepare};
 use crate::{
-    build::{
+    builder::{
         container,
         engine::{self, Engine},
     },

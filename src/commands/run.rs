@@ -25,7 +25,7 @@ use super::{
     moves, prepare, saved,
 };
 use crate::{
-    build::container::Seats,
+    builder::container::Seats,
     cancel::{self, Cancel, Canceller, Stop},
     domain::{
         event::{Diagnostic, Ending, Event, Severity},

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::{
-    build::session::BuildSecret,
+    builder::session::BuildSecret,
     domain::{
         run::{Failure, Stage},
         secrecy::is_word,

@@ -8,7 +8,7 @@ use std::{
 use super::prepare::{Context, mounts, reachable};
 use crate::{
     boundary::{Boundary, NamedBy},
-    build::recipe::{self, Dockerfile, Recipe},
+    builder::recipe::{self, Dockerfile, Recipe},
     compose::{self, Access, SecretSource},
     domain::{event::Place, run::Failure},
     inputs::{

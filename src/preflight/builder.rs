@@ -12,7 +12,7 @@ use super::{
     caches::{leave_out, silent_services},
 };
 use crate::{
-    build::{
+    builder::{
         Builder, Goal,
         abilities::{Store, version_in_engine},
         caches,

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use reqwest::Client;
 
 use crate::{
-    build::{caches, recipe::Recipe},
+    builder::{caches, recipe::Recipe},
     domain::event::Event,
     http::OnDemand,
     inputs::{cache::CacheService, typed::CacheSpec},

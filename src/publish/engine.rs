@@ -12,7 +12,7 @@ use super::{
     tags::{settle, warning},
 };
 use crate::{
-    build::{Content, engine::ApiError},
+    builder::{Content, engine::ApiError},
     domain::{
         digest::Digest,
         event::{Event, ImageEvent},

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use self::board::{Board, Slot};
 pub use self::{board::Before, newer::Branch, restore::after_kill, survey::Survey};
 use crate::{
-    build::{
+    builder::{
         Builder, Built, Content,
         explain::{self, Explained},
         recipe::{Recipe, host_of},

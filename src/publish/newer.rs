@@ -8,7 +8,7 @@ use super::{
     is_open, survey, tags,
 };
 use crate::{
-    build::Content,
+    builder::Content,
     domain::{
         event::{Diagnostic, Event, Severity},
         publication::TagState,

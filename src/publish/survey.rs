@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{board::Before, newer::Branch};
 use crate::{
-    build::{Builder, abilities::Store, content},
+    builder::{Builder, abilities::Store, content},
     domain::{digest::Digest, event::ImageEvent, run::Previous},
     events::Events,
     github::branch_head::Head,

@@ -11,7 +11,7 @@ use super::{
     engine, is_open, refusal, survey,
 };
 use crate::{
-    build::{self, Content, recipe::Recipe},
+    builder::{self, Content, recipe::Recipe},
     domain::{
         digest::Digest,
         event::{Diagnostic, Event, ImageEvent, Severity},
@@ -211,7 +211,7 @@ async fn push_by_builder(
     for (place, _) in slots {
         board.set(*place, TagState::Unknown);
     }
-    let pushed = build::push_by_name(cx.builder, &wanted, cx.recipes, cx.events).await;
+    let pushed = builder::push_by_name(cx.builder, &wanted, cx.recipes, cx.events).await;
     let digests = pushed.as_ref().cloned().unwrap_or_default();
     join_all(slots.iter().map(async |(place, slot)| {
         let served = survey::by_engine(cx.builder, repository, &slot.tag).await;

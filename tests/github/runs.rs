@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use build_deploy::{
-    build::container::Seats,
+    builder::container::Seats,
     commands::{
         allowance::Allowance,
         briefing::Briefing,

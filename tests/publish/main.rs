@@ -12,7 +12,7 @@ use axum::{
     routing::get,
 };
 use build_deploy::{
-    build::{Builder, Built, Content},
+    builder::{Builder, Built, Content},
     cancel::{self, Stop},
     commands::prepare,
     domain::{

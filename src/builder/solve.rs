@@ -188,7 +188,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::watch;
-    use crate::{build::progress::Progress, domain::redact::Redactor, events::Events};
+    use crate::{builder::progress::Progress, domain::redact::Redactor, events::Events};
 
     /// What comes of a stream that tells of this step and then says nothing, and how long that took.
     async fn silent_after(name: &str, ended: bool) -> (Option<String>, Duration) {

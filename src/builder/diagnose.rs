@@ -225,7 +225,7 @@ mod tests {
 
     use super::{SolveFault, Subject, failure, find_instruction};
     use crate::{
-        build::progress::FailedStep,
+        builder::progress::FailedStep,
         domain::{event::Place, redact::Redactor, secret::Secret},
     };
 

@@ -125,7 +125,7 @@ fn brings_frontend(dockerfile: &str) -> bool {
 mod tests {
     use super::{brings_frontend, of_classic_store, of_old_engine, runs_on_target, without_emulation};
     use crate::{
-        build::recipe::{Context, Recipe},
+        builder::recipe::{Context, Recipe},
         inputs::typed::{Compression, CompressionKind},
     };
 

@@ -266,7 +266,7 @@ mod tests {
 
     use super::{Export, solve_request};
     use crate::{
-        build::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe},
+        builder::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe},
         inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach},
         plan::origin::Commit,
     };

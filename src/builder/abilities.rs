@@ -111,7 +111,7 @@ pub fn version_in_engine(engine: &str) -> Option<Version> {
 mod tests {
     use super::{Abilities, Store, version, version_in_engine};
     use crate::{
-        build::recipe::Recipe,
+        builder::recipe::Recipe,
         inputs::cache::cache_spec,
         plan::{builder::Demand, caches::Origin},
     };

@@ -135,7 +135,7 @@ mod tests {
     use std::{collections::BTreeSet, process::Command};
 
     use super::{archive, config, contains, name};
-    use crate::build::engine::RegistryRules;
+    use crate::builder::engine::RegistryRules;
 
     #[test]
     fn the_container_trusts_what_the_engine_trusts() {

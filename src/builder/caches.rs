@@ -153,7 +153,7 @@ pub fn warning(message: String) -> Event {
 mod tests {
     use super::{Accounts, CacheStep, failed, is_about, step};
     use crate::{
-        build::recipe::Recipe,
+        builder::recipe::Recipe,
         domain::secret::Secret,
         inputs::{
             cache::{CacheAccess, CacheService, cache_spec},

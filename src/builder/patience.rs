@@ -58,7 +58,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{EXPORT, IMPORT, Patience};
-    use crate::build::caches::{self, CacheStep};
+    use crate::builder::caches::{self, CacheStep};
 
     #[test]
     fn only_a_cache_is_waited_for_with_a_limit() {

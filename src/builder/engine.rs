@@ -344,7 +344,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Engine, EngineError, locate, socket};
-    use crate::build::transport::Address;
+    use crate::builder::transport::Address;
 
     /// As one whose process is stopped: the kernel takes connections for it.
     #[tokio::test]

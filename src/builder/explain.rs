@@ -301,7 +301,7 @@ fn missing_file(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{explain, hint_in, is_refused_login, is_temporary};
-    use crate::{build::diagnose::SolveFault, domain::run::Stage};
+    use crate::{builder::diagnose::SolveFault, domain::run::Stage};
 
     fn fault(message: &str) -> SolveFault {
         SolveFault { message: message.into(), ..SolveFault::default() }
