@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use build_deploy::{
+    domain::tag::Tag,
     inputs::{cli::RawInputs, context::GitEvent, parse::parse, payload::Payload, runner::RunnerEnv, typed::Inputs},
     plan::{
         labels,
-        tags::{Facts, GitTags, Subject, Tag, tags_for},
+        tags::{Facts, GitTags, Subject, tags_for},
     },
 };
 use chrono::{DateTime, Utc};

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use super::{
-    structured::Complaint,
-    values::{is_platform, is_registry_host},
-};
+use super::{structured::Complaint, values::is_platform};
+use crate::domain::repository::is_registry_host;
 
 /// The input `builder`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

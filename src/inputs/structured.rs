@@ -1,6 +1,8 @@
 //! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`.
 
-use crate::domain::{credentials::as_in_images, default_user::default_user, secret::Secret};
+use crate::domain::{
+    credentials::as_in_images, default_user::default_user, repository::is_registry_host, secret::Secret,
+};
 
 use super::{
     cache::cache_spec,
@@ -8,7 +10,7 @@ use super::{
     rules::{self, Dialect, RuleMistake},
     runner::RunnerEnv,
     typed::{Credentials, ImageInput},
-    values::{comma_lines, is_platform, is_registry_host, lines, pair},
+    values::{comma_lines, is_platform, lines, pair},
     yaml::{self, Node},
 };
 

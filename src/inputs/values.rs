@@ -92,31 +92,11 @@ pub fn color(text: &str) -> Option<u32> {
     u32::from_str_radix(hex, 16).ok()
 }
 
-/// Whether the text can be a registry's host: a name or address with an optional port, no scheme and no path
-/// (`domain` of <https://github.com/distribution/reference/blob/main/reference.go>).
-pub fn is_registry_host(text: &str) -> bool {
-    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-        let Some((address, tail)) = rest.split_once(']') else { return false };
-        let valid = !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
-        (valid, tail.strip_prefix(':').or_else(|| tail.is_empty().then_some("0")))
-    } else {
-        let (name, port) = text.split_once(':').map_or((text, "0"), |(name, port)| (name, port));
-        let label = |label: &str| {
-            let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-            ends(label.as_bytes().first())
-                && ends(label.as_bytes().last())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
-        (name.split('.').all(label), Some(port))
-    };
-    host && port.is_some_and(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{boolean, bytes, color, comma_lines, duration, is_platform, is_registry_host, lines, pair};
+    use super::{boolean, bytes, color, comma_lines, duration, is_platform, lines, pair};
 
     #[test]
     fn booleans() {
@@ -179,16 +159,5 @@ mod tests {
         assert!(!["linux", "linux/", "Linux/amd64", "a/b/c/d", "linux/amd 64"].into_iter().any(is_platform));
         assert_eq!(color("#FEE75c"), Some(0x00FE_E75C));
         assert_eq!(["FEE75C", "#FEE75", "#+EE75C", "yellow"].map(color), [None; 4]);
-    }
-
-    #[test]
-    fn registry_hosts() {
-        for good in ["ghcr.io", "localhost:5000", "docker.io", "127.0.0.1:5000", "[::1]:5000", "[::1]", "A-b.example"] {
-            assert!(is_registry_host(good), "{good}");
-        }
-        for bad in ["", "https://ghcr.io", "ghcr.io/owner", "ghcr.io/", "a:b", "a:", "-a", "a..b", "[x]", "[::1", "a b"]
-        {
-            assert!(!is_registry_host(bad), "{bad}");
-        }
     }
 }

@@ -10,11 +10,10 @@ use std::collections::HashSet;
 use super::{
     PushPlan,
     images::{ImageSpec, Purpose},
-    naming::Repository,
-    tags::Tag,
 };
 use crate::{
     compose::Access,
+    domain::{repository::Repository, tag::Tag},
     inputs::{
         cache::CacheAccess,
         context::{GitEvent, Target},

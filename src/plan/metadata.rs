@@ -8,9 +8,12 @@ use super::{
     Known,
     images::{ImageSpec, Purpose},
     labels,
-    tags::{Facts, Movement, RenderError, Subject, Tag, TagError, tags_for},
+    tags::{Facts, Movement, RenderError, Subject, TagError, tags_for},
 };
-use crate::inputs::{rules::TagInputs, typed::NameInputs};
+use crate::{
+    domain::tag::Tag,
+    inputs::{rules::TagInputs, typed::NameInputs},
+};
 
 /// Tags, labels and annotations of one image.
 #[derive(Debug, Default)]

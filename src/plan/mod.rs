@@ -24,14 +24,18 @@ use self::{
     caches::{Origin, Remarks},
     images::{ImageSpec, Purpose},
     metadata::{Metadata, MetadataError, metadata},
-    naming::{Names, NamingError, Project, Repository},
+    naming::{Names, NamingError, Project},
     notify::NotifyPlan,
     origin::{Commit, name_builder, seconds_since_1970},
-    tags::{GitTags, Movement, Tag},
+    tags::{GitTags, Movement},
 };
 use crate::{
     compose::{self, Build},
-    domain::run::{Failure, ImageState, ImageStatus, Stage},
+    domain::{
+        repository::Repository,
+        run::{Failure, ImageState, ImageStatus, Stage},
+        tag::Tag,
+    },
     inputs::{
         context::{GitEvent, Target},
         typed::{CacheSpec, Compression, Inputs, Push},
@@ -232,7 +236,7 @@ impl Plan {
         let mut images: Vec<ImagePlan> = Vec::with_capacity(found.images.len());
         for spec in found.images {
             let templates = if spec.image_names.is_empty() { &inputs.names.image_names } else { &spec.image_names };
-            let repositories = Repository::all(templates, found.project, names, &spec.name)
+            let repositories = naming::destinations(templates, found.project, names, &spec.name)
                 .map_err(|reason| PlanError::Name { image: spec.name.clone(), reason })?;
             let image = image(spec, repositories, inputs, (known, &push), &mut remarks)?;
             let pushed = |image: &&ImagePlan| image.purpose == Purpose::Wanted;

@@ -1,16 +1,8 @@
 //! What an image's repository is called.
 
-use std::fmt;
-
-use serde::Serialize;
 use thiserror::Error;
 
-use crate::inputs::values::is_registry_host;
-
-/// A repository with its registry's host, such as `ghcr.io/owner/site/django`; no tag, no digest. Always valid:
-/// <https://github.com/distribution/reference/blob/main/reference.go>.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct Repository(String);
+use crate::domain::repository::{InvalidRepository, Repository, is_separator};
 
 /// Why there is no valid repository name.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -61,79 +53,45 @@ pub enum Project {
     LoneDockerfile,
 }
 
-impl Repository {
-    /// Most characters of the path, after the host.
-    pub const LONGEST: usize = 255;
-
-    /// The name in full.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The registry's host.
-    pub fn host(&self) -> &str {
-        self.0.split('/').next().unwrap_or_default()
-    }
-
-    /// The path within the registry.
-    pub fn path(&self) -> &str {
-        self.0.split_once('/').map_or("", |(_, path)| path)
-    }
-
-    /// Fills in all templates, or the default one if there is none: the image's own repository, then those that get
-    /// copies.
-    pub fn all(
-        templates: &[String],
-        project: Project,
-        names: Names<'_>,
-        image: &str,
-    ) -> Result<(Self, Vec<Self>), NamingError> {
-        let named = |template: Option<&str>| Self::named(template, project, names, image);
-        let Some((first, rest)) = templates.split_first() else { return Ok((named(None)?, Vec::new())) };
-        let own = named(Some(first))?;
-        let mut copies: Vec<Self> = Vec::with_capacity(rest.len());
-        for template in rest {
-            let copy = named(Some(template))?;
-            if copy == own || copies.contains(&copy) {
-                return Err(NamingError::Twice(copy));
-            }
-            copies.push(copy);
+/// Fills in all templates, or the default one if there is none: the image's own repository, then its copies.
+///
+/// # Errors
+/// A template has an unknown placeholder, two templates give one name, or a name is not valid.
+pub fn destinations(
+    templates: &[String],
+    project: Project,
+    names: Names<'_>,
+    image: &str,
+) -> Result<(Repository, Vec<Repository>), NamingError> {
+    let named = |template: Option<&str>| named(template, project, names, image);
+    let Some((first, rest)) = templates.split_first() else { return Ok((named(None)?, Vec::new())) };
+    let own = named(Some(first))?;
+    let mut copies: Vec<Repository> = Vec::with_capacity(rest.len());
+    for template in rest {
+        let copy = named(Some(template))?;
+        if copy == own || copies.contains(&copy) {
+            return Err(NamingError::Twice(copy));
         }
-        Ok((own, copies))
+        copies.push(copy);
     }
-
-    /// Fills in a template, or the default one for the registry and project.
-    fn named(template: Option<&str>, project: Project, names: Names<'_>, image: &str) -> Result<Self, NamingError> {
-        let template = template.unwrap_or_else(|| default_template(names.registry, project));
-        let mut full = String::new();
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once('{') {
-            let Some((name, tail)) = after.split_once('}') else {
-                return Err(NamingError::Placeholder(format!("{{{after}")));
-            };
-            full.push_str(before);
-            full.push_str(&value_of(name, names, image)?);
-            rest = tail;
-        }
-        full.push_str(rest);
-        Self::parse(&full)
-    }
-
-    /// Takes a full name, in any case.
-    pub fn parse(text: &str) -> Result<Self, NamingError> {
-        let full = text.to_lowercase();
-        let Some((host, path)) = full.split_once('/') else { return Err(NamingError::Invalid(full)) };
-        // Without a dot or port, Docker takes the first part for a path on Docker Hub.
-        let host_valid = is_registry_host(host) && (host.contains(['.', ':']) || host == "localhost");
-        let path_valid = path.len() <= Self::LONGEST && path.split('/').all(is_path_component);
-        if host_valid && path_valid { Ok(Self(full)) } else { Err(NamingError::Invalid(full)) }
-    }
+    Ok((own, copies))
 }
 
-impl fmt::Display for Repository {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Fills in a template, or the default one for the registry and project.
+fn named(template: Option<&str>, project: Project, names: Names<'_>, image: &str) -> Result<Repository, NamingError> {
+    let template = template.unwrap_or_else(|| default_template(names.registry, project));
+    let mut full = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, tail)) = after.split_once('}') else {
+            return Err(NamingError::Placeholder(format!("{{{after}")));
+        };
+        full.push_str(before);
+        full.push_str(&value_of(name, names, image)?);
+        rest = tail;
     }
+    full.push_str(rest);
+    Repository::parse(&full).map_err(|InvalidRepository(name)| NamingError::Invalid(name))
 }
 
 /// Docker Hub knows only two levels, `user/name`.
@@ -180,32 +138,17 @@ fn as_path_component(name: &str) -> String {
     component
 }
 
-fn is_separator(text: &str) -> bool {
-    matches!(text, "." | "_" | "__") || (!text.is_empty() && text.bytes().all(|b| b == b'-'))
-}
-
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
-fn is_path_component(text: &str) -> bool {
-    let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let ends = |b: Option<&u8>| b.is_some_and(|b| valid(*b));
-    ends(text.as_bytes().first())
-        && ends(text.as_bytes().last())
-        && text
-            .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-            .all(|gap| gap.is_empty() || is_separator(gap))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, proptest};
 
-    use super::{Names, NamingError, Project, Repository, as_path_component};
+    use super::{Names, NamingError, Project, Repository, as_path_component, destinations};
 
     const NAMES: Names<'static> = Names { registry: "ghcr.io", owner: "MyOrg", repo: "My-Site", username: "Me" };
 
     fn named(template: Option<&str>, registry: &str, project: Project, image: &str) -> Result<String, NamingError> {
         let names = Names { registry, ..NAMES };
-        Repository::named(template, project, names, image).map(|repository| repository.as_str().to_owned())
+        super::named(template, project, names, image).map(|repository| repository.as_str().to_owned())
     }
 
     #[test]
@@ -239,7 +182,7 @@ mod tests {
     fn several_templates_are_several_repositories() {
         let all = |templates: &[&str]| {
             let templates: Vec<String> = templates.iter().map(|text| (*text).to_owned()).collect();
-            Repository::all(&templates, Project::Images, NAMES, "web").map(|(own, copies)| {
+            destinations(&templates, Project::Images, NAMES, "web").map(|(own, copies)| {
                 [own].into_iter().chain(copies).map(|repository| repository.to_string()).collect::<Vec<_>>()
             })
         };
@@ -256,7 +199,7 @@ mod tests {
     #[test]
     fn the_unknown_is_named() {
         let names = Names { username: "", registry: "docker.io", ..NAMES };
-        let error = Repository::named(None, Project::Images, names, "web").unwrap_err().to_string();
+        let error = super::named(None, Project::Images, names, "web").unwrap_err().to_string();
         assert_eq!(error, "input `image-name`: nothing is known for {username}; set the input `username`");
     }
 
@@ -268,14 +211,10 @@ mod tests {
     }
 
     proptest! {
-        /// The regular expression is the one of the distribution project.
         #[test]
-        fn agrees_with_the_published_grammar(text in "[a-zA-Z0-9._/-]{0,12}", name in any::<String>()) {
-            let grammar = regex::Regex::new(r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$").unwrap();
-            let full = format!("ghcr.io/{text}");
-            assert_eq!(Repository::parse(&full).is_ok(), grammar.is_match(&text.to_lowercase()), "{text}");
+        fn any_name_becomes_a_valid_path_component_or_none(name in any::<String>()) {
             let component = as_path_component(&name);
-            assert!(component.is_empty() || grammar.is_match(&component), "{component}");
+            assert!(component.is_empty() || Repository::parse(&format!("ghcr.io/{component}")).is_ok(), "{component}");
         }
     }
 }

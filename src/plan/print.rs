@@ -2,8 +2,8 @@
 
 use std::fmt::{Arguments, Write as _};
 
-use super::{ImagePlan, Plan, images::Purpose, naming::Repository};
-use crate::inputs::typed::CacheSpec;
+use super::{ImagePlan, Plan, images::Purpose};
+use crate::{domain::repository::Repository, inputs::typed::CacheSpec};
 
 /// Several lines, one image a paragraph. Build arguments stand with their names only: their values may be private.
 pub fn text(plan: &Plan) -> String {

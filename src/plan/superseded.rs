@@ -6,8 +6,11 @@
 //! the image under a moving tag says in its label [`REVISION`] that it was built from the commit. A moving tag that the
 //! registry does not have yet takes nothing back, so that it can be pushed in any case.
 
-use super::{ImagePlan, tags::Tag};
-use crate::inputs::context::{GitEvent, Target};
+use super::ImagePlan;
+use crate::{
+    domain::tag::Tag,
+    inputs::context::{GitEvent, Target},
+};
 
 /// The label that names an image's commit. The image may be anybody's who can push to the repository, so that the label
 /// is no proof of anything else.

@@ -12,82 +12,16 @@ mod render;
 mod semver;
 mod standard;
 
-use std::fmt;
-
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 pub use self::{evaluate::RuleError, facts::Facts, movement::Movement, render::RenderError};
-use crate::inputs::{
-    context::GitEvent,
-    rules::{Dialect, TagInputs},
+use crate::{
+    domain::tag::Tag,
+    inputs::{
+        context::GitEvent,
+        rules::{Dialect, TagInputs},
+    },
 };
-
-/// A tag. Every registry takes it, `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
-/// (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>), unless it is one of
-/// [`Dialect::Exact`], which is too long or begins with `.` or `-` if docker/metadata-action makes it so.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Tag(String);
-
-impl Tag {
-    /// Most characters of a tag.
-    pub const LONGEST: usize = 128;
-
-    /// Makes a valid tag of any text. Each run of characters that a tag cannot hold becomes one `-`, `.` and `-` at
-    /// the beginning go, and what is too long is cut and ends in a hash of the whole, so that it stays unique.
-    /// A text of which nothing is left becomes such a hash.
-    pub fn repaired(text: &str) -> Self {
-        let tag = sanitised(text);
-        let tag = tag.trim_start_matches(['.', '-']);
-        if (1..=Self::LONGEST).contains(&tag.len()) {
-            return Self(tag.to_owned());
-        }
-        let hash = format!("{:x}", Sha256::digest(text));
-        let hash = &hash[..12];
-        // Only ASCII is left, so cutting cannot split a character.
-        let kept = &tag[..tag.len().min(Self::LONGEST - hash.len() - 1)];
-        Self(if kept.is_empty() { hash.to_owned() } else { format!("{kept}-{hash}") })
-    }
-
-    /// Makes a tag as docker/metadata-action does: each run of characters that a tag cannot hold becomes one `-`.
-    fn exact(text: &str) -> Self {
-        Self(sanitised(text))
-    }
-
-    fn of(text: &str, dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::Repaired => Self::repaired(text),
-            Dialect::Exact => Self::exact(text),
-        }
-    }
-
-    /// The tag as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn sanitised(text: &str) -> String {
-    let mut tag = String::with_capacity(text.len());
-    let mut replaced = false;
-    for character in text.chars() {
-        let valid = character.is_ascii_alphanumeric() || "_.-".contains(character);
-        if valid {
-            tag.push(character);
-        } else if !replaced {
-            tag.push('-');
-        }
-        replaced = !valid;
-    }
-    tag
-}
 
 /// What tags are made for.
 #[derive(Clone, Copy, Debug)]
@@ -170,7 +104,6 @@ fn affixed(text: &str, prefix: &str, suffix: &str, facts: &Facts<'_>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{any, proptest};
 
     use chrono::DateTime;
 
@@ -347,29 +280,5 @@ mod tests {
         }
         let error = made("", "prefix={{date}}", &release, None).unwrap_err();
         assert!(error.starts_with("input `flavor`: `date` needs a format"), "{error}");
-    }
-
-    #[test]
-    fn repairs() {
-        let long = "x".repeat(150);
-        let cut = Tag::repaired(&long);
-        assert_eq!(cut.as_str().len(), Tag::LONGEST);
-        assert_ne!(cut, Tag::repaired(&"x".repeat(151)), "the hash tells them apart");
-        assert_eq!(Tag::repaired(&"x".repeat(128)).as_str(), "x".repeat(128));
-        for (text, want) in [("-foo", "foo"), ("..a", "a"), ("a=b&c'd", "a-b-c-d"), ("a  b", "a-b"), ("Ä_b", "_b")] {
-            assert_eq!(Tag::repaired(text).as_str(), want);
-        }
-        assert_eq!(Tag::repaired("日本").as_str().len(), 12);
-        assert_ne!(Tag::repaired("日本"), Tag::repaired("中国"));
-    }
-
-    proptest! {
-        #[test]
-        fn is_always_valid_and_stays_as_it_is(text in any::<String>()) {
-            let tag = Tag::repaired(&text);
-            let valid = regex::Regex::new(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$").unwrap();
-            assert!(valid.is_match(tag.as_str()), "{tag}");
-            assert_eq!(Tag::repaired(tag.as_str()), tag);
-        }
     }
 }

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{images::ImageSpec, naming::Repository};
+use super::images::ImageSpec;
 use crate::{
     compose::{Access, Position, SecretSource},
     domain::{
         event::Place,
+        repository::Repository,
         run::{Failure, Stage},
     },
     inputs::{

@@ -17,9 +17,10 @@ use crate::{
         digest::Digest,
         event::{Event, ImageEvent},
         publication::{Publication, TagState},
+        repository::Repository,
         run::Failure,
     },
-    plan::{ImagePlan, naming::Repository},
+    plan::ImagePlan,
     registry::remote::Access,
     retry::RetryPolicy,
 };

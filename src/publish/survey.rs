@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout};
 use super::{board::Before, newer::Branch};
 use crate::{
     builder::{Builder, abilities::Store, content},
-    domain::{digest::Digest, event::ImageEvent, run::Previous},
+    domain::{digest::Digest, event::ImageEvent, repository::Repository, run::Previous},
     events::Events,
     github::branch_head::Head,
-    plan::{ImagePlan, Plan, images::Purpose, naming::Repository},
+    plan::{ImagePlan, Plan, images::Purpose},
     registry::{
         client,
         remote::{Access, Remote, RemoteError},

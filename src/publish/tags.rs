@@ -16,9 +16,10 @@ use crate::{
         digest::Digest,
         event::{Diagnostic, Event, ImageEvent, Severity},
         publication::TagState,
+        repository::Repository,
         run::{Failure, Stage},
     },
-    plan::{ImagePlan, naming::Repository},
+    plan::ImagePlan,
     registry::remote::{Access, Remote, RemoteError, Stored},
     retry::RetryPolicy,
 };

@@ -2,12 +2,12 @@
 
 use super::{GHCR, Reader};
 use crate::{
-    domain::credentials::as_in_images,
+    domain::{credentials::as_in_images, repository::is_registry_host},
     inputs::{
         error::InputError,
         rules::{self, Dialect, Flavor, PullRequestSha, RuleMistake, ShaInputs, TagInputs, number},
         typed::{Annotation, AnnotationLevel, NameInputs},
-        values::{boolean, is_registry_host, pair},
+        values::{boolean, pair},
     },
 };
 

@@ -77,7 +77,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
         };
         let Some(made) = evaluation.rule(rule, &mut warn).map_err(failed)? else { continue };
         let Some(text) = Some(made.text).filter(|text| !text.is_empty()) else { continue };
-        let tag = Tag::of(&text, inputs.dialect);
+        let tag = tag_of(&text, inputs.dialect);
         if is_fixed(&rule.kind) {
             fixed.push(tag.clone());
         }
@@ -88,7 +88,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
         latest.get_or_insert(made.latest);
     }
     if latest == Some(true) {
-        let tag = Tag::latest(&inputs.flavor, inputs.dialect);
+        let tag = latest_tag(&inputs.flavor, inputs.dialect);
         if inputs.dialect == Dialect::Exact || !tagged.tags.contains(&tag) {
             tagged.tags.push(tag);
         }
@@ -97,12 +97,17 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
     Ok(tagged)
 }
 
-impl Tag {
-    /// `latest`, with the flavor's affixes where they belong.
-    pub(super) fn latest(flavor: &Flavor, dialect: Dialect) -> Self {
-        let affix = |affix: &Affix| if affix.on_latest { affix.text.clone() } else { String::new() };
-        Self::of(&format!("{}latest{}", affix(&flavor.prefix), affix(&flavor.suffix)), dialect)
+fn tag_of(text: &str, dialect: Dialect) -> Tag {
+    match dialect {
+        Dialect::Repaired => Tag::repaired(text),
+        Dialect::Exact => Tag::exact(text),
     }
+}
+
+/// `latest`, with the flavor's prefix and suffix if they apply to it.
+pub(super) fn latest_tag(flavor: &Flavor, dialect: Dialect) -> Tag {
+    let affix = |affix: &Affix| if affix.on_latest { affix.text.clone() } else { String::new() };
+    tag_of(&format!("{}latest{}", affix(&flavor.prefix), affix(&flavor.suffix)), dialect)
 }
 
 struct Evaluation<'a> {

@@ -1,6 +1,6 @@
 //! The tags without any rules: our own, and those of docker/metadata-action.
 
-use super::{GitTags, RenderError, Subject, Tag, Tagged, affixed, semver::Version};
+use super::{GitTags, RenderError, Subject, Tag, Tagged, affixed, evaluate::latest_tag, semver::Version};
 use crate::inputs::{
     context::{GitEvent, Target},
     rules::{self, Dialect, Flavor, Latest, Rule},
@@ -54,7 +54,7 @@ pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, Ren
         Latest::Never => false,
     };
     if latest {
-        tags.push(Tag::latest(flavor, Dialect::Repaired));
+        tags.push(latest_tag(flavor, Dialect::Repaired));
     }
     let mut unique: Vec<Tag> = Vec::with_capacity(tags.len());
     for tag in tags {

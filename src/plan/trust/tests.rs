@@ -9,7 +9,7 @@ use crate::{
     inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv, typed::Inputs},
     plan::{
         images::{self, ImageSpec},
-        naming::{Names, Project, Repository},
+        naming::{Names, Project, destinations},
     },
 };
 
@@ -40,7 +40,7 @@ fn specs(text: &str, inputs: &Inputs) -> Vec<ImageSpec> {
 fn of_file(text: &str, written: &[(&str, &str)]) -> Vec<Refusal> {
     let inputs = inputs(written);
     let names = Names { registry: "ghcr.io", owner: "o", repo: "r", username: "" };
-    let (own, _) = Repository::all(&[], Project::Images, names, "web").unwrap();
+    let (own, _) = destinations(&[], Project::Images, names, "web").unwrap();
     let caches = [&inputs.registry.caches.from[..], &inputs.registry.caches.to].concat();
     let grants = Grants {
         allow: &inputs.build.allow,

@@ -1,0 +1,95 @@
+//! A tag of an image.
+
+use std::fmt;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// A tag. Every registry accepts it: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
+/// (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>), unless it was made by
+/// [`Tag::exact`], which may be too long or begin with `.` or `-`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Tag(String);
+
+impl Tag {
+    /// Maximum length, in characters.
+    pub const LONGEST: usize = 128;
+
+    /// Makes a valid tag from any text. Each run of invalid characters becomes one `-`, leading `.` and `-` are removed,
+    /// and a text that is too long is cut and ends in a hash of the whole text, so that it stays unique. A text without
+    /// any valid character becomes such a hash.
+    pub fn repaired(text: &str) -> Self {
+        let tag = sanitized(text);
+        let tag = tag.trim_start_matches(['.', '-']);
+        if (1..=Self::LONGEST).contains(&tag.len()) {
+            return Self(tag.to_owned());
+        }
+        let hash = format!("{:x}", Sha256::digest(text));
+        let hash = &hash[..12];
+        // Only ASCII is left, so cutting cannot split a character.
+        let kept = &tag[..tag.len().min(Self::LONGEST - hash.len() - 1)];
+        Self(if kept.is_empty() { hash.to_owned() } else { format!("{kept}-{hash}") })
+    }
+
+    /// Makes a tag as docker/metadata-action does: each run of invalid characters becomes one `-`.
+    pub fn exact(text: &str) -> Self {
+        Self(sanitized(text))
+    }
+
+    /// Returns the tag as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn sanitized(text: &str) -> String {
+    let mut tag = String::with_capacity(text.len());
+    let mut replaced = false;
+    for character in text.chars() {
+        let valid = character.is_ascii_alphanumeric() || "_.-".contains(character);
+        if valid {
+            tag.push(character);
+        } else if !replaced {
+            tag.push('-');
+        }
+        replaced = !valid;
+    }
+    tag
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::Tag;
+
+    #[test]
+    fn repairs() {
+        let long = "x".repeat(150);
+        let cut = Tag::repaired(&long);
+        assert_eq!(cut.as_str().len(), Tag::LONGEST);
+        assert_ne!(cut, Tag::repaired(&"x".repeat(151)), "the hash tells them apart");
+        assert_eq!(Tag::repaired(&"x".repeat(128)).as_str(), "x".repeat(128));
+        for (text, want) in [("-foo", "foo"), ("..a", "a"), ("a=b&c'd", "a-b-c-d"), ("a  b", "a-b"), ("Ä_b", "_b")] {
+            assert_eq!(Tag::repaired(text).as_str(), want);
+        }
+        assert_eq!(Tag::repaired("日本").as_str().len(), 12);
+        assert_ne!(Tag::repaired("日本"), Tag::repaired("中国"));
+    }
+
+    proptest! {
+        #[test]
+        fn is_always_valid_and_stays_as_it_is(text in any::<String>()) {
+            let tag = Tag::repaired(&text);
+            let valid = regex::Regex::new(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$").unwrap();
+            assert!(valid.is_match(tag.as_str()), "{tag}");
+            assert_eq!(Tag::repaired(tag.as_str()), tag);
+        }
+    }
+}
