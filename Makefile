@@ -10,7 +10,7 @@ OUT := $(CURDIR)/.lab/demo
 
 TIME ?= 60
 
-.PHONY: help demo test check fuzz bench pictures image lint lab-up lab-down
+.PHONY: help demo test check fuzz faults bench pictures image lint lab-up lab-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ check: ## what needs no lab and no root: formatting, clippy, and the tests that 
 
 fuzz: ## run every fuzz target for TIME seconds (default 60); needs cargo-fuzz and a C++ compiler
 	@scripts/fuzz.sh $(TIME)
+
+faults: ## break the registry in every way, once and always, and check that what the program says is true (10 minutes)
+	@scripts/lab.sh up c8d registry
+	@DOCKER_HOST= scripts/image.sh
+	@scripts/faults.sh table c8d
 
 bench: ## compare with `docker buildx bake --push` on the same engine and registry
 	@scripts/lab.sh up c8d registry
