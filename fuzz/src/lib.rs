@@ -12,6 +12,7 @@ pub mod inputs;
 #[path = "../../src/plan/mod.rs"]
 pub mod plan;
 
+pub mod agent;
 pub mod filesync;
 pub mod github;
 pub mod notify;

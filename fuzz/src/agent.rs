@@ -1,0 +1,6 @@
+//! The protocol of SSH agents.
+
+#[path = "../../src/build/ssh/protocol.rs"]
+mod protocol;
+
+pub use protocol::{Frames, Request, failure, request};
