@@ -6,11 +6,11 @@ use super::{chat::warning, logins::Logins, saved};
 use crate::{
     domain::{
         event::Diagnostic,
-        publication::{Publication, TagResult, TagState},
+        publication::{Publication, TagState},
         run::RunState,
     },
     inputs::{runner::RunnerEnv, typed::Inputs},
-    publish::{self, Move},
+    publish::{self, Move, Repaired},
     registry::registries::Registries,
 };
 
@@ -56,16 +56,23 @@ pub(super) async fn repair(inputs: &Inputs, env: &RunnerEnv) -> Vec<Diagnostic> 
     let repair = publish::after_kill(&registries, &moves);
     let Ok(tags) = tokio::time::timeout(REPAIR, repair).await else {
         let all: Vec<String> = moves.iter().map(|one| format!("{}:{}", one.repository, one.tag)).collect();
-        let message =
-            format!("the run ended while these tags moved, and the registry does not answer: {}", all.join(", "));
+        let message = format!(
+            "the run ended while these tags moved, and they could not be checked within {} s: {}",
+            REPAIR.as_secs(),
+            all.join(", ")
+        );
         return vec![warning("tags", message)];
     };
     vec![warning("tags", told(tags))]
 }
 
-fn told(tags: Vec<TagResult>) -> String {
+fn told(repaired: Vec<Repaired>) -> String {
+    let problems: Vec<String> =
+        repaired.iter().filter_map(|one| Some(format!("{}: {}", one.tag.reference(), one.problem.as_ref()?))).collect();
+    let tags = repaired.into_iter().map(|one| one.tag).collect();
     let publication = Publication { digest: None, changed: None, size: None, tags };
     let groups =
         publication.by_state().into_iter().map(|(state, references)| format!("{state}: {}", references.join(", ")));
-    format!("the run ended while its tags moved; {}", groups.collect::<Vec<_>>().join("; "))
+    let parts: Vec<String> = groups.chain(problems).collect();
+    format!("the run ended while its tags moved; {}", parts.join("; "))
 }

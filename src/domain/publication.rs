@@ -35,6 +35,8 @@ pub enum TagState {
     Unchanged,
     /// It was moved, and moved back to what it pointed to before, since another tag of the run failed.
     Restored,
+    /// It points to the image: it was moved, and could not be moved back.
+    RestoreFailed,
     /// It points to what it did before.
     NotMoved,
     /// It was left where it is on purpose: it belongs to a newer commit.
@@ -50,6 +52,7 @@ impl TagState {
             Self::Moved => "moved",
             Self::Unchanged => "unchanged",
             Self::Restored => "restored",
+            Self::RestoreFailed => "restore failed",
             Self::NotMoved => "not moved",
             Self::Kept => "kept",
             Self::Unknown => "unknown",
@@ -58,7 +61,12 @@ impl TagState {
 
     /// Whether the tag certainly points to the image.
     pub fn is_published(&self) -> bool {
-        matches!(self, Self::Moved | Self::Unchanged)
+        matches!(self, Self::Moved | Self::Unchanged | Self::RestoreFailed)
+    }
+
+    /// Whether the tag ended as it was meant to.
+    fn is_as_planned(&self) -> bool {
+        matches!(self, Self::Moved | Self::Unchanged | Self::Kept)
     }
 }
 
@@ -72,7 +80,7 @@ impl TagResult {
 impl Publication {
     /// Whether every tag ended as it was meant to.
     pub fn is_complete(&self) -> bool {
-        self.tags.iter().all(|tag| tag.state.is_published() || tag.state == TagState::Kept)
+        self.tags.iter().all(|tag| tag.state.is_as_planned())
     }
 
     /// The tags that point to the image.

@@ -21,7 +21,12 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use self::board::{Board, Slot};
-pub use self::{board::Before, newer::Branch, restore::after_kill, survey::Survey};
+pub use self::{
+    board::Before,
+    newer::Branch,
+    restore::{Repaired, after_kill},
+    survey::Survey,
+};
 use crate::{
     builder::{
         Builder, Built, Content,
@@ -42,11 +47,6 @@ use crate::{
 
 /// How long tags that are being moved may take after the run was asked to stop.
 const AFTER_STOP: Duration = Duration::from_millis(1500);
-/// How long tags may take to be moved back.
-const RESTORE: Duration = Duration::from_secs(20);
-/// The same after the run was asked to stop. Together with the last message it must end within the 7.5 s after which the
-/// runner kills the step.
-const RESTORE_AFTER_STOP: Duration = Duration::from_millis(2500);
 
 /// An image under its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,12 +118,7 @@ pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpub
     let board = Board::new(images.iter().map(|(image, _)| *image), |repository, tag| cx.survey.before(repository, tag));
     let result = moved(cx, &images, &board).await;
     if result.is_err() {
-        // What is not moved back in time stays as it is noted.
-        tokio::select! {
-            () = restore::all(cx, &board) => {}
-            () = tokio::time::sleep(RESTORE) => {}
-            () = hurry(cx) => {}
-        }
+        restore::all(cx, &board).await;
     }
     let publications = join_all(images.iter().map(async |(image, content)| {
         let mut publication = board.publication(&image.name)?;
@@ -138,15 +133,6 @@ pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpub
         cx.events.image(&image.name, ImageEvent::Published(Box::new(publication))).await;
     }
     result.map(|()| releases)
-}
-
-/// Resolves when a run that got a signal has no more time to move tags back.
-async fn hurry(cx: Context<'_>) {
-    if cx.cancel.requested().await == Stop::Timeout {
-        // Nobody kills us for that.
-        std::future::pending::<()>().await;
-    }
-    tokio::time::sleep(RESTORE_AFTER_STOP).await;
 }
 
 async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Unpublished> {

@@ -1,18 +1,21 @@
 //! Moves tags back to what they pointed to before.
 
-use std::time::Duration;
+use std::{cell::RefCell, collections::HashMap, time::Duration};
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     Context, Move,
     board::{Before, Board, Slot},
     survey,
+    tags::warning,
 };
 use crate::{
+    cancel::Stop,
     domain::{
         digest::Digest,
+        event::Event,
         publication::{TagResult, TagState},
     },
     registry::{
@@ -22,80 +25,172 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// A registry that takes longer to say where a tag points is not waited for after a kill.
+/// How long tags may take to be moved back.
+const RESTORE: Duration = Duration::from_secs(20);
+/// The same after the run was asked to stop. Together with the last message it must end within the 7.5 s after which the
+/// runner kills the step.
+const RESTORE_AFTER_STOP: Duration = Duration::from_millis(2500);
+/// How long a registry may take to say where a tag points, after a kill.
 const READ: Duration = Duration::from_secs(2);
+/// How long it may take to move one tag back then.
+const BACK: Duration = Duration::from_millis(2500);
 
-/// Moves back what moved, where it is known what it pointed to and this process reaches the registry. A tag that did not
-/// exist before stays: most registries cannot remove one.
-pub(super) async fn all(cx: Context<'_>, board: &Board) {
-    let moved = board.slots(|slot| matches!(slot.state, TagState::Moved | TagState::Unknown));
-    join_all(moved.into_iter().map(async |(place, slot)| {
-        if matches!(slot.before, Before::Image(_)) {
-            // Whether it is moved back is known once that is over.
-            board.set(place, TagState::Unknown);
-        }
-        board.set(place, slot_back(&cx.builder.registries, &slot).await.unwrap_or(slot.state));
-    }))
-    .await;
+/// What became of a tag that was to be moved back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// The tag, and where it points now.
+    pub tag: TagResult,
+    /// Why it could not be moved back, or why its state is unknown.
+    pub problem: Option<String>,
 }
 
-/// Repairs what a run left that ended while its tags moved: where only some of them moved, those are moved back.
+/// Moves tags back where their previous digest is known and this process reaches the registry. A tag that did not exist
+/// before stays: most registries cannot remove one. A warning names each tag that could not be moved back, and why.
+pub(super) async fn all(cx: Context<'_>, board: &Board) {
+    let moved = board.slots(|slot| matches!(slot.state, TagState::Moved | TagState::Unknown));
+    let waiting: RefCell<HashMap<usize, Slot>> = RefCell::default();
+    let tell = async |slot: &Slot, problem: &str| {
+        cx.events.emit(Event::Diagnostic(warning(by_hand(slot, problem)))).await;
+    };
+    let work = join_all(moved.into_iter().map(async |(place, slot)| {
+        if matches!(slot.before, Before::Image(_)) {
+            // The state is known again once the tag is moved back.
+            board.set(place, TagState::Unknown);
+            waiting.borrow_mut().insert(place, slot.clone());
+        }
+        let back = slot_back(&cx.builder.registries, &slot, RetryPolicy::default()).await;
+        waiting.borrow_mut().remove(&place);
+        let (state, problem) = back.unwrap_or((slot.state.clone(), None));
+        board.set(place, state);
+        if let Some(problem) = problem {
+            tell(&slot, &problem).await;
+        }
+    }));
+    let limit = tokio::select! {
+        _ = work => return,
+        () = sleep(RESTORE) => RESTORE,
+        () = hurry(cx) => RESTORE_AFTER_STOP,
+    };
+    let mut late: Vec<_> = waiting.take().into_iter().collect();
+    late.sort_by_key(|(place, _)| *place);
+    for (_, slot) in late {
+        tell(&slot, &no_answer(limit)).await;
+    }
+}
+
+/// Resolves when a run that got a signal has no more time to move tags back.
+async fn hurry(cx: Context<'_>) {
+    if cx.cancel.requested().await == Stop::Timeout {
+        // Nobody kills us for that.
+        std::future::pending::<()>().await;
+    }
+    sleep(RESTORE_AFTER_STOP).await;
+}
+
+/// What to do about a tag that could not be moved back.
+fn by_hand(slot: &Slot, problem: &str) -> String {
+    let Slot { repository, tag, before, .. } = slot;
+    let fix = match before {
+        Before::Image(previous) => {
+            format!(
+                "; restore it with `docker buildx imagetools create --tag {repository}:{tag} {repository}@{previous}`"
+            )
+        }
+        Before::Nothing | Before::Unknown => String::new(),
+    };
+    format!("{repository}:{tag} could not be restored: {problem}{fix}")
+}
+
+/// Repairs what a run left that was killed while its tags moved: if only some of them moved, these are moved back.
 /// Returns where each tag points now.
-pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<TagResult> {
+pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<Repaired> {
     let served = join_all(moves.iter().map(async |one| {
-        let remote = registries.repository(&one.repository, Access::Push)?;
-        let digest = timeout(READ, remote.digest(&one.tag)).await.ok()?.ok()?;
-        Some(digest.map_or(Before::Nothing, Before::Image))
+        let remote = registries.repository(&one.repository, Access::Push).ok_or("it cannot be asked")?;
+        let digest = match timeout(READ, remote.digest(&one.tag)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string())?,
+            Err(_) => return Err(no_answer(READ)),
+        };
+        Ok::<_, String>(digest.map_or(Before::Nothing, Before::Image))
     }))
     .await;
-    let is_moved = |(one, served): (&Move, &Option<Before>)| {
-        served.as_ref().map(|served| *served == Before::Image(one.digest.clone()))
-    };
-    // A registry that says nothing decides nothing.
-    let all = !moves.iter().zip(&served).any(|one| is_moved(one) == Some(false));
+    let is_moved = |one: &Move, served: &Before| *served == Before::Image(one.digest.clone());
+    // A registry that does not answer decides nothing.
+    let all =
+        !moves.iter().zip(&served).any(|(one, served)| served.as_ref().is_ok_and(|served| !is_moved(one, served)));
     join_all(moves.iter().zip(&served).map(async |(one, served)| {
-        let state = match is_moved((one, served)) {
-            None => TagState::Unknown,
-            Some(false) => TagState::NotMoved,
-            Some(true) if all => TagState::Moved,
-            Some(true) => slot_back(registries, &Slot::of(one)).await.unwrap_or(TagState::Moved),
+        let (state, problem) = match served {
+            Err(problem) => (TagState::Unknown, Some(problem.clone())),
+            Ok(served) if !is_moved(one, served) => (TagState::NotMoved, None),
+            Ok(_) if all => (TagState::Moved, None),
+            Ok(_) => {
+                // The runner waits for us: one repetition, soon.
+                let policy = RetryPolicy { attempts: 2, first_pause: Duration::from_millis(500), longest_pause: BACK };
+                let back = timeout(BACK, slot_back(registries, &Slot::of(one), policy)).await;
+                match back {
+                    Ok(done) => done.unwrap_or((TagState::Moved, None)),
+                    Err(_) => (TagState::Unknown, Some(no_answer(BACK))),
+                }
+            }
         };
-        TagResult { repository: one.repository.clone(), tag: one.tag.clone(), state }
+        let tag = TagResult { repository: one.repository.clone(), tag: one.tag.clone(), state };
+        Repaired { tag, problem }
     }))
     .await
 }
 
-/// Where a tag points when it was moved back; `None` if that did not happen and nothing is known beyond what was.
-async fn slot_back(registries: &Registries, slot: &Slot) -> Option<TagState> {
+fn no_answer(limit: Duration) -> String {
+    format!("no answer within {} s", limit.as_secs_f64())
+}
+
+/// Where a tag points once it was to be moved back, and what went wrong; `None` if nothing was done and nothing is known
+/// beyond what was.
+async fn slot_back(registries: &Registries, slot: &Slot, policy: RetryPolicy) -> Option<(TagState, Option<String>)> {
     let remote = registries.repository(&slot.repository, Access::Push)?;
-    let served = survey::digest(&remote, &slot.tag).await.ok()?;
+    let served = match survey::digest(&remote, &slot.tag).await {
+        Ok(served) => served,
+        Err(error) => {
+            let state = if slot.state == TagState::Moved { TagState::RestoreFailed } else { TagState::Unknown };
+            return matches!(slot.before, Before::Image(_)).then(|| (state, Some(error.to_string())));
+        }
+    };
     match &slot.before {
         // A request that nobody waits for any more may still move it.
         before if *before == served && slot.state == TagState::Unknown => None,
-        before if *before == served => Some(TagState::NotMoved),
+        before if *before == served => Some((TagState::NotMoved, None)),
         // It is not known what it was given.
         _ if slot.digest.is_none() => None,
         // Somebody else has moved it meanwhile.
-        _ if slot.digest.clone().is_some_and(|digest| served != Before::Image(digest)) => Some(TagState::Unknown),
-        Before::Image(previous) => Some(match back(&remote, &slot.tag, previous).await {
-            Ok(digest) if digest.as_ref() == Some(previous) => TagState::Restored,
+        _ if slot.digest.clone().is_some_and(|digest| served != Before::Image(digest)) => {
+            Some((TagState::Unknown, None))
+        }
+        Before::Image(previous) => Some(match back(&remote, &slot.tag, previous, policy).await {
+            Ok(digest) if digest.as_ref() == Some(previous) => (TagState::Restored, None),
             // The answer does not say so, and may have got lost: the tag does.
-            Ok(_) | Err(_) => match survey::digest(&remote, &slot.tag).await {
-                Ok(served) if served == slot.before => TagState::Restored,
-                Ok(Before::Image(served)) if slot.digest.as_ref() == Some(&served) => TagState::Moved,
-                Ok(_) | Err(_) => TagState::Unknown,
-            },
+            answer => {
+                let problem = answer.err();
+                match survey::digest(&remote, &slot.tag).await {
+                    Ok(served) if served == slot.before => (TagState::Restored, None),
+                    Ok(Before::Image(served)) if slot.digest.as_ref() == Some(&served) => {
+                        let problem = problem.unwrap_or_else(|| "the registry did not move it".to_owned());
+                        (TagState::RestoreFailed, Some(problem))
+                    }
+                    Ok(_) => (TagState::Unknown, problem),
+                    Err(error) => (TagState::Unknown, Some(problem.unwrap_or_else(|| error.to_string()))),
+                }
+            }
         }),
-        Before::Nothing | Before::Unknown => Some(TagState::Moved),
+        Before::Nothing | Before::Unknown => Some((TagState::Moved, None)),
     }
 }
 
-/// Points a tag to an image that is still in the registry. Returns the digest that the registry says the tag has now;
-/// `None` if it says none, or if the image is not there any more.
-async fn back(remote: &Remote, tag: &str, previous: &Digest) -> Result<Option<Digest>, RemoteError> {
-    let policy = RetryPolicy::default();
-    let Some(manifest) = policy.quietly(async || remote.manifest(previous.as_str()).await).await? else {
-        return Ok(None);
-    };
-    policy.quietly(async || remote.put(tag, &manifest).await).await
+/// Points a tag to an image that is still in the registry. Returns the digest that the registry says the tag has now, if
+/// it says one.
+///
+/// # Errors
+/// The reason why it did not.
+async fn back(remote: &Remote, tag: &str, previous: &Digest, policy: RetryPolicy) -> Result<Option<Digest>, String> {
+    let words = |error: RemoteError| error.to_string();
+    let manifest = policy.quietly(async || remote.manifest(previous.as_str()).await).await.map_err(words)?;
+    let Some(manifest) = manifest else { return Err(format!("the registry does not have {previous} any more")) };
+    policy.quietly(async || remote.put(tag, &manifest).await).await.map_err(words)
 }

@@ -71,7 +71,7 @@ struct Outcome {
     publications: HashMap<String, Publication>,
     /// Attempts that were announced.
     retries: usize,
-    warnings: usize,
+    warnings: Vec<String>,
     superseded: Option<String>,
     journal: Vec<Move>,
 }
@@ -165,7 +165,7 @@ async fn publish_with(
         result,
         publications: HashMap::new(),
         retries: 0,
-        warnings: 0,
+        warnings: Vec::new(),
         superseded: None,
         journal: journal.into_inner(),
     };
@@ -176,7 +176,7 @@ async fn publish_with(
             }
             Event::Image { event: ImageEvent::Retrying { .. }, .. } => outcome.retries += 1,
             Event::Superseded(head) => outcome.superseded = Some(head),
-            Event::Diagnostic(_) => outcome.warnings += 1,
+            Event::Diagnostic(diagnostic) => outcome.warnings.push(diagnostic.message),
             _ => {}
         }
     }
@@ -293,7 +293,7 @@ async fn a_read_back_that_fails_is_no_refused_push() {
     before(&registry);
     let outcome = publish(&registry, None).await;
     assert!(outcome.result.is_ok(), "{:?}", outcome.result);
-    assert_eq!((outcome.states("web"), outcome.warnings), (vec!["moved"; 4], 8));
+    assert_eq!((outcome.states("web"), outcome.warnings.len()), (vec!["moved"; 4], 8));
 }
 
 #[tokio::test]
@@ -332,7 +332,7 @@ async fn after_a_kill_half_moved_tags_are_moved_back() {
     let registries = Registries::new(Credentials::default());
     let repaired = async || {
         let tags = publish::after_kill(&registries, &moves).await;
-        tags.iter().map(|tag| tag.state.words()).collect::<Vec<_>>()
+        tags.iter().map(|one| one.tag.state.words()).collect::<Vec<_>>()
     };
     assert_eq!(repaired().await, ["not moved"; 2]);
     registry.tag(IMAGES[0], "main", &new);
@@ -392,20 +392,20 @@ async fn the_older_of_two_runs_that_ends_first_moves_its_tags() {
         let branch = github(head).await;
         let outcome = publish_of(&registry, None, Some(&branch)).await;
         assert_eq!(outcome.states("web"), ["moved"; 4], "{head:?}: the newer image is not there");
-        assert_eq!((outcome.superseded, outcome.warnings), (None, usize::from(head.is_none())), "{head:?}");
+        assert_eq!((outcome.superseded, outcome.warnings.len()), (None, usize::from(head.is_none())), "{head:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_said_of_a_tag_that_was_moved_back_is_what_the_registry_serves() {
     let new = Digest::of(NEW.as_bytes());
-    for (fault, state) in [
+    for (fault, state, why) in [
         // The tag was moved back, and the answer got lost.
-        (Fault::Lost(500), "restored"),
-        (Fault::Silent, "restored"),
-        (Fault::Lie, "restored"),
-        (Fault::Status(500), "moved"),
-        (Fault::Status(403), "moved"),
+        (Fault::Lost(500), "restored", ""),
+        (Fault::Silent, "restored", ""),
+        (Fault::Lie, "restored", ""),
+        (Fault::Status(500), "restore failed", "500 Internal Server Error"),
+        (Fault::Status(403), "restore failed", "403 Forbidden"),
     ] {
         let registry = Registry::with(move |seen, before| match seen.reference.as_str() {
             "v1" if seen.method == Method::PUT => Some(Fault::Status(403)),
@@ -418,7 +418,18 @@ async fn what_is_said_of_a_tag_that_was_moved_back_is_what_the_registry_serves()
         let outcome = publish(&registry, None).await;
         assert_eq!(outcome.states("web")[..3], [state, "restored", "not moved"], "{fault:?}");
         let served = registry.tagged(IMAGES[0], "main").unwrap();
-        assert_eq!(served, if state == "moved" { new.clone() } else { old }, "{fault:?}");
+        assert_eq!(served, if state == "restored" { old.clone() } else { new.clone() }, "{fault:?}");
+        // A warning names the tag, the reason and the way back.
+        let named: Vec<&String> = outcome.warnings.iter().filter(|one| one.contains("web:main could not be")).collect();
+        assert_eq!(named.len(), usize::from(state == "restore failed"), "{fault:?}: {:?}", outcome.warnings);
+        let command = format!("imagetools create --tag {0}/acme/shop/web:main {0}/acme/shop/web@{old}", registry.host);
+        assert!(named.iter().all(|one| one.contains(why) && one.contains(&command)), "{named:?}");
+        let listed = outcome.publications["web"].published().any(|tag| tag.tag == "main");
+        assert_eq!(
+            (listed, outcome.publications["web"].is_complete()),
+            (state == "restore failed", false),
+            "{fault:?}"
+        );
     }
 }
 
@@ -469,8 +480,54 @@ async fn a_registry_that_says_nothing_does_not_undo_what_others_have() {
     };
     let (registries, moves) = (Registries::new(Credentials::default()), [to(&registry.host), to(&silent.host)]);
     let tags = publish::after_kill(&registries, &moves).await;
-    let states: Vec<_> = tags.iter().map(|tag| tag.state.words()).collect();
+    let states: Vec<_> = tags.iter().map(|one| one.tag.state.words()).collect();
     assert_eq!((states, registry.tagged(IMAGES[0], "main")), (vec!["moved", "unknown"], Some(new)));
+}
+
+#[tokio::test]
+async fn a_registry_that_never_answers_a_restore_is_named() {
+    let registry = Registry::with(|seen, before| match (&seen.method, seen.reference.as_str()) {
+        (&Method::PUT, "v1") => Some(Fault::Status(403)),
+        (&Method::PUT, "main") if before > 0 => Some(Fault::Stall),
+        _ => None,
+    })
+    .await;
+    before(&registry);
+    tokio::time::pause();
+    let outcome = publish(&registry, None).await;
+    assert_eq!(outcome.states("web")[..2], ["unknown", "restored"]);
+    let named = outcome.warnings.iter().filter(|one| one.contains(":main could not be restored: ")).count();
+    assert_eq!(named, 2, "one for each image: {:?}", outcome.warnings);
+}
+
+#[tokio::test]
+async fn after_a_kill_a_restore_that_fails_is_told_with_its_reason() {
+    for (fault, state, why) in [
+        (Fault::Status(500), "restore failed", "500 Internal Server Error"),
+        (Fault::Status(403), "restore failed", "403 Forbidden"),
+        (Fault::Stall, "unknown", "no answer within 2.5 s"),
+    ] {
+        let registry = Registry::with(move |seen, _| puts("main")(seen).then_some(fault)).await;
+        let old = before(&registry);
+        let new = registry.upload(IMAGES[0], NEW);
+        registry.tag(IMAGES[0], "main", &new);
+        let moves = ["main", "latest"].map(|tag| Move {
+            repository: format!("{}/{}", registry.host, IMAGES[0]),
+            tag: tag.to_owned(),
+            digest: new.clone(),
+            previous: Some(old.clone()),
+        });
+        let began = std::time::Instant::now();
+        let repaired = publish::after_kill(&Registries::new(Credentials::default()), &moves).await;
+        let [main, latest] = &repaired[..] else { panic!("{repaired:?}") };
+        assert_eq!((main.tag.state.words(), latest.tag.state.words()), (state, "not moved"), "{fault:?}");
+        assert!(main.problem.as_ref().is_some_and(|problem| problem.contains(why)), "{fault:?}: {main:?}");
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{fault:?}: the post stage has no more: {:?}",
+            began.elapsed()
+        );
+    }
 }
 
 #[tokio::test]
