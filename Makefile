@@ -19,10 +19,9 @@ demo: ## run the action on examples/django: real engine and registry, a local Gi
 	@scripts/lab.sh up c8d registry
 	@scripts/lab.sh base-images python
 	@DOCKER_HOST= scripts/image.sh
-	@# Not --release: the action itself is the released build, inside its image; this is only the harness around it,
-	@# and shares its build with the tests.
+	@# Not --release: the action itself is the released build, inside its image; this is only the harness around it.
 	@mkdir -p $(OUT)
-	@cargo run --quiet --locked --features demo -- demo \
+	@cargo run --quiet --locked --package stand-ins --bin demo -- --action $(CURDIR)/action.yml \
 	  --docker $(BUILD_DEPLOY_LAB)/bin/docker --engine-socket $(BUILD_DEPLOY_LAB)/engines/c8d/docker.sock --registry 10.213.0.1:5000 \
 	  --project $(CURDIR)/examples/django --listen 10.213.0.1:0 --out $(OUT)
 
@@ -31,11 +30,11 @@ test: ## formatting, clippy and every test, against four engines and the registr
 
 check: ## what needs no lab and no root: formatting, clippy, and the tests that are pure or have a stand-in
 	@cargo fmt --check
-	@cargo clippy --quiet --locked --features demo --all-targets -- -D warnings
+	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --locked --features demo -E 'not binary(=action) and not binary(=builders) and not binary(=compose_oracle)'; \
+	  cargo nextest run --locked --workspace -E 'not binary(=action) and not binary(=builders) and not binary(=compose_oracle)'; \
 	else \
-	  cargo test --locked --features demo --lib --bins --test architecture --test chat --test contract --test events \
+	  cargo test --locked --workspace --lib --bins --test architecture --test chat --test contract --test events \
 	    --test github --test log --test metadata --test publish --test repository --test summary; \
 	fi
 
@@ -61,7 +60,7 @@ image: ## build the action's image build-deploy:dev in the engine that DOCKER_HO
 
 lint: ## formatting, clippy and the shell scripts
 	@cargo fmt --check
-	@cargo clippy --locked --features demo --all-targets -- -D warnings
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/*.sh; else echo 'lint: no shellcheck here, the shell scripts were not checked'; fi
 
 lab-up: ## start all engines and registries of the lab

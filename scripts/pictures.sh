@@ -19,7 +19,7 @@ browse() {
 }
 
 # The test of the messages keeps its pages where this says.
-DISCORD_PAGES=$pages cargo test --quiet --locked --features demo --test chat pages::all_states_read_well >/dev/null
+DISCORD_PAGES=$pages cargo test --quiet --locked --test chat pages::all_states_read_well >/dev/null
 
 mkdir -p docs/images
 draw() {

@@ -17,11 +17,11 @@ done
 set -a
 eval "$("$lab" env)"
 set +a
-cargo clippy --quiet --locked --features demo --all-targets -- -D warnings
+cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 if cargo nextest --version >/dev/null 2>&1; then
   # nextest leaves the examples in doc comments out.
-  cargo test --quiet --locked --features demo --doc
-  cargo nextest run --locked --features demo
+  cargo test --quiet --locked --workspace --doc
+  cargo nextest run --locked --workspace
 else
-  cargo test --locked --features demo
+  cargo test --locked --workspace
 fi

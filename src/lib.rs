@@ -10,9 +10,6 @@ pub mod cancel;
 pub mod commands;
 pub mod compose;
 pub mod compose_files;
-
-#[cfg(feature = "demo")]
-pub mod demo;
 pub mod domain;
 pub mod environ;
 pub mod events;

@@ -87,7 +87,6 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("report", Pure, &["domain", "github"]),
     ("pipeline", Worldly, &["*"]),
     ("commands", Worldly, &["*"]),
-    ("demo", Worldly, &["*"]),
     ("lib", Worldly, &["*"]),
     ("main", Worldly, &["*"]),
 ];
@@ -95,7 +94,9 @@ const RULES: &[(&str, Nature, &[&str])] = &[
 const LONGEST_FILE: usize = 400;
 
 struct Source {
-    /// Path under `src` without `.rs` and `/mod`.
+    /// Directory of its crate's sources.
+    root: String,
+    /// Path under it without `.rs` and `/mod`.
     module: String,
     /// All of it.
     text: String,
@@ -103,8 +104,22 @@ struct Source {
     code: String,
 }
 
+/// The product's.
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    sources_in("src")
+}
+
+/// Those of the product and of the stand-ins.
+fn all_sources() -> Vec<Source> {
+    let mut sources = sources();
+    sources.extend(sources_in(STAND_INS));
+    sources
+}
+
+const STAND_INS: &str = "crates/stand-ins/src";
+
+fn sources_in(top: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(top);
     let mut sources = Vec::new();
     let mut open = vec![root.clone()];
     while let Some(directory) = open.pop() {
@@ -121,7 +136,8 @@ fn sources() -> Vec<Source> {
                 let text = fs::read_to_string(&path).unwrap();
                 let before_tests = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
                 let code = before_tests.lines().map(without_comment).collect::<Vec<_>>().join("\n");
-                sources.push(Source { module: module.trim_end_matches("/mod").to_owned(), text, code });
+                let module = module.trim_end_matches("/mod").to_owned();
+                sources.push(Source { root: top.to_owned(), module, text, code });
             }
         }
     }
@@ -198,16 +214,28 @@ fn pure_modules_touch_nothing() {
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    for source in sources() {
-        assert!(source.text.starts_with("//! "), "src/{}.rs has no //! on top", source.module);
+    for source in all_sources() {
+        assert!(source.text.starts_with("//! "), "{}/{}.rs has no //! on top", source.root, source.module);
     }
 }
 
 #[test]
 fn no_file_is_too_long() {
-    for source in sources() {
+    for source in all_sources() {
         let lines = source.code.lines().count();
-        assert!(lines <= LONGEST_FILE, "src/{}.rs has {lines} lines without its tests", source.module);
+        assert!(lines <= LONGEST_FILE, "{}/{}.rs has {lines} lines without its tests", source.root, source.module);
+    }
+}
+
+#[test]
+fn the_product_and_the_stand_ins_share_no_code() {
+    let outside = Regex::new(r#"(#\[path = |include(_str|_bytes)?!\()"(\.\./)+(src|crates)/"#).unwrap();
+    for source in all_sources() {
+        let other = if source.root == STAND_INS { "build_deploy" } else { "stand_ins" };
+        let found = source.code.contains(other) || outside.is_match(&source.code);
+        assert!(!found, "{}/{}.rs uses {other}", source.root, source.module);
+        let cfg = source.code.contains("cfg(feature");
+        assert!(!cfg, "{}/{}.rs depends on a feature of its crate", source.root, source.module);
     }
 }
 

@@ -19,8 +19,6 @@ pub mod saved;
 mod secret_values;
 mod trust;
 
-#[cfg(feature = "demo")]
-use std::collections::BTreeMap;
 use std::{error::Error, ffi::OsString, io::Write};
 
 use crate::{
@@ -98,8 +96,6 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
         Subcommand::Plan(format) => plan::plan(call, format).await,
         Subcommand::Notify => notify::notify(call).await,
         Subcommand::Rollback => later(call.log),
-        #[cfg(feature = "demo")]
-        Subcommand::Demo(flags) => demo(&flags, call.log.into_sink()).await,
     }
 }
 
@@ -135,22 +131,6 @@ fn refuse<W: Write>(mistakes: &[InputError], mut log: Log<W>) -> u8 {
     let failure = Failure::new(Stage::Plan, headline, None);
     let _ = log.event(&Event::Finished(Ending::Failure(Box::new(failure))));
     exit::WRONG_INPUT
-}
-
-#[cfg(feature = "demo")]
-async fn demo(flags: &BTreeMap<String, String>, mut out: impl Write) -> u8 {
-    use crate::demo::show::{Options, show};
-    let shown = match Options::read(|name| flags.get(name).cloned()) {
-        Ok(options) => show(&options, &mut out).await.map_err(|error| error.to_string()),
-        Err(mistake) => Err(mistake),
-    };
-    match shown {
-        Ok(()) => exit::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(out, "demo: {error}");
-            exit::FAILED
-        }
-    }
 }
 
 /// Commands of later versions.

@@ -77,14 +77,7 @@ pub enum Subcommand {
     Rollback,
     /// Send one message.
     Notify,
-    /// The demonstration, in builds with the feature `demo`: its flags.
-    #[cfg(feature = "demo")]
-    Demo(BTreeMap<String, String>),
 }
-
-/// The flags of `demo`.
-#[cfg(feature = "demo")]
-const DEMO_FLAGS: [&str; 6] = ["docker", "engine-socket", "registry", "project", "listen", "out"];
 
 /// How `plan` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,10 +130,6 @@ fn subcommand(matches: &ArgMatches) -> Option<Subcommand> {
         })),
         "rollback" => Some(Subcommand::Rollback),
         "notify" => Some(Subcommand::Notify),
-        #[cfg(feature = "demo")]
-        "demo" => Some(Subcommand::Demo(
-            DEMO_FLAGS.iter().filter_map(|name| Some(((*name).to_owned(), option(name)?.to_owned()))).collect(),
-        )),
         _ => Some(Subcommand::Run),
     }
 }
@@ -150,7 +139,7 @@ pub fn command() -> Command {
     let choice = |name: &'static str, values: &'static [&'static str], help: &'static str| {
         Arg::new(name).long(name).value_parser(values.to_vec()).help(help)
     };
-    let root = Command::new("build-deploy")
+    Command::new("build-deploy")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Builds, pushes and announces the images of a compose project in one step")
         .args(INPUTS.iter().map(argument))
@@ -162,14 +151,7 @@ pub fn command() -> Command {
                 .arg(choice("format", &["text", "json"], "How to print it").default_value("text")),
         )
         .subcommand(Command::new("rollback").about("Puts the previous release back on the deploy targets"))
-        .subcommand(Command::new("notify").about("Sends one message, for a job that builds by other means"));
-    #[cfg(feature = "demo")]
-    let root = root.subcommand(
-        Command::new("demo")
-            .about("Shows a whole run on this machine; `make demo` calls it")
-            .args(DEMO_FLAGS.map(|name| Arg::new(name).long(name))),
-    );
-    root
+        .subcommand(Command::new("notify").about("Sends one message, for a job that builds by other means"))
 }
 
 /// An input as a flag. Values are taken as text: checking them is for [`super::parse`], which finds all mistakes

@@ -11,15 +11,13 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use build_deploy::{
-    demo::{
-        discord::Receiver,
-        oidc::TokenService,
-        runner::{StageKind, StageReport},
-    },
-    inputs::spec::INPUTS,
-};
+use build_deploy::inputs::spec::INPUTS;
 use serde_json::{Value, json};
+use stand_ins::{
+    discord::Receiver,
+    oidc::TokenService,
+    runner::{StageKind, StageReport},
+};
 use tempfile::NamedTempFile;
 
 use crate::{

@@ -4,10 +4,9 @@
 
 use std::{fs, net::SocketAddr};
 
-use axum::{Router, http::StatusCode, routing::post};
-use build_deploy::{demo::oidc::TokenService, http};
+use build_deploy::http;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use stand_ins::{fixed::Fixed, oidc::TokenService, runner::StageReport};
 
 use crate::{
     lab::{self, Engine},
@@ -85,7 +84,7 @@ async fn repositories(name: &str) -> Value {
 }
 
 #[track_caller]
-fn says(report: &build_deploy::demo::runner::StageReport, words: &[&str]) {
+fn says(report: &StageReport, words: &[&str]) {
     let error = the_error(report);
     for word in words {
         assert!(error.message.contains(word), "{word}: {error:?}\n{}", log(report));
@@ -171,12 +170,10 @@ async fn what_keeps_aws_from_giving_a_login_is_named() {
     // The role's trust policy is for another repository: in AWS's words.
     let sts = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>Not authorized to perform \
                sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>";
-    let listener = TcpListener::bind(format!("{}:0", lab::var("LAB_ADDR"))).await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let app = Router::new().route("/", post(move || async move { (StatusCode::FORBIDDEN, sts) }));
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let listen = format!("{}:0", lab::var("LAB_ADDR")).parse().unwrap();
+    let service = Fixed::start(listen, "/", 403, sts).await.unwrap();
     let (run, _service) = github(to_ecr(false).with("aws-role", ROLE)).await;
-    let run = run.env("AWS_ENDPOINT_URL_STS", &url);
+    let run = run.env("AWS_ENDPOINT_URL_STS", &service.url());
     let subject = format!("repo:{}:ref:refs/heads/main", run.repository);
     says(&run.expect(1).await, &["trust policy", ROLE, &subject, "token.actions.githubusercontent.com"]);
 }

@@ -1,6 +1,6 @@
 //! Registries that are down, overloaded or lie.
 
-use axum::http::{Method, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::{
     lab::{self, Engine},

@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use build_deploy::demo::{
+use serde_json::{Value, json};
+use stand_ins::{
     github::{Access, Fault, GitHub, TOKEN},
     runner::StageKind,
 };
-use serde_json::{Value, json};
 
 use crate::{
     lab::{self, Engine},

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use build_deploy::demo::{
+use stand_ins::{
     discord::{Call, Fault, Message, Receiver},
     runner::StageKind,
 };

@@ -7,12 +7,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{
-    body::{Body, to_bytes},
-    http::{HeaderName, Method, Request, Response, StatusCode, header},
-};
-use build_deploy::http;
-use hyper::{server::conn::http1, service::service_fn};
+use build_deploy::http::builder;
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
@@ -60,15 +59,14 @@ impl Proxy {
         let listener = TcpListener::bind(address).await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let upstream = http::builder().no_proxy().build().unwrap();
+        let upstream = builder().no_proxy().build().unwrap();
         let (fate, shared) = (Arc::new(fate), Arc::clone(&seen));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (fate, seen, upstream) = (Arc::clone(&fate), Arc::clone(&shared), upstream.clone());
-                let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                let service = service_fn(move |request: Request<Incoming>| {
                     let (fate, seen, upstream) = (Arc::clone(&fate), Arc::clone(&seen), upstream.clone());
                     async move {
-                        let request = request.map(Body::new);
                         let asked = Seen { method: request.method().clone(), path: request.uri().path().to_owned() };
                         let decided = {
                             let mut seen = seen.lock().unwrap();
@@ -104,25 +102,25 @@ impl Proxy {
     }
 }
 
-fn refusal(status: StatusCode) -> Response<Body> {
+fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
     let body = r#"{"errors":[{"code":"UNAVAILABLE","message":"as the test wants"}]}"#;
     Response::builder()
         .status(status)
         .header(header::RETRY_AFTER, "1")
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Body::from(body))
+        .body(Full::from(body))
         .unwrap()
 }
 
 /// Keeps the host, which the registry puts into the addresses that it hands out.
 async fn forward(
     upstream: &reqwest::Client,
-    request: Request<Body>,
+    request: Request<Incoming>,
     path: Option<String>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let wanted = path.unwrap_or_else(|| parts.uri.path_and_query().unwrap().to_string());
-    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let body = body.collect().await.unwrap().to_bytes();
     let hop: [HeaderName; 3] = [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     let mut out = upstream.request(parts.method.clone(), format!("http://{}{wanted}", lab::plain()));
     for (name, value) in parts.headers.iter().filter(|(name, _)| !hop.contains(name)) {
@@ -137,5 +135,5 @@ async fn forward(
             response = response.header(name, value);
         }
     }
-    Ok(response.body(Body::from(answer.bytes().await.unwrap())).unwrap())
+    Ok(response.body(Full::from(answer.bytes().await.unwrap())).unwrap())
 }

@@ -1,6 +1,6 @@
 //! Tags move last and together, on real engines.
 
-use axum::http::{Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::{

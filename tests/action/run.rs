@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use build_deploy::demo::{
+use serde_json::{Value, json};
+use stand_ins::{
     action::Action,
     console::Annotation,
     runner::{Machine, Running, StageKind, StageReport, Step},
 };
-use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
 

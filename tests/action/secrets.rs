@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use build_deploy::demo::discord::Receiver;
+use stand_ins::discord::Receiver;
 
 use crate::{
     lab::{self, Engine},

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use build_deploy::demo::cache::CacheServer;
+use stand_ins::cache::CacheServer;
 
 use crate::{
     lab::{self, Engine, crane},

@@ -2,16 +2,13 @@
 
 use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, time::Duration};
 
-use build_deploy::{
-    commands::dispatch,
-    demo::{
-        discord,
-        github::{Access, Fault, GitHub, TOKEN},
-        slack, teams,
-    },
-    inputs::runner::RunnerEnv,
-};
+use build_deploy::{commands::dispatch, inputs::runner::RunnerEnv};
 use serde_json::json;
+use stand_ins::{
+    discord,
+    github::{Access, Fault, GitHub, TOKEN},
+    slack, teams,
+};
 use tempfile::TempDir;
 
 use crate::told::anywhere;

@@ -2,19 +2,17 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use build_deploy::{
-    demo::discord::{Fault, Receiver},
-    notify::{
-        color::Colors,
-        delivery::{DeliveryError, Timing},
-        discord::{Discord, Mentions, embed::Look, webhook::DiscordWebhook},
-        live::{self, CANCEL_BUDGET, FINAL_BUDGET, Left, Options},
-        message::Role,
-        occasion::{MentionOn, Moments, NotifyOn},
-        once::{self, Repair},
-        service::{Manner, Posted, Service},
-    },
+use build_deploy::notify::{
+    color::Colors,
+    delivery::{DeliveryError, Timing},
+    discord::{Discord, Mentions, embed::Look, webhook::DiscordWebhook},
+    live::{self, CANCEL_BUDGET, FINAL_BUDGET, Left, Options},
+    message::Role,
+    occasion::{MentionOn, Moments, NotifyOn},
+    once::{self, Repair},
+    service::{Manner, Posted, Service},
 };
+use stand_ins::discord::{Fault, Receiver};
 use tokio::sync::watch;
 
 use crate::{

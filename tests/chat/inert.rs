@@ -4,15 +4,6 @@
 use std::{sync::LazyLock, time::Duration};
 
 use build_deploy::{
-    demo::{
-        console::Console,
-        discord::{
-            markdown::{self, Node},
-            rules::Rules,
-        },
-        slack::{mrkdwn, rules as slack_rules},
-        teams::rules::Rules as TeamsRules,
-    },
     domain::{
         event::{Diagnostic, Ending, Event, ImageEvent, Place, Severity, StepOutcome},
         run::{Failure, ImageStatus, RunState, Stage, StepState},
@@ -34,6 +25,15 @@ use chrono::{DateTime, Utc};
 use comrak::{Arena, Options, nodes::NodeValue, parse_document};
 use proptest::prelude::{Strategy as _, any, prop, prop_oneof, proptest};
 use serde_json::Value;
+use stand_ins::{
+    console::Console,
+    discord::{
+        markdown::{self, Node},
+        rules::Rules,
+    },
+    slack::{mrkdwn, rules as slack_rules},
+    teams::rules::Rules as TeamsRules,
+};
 
 use crate::runs::{End, image, result, run_from};
 

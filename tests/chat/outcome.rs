@@ -14,11 +14,11 @@ use build_deploy::{
         chat::{Chat, Open, save, settle},
         dispatch,
     },
-    demo::{discord, fault::Fault, file_commands, receiver::Call, slack, teams},
     inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv},
     notify::live::{FINAL_BUDGET, Left, Report},
 };
 use futures_util::{StreamExt as _, future::join_all};
+use stand_ins::{discord, fault::Fault, file_commands, receiver::Call, slack, teams};
 use tempfile::TempDir;
 use tokio::sync::watch;
 

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use build_deploy::{
-    demo::discord::{Receiver, terminal::Paint},
-    notify::{
-        delivery::Timing,
-        discord::{Discord, embed::Look, webhook::DiscordWebhook},
-        live::FINAL_BUDGET,
-        once,
-        service::Manner,
-    },
+use build_deploy::notify::{
+    delivery::Timing,
+    discord::{Discord, embed::Look, webhook::DiscordWebhook},
+    live::FINAL_BUDGET,
+    once,
+    service::Manner,
 };
+use stand_ins::discord::{Receiver, terminal::Paint};
 
 use crate::{runs::states, told::anywhere};
 

@@ -3,10 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use build_deploy::{
-    demo::{
-        fault::Fault,
-        slack::{CHANNEL, NAME, Receiver, Scope, TOKEN},
-    },
     domain::secret::Secret,
     notify::{
         delivery::DeliveryError,
@@ -17,6 +13,10 @@ use build_deploy::{
         service::Posted,
         slack::{Look, SlackBot, SlackWebhook},
     },
+};
+use stand_ins::{
+    fault::Fault,
+    slack::{CHANNEL, NAME, Receiver, Scope, TOKEN},
 };
 use tokio::sync::watch;
 

@@ -2,16 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use build_deploy::{
-    demo::{
-        fault::Fault,
-        teams::{Receiver, rules::Rules},
-    },
-    notify::{
-        live::{FINAL_BUDGET, Left},
-        service::Words,
-        teams::{Teams, card},
-    },
+use build_deploy::notify::{
+    live::{FINAL_BUDGET, Left},
+    service::Words,
+    teams::{Teams, card},
+};
+use stand_ins::{
+    fault::Fault,
+    teams::{Receiver, rules::Rules},
 };
 
 use crate::{
@@ -110,7 +108,7 @@ async fn all_states_read_well() {
             let card = body["attachments"][0]["content"].clone();
             let place = |ending: &str| std::path::Path::new(&folder).join(format!("{name}.{ending}"));
             std::fs::write(place("json"), card.to_string()).expect("is written");
-            let html = build_deploy::demo::teams::page::page(&[card]);
+            let html = stand_ins::teams::page::page(&[card]);
             std::fs::write(place("html"), html).expect("is written");
         }
     }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use build_deploy::{
-    demo::receiver::{Call, Desk, Receiver},
     domain::run::{History, RunState},
     notify::{
         delivery::Timing,
@@ -16,6 +15,7 @@ use build_deploy::{
         service::Service,
     },
 };
+use stand_ins::receiver::{Call, Desk, Receiver};
 use tokio::sync::watch;
 
 use crate::runs::{End, run};

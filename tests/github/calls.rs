@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use build_deploy::{
-    demo::github::{Access, Fault, GitHub, TOKEN},
     domain::secret::Secret,
     github::{
         api,
@@ -16,6 +15,7 @@ use build_deploy::{
     },
 };
 use serde_json::{Value, json};
+use stand_ins::github::{Access, Fault, GitHub, TOKEN};
 
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 

@@ -11,7 +11,6 @@ use build_deploy::{
         deployment::{self, Environment},
         inquiry::{Inquiry, history},
     },
-    demo::github::{Access, Fault, GitHub, TOKEN},
     domain::{
         deployment::DeploymentOutcome,
         event::{Ending, Event},
@@ -31,6 +30,7 @@ use build_deploy::{
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use stand_ins::github::{Access, Fault, GitHub, TOKEN};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -129,7 +129,7 @@ impl Job {
     /// The environment of the post stage.
     fn post_env(&self) -> RunnerEnv {
         let text = std::fs::read_to_string(self.state.path().join("state")).unwrap_or_default();
-        let state = build_deploy::demo::file_commands::parse(&text).unwrap();
+        let state = stand_ins::file_commands::parse(&text).unwrap();
         let state = state.into_iter().map(|(name, value)| (format!("STATE_{name}"), value));
         let env = self.env.vars().map(|(name, value)| (name.to_owned(), value.to_owned()));
         RunnerEnv::new(env.chain(state).collect::<Vec<_>>())

@@ -6,11 +6,6 @@ mod registry;
 
 use std::{cell::RefCell, collections::HashMap, time::Duration};
 
-use axum::{
-    Json, Router,
-    http::{Method, StatusCode},
-    routing::get,
-};
 use build_deploy::{
     builder::{Builder, Built, Content},
     cancel::{self, Stop},
@@ -30,8 +25,9 @@ use build_deploy::{
     publish::{self, Branch, Move, Release, Survey, Unpublished},
     registry::registries::Registries,
 };
+use http::Method;
 use serde_json::json;
-use tokio::net::TcpListener;
+use stand_ins::fixed::Fixed;
 
 use registry::{Fault, Registry, Seen};
 
@@ -343,20 +339,19 @@ async fn after_a_kill_half_moved_tags_are_moved_back() {
     assert_eq!(repaired().await, ["moved"; 2], "everything had moved: it stays");
 }
 
-/// GitHub, as far as the head of `main` goes; `None` is an outage.
-async fn github(head: Option<&'static str>) -> Branch {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let api = format!("http://{}", listener.local_addr().unwrap());
-    let answer = move || async move {
-        let head = head.ok_or(StatusCode::BAD_GATEWAY)?;
-        let reference =
-            json!({"ref": "refs/heads/main", "object": {"type": "commit", "sha": head, "url": "https://x"}});
-        Ok::<_, StatusCode>(Json(reference))
+/// GitHub, as far as the head of `main` goes; `None` is an outage. It ends with the second value.
+async fn github(head: Option<&'static str>) -> (Branch, Fixed) {
+    let (status, body) = match head {
+        Some(head) => {
+            let object = json!({"type": "commit", "sha": head, "url": "https://x"});
+            (200, json!({"ref": "refs/heads/main", "object": object}).to_string())
+        }
+        None => (502, String::new()),
     };
-    let router = Router::new().route("/repos/acme/shop/git/ref/heads/main", get(answer));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let client = Client::new(&api, &Secret::new("token"), "acme", "shop").unwrap();
-    Branch { client, name: "main".into(), sha: SHA.into() }
+    let path = "/repos/acme/shop/git/ref/heads/main";
+    let api = Fixed::start("127.0.0.1:0".parse().unwrap(), path, status, &body).await.unwrap();
+    let client = Client::new(&api.url(), &Secret::new("token"), "acme", "shop").unwrap();
+    (Branch { client, name: "main".into(), sha: SHA.into() }, api)
 }
 
 const NEWER: &str = "fedcba9876543210fedcba9876543210fedcba98";
@@ -366,7 +361,7 @@ async fn the_older_of_two_runs_that_ends_last_takes_no_tag_back() {
     // The newer commit's run is over: its images have the tags that move, and one of their own.
     let registry = Registry::start().await;
     let newer = before(&registry);
-    let branch = github(Some(NEWER)).await;
+    let (branch, _github) = github(Some(NEWER)).await;
     for image in IMAGES {
         registry.tag(image, "sha-fedcba9", &newer);
     }
@@ -389,7 +384,7 @@ async fn the_older_of_two_runs_that_ends_first_moves_its_tags() {
     for head in [Some(NEWER), Some(SHA), None] {
         let registry = Registry::start().await;
         before(&registry);
-        let branch = github(head).await;
+        let (branch, _github) = github(head).await;
         let outcome = publish_of(&registry, None, Some(&branch)).await;
         assert_eq!(outcome.states("web"), ["moved"; 4], "{head:?}: the newer image is not there");
         assert_eq!((outcome.superseded, outcome.warnings.len()), (None, usize::from(head.is_none())), "{head:?}");
@@ -442,7 +437,7 @@ async fn a_newer_run_that_ends_during_the_build_keeps_its_tags() {
         if had_main {
             before(&registry);
         }
-        let branch = github(Some(NEWER)).await;
+        let (branch, _github) = github(Some(NEWER)).await;
         let during = || {
             for tag in ["main", "latest", "sha-fedcba9"] {
                 registry.tag(IMAGES[0], tag, &newer);

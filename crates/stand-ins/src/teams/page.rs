@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::demo::html::{escape, is_web};
+use crate::html::{escape, is_web};
 
 /// The page that shows these cards, oldest first.
 pub fn page(cards: &[Value]) -> String {

@@ -1,8 +1,7 @@
 //! The parts of an `action.yml` that the runner looks at when it starts a container action.
 
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use thiserror::Error;
-
-use crate::inputs::yaml::{self, Node, YamlError};
 
 /// An action's metadata
 /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax>).
@@ -21,7 +20,7 @@ pub struct Action {
 pub enum ActionError {
     /// Not YAML.
     #[error("action.yml: {0}")]
-    Yaml(YamlError),
+    Yaml(String),
     /// Not a container action.
     #[error("action.yml has no `runs: using: docker`")]
     NoContainer,
@@ -36,8 +35,9 @@ const RUNS_KEYS: [&str; 9] =
 impl Action {
     /// Reads the file's text.
     pub fn parse(text: &str) -> Result<Self, ActionError> {
-        let root = yaml::read(text).map_err(ActionError::Yaml)?;
-        let runs = entries(child(&root, "runs"));
+        let documents = Yaml::load_from_str(text).map_err(|error| ActionError::Yaml(error.to_string()))?;
+        let root = documents.first();
+        let runs = entries(root.and_then(|root| child(root, "runs")));
         if let Some((key, _)) = runs.iter().find(|(key, _)| !RUNS_KEYS.contains(&key.as_str())) {
             return Err(ActionError::UnknownKey(key.clone()));
         }
@@ -45,28 +45,30 @@ impl Action {
         if text("using").as_deref() != Some("docker") {
             return Err(ActionError::NoContainer);
         }
-        let inputs = entries(child(&root, "inputs"))
-            .iter()
-            .map(|(name, input)| (name.clone(), child(input, "default").and_then(scalar).unwrap_or_default()))
+        let inputs = entries(root.and_then(|root| child(root, "inputs")))
+            .into_iter()
+            .map(|(name, input)| (name, child(input, "default").and_then(scalar).unwrap_or_default()))
             .collect();
         Ok(Self { inputs, entrypoint: text("entrypoint"), post_entrypoint: text("post-entrypoint") })
     }
 }
 
-fn child<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-    entries(Some(node)).iter().find(|(known, _)| known == key).map(|(_, value)| value)
+fn child<'a>(node: &'a Yaml<'a>, key: &str) -> Option<&'a Yaml<'a>> {
+    node.as_mapping_get(key)
 }
 
-fn entries(node: Option<&Node>) -> &[(String, Node)] {
-    match node {
-        Some(Node::Map(entries)) => entries,
-        _ => &[],
-    }
+fn entries<'a>(node: Option<&'a Yaml<'a>>) -> Vec<(String, &'a Yaml<'a>)> {
+    let entries = node.and_then(Yaml::as_mapping).into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((scalar(key)?, value))).collect()
 }
 
-fn scalar(node: &Node) -> Option<String> {
+/// The text of a scalar; the runner takes every default as text.
+fn scalar(node: &Yaml<'_>) -> Option<String> {
     match node {
-        Node::Text(text) => Some(text.clone()),
+        Yaml::Value(Scalar::String(text)) => Some(text.to_string()),
+        Yaml::Value(Scalar::Boolean(value)) => Some(value.to_string()),
+        Yaml::Value(Scalar::Integer(value)) => Some(value.to_string()),
+        Yaml::Value(Scalar::FloatingPoint(value)) => Some(value.to_string()),
         _ => None,
     }
 }
@@ -78,11 +80,12 @@ mod tests {
     #[test]
     fn reads_what_the_runner_reads() {
         let action = Action::parse(
-            "name: x\ninputs:\n  a: {description: d, default: '1'}\n  b-c: {description: d}\n\
+            "name: x\ninputs:\n  a: {description: d, default: '1.0'}\n  b-c: {description: d}\n  d: {default: true}\n\
              runs:\n  using: docker\n  image: Dockerfile\n  entrypoint: /e\n  post-entrypoint: /p\n",
         )
         .unwrap();
-        assert_eq!(action.inputs, [("a".to_owned(), "1".to_owned()), ("b-c".to_owned(), String::new())]);
+        let inputs: Vec<_> = action.inputs.iter().map(|(name, default)| (name.as_str(), default.as_str())).collect();
+        assert_eq!(inputs, [("a", "1.0"), ("b-c", ""), ("d", "true")]);
         assert_eq!((action.entrypoint.as_deref(), action.post_entrypoint.as_deref()), (Some("/e"), Some("/p")));
         assert_eq!(Action::parse("runs: {using: node20}"), Err(ActionError::NoContainer));
         assert_eq!(Action::parse("runs: {using: docker, user: x}"), Err(ActionError::UnknownKey("user".into())));

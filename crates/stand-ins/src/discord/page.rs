@@ -11,7 +11,7 @@ use super::{
     Message,
     markdown::{Node, Style, ago, parse},
 };
-use crate::demo::html::{escape, is_web};
+use crate::html::{escape, is_web};
 
 /// The page that shows these messages, oldest first, as of `now`.
 pub fn page(messages: &[Message], now: DateTime<Utc>) -> String {

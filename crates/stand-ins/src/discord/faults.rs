@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::rules::{self, Dialect};
-use crate::demo::fault::Fault;
+use crate::fault::Fault;
 
 impl Fault {
     /// An error as Discord's API gives it.

@@ -8,7 +8,7 @@ use super::{
     CHANNEL, Message, WEBHOOK,
     rules::{self, Dialect},
 };
-use crate::demo::receiver::Answer;
+use crate::receiver::Answer;
 
 pub(super) fn message_object(message: &Message) -> Value {
     json!({

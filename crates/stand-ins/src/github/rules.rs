@@ -135,7 +135,7 @@ fn unused(shortest: u64) -> String {
 /// The pairs of a query, decoded.
 pub fn pairs(query: &str) -> Vec<(String, String)> {
     let url = format!("http://localhost/?{query}");
-    let parsed = reqwest::Url::parse(&url).ok();
+    let parsed = url::Url::parse(&url).ok();
     parsed.iter().flat_map(|url| url.query_pairs().into_owned().collect::<Vec<_>>()).collect()
 }
 

@@ -9,7 +9,7 @@ use super::{
     answers::{error, rate_limited},
     rules::Dialect,
 };
-use crate::demo::receiver::Answer;
+use crate::receiver::Answer;
 
 /// A message as the channel has it.
 #[derive(Clone, Debug)]

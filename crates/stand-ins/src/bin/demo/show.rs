@@ -1,4 +1,4 @@
-//! The command `demo`: runs of the action's image on a project, as GitHub's runner would start them, with a local GitHub
+//! The demonstration: runs of the action's image on a project, as GitHub's runner would start them, with a local GitHub
 //! and a local Discord; at the end the pushed image is pulled and asked for a page.
 
 use std::{
@@ -12,40 +12,55 @@ use std::{
 };
 
 use chrono::Utc;
-use thiserror::Error;
-use tokio::{process::Command, sync::mpsc};
-
-use super::{
-    action::ActionError,
+use stand_ins::{
+    action::{Action, ActionError},
     discord::{
         Receiver,
         terminal::{self, Paint},
     },
     github::GitHub,
     runner::{Machine, RunnerError, StageKind, StageReport},
-    scenes::{self, Scene},
 };
+use thiserror::Error;
+use tokio::{process::Command, sync::mpsc};
+
+use crate::scenes::{self, Scene};
 
 /// What the demonstration needs to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+#[derive(Clone, Debug, PartialEq, Eq, clap::Parser)]
+#[command(name = "demo", about = "Shows whole runs of the action on this machine; `make demo` calls it")]
+pub(crate) struct Options {
     /// The docker command line.
-    pub docker: PathBuf,
+    #[arg(long, default_value = "docker")]
+    docker: PathBuf,
     /// The engine's socket.
-    pub engine_socket: PathBuf,
+    #[arg(long)]
+    engine_socket: PathBuf,
     /// Registry host that the engine can push to.
-    pub registry: String,
+    #[arg(long)]
+    registry: String,
+    /// The action's `action.yml`; its image is `build-deploy:dev`.
+    #[arg(long)]
+    action: PathBuf,
     /// The project, with a compose file and a service `django`.
-    pub project: PathBuf,
+    #[arg(long, value_parser = absolute)]
+    project: PathBuf,
     /// Where the local GitHub and the local Discord listen; port 0 takes a free one for each.
-    pub listen: SocketAddr,
-    /// Where the messages and pages are saved: a directory that is there.
-    pub out: PathBuf,
+    #[arg(long)]
+    listen: SocketAddr,
+    /// An existing directory for the messages and pages.
+    // Docker takes a path that is not absolute for the name of a volume.
+    #[arg(long, value_parser = absolute)]
+    out: PathBuf,
+}
+
+fn absolute(path: &str) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
 }
 
 /// Why the demonstration failed.
 #[derive(Debug, Error)]
-pub enum DemoError {
+pub(crate) enum DemoError {
     /// The repository's own `action.yml`.
     #[error(transparent)]
     Action(#[from] ActionError),
@@ -89,7 +104,7 @@ const ASK: &str = "import re, urllib.request as r; a = r.urlopen('http://127.0.0
                    print(a.status, re.search('<title>(.*?)</title>', a.read().decode(), re.S).group(1).strip())";
 
 /// Runs the demonstration, showing on `out` what a user would see where.
-pub async fn show(options: &Options, out: &mut impl Write) -> Result<(), DemoError> {
+pub(crate) async fn show(options: &Options, out: &mut impl Write) -> Result<(), DemoError> {
     let io = |what: &str| {
         let what = what.to_owned();
         move |source| DemoError::Io { what, source }
@@ -105,7 +120,9 @@ pub async fn show(options: &Options, out: &mut impl Write) -> Result<(), DemoErr
         mounted_socket: options.engine_socket.clone(),
         temp,
     };
-    let stage = Stage { machine, github, discord, registry: &options.registry, out: &options.out };
+    let text = fs::read_to_string(&options.action).map_err(io("read action.yml"))?;
+    let action = Action::parse(&text)?;
+    let stage = Stage { machine, action, github, discord, registry: &options.registry, out: &options.out };
 
     let pushed = stage.play(&Scene::push(&options.project), out).await?;
     for deployment in stage.github.change(|world| world.deployments()) {
@@ -139,6 +156,7 @@ const COMMENT: &str = "pull-request.comment.md";
 /// Where scenes are played.
 struct Stage<'a> {
     machine: Machine,
+    action: Action,
     github: GitHub,
     discord: Receiver,
     registry: &'a str,
@@ -149,7 +167,7 @@ impl Stage<'_> {
     /// Runs a scene's step, showing log lines and messages as they come, and then its job page.
     async fn play(&self, scene: &Scene, out: &mut impl Write) -> Result<StageReport, DemoError> {
         say(out, format_args!("\n== {} ==", scene.title));
-        let step = scene.step(self.registry, &self.discord.url(), &self.github.url())?;
+        let step = scene.step(&self.action, self.registry, &self.discord.url(), &self.github.url());
         let (sender, mut lines) = mpsc::unbounded_channel();
         let running = self.machine.start(&step, StageKind::Main, &BTreeMap::new(), Some(sender))?;
         let mut changes = self.discord.changes();
@@ -240,23 +258,4 @@ async fn docker(options: &Options, args: &[&str]) -> Result<String, DemoError> {
 fn say(out: &mut impl Write, text: std::fmt::Arguments<'_>) {
     // A terminal that is gone has nobody to be told.
     let _ = writeln!(out, "{text}");
-}
-
-/// The options of the command line.
-impl Options {
-    /// Reads them from the values of the flags of the same names.
-    pub fn read(flag: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let required = |name: &str| flag(name).ok_or_else(|| format!("--{name} is missing"));
-        let listen = required("listen")?;
-        let absolute = |path: String| fs::canonicalize(&path).map_err(|error| format!("{path}: {error}"));
-        Ok(Self {
-            docker: PathBuf::from(flag("docker").unwrap_or_else(|| "docker".to_owned())),
-            engine_socket: PathBuf::from(required("engine-socket")?),
-            registry: required("registry")?,
-            project: absolute(required("project")?)?,
-            listen: listen.parse().map_err(|error| format!("--listen {listen}: {error}"))?,
-            // Docker takes a path that is not absolute for the name of a volume.
-            out: absolute(required("out")?)?,
-        })
-    }
 }

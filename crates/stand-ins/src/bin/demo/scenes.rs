@@ -9,30 +9,29 @@ use std::{
 };
 
 use serde_json::{Value, json};
-
-use super::{
-    action::{Action, ActionError},
+use stand_ins::{
+    action::Action,
     github::{Access, GitHub, TOKEN},
     runner::Step,
 };
 
 /// The repository.
-pub(super) const REPOSITORY: &str = "example/django-site";
+pub(crate) const REPOSITORY: &str = "example/django-site";
 /// The pull request.
-pub(super) const PULL_REQUEST: u64 = 7;
+pub(crate) const PULL_REQUEST: u64 = 7;
 const BRANCH: &str = "login";
 const COMMIT: &str = "8f0c3a5b7d9e1f2a4b6c8d0e2f4a6b8c0d2e4f60";
 const HEAD: &str = "3b1d5f7092a4c6e8f0a2b4c6d8e0f1a3b5c7d9e1";
 const MERGE: &str = "d4e6f8a0b2c4d6e8f0a1b3c5d7e9f0a2b4c6d8e0";
 
 /// A run.
-pub(super) struct Scene {
+pub(crate) struct Scene {
     /// What its files are called after.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What happens.
-    pub(super) title: &'static str,
+    pub(crate) title: &'static str,
     /// How it ends.
-    pub(super) exit_code: i32,
+    pub(crate) exit_code: i32,
     project: PathBuf,
     with: &'static [(&'static str, &'static str)],
     /// The run's number, which is its id as well.
@@ -47,7 +46,7 @@ fn job(run: u64) -> u64 {
 }
 
 /// Lets GitHub know of the runs before, and of those to come.
-pub(super) fn before(github: &GitHub) {
+pub(crate) fn before(github: &GitHub) {
     github.permit("actions", Access::Read);
     github.permit("deployments", Access::Write);
     github.permit("pull-requests", Access::Write);
@@ -69,7 +68,7 @@ pub(super) fn before(github: &GitHub) {
 }
 
 /// A copy of the project in `to` in which a page is broken, as a pull request.
-pub(super) fn broken(project: &Path, to: &Path) -> io::Result<Scene> {
+pub(crate) fn broken(project: &Path, to: &Path) -> io::Result<Scene> {
     if to.exists() {
         fs::remove_dir_all(to)?;
     }
@@ -93,7 +92,7 @@ pub(super) fn broken(project: &Path, to: &Path) -> io::Result<Scene> {
 
 impl Scene {
     /// A push to `main`, deployed to `production`.
-    pub(super) fn push(project: &Path) -> Self {
+    pub(crate) fn push(project: &Path) -> Self {
         Self {
             name: "push",
             title: "a push to main, after a run that had failed",
@@ -141,7 +140,7 @@ impl Scene {
     }
 
     /// The step. `registry` is a host that the engine can push to; the other two are addresses.
-    pub(super) fn step(&self, registry: &str, discord: &str, github: &str) -> Result<Step, ActionError> {
+    pub(crate) fn step(&self, action: &Action, registry: &str, discord: &str, github: &str) -> Step {
         let text =
             |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
         let mut payload = self.payload.clone();
@@ -163,8 +162,8 @@ impl Scene {
             ("GITHUB_WORKFLOW_REF", "example/django-site/.github/workflows/build.yml@refs/heads/main"),
         ];
         let expressions = [("job.status", "success"), ("job.check_run_id", &job), ("github.token", TOKEN)];
-        Ok(Step {
-            action: Action::parse(include_str!("../../action.yml"))?,
+        Step {
+            action: action.clone(),
             image: "build-deploy:dev".to_owned(),
             workspace: self.project.clone(),
             with: text(&[("registry", registry), ("discord-webhook", discord)])
@@ -176,6 +175,6 @@ impl Scene {
             expressions: text(&expressions).into_iter().collect(),
             payload: payload.to_string(),
             network: None,
-        })
+        }
     }
 }

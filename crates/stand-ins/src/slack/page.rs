@@ -8,7 +8,7 @@ use super::{
     Message,
     mrkdwn::{self, Node, Style},
 };
-use crate::demo::html::{escape, is_web};
+use crate::html::{escape, is_web};
 
 /// The page that shows these messages, oldest first.
 pub fn page(messages: &[Message]) -> String {
