@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod examples;
+mod links;
+
 use std::{fmt::Write as _, fs, path::PathBuf};
 
 use build_deploy::{

@@ -1,0 +1,207 @@
+//! The workflows in the documentation are complete and can be copied: their inputs exist and have valid values, and
+//! every job grants the permissions that it needs and no others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use build_deploy::inputs::{
+    cli::RawInputs,
+    parse,
+    runner::RunnerEnv,
+    spec::{self, Support},
+    yaml::{self, Node},
+};
+
+use super::{codes, description, path};
+
+/// The action, as workflows name it.
+const ACTION: &str = "izhan/build-deploy";
+const VERSION: &str = "izhan/build-deploy@v1";
+
+/// The names of permissions and whether a token can have them for writing
+/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#permissions>).
+const PERMISSIONS: &[&str] = &["actions", "contents", "deployments", "id-token", "packages", "pull-requests"];
+
+/// Permissions that other actions need.
+const OF_OTHERS: &[(&str, &str, &str)] = &[
+    ("actions/checkout", "contents", "read"),
+    ("azure/login", "id-token", "write"),
+    ("google-github-actions/auth", "id-token", "write"),
+];
+
+/// Permissions by name: `read` or `write`.
+type Permissions = BTreeMap<String, String>;
+
+/// A fenced block of YAML in a document.
+struct Block {
+    /// File and line, for messages.
+    place: String,
+    text: String,
+}
+
+fn field<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    match node {
+        Node::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+        Node::Text(_) | Node::List(_) => None,
+    }
+}
+
+fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    match field(node, key)? {
+        Node::Text(text) => Some(text),
+        Node::Map(_) | Node::List(_) => None,
+    }
+}
+
+fn entries(node: Option<&Node>) -> &[(String, Node)] {
+    match node {
+        Some(Node::Map(entries)) => entries,
+        _ => &[],
+    }
+}
+
+/// The documents that users read: the README, SECURITY.md and all of `docs`.
+pub(crate) fn documents() -> Vec<String> {
+    fn below(directory: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap().path();
+            if entry.is_dir() {
+                below(&entry, found);
+            } else if entry.extension().is_some_and(|extension| extension == "md") {
+                found.push(entry.strip_prefix(path(".")).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let mut found = vec!["README.md".to_owned(), "SECURITY.md".to_owned()];
+    below(&path("./docs"), &mut found);
+    found.sort();
+    found
+}
+
+/// The blocks of YAML that use the action.
+fn blocks(document: &str) -> Vec<Block> {
+    let text = fs::read_to_string(path(document)).unwrap();
+    let mut blocks = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((index, line)) = lines.next() {
+        if line.trim() == "```yaml" {
+            let body: Vec<&str> =
+                lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```").collect();
+            blocks.push(Block { place: format!("{document}:{}", index + 1), text: body.join("\n") });
+        }
+    }
+    blocks.retain(|block| block.text.contains(ACTION));
+    blocks
+}
+
+/// A text with a value in place of every `${{ … }}`.
+fn evaluated(text: &str) -> String {
+    let mut parts = text.split("${{");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| all + "value" + part.split_once("}}").map_or("", |(_, rest)| rest))
+}
+
+/// The permissions that the text of an input's description names in the form `name: write`.
+fn named_permissions(description: &str) -> Vec<(String, String)> {
+    let pair = |code: String| {
+        let (name, level) = code.trim_start_matches("permissions: ").split_once(": ")?;
+        PERMISSIONS.contains(&name).then(|| (name.to_owned(), level.to_owned()))
+    };
+    codes(description).into_iter().filter_map(pair).collect()
+}
+
+/// Checks a step of the action, and returns the permissions that it needs and those that it can use.
+fn check_step(step: &Node, place: &str) -> (Permissions, Permissions) {
+    assert_eq!(text(step, "uses"), Some(VERSION), "{place}");
+    let mut raw = RawInputs::default();
+    let (mut needed, mut usable) = (Permissions::new(), Permissions::new());
+    for (name, value) in entries(field(step, "with")) {
+        let spec = spec::find(name).unwrap_or_else(|| panic!("{place}: there is no input `{name}`"));
+        assert!(spec.support == Support::All && !spec.is_hidden(), "{place}: `{name}` cannot be used");
+        let Node::Text(value) = value else { panic!("{place}: `{name}` is not a text") };
+        raw.set(name, &evaluated(value)).unwrap();
+        needed.extend(named_permissions(&description(spec)));
+    }
+    let env = RunnerEnv::new([("GITHUB_ACTOR", "ada"), ("GITHUB_ACTIONS", "true")]);
+    if let Err(mistakes) = parse::parse(&raw, &env) {
+        let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        panic!("{place}: {}", mistakes.join("; "));
+    }
+    if raw.get("notify-on") == Some("change") || raw.get("mention-on") == Some("first-failure") {
+        needed.insert("actions".to_owned(), "read".to_owned());
+    }
+    usable.insert("actions".to_owned(), "read".to_owned());
+    let names = raw.written("image-name").unwrap_or("{registry}");
+    let to_ghcr =
+        names.contains("ghcr.io/") || (names.contains("{registry}") && raw.get("registry") == Some("ghcr.io"));
+    if raw.get("command") == Some("run") && to_ghcr {
+        usable.insert("packages".to_owned(), "read".to_owned());
+        if raw.get("push") != Some("false") {
+            needed.insert("packages".to_owned(), "write".to_owned());
+        }
+    }
+    (needed, usable)
+}
+
+/// Checks a job, and the steps of the action in it.
+fn check_job(job: &Node, of_workflow: Option<&Node>, only_pull_requests: bool, place: &str) {
+    assert!(text(job, "runs-on").is_some(), "{place}: no `runs-on`");
+    let Some(Node::List(steps)) = field(job, "steps") else { panic!("{place}: no `steps`") };
+    let (mut needed, mut usable) = (Permissions::new(), Permissions::new());
+    let mut found = false;
+    for step in steps {
+        let uses = text(step, "uses").unwrap_or_default();
+        for (_, name, level) in OF_OTHERS.iter().filter(|(action, ..)| uses.starts_with(&format!("{action}@"))) {
+            needed.insert((*name).to_owned(), (*level).to_owned());
+        }
+        if uses.starts_with(ACTION) {
+            found = true;
+            let (more, possible) = check_step(step, place);
+            needed.extend(more);
+            usable.extend(possible);
+            // Nothing is pushed then.
+            if only_pull_requests && field(step, "with").and_then(|with| text(with, "push")).is_none() {
+                needed.remove("packages");
+            }
+        }
+    }
+    if !found {
+        return;
+    }
+    let granted = field(job, "permissions").or(of_workflow);
+    let granted: Permissions = entries(granted)
+        .iter()
+        .map(|(name, level)| match level {
+            Node::Text(level) => (name.clone(), level.clone()),
+            Node::Map(_) | Node::List(_) => panic!("{place}: `permissions: {name}` is not a text"),
+        })
+        .collect();
+    for (name, level) in &granted {
+        assert!(PERMISSIONS.contains(&name.as_str()), "{place}: unknown permission `{name}`");
+        let useful = needed.get(name) == Some(level) || (!needed.contains_key(name) && usable.get(name) == Some(level));
+        assert!(useful, "{place}: `{name}: {level}` is not needed");
+    }
+    let missing: BTreeSet<_> = needed.iter().filter(|(name, level)| granted.get(*name) != Some(*level)).collect();
+    assert!(missing.is_empty(), "{place}: missing permissions {missing:?}");
+}
+
+#[test]
+fn workflows_in_the_documentation_are_complete_and_valid() {
+    let mut count = 0;
+    for block in documents().iter().flat_map(|document| blocks(document)) {
+        let place = &block.place;
+        let workflow = yaml::read(&block.text).unwrap_or_else(|error| panic!("{place}: {error}"));
+        let on = field(&workflow, "on").unwrap_or_else(|| panic!("{place}: no `on`"));
+        let only_pull_requests = matches!(on, Node::Text(event) if event == "pull_request");
+        let jobs = entries(field(&workflow, "jobs"));
+        assert!(!jobs.is_empty(), "{place}: no `jobs`");
+        for (_, job) in jobs {
+            check_job(job, field(&workflow, "permissions"), only_pull_requests, place);
+        }
+        count += 1;
+    }
+    assert!(count > 20, "only {count} examples were found");
+}
