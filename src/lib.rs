@@ -6,6 +6,7 @@ pub mod aws;
 pub mod beside;
 pub mod boundary;
 pub mod builder;
+pub mod buildkit;
 pub mod cancel;
 pub mod commands;
 pub mod compose;

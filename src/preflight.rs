@@ -19,9 +19,9 @@ use crate::{
         explain,
         recipe::{Context, Dockerfile, LARGEST_DOCKERFILE, Recipe},
         session::{BuildSecret, LARGEST_SECRET},
-        ssh::{AgentSource, Agents},
         support,
     },
+    buildkit::ssh::{AgentSource, Agents},
     domain::{
         credentials::Credentials,
         event::Diagnostic,

@@ -1,12 +1,12 @@
 //! Patterns of `.dockerignore`.
 
-#[path = "../../src/builder/filesync/filter.rs"]
+#[path = "../../src/buildkit/filesync/filter.rs"]
 mod filter;
-#[path = "../../src/builder/filesync/glob.rs"]
+#[path = "../../src/buildkit/filesync/glob.rs"]
 mod glob;
-#[path = "../../src/builder/filesync/pattern.rs"]
+#[path = "../../src/buildkit/filesync/pattern.rs"]
 mod pattern;
-#[path = "../../src/builder/filesync/regexp.rs"]
+#[path = "../../src/buildkit/filesync/regexp.rs"]
 mod regexp;
 
 use filter::{Filter, Inherited, Shape, Verdict};

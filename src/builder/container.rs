@@ -27,11 +27,14 @@ use thiserror::Error;
 use super::{
     buildkitd,
     engine::{ApiError, Engine, RegistryRules, api_error, credentials},
-    exec::{self, Exec},
     node::{Node, NodeError},
     reach::Reach,
 };
-use crate::{domain::credentials::Credentials, inputs::builder::ContainerInput};
+use crate::{
+    buildkit::exec::{self, Exec},
+    domain::credentials::Credentials,
+    inputs::builder::ContainerInput,
+};
 
 /// Why there is no container to build in.
 #[derive(Debug, Error)]

@@ -3,6 +3,8 @@
 //! API: <https://docs.docker.com/reference/api/engine/>. BuildKit, which lives in the same engine, is spoken to in
 //! [`super::solve`].
 
+mod auth;
+
 use std::{io, os::unix::fs::FileTypeExt as _, path::Path, time::Duration};
 
 use bollard::{
@@ -12,8 +14,6 @@ use bollard::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use serde::Deserialize;
-use serde_json::json;
 use thiserror::Error;
 use tokio::{
     sync::OnceCell,
@@ -21,12 +21,9 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::{
-    diagnose::SolveFault,
-    explain::is_temporary,
-    transport::{self, Address, CONNECT_TIMEOUT},
-};
+use super::{diagnose::SolveFault, explain::is_temporary};
 use crate::{
+    buildkit::transport::{Address, CONNECT_TIMEOUT},
     domain::{credentials::Login, digest::Digest},
     retry::{Retry, Transient},
 };
@@ -147,11 +144,6 @@ fn socket(path: &Path) -> Result<Address, EngineError> {
     }
 }
 
-#[derive(Deserialize)]
-struct ErrorAnswer {
-    message: String,
-}
-
 /// How an engine was told to treat registries, and what else a container in it must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryRules {
@@ -265,28 +257,6 @@ impl Engine {
         Ok((version.major_version, version.minor_version))
     }
 
-    /// Asks whether a registry takes these credentials, as `docker login` does.
-    pub async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError> {
-        // Docker Hub's login server has a name of its own.
-        let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
-        let body = match login.identity_token() {
-            Some(token) => json!({"identitytoken": token.expose(), "serveraddress": server}),
-            None => json!({
-                "username": login.username,
-                "password": login.password.expose(),
-                "serveraddress": server,
-            }),
-        };
-        let (status, answer) = transport::post_json(&self.address, "/auth", body.to_string())
-            .await
-            .map_err(|error| ApiError::Transport(error.to_string()))?;
-        if status.is_success() {
-            return Ok(());
-        }
-        let message = serde_json::from_str::<ErrorAnswer>(&answer).map_or(answer, |answer| answer.message);
-        Err(ApiError::Engine { status: Some(status.as_u16()), message })
-    }
-
     /// The client for the calls that are made elsewhere.
     pub(super) async fn client(&self) -> Result<&Docker, ApiError> {
         let connected = self.client.get_or_try_init(|| connect(&self.address));
@@ -344,7 +314,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Engine, EngineError, locate, socket};
-    use crate::builder::transport::Address;
+    use crate::buildkit::transport::Address;
 
     /// As one whose process is stopped: the kernel takes connections for it.
     #[tokio::test]

@@ -35,12 +35,10 @@ use super::{
     recipe::{Context, Recipe},
     solve::Control,
 };
-use crate::events::Events;
+use crate::{buildkit::MAX_MESSAGE, events::Events};
 
 /// Result metadata that holds an image's configuration; with several platforms, `/` and one of them follows.
 const IMAGE_CONFIG: &str = "containerimage.config";
-/// A definition of a large image.
-const MAX_MESSAGE: usize = 64 << 20;
 
 /// What a base's frontend made, by platform; the key is empty if there is only one.
 #[derive(Debug, Default)]

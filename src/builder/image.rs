@@ -12,7 +12,6 @@ use super::{
     caches, content,
     diagnose::{self, SolveFault, Subject},
     explain::{self, is_temporary},
-    filesync::{FileSync, Monitor, SharedDir, Source},
     gateway::{self, Links},
     load::Intake,
     node::{self, Node},
@@ -23,9 +22,13 @@ use super::{
     split,
 };
 use crate::{
+    buildkit::{
+        filesync::{FileSync, Monitor, SharedDir, Source},
+        ssh::Agents,
+    },
     domain::{
         digest::Digest,
-        event::{ImageEvent, ImageResult},
+        event::{Diagnostic, Event, ImageEvent, ImageResult, Severity},
         redact::Redactor,
         run::{Failure, Stage},
     },
@@ -256,8 +259,8 @@ pub(super) async fn solve(
         } else {
             node.control.solve(request, progress, events).await
         };
-        for warning in builder.ssh.get(&recipe.name).into_iter().flat_map(|agents| agents.take_warnings(&recipe.name)) {
-            events.emit(warning).await;
+        for failure in builder.ssh.get(&recipe.name).into_iter().flat_map(Agents::take_failures) {
+            events.emit(agent_warning(&recipe.name, &failure)).await;
         }
         let status = match answer {
             Ok(response) => {
@@ -292,6 +295,16 @@ pub(super) async fn solve(
         events.image(&recipe.name, ImageEvent::Retrying { reason: fault.message, attempt, wait }).await;
         tokio::time::sleep(wait).await;
     }
+}
+
+/// The warning about an SSH agent that failed, such as `/run/agent.sock: did not answer within 10 s`.
+fn agent_warning(image: &str, failure: &str) -> Event {
+    Event::Diagnostic(Diagnostic {
+        severity: Severity::Warning,
+        title: "SSH agent".to_owned(),
+        message: format!("{image}: SSH agent {failure}; check that the socket is that of an SSH agent"),
+        place: None,
+    })
 }
 
 /// The connection to the builder broke, for which it has no words of its own.

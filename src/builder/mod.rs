@@ -1,9 +1,9 @@
 //! Builds all images of a run with BuildKit, and pushes them.
 //!
 //! In reading order: what is built ([`recipe`]), how the daemon is asked ([`request`], pure), how it is reached
-//! ([`reach`], [`transport`], [`solve`], [`gateway`], [`engine`], [`container`]), what it can do and is waited for
+//! ([`reach`], [`solve`], [`gateway`], [`engine`], [`container`]), what it can do and is waited for
 //! ([`abilities`], [`support`], [`caches`], [`patience`], pure), who builds what ([`node`]), what it is served
-//! ([`session`], [`filesync`], [`ssh`]), and what its answers mean ([`progress`], [`diagnose`], [`explain`], pure).
+//! ([`session`]), and what its answers mean ([`progress`], [`diagnose`], [`explain`], pure).
 
 pub mod abilities;
 pub mod buildkitd;
@@ -12,9 +12,7 @@ pub mod container;
 pub mod content;
 pub mod diagnose;
 pub mod engine;
-pub mod exec;
 pub mod explain;
-pub mod filesync;
 pub mod gateway;
 pub mod image;
 pub mod load;
@@ -27,11 +25,7 @@ pub mod request;
 pub mod session;
 pub mod solve;
 mod split;
-pub mod ssh;
 pub mod support;
-pub mod tls;
-pub mod transport;
-pub mod tunnel;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -45,9 +39,9 @@ use self::{
     node::Node,
     recipe::{NoCache, Recipe},
     session::BuildSecret,
-    ssh::Agents,
 };
 use crate::{
+    buildkit::ssh::Agents,
     domain::{digest::Digest, event::ImageEvent, run::Failure},
     events::Events,
     plan::images::Purpose,

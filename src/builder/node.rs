@@ -9,9 +9,11 @@ use super::{
     abilities::{Abilities, Store, version},
     reach::Reach,
     solve::{Control, Worker},
-    transport::{CONNECT_TIMEOUT, TransportError},
 };
-use crate::domain::platform::normal;
+use crate::{
+    buildkit::transport::{CONNECT_TIMEOUT, TransportError},
+    domain::platform::normal,
+};
 
 /// A BuildKit that builds for a run.
 #[derive(Debug)]

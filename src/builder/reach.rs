@@ -1,15 +1,14 @@
 //! The ways to a BuildKit: inside a Docker engine, listening on its own, or in a container of the engine.
 //!
 //! Every way yields a stream of HTTP/2 for the daemon's services. For sessions, an engine has streams of their own
-//! ([`super::transport`]); all others carry them inside a call ([`super::tunnel`]).
+//! ([`transport`]); all others carry them inside a call ([`crate::buildkit::tunnel`]).
 
 use std::{fmt, sync::Arc};
 
 use hyper_util::rt::TokioIo;
 
-use super::{
-    container::Seat,
-    engine::ApiError,
+use super::{container::Seat, engine::ApiError};
+use crate::buildkit::{
     tls::Tls,
     transport::{self, Address, CONNECT_TIMEOUT, Stream, TransportError},
 };

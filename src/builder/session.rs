@@ -44,16 +44,14 @@ use tokio::{
 };
 use tonic::{Request, Response, Status, transport::server::Connected};
 
-use super::{
-    filesync::{self, FileSync},
-    load::Intake,
-    reach::Reach,
-    solve::Control,
-    ssh::Agents,
-    transport::{self, Stream as Bytes, TransportError},
-    tunnel,
-};
+use super::{load::Intake, reach::Reach, solve::Control};
 use crate::{
+    buildkit::{
+        filesync::{self, FileSync},
+        ssh::Agents,
+        transport::{self, Stream as Bytes, TransportError},
+        tunnel,
+    },
     domain::{credentials::Credentials, secret::Secret},
     regular_file,
 };

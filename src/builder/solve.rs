@@ -21,8 +21,12 @@ use tonic::{
 };
 use tower::service_fn;
 
-use super::{patience::Patience, progress::Progress, reach::Reach, transport::TransportError};
-use crate::{domain::platform::normal, events::Events};
+use super::{patience::Patience, progress::Progress, reach::Reach};
+use crate::{
+    buildkit::{MAX_MESSAGE, transport::TransportError},
+    domain::platform::normal,
+    events::Events,
+};
 
 /// Error details travel in HTTP/2 trailers and hold the whole Dockerfile; hyper's default limit of 16 KiB would turn
 /// a large one into a protocol error.
@@ -30,8 +34,6 @@ const MAX_HEADERS: u32 = 16 << 20;
 /// h2 takes more small frames than a connection's window explains for an attack and ends the connection; a build's
 /// status is many small frames. A large window allows many, and costs nothing until it is used.
 const CONNECTION_WINDOW: u32 = 64 << 20;
-/// A status message of a build that logs much is larger than tonic's 4 MiB.
-pub(super) const MAX_MESSAGE: usize = 64 << 20;
 /// How long the status stream may lag behind the end of its solve.
 const STATUS_GRACE: Duration = Duration::from_secs(3);
 /// The same if it has said nothing yet: the solve failed before it began, and the stream will hang for seconds.

@@ -21,6 +21,8 @@ use crate::{
         node::{Node, NodeError},
         reach::Reach,
         recipe::Recipe,
+    },
+    buildkit::{
         tls::{Tls, TlsFiles},
         transport::Address,
     },

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use build_deploy::builder::transport::{self, Address, Duplex};
+use build_deploy::buildkit::transport::{self, Address, Duplex};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::{

@@ -68,7 +68,8 @@ pub struct Tls {
 impl Tls {
     /// Reads the files. `host` is whom the certificate must be for unless the files' server name says otherwise.
     pub fn new(files: &TlsFiles, host: &str) -> Result<Self, TlsError> {
-        crate::http::install_crypto();
+        // Refused if the process has one already, which is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         match &files.ca {
             Some(path) => {

@@ -8,7 +8,6 @@
 use std::{fmt, io, path::PathBuf, time::Duration};
 
 use http::{Request, StatusCode, header};
-use http_body_util::BodyExt as _;
 use hyper::{client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
@@ -109,7 +108,7 @@ pub enum TransportError {
 }
 
 /// An engine that has not answered by then will not.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a byte stream must be able to do.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -153,39 +152,6 @@ async fn upgrade_unbounded(
         return Err(TransportError::Refused { address: address.clone(), path, status: response.status() });
     }
     hyper::upgrade::on(response).await.map_err(failed)
-}
-
-/// Bytes of such an answer that are read.
-const LARGEST_ANSWER: usize = 64 << 10;
-
-/// Sends `body` as JSON to `path` and returns the answer's status and text.
-///
-/// For the few calls of the engine's API that bollard lacks.
-pub async fn post_json(
-    address: &Address,
-    path: &'static str,
-    body: String,
-) -> Result<(StatusCode, String), TransportError> {
-    let failed = |source| TransportError::Request { address: address.clone(), path, source };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(connect(address).await?)).await.map_err(failed)?;
-    tokio::spawn(connection);
-    let request = Request::post(path)
-        .header(header::HOST, "docker")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(body)
-        .unwrap_or_default();
-    let response = sender.send_request(request).await.map_err(failed)?;
-    let status = response.status();
-    // What is larger than that is cut: it is not an answer to read.
-    let mut body = response.into_body();
-    let mut text = Vec::new();
-    while let Some(frame) = body.frame().await {
-        text.extend_from_slice(frame.map_err(failed)?.data_ref().map_or(&[], |data| data));
-        if text.len() > LARGEST_ANSWER {
-            break;
-        }
-    }
-    Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
 async fn connect(address: &Address) -> Result<Stream, TransportError> {

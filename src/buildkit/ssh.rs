@@ -30,7 +30,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::forward::{Remote, Upstream};
-use crate::domain::event::{Diagnostic, Event, Severity};
 
 /// Which agent an id stands for, before anything is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,11 +86,11 @@ impl SshError {
     }
 }
 
-/// The agents that one image's build may use, by id. Clones share what they know of faults.
+/// The agents that one image's build may use, by id. Clones share what they know of failures.
 #[derive(Clone)]
 pub struct Agents {
     by_id: HashMap<String, Agent>,
-    faults: Arc<Mutex<BTreeSet<String>>>,
+    failures: Arc<Mutex<BTreeSet<String>>>,
     streams: Arc<Semaphore>,
 }
 
@@ -116,20 +115,13 @@ impl Agents {
     }
 
     fn new(by_id: HashMap<String, Agent>) -> Self {
-        Self { by_id, faults: Arc::default(), streams: Arc::new(Semaphore::new(STREAMS)) }
+        Self { by_id, failures: Arc::default(), streams: Arc::new(Semaphore::new(STREAMS)) }
     }
 
-    /// Warnings about agents that failed since the last call. The build step itself learns only that its connection
-    /// ended.
-    pub fn take_warnings(&self, image: &str) -> Vec<Event> {
-        let faults = mem::take(&mut *self.faults.lock().unwrap_or_else(PoisonError::into_inner));
-        let warning = |fault| Diagnostic {
-            severity: Severity::Warning,
-            title: "SSH agent".to_owned(),
-            message: format!("{image}: SSH agent {fault}; check that the socket is that of an SSH agent"),
-            place: None,
-        };
-        faults.into_iter().map(warning).map(Event::Diagnostic).collect()
+    /// What went wrong with agents since the last call, each as `agent: reason`. The build step itself learns only that
+    /// its connection was closed.
+    pub fn take_failures(&self) -> BTreeSet<String> {
+        mem::take(&mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -211,12 +203,12 @@ impl Agents {
         S: Stream<Item = Result<BytesMessage, Status>> + Send + Unpin + 'static,
     {
         let shown = upstream.to_string();
-        let faults = self.faults.clone();
+        let failures = self.failures.clone();
         let (answers, stream) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             if let Err(error) = forward::serve(upstream, asked, &answers).await {
                 // First, since the build may end over the next line.
-                faults.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{shown}: {error}"));
+                failures.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{shown}: {error}"));
                 let _ = answers.send(Err(Status::unavailable(format!("the SSH agent {error}")))).await;
             }
             drop(permit);

@@ -24,7 +24,6 @@ use super::{
     Agent, AgentSource, Agents, Answers, BytesMessage, Remote, STREAMS, SshError, Upstream,
     protocol::{LONGEST, Request},
 };
-use crate::domain::event::Event;
 
 const LIST: [u8; 5] = [0, 0, 0, 1, 11];
 const FAILURE: [u8; 5] = [0, 0, 0, 1, 5];
@@ -124,12 +123,8 @@ impl Peer {
         Stream::open(&self.agents)
     }
 
-    fn warnings(&self) -> Vec<String> {
-        let text = |event| match event {
-            Event::Diagnostic(diagnostic) => diagnostic.message,
-            other => panic!("{other:?}"),
-        };
-        self.agents.take_warnings("web").into_iter().map(text).collect()
+    fn failures(&self) -> Vec<String> {
+        self.agents.take_failures().into_iter().collect()
     }
 }
 
@@ -179,7 +174,7 @@ async fn only_requests_to_list_and_to_sign_reach_an_agent() {
     }
     drop(stream);
     assert_eq!(peer.rest.recv().await.unwrap(), Vec::<u8>::new());
-    assert_eq!(peer.warnings(), Vec::<String>::new());
+    assert_eq!(peer.failures(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +190,7 @@ async fn whatever_is_no_agent_gets_no_byte_that_the_build_chose() {
         drop(stream);
         if raw == sign {
             assert_eq!(peer.rest.recv().await.unwrap(), LIST);
-            assert_eq!(peer.warnings().len(), 1);
+            assert_eq!(peer.failures().len(), 1);
         } else {
             assert!(peer.connections.try_recv().is_err());
         }
@@ -237,9 +232,9 @@ async fn an_agent_that_does_not_answer_ends_the_stream_and_is_named() {
         stream.ask(&SIGN).await;
         assert_eq!(stream.answer().await, None, "{words}");
         assert_eq!(started.elapsed().as_secs(), seconds, "{words}");
-        let [warning] = &peer.warnings()[..] else { panic!("{words}") };
-        assert!(warning.starts_with("web: SSH agent /") && warning.contains(words), "{words}: {warning}");
-        assert_eq!(peer.warnings(), Vec::<String>::new(), "a warning is told once");
+        let [failure] = &peer.failures()[..] else { panic!("{words}") };
+        assert!(failure.starts_with('/') && failure.contains(words), "{words}: {failure}");
+        assert_eq!(peer.failures(), Vec::<String>::new(), "a failure is reported once");
     }
 }
 
@@ -250,14 +245,14 @@ async fn an_agent_that_leaves_ends_an_idle_stream() {
     stream.ask(&LIST).await;
     assert_eq!(stream.answer().await.unwrap(), NO_KEYS);
     assert!(stream.answers.next().await.is_none());
-    assert_eq!(peer.warnings(), Vec::<String>::new());
+    assert_eq!(peer.failures(), Vec::<String>::new());
     // One that speaks is no agent any longer.
     let peer = Peer::new(vec![Hear(LIST.into()), Say(NO_KEYS.into()), Hear(LIST.into()), Say([NO_KEYS; 2].concat())]);
     let mut stream = peer.stream();
     stream.ask(&[LIST, LIST].concat()).await;
     assert_eq!(stream.answer().await.unwrap(), NO_KEYS);
     assert_eq!(stream.answer().await, None);
-    assert!(peer.warnings()[0].contains("sent data without a request"));
+    assert!(peer.failures()[0].contains("sent data without a request"));
 }
 
 #[tokio::test]
@@ -277,7 +272,7 @@ async fn a_build_that_is_no_client_ends_its_own_stream_only() {
     peer.rest.recv().await.unwrap();
     good.ask(&LIST).await;
     assert_eq!(good.answer().await.unwrap(), NO_KEYS);
-    assert_eq!(peer.warnings(), Vec::<String>::new());
+    assert_eq!(peer.failures(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -305,8 +300,8 @@ async fn a_socket_that_is_gone_is_named() {
     let mut stream = Stream::open(&agents);
     stream.ask(&LIST).await;
     assert_eq!(stream.answer().await, None);
-    let warnings = format!("{:?}", agents.take_warnings("web"));
-    assert!(warnings.contains("cannot connect: Connection refused"), "{warnings}");
+    let failures = format!("{:?}", agents.take_failures());
+    assert!(failures.contains("cannot connect: Connection refused"), "{failures}");
 }
 
 /// OpenSSH's agent, which ends with the test.
@@ -404,6 +399,6 @@ async fn programs_of_openssh_list_and_sign_and_do_nothing_else() {
         }
         let (_, listed) = openssh(&agent.socket, "ssh-add", &["-L"]).await;
         assert_eq!(listed.lines().count(), kinds.len(), "{name}: {listed}");
-        assert!(agents.take_warnings("web").is_empty());
+        assert!(agents.take_failures().is_empty());
     }
 }

@@ -6,7 +6,24 @@
 pub(super) struct BadPattern;
 
 /// `filepath.Clean`: the shortest equal path; `.` if nothing is left.
-pub(super) use crate::compose::normalise as clean;
+pub(super) fn clean(path: &str) -> String {
+    let absolute = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => _ = parts.pop(),
+            ".." if absolute => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    match (absolute, joined.is_empty()) {
+        (true, _) => format!("/{joined}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => joined,
+    }
+}
 
 /// `filepath.Join`: both, cleaned; an empty one does not count.
 pub(super) fn join(first: &str, second: &str) -> String {

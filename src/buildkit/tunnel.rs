@@ -17,7 +17,7 @@ use tonic::{
     transport::Channel,
 };
 
-use super::solve::MAX_MESSAGE;
+use super::MAX_MESSAGE;
 
 /// Bytes of a message, as BuildKit's own client cuts them.
 const CHUNK: usize = 32 << 10;
