@@ -63,7 +63,7 @@ fn entries(node: Option<&Node>) -> &[(String, Node)] {
     }
 }
 
-/// The documents that users read: the README, SECURITY.md and all of `docs`.
+/// The documents that users read.
 pub(crate) fn documents() -> Vec<String> {
     fn below(directory: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(directory).unwrap() {
@@ -75,7 +75,7 @@ pub(crate) fn documents() -> Vec<String> {
             }
         }
     }
-    let mut found = vec!["README.md".to_owned(), "SECURITY.md".to_owned()];
+    let mut found = vec!["README.md".to_owned(), "SECURITY.md".to_owned(), "CHANGELOG.md".to_owned()];
     below(&path("./docs"), &mut found);
     found.sort();
     found

@@ -1,4 +1,4 @@
-"""WSGI config for the Example project: gunicorn's way in."""
+"""WSGI configuration, the entry point for gunicorn."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Settings of a developer's machine."""
+"""Settings for development."""
 
 from .base import *  # noqa: F403
 from .base import env

@@ -1,4 +1,4 @@
-"""Settings of the server; everything that differs between servers comes from the environment."""
+"""Settings for production. Values that differ between servers come from the environment."""
 
 from .base import *  # noqa: F403
 from .base import env

@@ -1,9 +1,9 @@
-"""Work for the Celery workers."""
+"""Celery tasks."""
 
 from celery import shared_task
 
 
 @shared_task
 def add(x, y):
-    """Add two numbers, to see that a worker is there."""
+    """Add two numbers, to check that a worker runs."""
     return x + y

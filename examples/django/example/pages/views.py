@@ -1,4 +1,4 @@
-"""The site's pages. None of them needs the database."""
+"""The pages of the site. None of them uses the database."""
 
 import django
 from django.shortcuts import render
@@ -7,6 +7,6 @@ from example import __version__
 
 
 def home(request):
-    """Greet, and say which versions answer."""
+    """Show the versions of the site and of Django."""
     versions = {"version": __version__, "django_version": django.get_version()}
     return render(request, "pages/home.html", versions)
