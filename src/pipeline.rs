@@ -12,10 +12,7 @@ use crate::{
     beside::beside,
     builder::{self, Built, Goal},
     cancel::{Cancel, Stop},
-    domain::{
-        event::Event,
-        run::{Failure, Stage},
-    },
+    domain::{event::Event, failure::Failure, stage::Stage},
     events::Events,
     plan::Plan,
     preflight::{self, Edges},

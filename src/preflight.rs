@@ -22,11 +22,7 @@ use crate::{
         support,
     },
     buildkit::ssh::{AgentSource, Agents},
-    domain::{
-        credentials::Credentials,
-        event::Diagnostic,
-        run::{Failure, Stage},
-    },
+    domain::{credentials::Credentials, diagnostic::Diagnostic, failure::Failure, stage::Stage},
     inputs::builder::{BuilderInput, ContainerInput},
     plan::{Plan, images::Purpose},
     publish::Branch,
@@ -197,5 +193,5 @@ fn shown(path: &Path, edges: &Edges) -> String {
 }
 
 fn wrong(image: &str, headline: String, hint: &str) -> Failure {
-    Failure { image: Some(image.to_owned()), ..Failure::new(Stage::Plan, headline, Some(hint.to_owned())) }
+    Failure::invalid(Stage::Preflight, headline, Some(hint.to_owned())).of_image(image)
 }

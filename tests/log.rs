@@ -6,9 +6,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use build_deploy::{
     domain::{
-        event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, Severity, StepOutcome},
-        run::{Failure, Stage},
+        diagnostic::{Diagnostic, Place, Severity},
+        event::{Event, ImageEvent, ImageResult, StepOutcome},
+        failure::{Blame, Failure, Subject},
+        outcome::RunOutcome,
         secret::Secret,
+        stage::Stage,
     },
     github::commands::StopToken,
     report::log::{Annotate, Log, Reader},
@@ -93,8 +96,9 @@ fn finished() -> ImageEvent {
 
 fn failure() -> Box<Failure> {
     Box::new(Failure {
+        blame: Blame::World,
         stage: Stage::Build,
-        image: Some("django".into()),
+        subject: Subject::Image("django".into()),
         headline: "pip install failed".into(),
         hint: Some("pin the version".into()),
         place: Some(Place { file: "compose/django/Dockerfile".into(), line: 23, end_line: 24 }),
@@ -137,7 +141,7 @@ fn each_image_has_one_group_however_their_events_mix() {
         image("django", ImageEvent::Pushing),
         image("django", ImageEvent::Retrying { reason: "reset".into(), attempt: 2, wait: Duration::from_secs(1) }),
         image("django", finished()),
-        Event::Finished(Ending::Success),
+        Event::Finished(RunOutcome::Success),
     ]);
     let result = format!("built and uploaded, 1m 05s, 3 of 5 steps cached, 45.2 MB, sha256:{}", "ab".repeat(32));
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
@@ -177,7 +181,7 @@ fn steps_that_run_at_once_can_be_told_apart() {
         image("a", said(0, "from one again")),
         image("a", said(1, "from two")),
         image("a", ImageEvent::Cancelled),
-        Event::Finished(Ending::Cancelled),
+        Event::Finished(RunOutcome::Cancelled),
     ]);
     assert_eq!(
         log.groups[0].1,
@@ -205,7 +209,7 @@ fn failing(first: &str, second: &str) -> Vec<Event> {
         image("django", ImageEvent::Failed(failure())),
         image("docs", said(0, "reading sources")),
         image("docs", ImageEvent::Cancelled),
-        Event::Finished(Ending::Failure(failure())),
+        Event::Finished(RunOutcome::Failure(failure())),
     ]
 }
 
@@ -259,7 +263,7 @@ fn diagnostics_are_said_once() {
         message: "use ENV key=value".into(),
         place: Some(Place { file: "Dockerfile".into(), line: 3, end_line: 3 }),
     };
-    let events = [Event::Diagnostic(warning.clone()), Event::Diagnostic(warning), Event::Finished(Ending::Success)];
+    let events = [Event::Diagnostic(warning.clone()), Event::Diagnostic(warning), Event::Finished(RunOutcome::Success)];
     assert_eq!(
         on_github(&events).obeyed,
         ["::warning file=Dockerfile,line=3,endLine=3,title=LegacyKeyValueFormat::use ENV key=value"]
@@ -291,13 +295,13 @@ fn build_output_commands_nothing() {
         events.extend(evil.iter().map(|line| image(name, said(0, line))));
         events.push(image(name, ended(0, StepOutcome::Failed("::error::z".into()))));
         let mut failure = failure();
-        failure.image = Some(name.into());
+        failure.subject = Subject::Image(name.into());
         failure.headline = "##[error]x".into();
         failure.instruction = Some("RUN x\r::error::y".into());
         failure.log = evil.iter().map(ToString::to_string).collect();
         events.push(image(name, ImageEvent::Failed(failure.clone())));
         if name == "::error::b" {
-            events.push(Event::Finished(Ending::Failure(failure)));
+            events.push(Event::Finished(RunOutcome::Failure(failure)));
         }
     }
     let log = on_github(&events);
@@ -314,7 +318,7 @@ fn secrets_are_masked_even_while_a_group_is_open() {
     log.event(&image("a", ImageEvent::Started)).unwrap();
     log.mask(&Secret::new("second")).unwrap();
     log.event(&image("a", said(0, "x"))).unwrap();
-    log.event(&Event::Finished(Ending::Success)).unwrap();
+    log.event(&Event::Finished(RunOutcome::Success)).unwrap();
     let log = seen(&String::from_utf8(log.into_sink()).unwrap());
     assert_eq!(log.obeyed, ["::add-mask::first%25secret", "::add-mask::second"]);
     let mut log = Log::new(Vec::new(), Reader::Person);
@@ -327,7 +331,7 @@ fn a_loud_image_that_waits_keeps_its_beginning_and_end() {
     let mut events = vec![image("live", ImageEvent::Started), image("loud", started(0, "[1/1] RUN loud"))];
     let line = "x".repeat(1000);
     events.extend((0..5000).map(|number| image("loud", said(0, &format!("{number} {line}")))));
-    events.extend([image("loud", finished()), image("live", finished()), Event::Finished(Ending::Success)]);
+    events.extend([image("loud", finished()), image("live", finished()), Event::Finished(RunOutcome::Success)]);
     let log = on_github(&events);
     let groups: BTreeMap<_, _> = log.groups.into_iter().collect();
     let lines = &groups["loud"];
@@ -343,10 +347,10 @@ fn a_run_that_is_stopped_leaves_nothing_open() {
     let log = on_github(&[
         image("a", started(0, "[1/1] RUN sleep")),
         image("b", started(0, "[1/1] RUN sleep")),
-        Event::Finished(Ending::Cancelled),
+        Event::Finished(RunOutcome::Cancelled),
     ]);
     assert_eq!(log.groups.len(), 2);
     assert!(log.open.iter().any(|line| line.starts_with("cancelled")));
-    let log = on_github(&[Event::Finished(Ending::TimedOut)]);
+    let log = on_github(&[Event::Finished(RunOutcome::TimedOut)]);
     assert!(log.open[0].contains("`timeout`"));
 }

@@ -7,9 +7,14 @@ use std::{sync::LazyLock, time::Duration};
 use build_deploy::{
     domain::{
         deployment::{Deployment, DeploymentOutcome},
-        event::{Diagnostic, Ending, ImageResult, Place, Severity, StepOutcome},
+        diagnostic::{Diagnostic, Place, Severity},
+        event::{ImageResult, Previous, StepOutcome},
+        failure::{Blame, Failure, Subject},
+        history::History,
+        outcome::RunOutcome,
         publication::{Publication, TagResult, TagState},
-        run::{Failure, History, ImageState, ImageStatus, Previous, RunInfo, RunState, Stage, StepState},
+        run::{ImageState, ImageStatus, RunInfo, RunState, StepState},
+        stage::Stage,
     },
     report::{
         comment,
@@ -72,8 +77,9 @@ fn step(name: &str, began: u64, outcome: Option<(StepOutcome, u64)>) -> StepStat
 
 fn failure(text: &str) -> Box<Failure> {
     Box::new(Failure {
+        blame: Blame::World,
         stage: Stage::Build,
-        image: Some(text.into()),
+        subject: Subject::Image(text.into()),
         headline: text.into(),
         hint: Some(text.into()),
         place: Some(Place { file: text.into(), line: 7, end_line: 7 }),
@@ -83,7 +89,7 @@ fn failure(text: &str) -> Box<Failure> {
     })
 }
 
-fn run(images: Vec<ImageState>, ending: Ending) -> RunState {
+fn run(images: Vec<ImageState>, outcome: RunOutcome) -> RunState {
     let info = RunInfo {
         ref_name: "main".into(),
         sha: "0123456789".into(),
@@ -93,7 +99,7 @@ fn run(images: Vec<ImageState>, ending: Ending) -> RunState {
     };
     let mut run = RunState::new(info, "2026-03-04T05:06:07Z".parse().unwrap());
     run.images = images;
-    run.ending = Some((ending, Duration::from_millis(83_250)));
+    run.outcome = Some((outcome, Duration::from_millis(83_250)));
     run
 }
 
@@ -146,7 +152,7 @@ fn visible(page: &str) -> String {
 #[test]
 fn a_green_page_shows_the_images() {
     let images = vec![image("django", done()), image("docs", done())];
-    let page = summary(&run(images, Ending::Success));
+    let page = summary(&run(images, RunOutcome::Success));
     let text = visible(&page);
     assert!(text.contains("✅ Built and pushed in 1m 23s"), "{text}");
     let row = " | django | django celeryworker | main sha-0123456 | sha256:abababababab | 45.2 MB (+1.3 MB) | 1m 05s | 3/5 | \
@@ -159,7 +165,7 @@ fn a_green_page_shows_the_images() {
 fn a_red_page_shows_why() {
     let failure = failure("pip install failed");
     let images = vec![image("django", ImageStatus::Failed(failure.clone())), image("docs", ImageStatus::Cancelled)];
-    let text = visible(&summary(&run(images, Ending::Failure(failure))));
+    let text = visible(&summary(&run(images, RunOutcome::Failure(failure))));
     for part in ["❌ Failed in 1m 23s", "at pip install failed:7", "exit code 1", "| failed", "| stopped"] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
@@ -180,7 +186,7 @@ fn run_of(text: &str) -> RunState {
     }
     odd.steps.push(step(&format!("[{text} 4/5] RUN x"), 2, None));
     odd.steps.push(step(text, 3, Some((StepOutcome::Failed(text.into()), 9))));
-    let mut run = run(vec![odd], Ending::Failure(failure(text)));
+    let mut run = run(vec![odd], RunOutcome::Failure(failure(text)));
     run.deployments = vec![Deployment {
         place: text.into(),
         url: Some(format!("https://x.example/{text}")),
@@ -277,7 +283,7 @@ fn a_page_shows_when_things_happened() {
         step("exporting to image", 43, Some((StepOutcome::Done, 40))),
     ];
     (django.pushing, django.ended) = (Some(Duration::from_millis(50_500)), Some(Duration::from_millis(65_432)));
-    let mut run = run(vec![django, image("docs", done())], Ending::Success);
+    let mut run = run(vec![django, image("docs", done())], RunOutcome::Success);
     run.history = Some(History { failures: 2 });
     run.deployments = vec![Deployment {
         place: "production".into(),
@@ -317,14 +323,14 @@ fn what_is_over_in_no_time_makes_no_chart() {
         step("[1/2] FROM x", 0, Some((StepOutcome::Cached, 9))),
         step("[2/2] RUN x", 0, Some((StepOutcome::Done, 0))),
     ];
-    assert_eq!(chart(&summary(&run(vec![quick], Ending::Success))), None);
-    assert_eq!(chart(&summary(&run(Vec::new(), Ending::Cancelled))), None);
+    assert_eq!(chart(&summary(&run(vec![quick], RunOutcome::Success))), None);
+    assert_eq!(chart(&summary(&run(Vec::new(), RunOutcome::Cancelled))), None);
 }
 
 #[test]
 fn a_comment_is_short_and_has_the_sizes() {
     let images = vec![image("django", done()), image("docs", ImageStatus::Cancelled)];
-    let mut green = run(images, Ending::Success);
+    let mut green = run(images, RunOutcome::Success);
     green.info.job_url = "https://github.com/o/r/actions/runs/1/job/2".into();
     let body = comment::body("<!-- m -->", &green);
     assert!(body.starts_with("<!-- m -->\n### ✅ Built and pushed in 1m 23s\n"), "{body}");
@@ -336,7 +342,7 @@ fn a_comment_is_short_and_has_the_sizes() {
         "{body}"
     );
     let long = "`<|é".repeat(1000);
-    let many = run((0..1000).map(|_| image(&long, done())).collect(), Ending::Failure(failure(&long)));
+    let many = run((0..1000).map(|_| image(&long, done())).collect(), RunOutcome::Failure(failure(&long)));
     assert!(comment::body("<!-- m -->", &many).len() <= comment::LONGEST);
 }
 
@@ -348,8 +354,8 @@ fn a_page_is_never_too_long() {
         ..image(&long, done())
     };
     let images = (0..1000).map(|_| busy.clone()).collect();
-    let mut run = run(images, Ending::Failure(failure(&long)));
-    if let Some((Ending::Failure(failure), _)) = &mut run.ending {
+    let mut run = run(images, RunOutcome::Failure(failure(&long)));
+    if let Some((RunOutcome::Failure(failure), _)) = &mut run.outcome {
         failure.log = vec![long.clone(); 1000];
     }
     for _ in 0..1000 {
@@ -367,7 +373,7 @@ fn value(run: &RunState, name: &str) -> String {
 
 #[test]
 fn outputs_of_a_green_run() {
-    let green = run(vec![image("django", done()), image("docs", done())], Ending::Success);
+    let green = run(vec![image("django", done()), image("docs", done())], RunOutcome::Success);
     let digest = format!("sha256:{}", "ab".repeat(32));
     let images: serde_json::Value = serde_json::from_str(&value(&green, "images")).unwrap();
     assert_eq!(
@@ -406,20 +412,20 @@ fn outputs_of_a_green_run() {
 fn outputs_of_other_endings() {
     let red = run(
         vec![image("django", ImageStatus::Failed(failure("x"))), image("docs", done())],
-        Ending::Failure(failure("x")),
+        RunOutcome::Failure(failure("x")),
     );
     for (name, want) in [("result", "failure"), ("digest", ""), ("ref", ""), ("version", "main")] {
         assert_eq!(value(&red, name), want, "{name}");
     }
     let images: serde_json::Value = serde_json::from_str(&value(&red, "images")).unwrap();
     assert_eq!((&images[0]["digest"], &images[0]["pushed"]), (&serde_json::Value::Null, &false.into()));
-    assert_eq!(value(&run(Vec::new(), Ending::Cancelled), "result"), "cancelled");
-    assert_eq!(value(&run(Vec::new(), Ending::TimedOut), "result"), "failure");
-    assert_eq!(value(&run(Vec::new(), Ending::TimedOut), "images"), "[]");
+    assert_eq!(value(&run(Vec::new(), RunOutcome::Cancelled), "result"), "cancelled");
+    assert_eq!(value(&run(Vec::new(), RunOutcome::TimedOut), "result"), "failure");
+    assert_eq!(value(&run(Vec::new(), RunOutcome::TimedOut), "images"), "[]");
 }
 
 #[test]
 fn every_declared_output_is_written() {
-    let names: Vec<&str> = outputs(&run(Vec::new(), Ending::Success), None).iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = outputs(&run(Vec::new(), RunOutcome::Success), None).iter().map(|(name, _)| *name).collect();
     assert_eq!(names, OUTPUTS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
 }

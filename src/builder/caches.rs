@@ -2,7 +2,8 @@
 
 use crate::{
     domain::{
-        event::{Diagnostic, Event, Severity},
+        diagnostic::{Diagnostic, Severity},
+        event::Event,
         secret::Secret,
     },
     inputs::{cache::CacheService, typed::CacheSpec},

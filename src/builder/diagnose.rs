@@ -14,11 +14,7 @@ use super::{
     explain::{explain, hint_in, missing_base_image},
     progress::FailedStep,
 };
-use crate::domain::{
-    event::Place,
-    redact::Redactor,
-    run::{Failure, Stage},
-};
+use crate::domain::{diagnostic::Place, failure::Failure, redact::Redactor, stage::Stage};
 
 /// What an error of the daemon says, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,9 +134,8 @@ pub fn failure(fault: &SolveFault, step: Option<FailedStep>, subject: &Subject<'
     let instruction = instruction.map(|text| subject.redactor.redact(&text));
     let explained = explain(fault, instruction.as_deref(), subject.registry);
     let failure = Failure {
-        image: Some(subject.image.to_owned()),
         exit_code: fault.exit_code,
-        ..Failure::new(explained.stage, explained.headline, explained.hint)
+        ..Failure::new(explained.stage, explained.headline, explained.hint).of_image(subject.image)
     };
     if explained.stage != Stage::Build {
         // An error of the push has no place in the Dockerfile, whatever step was the last.
@@ -226,7 +221,7 @@ mod tests {
     use super::{SolveFault, Subject, failure, find_instruction};
     use crate::{
         builder::progress::FailedStep,
-        domain::{event::Place, redact::Redactor, secret::Secret},
+        domain::{diagnostic::Place, redact::Redactor, secret::Secret},
     };
 
     static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(&[Secret::new("correct horse battery")]));

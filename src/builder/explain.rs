@@ -4,7 +4,7 @@
 
 use super::{caches::SILENT, diagnose::SolveFault};
 use crate::{
-    domain::run::Stage,
+    domain::stage::Stage,
     registry::permissions::{missing_repository_hint, push_hint},
 };
 
@@ -301,7 +301,7 @@ fn missing_file(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{explain, hint_in, is_refused_login, is_temporary};
-    use crate::{builder::diagnose::SolveFault, domain::run::Stage};
+    use crate::{builder::diagnose::SolveFault, domain::stage::Stage};
 
     fn fault(message: &str) -> SolveFault {
         SolveFault { message: message.into(), ..SolveFault::default() }

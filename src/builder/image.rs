@@ -27,10 +27,12 @@ use crate::{
         ssh::Agents,
     },
     domain::{
+        diagnostic::{Diagnostic, Severity},
         digest::Digest,
-        event::{Diagnostic, Event, ImageEvent, ImageResult, Severity},
+        event::{Event, ImageEvent, ImageResult},
+        failure::Failure,
         redact::Redactor,
-        run::{Failure, Stage},
+        stage::Stage,
     },
     events::Events,
     inputs::typed::CompressionKind,
@@ -131,13 +133,13 @@ async fn on_nodes(
     goal: Goal,
     events: &Events,
 ) -> Result<Outcome, Failure> {
-    let shares = node::shares(&builder.nodes, &recipe.platforms).map_err(|platform| Failure {
-        image: Some(recipe.name.clone()),
-        ..Failure::new(
+    let shares = node::shares(&builder.nodes, &recipe.platforms).map_err(|platform| {
+        Failure::new(
             Stage::Build,
             format!("none of the builders builds for {platform}"),
             Some(format!("add an endpoint with `platform={platform}` to the input `builder`")),
         )
+        .of_image(&recipe.name)
     })?;
     let [share] = &shares[..] else {
         let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
@@ -315,7 +317,7 @@ fn broken(recipe: &Recipe, node: &Node, cause: &dyn Error) -> Failure {
         "did it stop or restart? What it says itself stands in its own log; then run the job again"
     };
     let headline = format!("the connection to {} broke: {cause}", node.reach);
-    Failure { image: Some(recipe.name.clone()), ..Failure::new(Stage::Build, headline, Some(hint.to_owned())) }
+    Failure::new(Stage::Build, headline, Some(hint.to_owned())).of_image(&recipe.name)
 }
 
 async fn open_session(
@@ -333,10 +335,9 @@ async fn open_session(
         ssh: builder.ssh.get(&recipe.name).cloned().unwrap_or_default(),
         shared_key: recipe.shared_key.clone(),
     };
-    Session::open(&node.reach, &node.control, offer).await.map_err(|error| Failure {
-        image: Some(recipe.name.clone()),
-        ..Failure::new(Stage::Build, format!("no build session: {error}"), None)
-    })
+    Session::open(&node.reach, &node.control, offer)
+        .await
+        .map_err(|error| Failure::new(Stage::Build, format!("no build session: {error}"), None).of_image(&recipe.name))
 }
 
 fn shared_dirs(recipe: &Recipe) -> Vec<SharedDir> {
@@ -369,10 +370,7 @@ fn solve_failure(
 ) -> Failure {
     if let Some(error) = monitor.failure() {
         // BuildKit says of it only that the transfer failed.
-        return Failure {
-            image: Some(recipe.name.clone()),
-            ..Failure::new(Stage::Build, format!("send the build context: {error}"), None)
-        };
+        return Failure::new(Stage::Build, format!("send the build context: {error}"), None).of_image(&recipe.name);
     }
     let text = match &recipe.dockerfile {
         Dockerfile::File { directory, name } => regular_file::read_text(&directory.join(name), LARGEST_DOCKERFILE).ok(),
@@ -396,5 +394,5 @@ fn solve_failure(
 /// The failure of a push, from what the engine or the registry says.
 pub(super) fn push_failure(recipe: &Recipe, message: &str) -> Failure {
     let explained = explain::push(message, recipe.registry_in(message));
-    Failure { image: Some(recipe.name.clone()), ..Failure::new(explained.stage, explained.headline, explained.hint) }
+    Failure::new(explained.stage, explained.headline, explained.hint).of_image(&recipe.name)
 }

@@ -42,7 +42,7 @@ use self::{
 };
 use crate::{
     buildkit::ssh::Agents,
-    domain::{digest::Digest, event::ImageEvent, run::Failure},
+    domain::{digest::Digest, event::ImageEvent, failure::Failure},
     events::Events,
     plan::images::Purpose,
     registry::registries::Registries,

@@ -16,9 +16,11 @@ use bollard_buildkit_proto::{
 
 use super::caches::{self, CacheStep};
 use crate::domain::{
-    event::{Diagnostic, Event, ImageEvent, Place, Severity, StepId, StepOutcome},
+    diagnostic::{Diagnostic, Place, Severity},
+    event::{Event, ImageEvent, StepId, StepOutcome},
+    failure::Failure,
     redact::Redactor,
-    run::{Failure, is_dockerfile_step},
+    run::is_dockerfile_step,
     visible,
 };
 

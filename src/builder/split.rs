@@ -17,8 +17,9 @@ use super::{
 use crate::{
     domain::{
         event::{Event, ImageEvent, StepId},
+        failure::Failure,
         platform::normal,
-        run::{Failure, is_dockerfile_step},
+        run::is_dockerfile_step,
     },
     events::Events,
     registry::{

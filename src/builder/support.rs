@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use super::recipe::Recipe;
 use crate::{
     domain::{
-        event::{Diagnostic, Severity},
+        diagnostic::{Diagnostic, Severity},
+        failure::Failure,
         platform::normal,
-        run::{Failure, Stage},
+        stage::Stage,
     },
     inputs::typed::CompressionKind,
 };
@@ -21,7 +22,7 @@ const CONTAINERD_HINT: &str = "this engine has the classic image store. Leave `b
 pub fn of_classic_store(recipe: &Recipe) -> Result<(), Failure> {
     let refuse = |what: String, input: &str| {
         let hint = format!("{CONTAINERD_HINT}`{input}` out");
-        Err(Failure { image: Some(recipe.name.clone()), ..Failure::new(Stage::Preflight, what, Some(hint)) })
+        Err(Failure::new(Stage::Preflight, what, Some(hint)).of_image(&recipe.name))
     };
     if recipe.platforms.len() > 1 {
         let what = format!("an image for {} platforms needs the containerd image store", recipe.platforms.len());
@@ -101,7 +102,7 @@ pub fn of_old_engine(recipe: &Recipe, dockerfile: Option<&str>) -> Result<(), Fa
     let headline = format!("{option} needs Docker 23 or newer");
     let hint = "update the engine, or, if it is no image of this run that is built upon, begin the Dockerfile with \
                 `# syntax=docker/dockerfile:1`";
-    Err(Failure { image: Some(recipe.name.clone()), ..Failure::new(Stage::Preflight, headline, Some(hint.to_owned())) })
+    Err(Failure::new(Stage::Preflight, headline, Some(hint.to_owned())).of_image(&recipe.name))
 }
 
 /// What came with BuildKit 0.10.

@@ -16,11 +16,7 @@ use super::{
 };
 use crate::{
     builder::container::Seats,
-    domain::{
-        event::Diagnostic,
-        run::{Failure, Stage},
-        secret::Secret,
-    },
+    domain::{diagnostic::Diagnostic, failure::Failure, secret::Secret, stage::Stage},
     github::{api, client::ApiError},
     inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
     plan::Plan,
@@ -81,7 +77,7 @@ impl Briefing {
         let planned = timeout(OFFLINE, prepare::plan_apart(inputs, env, &context, None)).await;
         let planned = planned.unwrap_or_else(|_| {
             let headline = "the run was stopped before its plan was made".to_owned();
-            Err(Failure::new(Stage::Plan, headline, None))
+            Err(Failure::invalid(Stage::Plan, headline, None))
         });
         Self::new((inputs, env), context, planned, Logins::default(), seats).await
     }

@@ -12,7 +12,7 @@ use self::channels::Channels;
 use super::saved;
 use crate::{
     domain::{
-        event::{Diagnostic, Severity},
+        diagnostic::{Diagnostic, Severity},
         run::RunState,
         secret::Secret,
     },
@@ -157,7 +157,7 @@ impl Chat {
             (Some(outcome), None) => self.repeat(env, &outcome, budget).await,
             (None, None) => self.finish(env, state, Repair::Run, budget).await,
             // The job went well, or goes on elsewhere: to finish its message is left to a later step.
-            (_, Some(_)) if state.ending.is_none() => Vec::new(),
+            (_, Some(_)) if state.outcome.is_none() => Vec::new(),
             (_, Some(_)) => self.finish(env, state, Repair::Elsewhere, budget).await,
         }
     }

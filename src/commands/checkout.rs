@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::prepare::Context;
 use crate::{
-    domain::run::{Failure, Stage},
+    domain::{failure::Failure, stage::Stage},
     regular_file,
 };
 
@@ -15,7 +15,7 @@ const LARGEST_PACKED_REFS: u64 = 64 << 20;
 
 /// A checkout that was forgotten is the commonest mistake of all, and no other message would say so.
 pub(super) fn is_there(context: &Context) -> Result<(), Failure> {
-    let wrong = |headline: String, hint: &str| Err(Failure::new(Stage::Plan, headline, Some(hint.to_owned())));
+    let wrong = |headline: String, hint: &str| Err(Failure::invalid(Stage::Plan, headline, Some(hint.to_owned())));
     match fs::read_dir(&context.workspace).map(|mut entries| entries.next().is_none()) {
         Ok(false) if context.project.is_dir() => Ok(()),
         Ok(false) => wrong(

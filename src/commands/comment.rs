@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{inquiry, saved};
 use crate::{
     domain::{
-        event::{Diagnostic, Ending, Severity},
+        diagnostic::{Diagnostic, Severity},
+        outcome::RunOutcome,
         run::RunState,
     },
     github::{client::ApiError, comments},
@@ -31,7 +32,10 @@ pub async fn put(
     budget: Duration,
 ) -> Option<Diagnostic> {
     let Target::PullRequest(number) = event.target else { return None };
-    if !inputs.github.show.pr_comment || inputs.github.dry_run || matches!(run.ending, Some((Ending::Cancelled, _))) {
+    if !inputs.github.show.pr_comment
+        || inputs.github.dry_run
+        || matches!(run.outcome, Some((RunOutcome::Cancelled, _)))
+    {
         return None;
     }
     let client = inquiry::client(inputs, env, event)?;

@@ -14,7 +14,8 @@ use super::{chat, inquiry, saved};
 use crate::{
     domain::{
         deployment::{Deployment, DeploymentOutcome},
-        event::{Diagnostic, Ending, Severity},
+        diagnostic::{Diagnostic, Severity},
+        outcome::RunOutcome,
         run::RunState,
     },
     github::{
@@ -149,7 +150,7 @@ pub async fn repair(
     let client = inquiry::client(inputs, env, event)?;
     let ended = env.state(STATUS).and_then(|text| serde_json::from_str(text).ok());
     let status = ended.unwrap_or_else(|| Status {
-        state: if matches!(run.ending, Some((Ending::Cancelled, _))) { State::Inactive } else { State::Failure },
+        state: if matches!(run.outcome, Some((RunOutcome::Cancelled, _))) { State::Inactive } else { State::Failure },
         log_url: run.info.job_url.clone(),
         environment_url: None,
         description: "the step ended without a word".to_owned(),
@@ -201,23 +202,23 @@ fn slow() -> ApiError {
 }
 
 fn outcome(run: &RunState) -> DeploymentOutcome {
-    match &run.ending {
-        Some((Ending::Success, _)) => DeploymentOutcome::Success,
-        Some((Ending::Cancelled, _)) => DeploymentOutcome::Cancelled,
-        Some((Ending::Failure(_) | Ending::TimedOut, _)) | None => DeploymentOutcome::Failure,
+    match &run.outcome {
+        Some((RunOutcome::Success, _)) => DeploymentOutcome::Success,
+        Some((RunOutcome::Cancelled, _)) => DeploymentOutcome::Cancelled,
+        Some((RunOutcome::Failure(_) | RunOutcome::TimedOut, _)) | None => DeploymentOutcome::Failure,
     }
 }
 
 fn description(run: &RunState) -> String {
     let images = human::count(run.images.len(), "image");
-    match &run.ending {
-        Some((Ending::Success, time)) => format!("{images} pushed in {}", human::duration(*time)),
-        Some((Ending::Failure(failure), _)) => {
-            let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {image}"));
+    match &run.outcome {
+        Some((RunOutcome::Success, time)) => format!("{images} pushed in {}", human::duration(*time)),
+        Some((RunOutcome::Failure(failure), _)) => {
+            let of = failure.image().map_or_else(String::new, |image| format!(" of {image}"));
             format!("{}{of} failed", failure.stage.word())
         }
-        Some((Ending::TimedOut, time)) => format!("timed out after {}", human::duration(*time)),
-        Some((Ending::Cancelled, _)) => "cancelled".to_owned(),
+        Some((RunOutcome::TimedOut, time)) => format!("timed out after {}", human::duration(*time)),
+        Some((RunOutcome::Cancelled, _)) => "cancelled".to_owned(),
         None => String::new(),
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    domain::{event::Event, redact::Redactor, run::History},
+    domain::{event::Event, history::History, redact::Redactor},
     events::Events,
     github::{
         client::Client,

@@ -17,10 +17,11 @@ use crate::{
     compose::ContextSource,
     domain::{
         credentials::{Credentials, Login},
+        diagnostic::Diagnostic,
         ecr::EcrHost,
-        event::Diagnostic,
-        run::{Failure, Stage},
+        failure::Failure,
         secret::Secret,
+        stage::Stage,
     },
     http,
     inputs::{

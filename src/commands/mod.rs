@@ -23,8 +23,11 @@ use std::{error::Error, ffi::OsString, io::Write};
 
 use crate::{
     domain::{
-        event::{Diagnostic, Ending, Event, Severity},
-        run::{Failure, Stage},
+        diagnostic::{Diagnostic, Severity},
+        event::Event,
+        failure::Failure,
+        outcome::RunOutcome,
+        stage::Stage,
     },
     github::commands::StopToken,
     inputs::{
@@ -128,14 +131,14 @@ fn refuse<W: Write>(mistakes: &[InputError], mut log: Log<W>) -> u8 {
         1 => "an input is wrong; nothing was started".to_owned(),
         count => format!("{count} inputs are wrong; nothing was started"),
     };
-    let failure = Failure::new(Stage::Plan, headline, None);
-    let _ = log.event(&Event::Finished(Ending::Failure(Box::new(failure))));
+    let failure = Failure::invalid(Stage::Plan, headline, None);
+    let _ = log.event(&Event::Finished(RunOutcome::Failure(Box::new(failure))));
     exit::WRONG_INPUT
 }
 
 /// Commands of later versions.
 fn later<W: Write>(mut log: Log<W>) -> u8 {
-    let failure = Failure::new(Stage::Plan, "this command is not available in this version", None);
-    let _ = log.event(&Event::Finished(Ending::Failure(Box::new(failure))));
+    let failure = Failure::invalid(Stage::Plan, "this command is not available in this version", None);
+    let _ = log.event(&Event::Finished(RunOutcome::Failure(Box::new(failure))));
     exit::WRONG_INPUT
 }

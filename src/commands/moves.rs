@@ -5,7 +5,7 @@ use std::{cell::Cell, time::Duration};
 use super::{chat::warning, logins::Logins, saved};
 use crate::{
     domain::{
-        event::Diagnostic,
+        diagnostic::Diagnostic,
         publication::{Publication, TagState},
         run::RunState,
     },

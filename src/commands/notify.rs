@@ -11,10 +11,7 @@ use super::{
     run::append,
 };
 use crate::{
-    domain::{
-        event::Ending,
-        run::{Failure, Stage},
-    },
+    domain::{failure::Failure, outcome::RunOutcome, stage::Stage},
     github::files::{RunnerFile, assignments},
     inputs::typed::{Inputs, Moment},
 };
@@ -31,7 +28,7 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
         let _ = log.late(warning);
     }
     let moment = moment(&inputs);
-    state.ending = ending(moment);
+    state.outcome = ending(moment);
     if moment != Moment::Started {
         state.history = inquiry::history(Inquiry::new(&inputs, &env, &context.event), HISTORY).await;
     }
@@ -63,12 +60,12 @@ fn moment(inputs: &Inputs) -> Moment {
 }
 
 /// How the job ended, in a time that is not known.
-pub(super) fn ending(moment: Moment) -> Option<(Ending, Duration)> {
+pub(super) fn ending(moment: Moment) -> Option<(RunOutcome, Duration)> {
     let ending = match moment {
         Moment::Started => return None,
-        Moment::Success => Ending::Success,
-        Moment::Failure => Ending::Failure(Box::new(Failure::new(Stage::Build, "the job failed", None))),
-        Moment::Cancelled => Ending::Cancelled,
+        Moment::Success => RunOutcome::Success,
+        Moment::Failure => RunOutcome::Failure(Box::new(Failure::new(Stage::Build, "the job failed", None))),
+        Moment::Cancelled => RunOutcome::Cancelled,
     };
     Some((ending, Duration::ZERO))
 }

@@ -9,11 +9,7 @@ use super::{
     run::{NO_LIMIT, TIMED_OUT, stopped_by},
 };
 use crate::{
-    domain::{
-        event::{Ending, Event},
-        redact::Redactor,
-        secret::Secret,
-    },
+    domain::{event::Event, outcome::RunOutcome, redact::Redactor, secret::Secret},
     inputs::cli::PlanFormat,
     plan::print,
     signals::Signals,
@@ -33,7 +29,7 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
         signal = signals.next() => Err(stopped_by(signal)),
         () = tokio::time::sleep(inputs.github.timeout.unwrap_or(NO_LIMIT)) => Err(TIMED_OUT),
         planned = prepare::plan_apart(&inputs, &env, &context, None) => {
-            planned.map_err(|failure| (Ending::Failure(Box::new(failure)), exit::WRONG_INPUT))
+            planned.map_err(|failure| (RunOutcome::Failure(Box::new(failure)), exit::WRONG_INPUT))
         }
     };
     let plan = match planned {

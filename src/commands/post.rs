@@ -19,7 +19,7 @@ use crate::{
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let (context, chat, mut state) = prepare::message(&inputs, &env, &mut log);
-    state.ending = match (inputs.github.job_status.as_deref(), inputs.command) {
+    state.outcome = match (inputs.github.job_status.as_deref(), inputs.command) {
         (Some("cancelled"), _) => ending(Moment::Cancelled),
         // Of a run of our own, the reason would be known; of a job that builds by other means it never is.
         (Some("failure"), CommandInput::Notify) => ending(Moment::Failure),

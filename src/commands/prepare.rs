@@ -20,10 +20,12 @@ use crate::{
     compose_files::Directory,
     domain::{
         credentials::Credentials,
-        event::{Diagnostic, Place},
+        diagnostic::{Diagnostic, Place},
+        failure::Failure,
         redact::Redactor,
-        run::{Failure, RunInfo, RunState, Stage},
+        run::{RunInfo, RunState},
         secret::Secret,
+        stage::Stage,
     },
     github::repository,
     inputs::{
@@ -179,12 +181,12 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &Context, git_tags: GitTa
         |place: Place| Place { file: compose::join(&inputs.project.working_directory, &place.file), ..place };
     let project = compose_project(inputs, env, context, &boundary).map_err(|error| Failure {
         place: error.place().map(in_repository),
-        ..Failure::new(Stage::Plan, error.to_string(), error.hint())
+        ..Failure::invalid(Stage::Plan, error.to_string(), error.hint())
     })?;
     let lone_name = if context.event.repo.is_empty() { directory_name(context) } else { context.event.repo.clone() };
     let wanted = in_project(&inputs.project, &context.project);
     let images = images::images(project.as_ref(), &wanted, &inputs.build, &lone_name)
-        .map_err(|error| Failure::new(Stage::Plan, error.to_string(), None))?;
+        .map_err(|error| Failure::invalid(Stage::Plan, error.to_string(), None))?;
     let kind = if project.is_none() && inputs.project.images.is_empty() {
         naming::Project::LoneDockerfile
     } else {

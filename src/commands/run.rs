@@ -28,8 +28,11 @@ use crate::{
     builder::container::Seats,
     cancel::{self, Cancel, Canceller, Stop},
     domain::{
-        event::{Diagnostic, Ending, Event, Severity},
-        run::{Failure, RunState, Stage},
+        diagnostic::{Diagnostic, Severity},
+        event::Event,
+        failure::{Blame, Failure},
+        outcome::RunOutcome,
+        run::RunState,
         secret::Secret,
     },
     events::Events,
@@ -48,11 +51,11 @@ use crate::{
 pub(super) const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
 
 /// How a run ends whose time is over.
-pub(super) const TIMED_OUT: (Ending, u8) = (Ending::TimedOut, exit::FAILED);
+pub(super) const TIMED_OUT: (RunOutcome, u8) = (RunOutcome::TimedOut, exit::FAILED);
 
 /// How a run ends that gets a signal.
-pub(super) fn stopped_by(signal: Ended) -> (Ending, u8) {
-    (Ending::Cancelled, signal.exit_code())
+pub(super) fn stopped_by(signal: Ended) -> (RunOutcome, u8) {
+    (RunOutcome::Cancelled, signal.exit_code())
 }
 
 /// Runs the pipeline and returns the exit status.
@@ -112,8 +115,8 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         }
         let (ending, status) = match (&planned, stopped, no_login) {
             (_, Some(stopped), _) => stopped,
-            (Err(failure), ..) => (Ending::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
-            (Ok(_), None, Some(failure)) => (Ending::Failure(Box::new(failure)), exit::FAILED),
+            (Err(failure), ..) => (RunOutcome::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
+            (Ok(_), None, Some(failure)) => (RunOutcome::Failure(Box::new(failure)), exit::FAILED),
             (Ok((plan, edges)), None, None) => {
                 let work = work(plan, edges, &cancel, &journal, &events);
                 let work = stopping(work, limit.saturating_sub(began.elapsed()), &mut signals, &canceller);
@@ -131,7 +134,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     moves::end(&env, &moving, &state);
     // From here on, whoever cannot say how the run ended leaves it to the post stage.
     chat.save_outcome(&env, &state);
-    let pace = if matches!(state.ending, Some((Ending::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };
+    let pace = if matches!(state.outcome, Some((RunOutcome::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };
     let last_word = allowance.last_word(pace);
     let told_github = async {
         match begun {
@@ -168,15 +171,15 @@ async fn asking_meanwhile(
     inquiry: Option<Inquiry>,
     events: &Events,
     allowance: &mut Allowance,
-    work: impl Future<Output = (Ending, u8)>,
-) -> (Ending, u8) {
+    work: impl Future<Output = (RunOutcome, u8)>,
+) -> (RunOutcome, u8) {
     let Some(inquiry) = inquiry else { return work.await };
     let (over, ended) = watch::channel(false);
     let (asking, work) = (pin!(inquiry.ask(events, ended)), pin!(work));
     match select(work, asking).await {
         Either::Left((done, asking)) => {
             over.send_replace(true);
-            if !matches!(done.0, Ending::Cancelled) {
+            if !matches!(done.0, RunOutcome::Cancelled) {
                 // What is not known by then is not told.
                 let _ = allowance.spend(allowance.history(), asking).await;
             }
@@ -189,18 +192,18 @@ async fn asking_meanwhile(
 /// Asks the work to stop when a signal comes or the time is over, and lets it come to its end. The signal decides the
 /// exit status of work that was stopped.
 async fn stopping(
-    work: impl Future<Output = (Ending, u8)>,
+    work: impl Future<Output = (RunOutcome, u8)>,
     limit: Duration,
     signals: &mut Signals,
     canceller: &Canceller,
-) -> (Ending, u8) {
+) -> (RunOutcome, u8) {
     let mut work = pin!(work);
     tokio::select! {
         biased;
         signal = signals.next() => {
             canceller.stop(Stop::Signal);
             match work.await {
-                (Ending::Cancelled, _) => stopped_by(signal),
+                (RunOutcome::Cancelled, _) => stopped_by(signal),
                 ended => ended,
             }
         }
@@ -213,7 +216,13 @@ async fn stopping(
 }
 
 /// The pipeline, with what the plan has to say before it.
-async fn work(plan: &Plan, edges: &Edges, cancel: &Cancel, journal: &dyn Fn(&[Move]), events: &Events) -> (Ending, u8) {
+async fn work(
+    plan: &Plan,
+    edges: &Edges,
+    cancel: &Cancel,
+    journal: &dyn Fn(&[Move]),
+    events: &Events,
+) -> (RunOutcome, u8) {
     for message in &plan.warnings {
         events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
     }
@@ -222,20 +231,20 @@ async fn work(plan: &Plan, edges: &Edges, cancel: &Cancel, journal: &dyn Fn(&[Mo
         events.emit(Event::Diagnostic(notice)).await;
     }
     match Box::pin(pipeline::run(plan, edges, cancel, journal, events)).await {
-        Ok(_) => (Ending::Success, exit::SUCCESS),
-        Err(Unfinished::Stopped(Stop::Signal)) => (Ending::Cancelled, exit::FAILED),
+        Ok(_) => (RunOutcome::Success, exit::SUCCESS),
+        Err(Unfinished::Stopped(Stop::Signal)) => (RunOutcome::Cancelled, exit::FAILED),
         Err(Unfinished::Stopped(Stop::Timeout)) => TIMED_OUT,
         Err(Unfinished::Failed(failure)) => {
             let status = status_of(&failure);
-            (Ending::Failure(failure), status)
+            (RunOutcome::Failure(failure), status)
         }
     }
 }
 
 fn status_of(failure: &Failure) -> u8 {
-    match failure.stage {
-        Stage::Plan => exit::WRONG_INPUT,
-        Stage::Preflight | Stage::Build | Stage::Publish | Stage::Deploy => exit::FAILED,
+    match failure.blame {
+        Blame::Input => exit::WRONG_INPUT,
+        Blame::World => exit::FAILED,
     }
 }
 

@@ -4,11 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::{
     builder::session::BuildSecret,
-    domain::{
-        run::{Failure, Stage},
-        secrecy::is_word,
-        secret::Secret,
-    },
+    domain::{failure::Failure, secrecy::is_word, secret::Secret, stage::Stage},
     preflight::Edges,
     regular_file,
 };
@@ -35,7 +31,7 @@ pub(super) fn secret_values(edges: &Edges) -> Result<Vec<Secret>, Failure> {
     }
     let too_many = |what: String| {
         let hint = "pass fewer or smaller secrets to the builds".to_owned();
-        Failure::new(Stage::Plan, format!("build secrets: {what}, which is too much to hide"), Some(hint))
+        Failure::invalid(Stage::Plan, format!("build secrets: {what}, which is too much to hide"), Some(hint))
     };
     if paths.len() > MOST_SECRET_FILES {
         return Err(too_many(format!("more than {MOST_SECRET_FILES} files")));

@@ -10,7 +10,7 @@ use crate::{
     boundary::{Boundary, NamedBy},
     builder::recipe::{self, Dockerfile, Recipe},
     compose::{self, Access, SecretSource},
-    domain::{event::Place, run::Failure},
+    domain::{diagnostic::Place, failure::Failure},
     inputs::{
         runner::RunnerEnv,
         typed::{Inputs, ProjectInputs},

@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::yaml::At;
-use crate::domain::event::Place;
+use crate::domain::diagnostic::Place;
 
 /// Why a compose project cannot be read. The texts never show the value of a build argument, label or variable.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    digest::Digest,
-    publication::Publication,
-    run::{Failure, History, Previous, Stage},
+    diagnostic::Diagnostic, digest::Digest, failure::Failure, history::History, outcome::RunOutcome,
+    publication::Publication, stage::Stage,
 };
 
 /// One thing that happened. Sent in order through [`crate::events::Events`], which redacts every text in it.
@@ -32,20 +31,7 @@ pub enum Event {
     /// It became known where this job, or its very step, can be looked at: a page on GitHub's own server.
     JobUrl(String),
     /// The run ended.
-    Finished(Ending),
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Ending {
-    /// All that was asked for was done.
-    Success,
-    /// A stage failed.
-    Failure(Box<Failure>),
-    /// The runner sent a signal (`SIGINT` or `SIGTERM`).
-    Cancelled,
-    /// The input `timeout` ran out.
-    TimedOut,
+    Finished(RunOutcome),
 }
 
 /// What happens to one image.
@@ -141,37 +127,11 @@ pub struct ImageResult {
     pub duration: Duration,
 }
 
-/// How urgent a [`Diagnostic`] is. Ordered from the least to the most urgent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// For information.
-    Notice,
-    /// Should be looked at.
-    Warning,
-    /// Is why the run fails.
-    Error,
-}
-
-/// A message to the user, shown in the log and as an annotation.
+/// The image that an image is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// How urgent.
-    pub severity: Severity,
-    /// A few words; the annotation's title.
-    pub title: String,
-    /// What is wrong and what to do.
-    pub message: String,
-    /// Where, if it is about a file of the repository.
-    pub place: Option<Place>,
-}
-
-/// Lines of a file in the repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Path relative to the workspace, `/`-separated.
-    pub file: String,
-    /// First line, from 1.
-    pub line: u32,
-    /// Last line, from 1; at least `line`.
-    pub end_line: u32,
+pub struct Previous {
+    /// Its digest; `None` if there is no such image.
+    pub digest: Option<Digest>,
+    /// Its compressed bytes, if they are known.
+    pub size: Option<u64>,
 }

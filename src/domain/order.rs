@@ -22,7 +22,7 @@ use thiserror::Error;
 
 use super::{
     event::{Event, ImageEvent},
-    run::Stage,
+    stage::Stage,
 };
 
 /// An event that must not come where it came.
@@ -132,9 +132,10 @@ mod tests {
 
     use super::Order;
     use crate::domain::{
-        event::{Ending, Event, ImageEvent, ImageResult, StepOutcome},
+        event::{Event, ImageEvent, ImageResult, Previous, StepOutcome},
+        outcome::RunOutcome,
         publication::Publication,
-        run::{Previous, Stage},
+        stage::Stage,
     };
 
     fn image(event: ImageEvent) -> Event {
@@ -189,7 +190,7 @@ mod tests {
             finished(),
             Event::StageStarted(Stage::Publish),
             published(),
-            Event::Finished(Ending::Success),
+            Event::Finished(RunOutcome::Success),
             Event::Note("x".into()),
         ];
         assert_eq!(taken(&whole), whole.len());

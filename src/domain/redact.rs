@@ -16,8 +16,10 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::Regex;
 
 use super::{
-    event::{Diagnostic, Ending, Event, ImageEvent, StepOutcome},
-    run::Failure,
+    diagnostic::Diagnostic,
+    event::{Event, ImageEvent, StepOutcome},
+    failure::Failure,
+    outcome::RunOutcome,
     secrecy::{Parts, SHORTEST},
     secret::Secret,
     visible::{Escapes, Skeleton, clean, is_plain},
@@ -224,7 +226,7 @@ impl Redactor {
         match &mut event {
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic),
             Event::Note(text) => self.text(text),
-            Event::Finished(Ending::Failure(failure)) => self.failure(failure),
+            Event::Finished(RunOutcome::Failure(failure)) => self.failure(failure),
             Event::StageStarted(_)
             | Event::History(_)
             | Event::Superseded(_)

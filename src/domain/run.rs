@@ -3,42 +3,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::{
     deployment::Deployment,
-    digest::Digest,
-    event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, StepId, StepOutcome},
+    diagnostic::Diagnostic,
+    event::{Event, ImageEvent, ImageResult, Previous, StepId, StepOutcome},
+    failure::Failure,
+    history::{Change, History},
+    outcome::RunOutcome,
     publication::Publication,
+    stage::Stage,
 };
-
-/// A part of the run, in the order in which they come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Stage {
-    /// Reading inputs and compose files.
-    Plan,
-    /// Asking engine and registry whether the run can succeed.
-    Preflight,
-    /// Building images.
-    Build,
-    /// Moving the tags to the images, once all of them are in the registry.
-    Publish,
-    /// Deploying.
-    Deploy,
-}
-
-impl Stage {
-    /// The stage in one word, for people.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::Preflight => "preflight",
-            Self::Build => "build",
-            Self::Publish => "publish",
-            Self::Deploy => "deploy",
-        }
-    }
-}
 
 /// Who and what started the run, and where it can be looked at. All texts but the URLs are untrusted:
 /// an author of a commit or of a fork's pull request chooses them.
@@ -86,25 +61,7 @@ pub struct RunState {
     /// What was deployed where.
     pub deployments: Vec<Deployment>,
     /// How it ended, and after how long; `None` while it runs.
-    pub ending: Option<(Ending, Duration)>,
-}
-
-/// The runs of the same workflow on the same branch that ended before this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct History {
-    /// How many failed since the last that succeeded; 0 if the last one succeeded or there is none.
-    pub failures: u32,
-}
-
-/// How the end of a run differs from that of the run before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It fails, and the run before did not.
-    Broke,
-    /// It fails again: this is the failure of this number in a row, from 2.
-    StillFailing(u32),
-    /// It succeeds, and the run before did not.
-    Fixed,
+    pub outcome: Option<(RunOutcome, Duration)>,
 }
 
 /// One image so far.
@@ -137,15 +94,6 @@ pub struct ImageState {
     pub publication: Option<Publication>,
 }
 
-/// The image that an image is compared with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Previous {
-    /// Its digest; `None` if there is no such image.
-    pub digest: Option<Digest>,
-    /// Its compressed bytes, if they are known.
-    pub size: Option<u64>,
-}
-
 /// Where an image stands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ImageStatus {
@@ -174,46 +122,6 @@ pub struct StepState {
     pub outcome: Option<(StepOutcome, Duration)>,
 }
 
-/// Why a run is red, with all that someone needs who does not open the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The stage that failed.
-    pub stage: Stage,
-    /// The image that failed, if it is about one.
-    pub image: Option<String>,
-    /// What went wrong, in one line.
-    pub headline: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// Where in the repository.
-    pub place: Option<Place>,
-    /// The Dockerfile instruction at `place`, as written.
-    pub instruction: Option<String>,
-    /// Exit code of the command that failed.
-    pub exit_code: Option<i64>,
-    /// The last lines of the failing step's output, at most [`Failure::LOG_LINES`]. Untrusted text.
-    pub log: Vec<String>,
-}
-
-impl Failure {
-    /// A failure of a stage that is about no image and no file.
-    pub fn new(stage: Stage, headline: impl Into<String>, hint: Option<String>) -> Self {
-        Self {
-            stage,
-            image: None,
-            headline: headline.into(),
-            hint,
-            place: None,
-            instruction: None,
-            exit_code: None,
-            log: Vec::new(),
-        }
-    }
-
-    /// How many lines of a failing step's output are kept for messages.
-    pub const LOG_LINES: usize = 40;
-}
-
 impl RunState {
     /// A run that has just begun and knows nothing of its images yet.
     pub fn new(info: RunInfo, started: DateTime<Utc>) -> Self {
@@ -226,7 +134,7 @@ impl RunState {
             history: None,
             superseded: None,
             deployments: Vec::new(),
-            ending: None,
+            outcome: None,
         }
     }
 
@@ -239,14 +147,14 @@ impl RunState {
             Event::History(history) => self.history = Some(*history),
             Event::Superseded(head) => self.superseded = Some(head.clone()),
             Event::JobUrl(url) => self.info.job_url.clone_from(url),
-            Event::Finished(ending) => {
+            Event::Finished(outcome) => {
                 let elapsed = (now - self.started).to_std().unwrap_or_default();
                 for image in &mut self.images {
                     if matches!(image.status, ImageStatus::Waiting | ImageStatus::Building | ImageStatus::Pushing) {
                         image.status = ImageStatus::Cancelled;
                     }
                 }
-                self.ending = Some((ending.clone(), elapsed));
+                self.outcome = Some((outcome.clone(), elapsed));
             }
             Event::Image { image, event } => {
                 if let Some(state) = self.images.iter_mut().find(|i| i.name == *image) {
@@ -259,18 +167,18 @@ impl RunState {
     /// What the end of this run changes; `None` if nothing, while it runs, and while the runs before are not known.
     pub fn change(&self) -> Option<Change> {
         let before = self.history?.failures;
-        match (&self.ending.as_ref()?.0, before) {
-            (Ending::Success, 0) | (Ending::Cancelled, _) => None,
-            (Ending::Success, _) => Some(Change::Fixed),
-            (Ending::Failure(_) | Ending::TimedOut, 0) => Some(Change::Broke),
-            (Ending::Failure(_) | Ending::TimedOut, _) => Some(Change::StillFailing(before.saturating_add(1))),
+        match (&self.outcome.as_ref()?.0, before) {
+            (RunOutcome::Success, 0) | (RunOutcome::Cancelled, _) => None,
+            (RunOutcome::Success, _) => Some(Change::Fixed),
+            (RunOutcome::Failure(_) | RunOutcome::TimedOut, 0) => Some(Change::Broke),
+            (RunOutcome::Failure(_) | RunOutcome::TimedOut, _) => Some(Change::StillFailing(before.saturating_add(1))),
         }
     }
 
     /// The failure that ended the run, if it failed.
     pub fn failure(&self) -> Option<&Failure> {
-        match &self.ending {
-            Some((Ending::Failure(failure), _)) => Some(failure),
+        match &self.outcome {
+            Some((RunOutcome::Failure(failure), _)) => Some(failure),
             _ => None,
         }
     }
@@ -345,29 +253,28 @@ mod tests {
 
     use chrono::DateTime;
 
-    use super::{Change, Failure, History, RunInfo, RunState, Stage, is_dockerfile_step};
-    use crate::domain::event::Ending;
+    use super::{Change, Failure, History, RunInfo, RunOutcome, RunState, Stage, is_dockerfile_step};
 
     #[test]
     fn tells_what_the_end_of_a_run_changes() {
-        let failure = || Ending::Failure(Box::new(Failure::new(Stage::Build, "no", None)));
-        let change = |failures: Option<u32>, ending: Option<Ending>| {
+        let failure = || RunOutcome::Failure(Box::new(Failure::new(Stage::Build, "no", None)));
+        let change = |failures: Option<u32>, outcome: Option<RunOutcome>| {
             let mut state = RunState::new(RunInfo::default(), DateTime::UNIX_EPOCH);
             state.history = failures.map(|failures| History { failures });
-            state.ending = ending.map(|ending| (ending, Duration::ZERO));
+            state.outcome = outcome.map(|outcome| (outcome, Duration::ZERO));
             state.change()
         };
         assert_eq!(change(Some(0), Some(failure())), Some(Change::Broke));
         assert_eq!(change(Some(1), Some(failure())), Some(Change::StillFailing(2)));
-        assert_eq!(change(Some(2), Some(Ending::TimedOut)), Some(Change::StillFailing(3)));
-        assert_eq!(change(Some(2), Some(Ending::Success)), Some(Change::Fixed));
-        for (failures, ending) in [
+        assert_eq!(change(Some(2), Some(RunOutcome::TimedOut)), Some(Change::StillFailing(3)));
+        assert_eq!(change(Some(2), Some(RunOutcome::Success)), Some(Change::Fixed));
+        for (failures, outcome) in [
             (None, Some(failure())),
             (Some(1), None),
-            (Some(0), Some(Ending::Success)),
-            (Some(1), Some(Ending::Cancelled)),
+            (Some(0), Some(RunOutcome::Success)),
+            (Some(1), Some(RunOutcome::Cancelled)),
         ] {
-            assert_eq!(change(failures, ending), None);
+            assert_eq!(change(failures, outcome), None);
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    event::{Place, Severity},
+    diagnostic::{Place, Severity},
     secrecy::Parts,
     secret::Secret,
 };
@@ -102,7 +102,7 @@ mod tests {
 
     use super::{StopToken, annotation, command, group, masks};
     use crate::domain::{
-        event::{Place, Severity},
+        diagnostic::{Place, Severity},
         secret::Secret,
     };
 

@@ -11,7 +11,7 @@ use super::{
     client::{ApiError, Client, percent_encoded},
     jobs::{Job, jobs_of_attempt},
 };
-use crate::domain::run::History;
+use crate::domain::history::History;
 
 /// Runs on a page, and how many pages are looked through.
 const PAGE: usize = 30;

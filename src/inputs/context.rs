@@ -1,7 +1,7 @@
 //! What happened on GitHub that started this run.
 
 use crate::domain::{
-    event::{Diagnostic, Severity},
+    diagnostic::{Diagnostic, Severity},
     run::RunInfo,
 };
 

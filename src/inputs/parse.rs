@@ -10,7 +10,7 @@ mod project;
 mod registry;
 
 use crate::domain::{
-    event::{Diagnostic, Severity},
+    diagnostic::{Diagnostic, Severity},
     secret::Secret,
 };
 

@@ -15,7 +15,7 @@ use super::{
     cache::CacheService,
     rules::{Rule, TagInputs},
 };
-use crate::domain::{event::Diagnostic, secret::Secret};
+use crate::domain::{diagnostic::Diagnostic, secret::Secret};
 
 /// All inputs, checked.
 #[derive(Clone, Debug)]

@@ -13,7 +13,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::phase::{Phase, Role};
 
-use crate::domain::run::{Change, Failure, ImageStatus, RunInfo, RunState, Stage};
+use crate::domain::{
+    failure::Failure,
+    history::Change,
+    run::{ImageStatus, RunInfo, RunState},
+    stage::Stage,
+};
 
 /// A message about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,7 +114,7 @@ impl Message {
 
     /// The message for a job that builds by other means: its images and the reason of a failure are not known.
     pub fn elsewhere(state: &RunState) -> Self {
-        let phase = if state.ending.is_some() { Phase::of(state) } else { Phase::Underway };
+        let phase = if state.outcome.is_some() { Phase::of(state) } else { Phase::Underway };
         Self::new(state, phase, Scope::Elsewhere)
     }
 
@@ -154,7 +159,7 @@ enum Scope {
 
 /// How long the run took; `None` while it runs, and where nobody counted.
 fn elapsed(state: &RunState) -> Option<Duration> {
-    state.ending.as_ref().map(|(_, elapsed)| *elapsed).filter(|elapsed| !elapsed.is_zero())
+    state.outcome.as_ref().map(|(_, elapsed)| *elapsed).filter(|elapsed| !elapsed.is_zero())
 }
 
 /// `owner/name` is the footer's; titles have room for the name only.
@@ -203,7 +208,7 @@ fn ordinal(number: u32) -> String {
 
 /// What a failure failed to do: `to build django`.
 fn what_failed(failure: &Failure) -> String {
-    let image = failure.image.as_deref();
+    let image = failure.image();
     match (failure.stage, image) {
         (Stage::Plan, _) => "to plan the build".to_owned(),
         (Stage::Preflight, _) => "before the build began".to_owned(),
@@ -300,8 +305,8 @@ fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
             _ => vec![Span::code(label)],
         });
     }
-    if let Some(image) = &failure.image {
-        fact(vec![Span::text("image "), Span::Strong(image.clone())]);
+    if let Some(image) = failure.image() {
+        fact(vec![Span::text("image "), Span::Strong(image.to_owned())]);
     }
     fact(vec![Span::text(format!("stage {}", failure.stage.word()))]);
     if let Some(code) = failure.exit_code {

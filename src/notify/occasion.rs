@@ -1,7 +1,7 @@
 //! Which moments of a run are worth a message, and which a mention. PURE.
 
 use super::message::{Phase, Role};
-use crate::domain::run::{Change, RunState};
+use crate::domain::{history::Change, run::RunState};
 
 /// Which moments are worth a message: the input `notify-on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,39 +102,42 @@ mod tests {
     use super::{MentionOn, Moments, NotifyOn};
     use crate::{
         domain::{
-            event::Ending,
-            run::{Failure, History, RunInfo, RunState, Stage},
+            failure::Failure,
+            history::History,
+            outcome::RunOutcome,
+            run::{RunInfo, RunState},
+            stage::Stage,
         },
         notify::message::{Phase, Role},
     };
 
-    fn ended(failures: Option<u32>, ending: Ending) -> RunState {
+    fn ended(failures: Option<u32>, outcome: RunOutcome) -> RunState {
         let mut state = RunState::new(RunInfo::default(), DateTime::UNIX_EPOCH);
         state.history = failures.map(|failures| History { failures });
-        state.ending = Some((ending, Duration::from_secs(1)));
+        state.outcome = Some((outcome, Duration::from_secs(1)));
         state
     }
 
     #[test]
     fn a_change_is_what_broke_or_was_fixed() {
-        let failure = || Ending::Failure(Box::new(Failure::new(Stage::Build, "no", None)));
-        for (failures, ending, message, first) in [
+        let failure = || RunOutcome::Failure(Box::new(Failure::new(Stage::Build, "no", None)));
+        for (failures, outcome, message, first) in [
             (Some(0), failure(), true, true),
             (Some(1), failure(), false, false),
-            (Some(4), Ending::TimedOut, false, false),
-            (Some(0), Ending::TimedOut, true, true),
-            (Some(2), Ending::Success, true, false),
-            (Some(0), Ending::Success, false, false),
-            (Some(1), Ending::Cancelled, false, false),
+            (Some(4), RunOutcome::TimedOut, false, false),
+            (Some(0), RunOutcome::TimedOut, true, true),
+            (Some(2), RunOutcome::Success, true, false),
+            (Some(0), RunOutcome::Success, false, false),
+            (Some(1), RunOutcome::Cancelled, false, false),
             (None, failure(), true, true),
-            (None, Ending::Success, false, false),
-            (None, Ending::Cancelled, false, false),
+            (None, RunOutcome::Success, false, false),
+            (None, RunOutcome::Cancelled, false, false),
         ] {
-            let state = ended(failures, ending.clone());
+            let state = ended(failures, outcome.clone());
             let phase = Phase::of(&state);
-            assert_eq!(NotifyOn::Change.end(phase, &state), message, "{failures:?} {ending:?}");
-            assert_eq!(MentionOn::FirstFailure.end(phase, &state), first, "{failures:?} {ending:?}");
-            let red = matches!(ending, Ending::Failure(_) | Ending::TimedOut);
+            assert_eq!(NotifyOn::Change.end(phase, &state), message, "{failures:?} {outcome:?}");
+            assert_eq!(MentionOn::FirstFailure.end(phase, &state), first, "{failures:?} {outcome:?}");
+            let red = matches!(outcome, RunOutcome::Failure(_) | RunOutcome::TimedOut);
             assert_eq!(MentionOn::Failure.end(phase, &state), red);
             assert!(!MentionOn::Never.end(phase, &state));
         }
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_bad_release_is_a_failure() {
-        let state = ended(None, Ending::Success);
+        let state = ended(None, RunOutcome::Success);
         let failure = NotifyOn::Moments(Moments::default().and(Role::Failure));
         for phase in [Phase::RolledBack, Phase::RollbackFailed, Phase::TimedOut] {
             assert!(failure.end(phase, &state) && MentionOn::Failure.end(phase, &state));

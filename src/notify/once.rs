@@ -41,7 +41,7 @@ pub async fn repair(
     let state = since(state, channel.service(), posted);
     let message = match kind {
         Repair::Elsewhere => Message::elsewhere(&state),
-        Repair::Run if state.ending.is_some() => Message::of(&state),
+        Repair::Run if state.outcome.is_some() => Message::of(&state),
         Repair::Run => Message::at(&state, Phase::Interrupted),
     };
     channel.edit(posted, &message, Urgency::Final, deadline).await
@@ -163,7 +163,7 @@ fn since(state: &RunState, service: &dyn Service, posted: &Posted) -> RunState {
     let now = Utc::now();
     if let Some(start) = start.filter(|start| (chrono::Duration::zero()..longest).contains(&(now - *start))) {
         state.started = start;
-        if let Some((_, elapsed)) = &mut state.ending {
+        if let Some((_, elapsed)) = &mut state.outcome {
             *elapsed = (now - start).to_std().unwrap_or_default();
         }
     }

@@ -125,13 +125,17 @@ mod tests {
     use super::{LARGEST, Outcome};
     use crate::{
         domain::{
-            event::{Ending, Place},
-            run::{Failure, History, ImageState, ImageStatus, RunInfo, RunState, Stage},
+            diagnostic::Place,
+            failure::Failure,
+            history::History,
+            outcome::RunOutcome,
+            run::{ImageState, ImageStatus, RunInfo, RunState},
+            stage::Stage,
         },
         notify::occasion::{MentionOn, NotifyOn},
     };
 
-    fn ended(ending: Ending) -> RunState {
+    fn ended(outcome: RunOutcome) -> RunState {
         let info = RunInfo {
             repository: "acme/shop".into(),
             ref_name: "main".into(),
@@ -141,21 +145,21 @@ mod tests {
         };
         let mut state = RunState::new(info, DateTime::UNIX_EPOCH);
         state.history = Some(History { failures: 1 });
-        state.ending = Some((ending, Duration::from_secs(83)));
+        state.outcome = Some((outcome, Duration::from_secs(83)));
         state
     }
 
-    fn failure(log: Vec<String>) -> Ending {
+    fn failure(log: Vec<String>) -> RunOutcome {
         let place = Some(Place { file: "Dockerfile".into(), line: 3, end_line: 3 });
         let failure = Failure { place, log, ..Failure::new(Stage::Build, "no", Some("do".into())) };
-        Ending::Failure(Box::new(failure))
+        RunOutcome::Failure(Box::new(failure))
     }
 
     #[test]
     fn what_was_saved_is_read_as_it_was() {
         let log = vec!["\u{1b}[31mé\0\n".into(), "```".into()];
-        for ending in [Ending::Success, failure(log), Ending::Cancelled, Ending::TimedOut] {
-            let outcome = Outcome::of(&ended(ending), NotifyOn::ALWAYS, MentionOn::Failure);
+        for outcome in [RunOutcome::Success, failure(log), RunOutcome::Cancelled, RunOutcome::TimedOut] {
+            let outcome = Outcome::of(&ended(outcome), NotifyOn::ALWAYS, MentionOn::Failure);
             let text = outcome.to_json().unwrap();
             assert_eq!(Outcome::from_json(&text), Some(outcome), "{text}");
         }
@@ -164,14 +168,14 @@ mod tests {
 
     #[test]
     fn says_whom_the_end_is_for() {
-        let of = |ending, on, mention_on| {
-            let outcome = Outcome::of(&ended(ending), on, mention_on);
+        let of = |outcome, on, mention_on| {
+            let outcome = Outcome::of(&ended(outcome), on, mention_on);
             (outcome.wanted, outcome.mention)
         };
         assert_eq!(of(failure(vec![]), NotifyOn::ALWAYS, MentionOn::Failure), (true, true));
         assert_eq!(of(failure(vec![]), NotifyOn::ALWAYS, MentionOn::FirstFailure), (true, false));
         assert_eq!(of(failure(vec![]), NotifyOn::NEVER, MentionOn::Failure), (false, false));
-        assert_eq!(of(Ending::Success, NotifyOn::ALWAYS, MentionOn::Failure), (true, false));
+        assert_eq!(of(RunOutcome::Success, NotifyOn::ALWAYS, MentionOn::Failure), (true, false));
     }
 
     #[test]

@@ -32,8 +32,10 @@ use self::{
 use crate::{
     compose::{self, Build},
     domain::{
+        failure::Failure,
         repository::Repository,
-        run::{Failure, ImageState, ImageStatus, Stage},
+        run::{ImageState, ImageStatus},
+        stage::Stage,
         tag::Tag,
     },
     inputs::{
@@ -190,7 +192,7 @@ pub enum PlanError {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        Self::new(Stage::Plan, error.to_string(), None)
+        Self::invalid(Stage::Plan, error.to_string(), None)
     }
 }
 

@@ -9,11 +9,7 @@ use std::collections::BTreeSet;
 use super::images::ImageSpec;
 use crate::{
     compose::{Access, Position, SecretSource},
-    domain::{
-        event::Place,
-        repository::Repository,
-        run::{Failure, Stage},
-    },
+    domain::{diagnostic::Place, failure::Failure, repository::Repository, stage::Stage},
     inputs::{
         cache::cache_spec,
         runner::Owner,
@@ -268,10 +264,8 @@ pub fn failure(refusals: &[Refusal], place: impl Fn(Place) -> Place) -> Option<F
         .position
         .as_ref()
         .map(|Position { at, .. }| place(Place { file: at.file.to_string(), line: at.line, end_line: at.line }));
-    let mut failure = Failure::new(Stage::Plan, said.join("; "), Some(hint.join("; ")));
-    failure.place = position;
-    failure.image = Some(first.image.clone());
-    Some(failure)
+    let failure = Failure::invalid(Stage::Plan, said.join("; "), Some(hint.join("; "))).of_image(&first.image);
+    Some(Failure { place: position, ..failure })
 }
 
 #[cfg(test)]

@@ -27,8 +27,10 @@ use crate::{
         transport::Address,
     },
     domain::{
-        event::{Diagnostic, Event, Severity},
-        run::{Failure, Stage},
+        diagnostic::{Diagnostic, Severity},
+        event::Event,
+        failure::Failure,
+        stage::Stage,
     },
     events::Events,
     inputs::builder::{BuilderInput, EndpointAddress, EndpointInput, TlsInput},

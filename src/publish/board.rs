@@ -6,8 +6,8 @@ use super::Move;
 use crate::{
     domain::{
         digest::Digest,
+        failure::Failure,
         publication::{Publication, TagResult, TagState},
-        run::Failure,
     },
     plan::ImagePlan,
 };

@@ -16,9 +16,9 @@ use crate::{
     domain::{
         digest::Digest,
         event::{Event, ImageEvent},
+        failure::Failure,
         publication::{Publication, TagState},
         repository::Repository,
-        run::Failure,
     },
     plan::ImagePlan,
     registry::remote::Access,

@@ -37,8 +37,9 @@ use crate::{
     domain::{
         digest::Digest,
         event::ImageEvent,
+        failure::Failure,
         publication::{Publication, TagState},
-        run::{Failure, Stage},
+        stage::Stage,
     },
     events::Events,
     plan::{ImagePlan, Plan},
@@ -212,7 +213,7 @@ fn release(image: &ImagePlan, publication: &Publication, board: &Board) -> Optio
 /// The failure of a push to `repository`, from what the engine or the registry says.
 fn failure(image: &str, repository: &str, message: &str) -> Failure {
     let Explained { stage, headline, hint } = explain::push(message, host_of(repository));
-    Failure { image: Some(image.to_owned()), ..Failure::new(stage, headline, hint) }
+    Failure::new(stage, headline, hint).of_image(image)
 }
 
 /// The failure of a request to `repository`, made by this process. `about` is the tag or image that it was about.
@@ -227,7 +228,7 @@ fn refusal(image: &str, repository: &str, about: &str, error: &RemoteError) -> F
         (format!("{host} cannot be reached from this step"), "check the runner's network and run the job again")
     };
     let hint = Some(format!("{hint}; pushing {about}: {reason}"));
-    Failure { image: Some(image.to_owned()), ..Failure::new(Stage::Publish, headline, hint) }
+    Failure::new(Stage::Publish, headline, hint).of_image(image)
 }
 
 /// Whether nothing was done about a tag yet.

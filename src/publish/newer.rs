@@ -10,7 +10,8 @@ use super::{
 use crate::{
     builder::Content,
     domain::{
-        event::{Diagnostic, Event, Severity},
+        diagnostic::{Diagnostic, Severity},
+        event::Event,
         publication::TagState,
     },
     github::{

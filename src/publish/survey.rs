@@ -12,7 +12,11 @@ use tokio::time::{Instant, timeout};
 use super::{board::Before, newer::Branch};
 use crate::{
     builder::{Builder, abilities::Store, content},
-    domain::{digest::Digest, event::ImageEvent, repository::Repository, run::Previous},
+    domain::{
+        digest::Digest,
+        event::{ImageEvent, Previous},
+        repository::Repository,
+    },
     events::Events,
     github::branch_head::Head,
     plan::{ImagePlan, Plan, images::Purpose},

@@ -13,11 +13,13 @@ use super::{
 use crate::{
     builder::{self, Content, recipe::Recipe},
     domain::{
+        diagnostic::{Diagnostic, Severity},
         digest::Digest,
-        event::{Diagnostic, Event, ImageEvent, Severity},
+        event::{Event, ImageEvent},
+        failure::Failure,
         publication::TagState,
         repository::Repository,
-        run::{Failure, Stage},
+        stage::Stage,
     },
     plan::ImagePlan,
     registry::remote::{Access, Remote, RemoteError, Stored},
@@ -240,7 +242,7 @@ async fn push_by_builder(
 }
 
 pub(super) fn wrong(image: &str, headline: String, hint: &str) -> Failure {
-    Failure { image: Some(image.to_owned()), ..Failure::new(Stage::Publish, headline, Some(hint.to_owned())) }
+    Failure::new(Stage::Publish, headline, Some(hint.to_owned())).of_image(image)
 }
 
 pub(super) fn warning(message: String) -> Diagnostic {

@@ -2,8 +2,8 @@
 
 use crate::{
     domain::{
-        event::{Diagnostic, Severity},
-        run::Failure,
+        diagnostic::{Diagnostic, Severity},
+        failure::Failure,
     },
     github::commands::annotation,
 };
@@ -57,7 +57,7 @@ pub fn annotations(diagnostics: &[Diagnostic], failure: Option<&Failure>) -> Ann
 
 /// Why the run failed, as an annotation on the line that is to blame.
 fn diagnostic_of(failure: &Failure) -> Diagnostic {
-    let title = match &failure.image {
+    let title = match failure.image() {
         Some(image) => format!("{} of {image} failed", failure.stage.word()),
         None => format!("{} failed", failure.stage.word()),
     };
@@ -71,8 +71,9 @@ fn diagnostic_of(failure: &Failure) -> Diagnostic {
 mod tests {
     use super::annotations;
     use crate::domain::{
-        event::{Diagnostic, Place, Severity},
-        run::{Failure, Stage},
+        diagnostic::{Diagnostic, Place, Severity},
+        failure::{Blame, Failure, Subject},
+        stage::Stage,
     };
 
     fn diagnostic(severity: Severity, number: usize, place: Option<Place>) -> Diagnostic {
@@ -86,8 +87,9 @@ mod tests {
     #[test]
     fn the_failure_comes_first_on_its_line() {
         let failure = Failure {
+            blame: Blame::World,
             stage: Stage::Build,
-            image: Some("django".into()),
+            subject: Subject::Image("django".into()),
             headline: "pip install failed".into(),
             hint: Some("fix it".into()),
             place: Some(place(7)),

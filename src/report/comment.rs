@@ -38,7 +38,7 @@ pub fn marker(parts: &[&str]) -> String {
 pub fn body(marker: &str, run: &RunState) -> String {
     let mut page = Page::new(LONGEST);
     let (mark, words) = summary::ending(run);
-    let time = run.ending.as_ref().map_or_else(String::new, |(_, time)| format!(" in {}", human::duration(*time)));
+    let time = run.outcome.as_ref().map_or_else(String::new, |(_, time)| format!(" in {}", human::duration(*time)));
     page.add(&format!("{marker}\n### {mark} {words}{time}\n"));
     if let Some(failure) = run.failure() {
         page.add(&failure_section(failure, &run.info.job_url));

@@ -14,9 +14,11 @@ use std::io::{self, Write};
 
 use crate::{
     domain::{
-        event::{Diagnostic, Ending, Event, ImageEvent, StepId},
+        diagnostic::Diagnostic,
+        event::{Event, ImageEvent, StepId},
+        failure::Failure,
+        outcome::RunOutcome,
         redact::Redactor,
-        run::Failure,
         secret::Secret,
     },
     github::{
@@ -120,7 +122,7 @@ impl<W: Write> Log<W> {
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic)?,
             Event::Note(text) => self.text(text)?,
             Event::Image { image, event } => self.image(image, event)?,
-            Event::Finished(ending) => self.finish(ending)?,
+            Event::Finished(outcome) => self.finish(outcome)?,
         }
         self.sink.flush()
     }
@@ -252,7 +254,7 @@ impl<W: Write> Log<W> {
         Ok(())
     }
 
-    fn finish(&mut self, ending: &Ending) -> io::Result<()> {
+    fn finish(&mut self, outcome: &RunOutcome) -> io::Result<()> {
         if let Some(index) = self.live {
             self.close_group(index)?;
         }
@@ -270,14 +272,14 @@ impl<W: Write> Log<W> {
                 }
             }
         }
-        match ending {
-            Ending::Success => {}
-            Ending::Cancelled => self.line("cancelled: the runner stopped this step")?,
-            Ending::TimedOut => self.line("stopped: the time of the input `timeout` is over")?,
-            Ending::Failure(failure) => self.failure(failure)?,
+        match outcome {
+            RunOutcome::Success => {}
+            RunOutcome::Cancelled => self.line("cancelled: the runner stopped this step")?,
+            RunOutcome::TimedOut => self.line("stopped: the time of the input `timeout` is over")?,
+            RunOutcome::Failure(failure) => self.failure(failure)?,
         }
         if self.annotates() {
-            let failure = if let Ending::Failure(failure) = ending { Some(failure.as_ref()) } else { None };
+            let failure = if let RunOutcome::Failure(failure) = outcome { Some(failure.as_ref()) } else { None };
             let drawn = annotations(&self.diagnostics, failure);
             for command in drawn.commands {
                 self.line(&command)?;
@@ -292,7 +294,7 @@ impl<W: Write> Log<W> {
     /// The end of a failed run: the failing step's output, if something else was printed after it, and why it
     /// failed, in the open.
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
-        let image = self.images.iter().position(|image| Some(&image.name) == failure.image.as_ref());
+        let image = self.images.iter().position(|image| Some(image.name.as_str()) == failure.image());
         let failed = image.and_then(|index| {
             let image = self.images.get_mut(index)?;
             let step = image.steps.iter().position(|step| step.failed)?;

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::domain::{
     digest::Digest,
-    event::{Ending, ImageResult},
+    event::ImageResult,
+    outcome::RunOutcome,
     publication::TagResult,
     run::{ImageState, ImageStatus, RunState},
 };
@@ -66,10 +67,10 @@ pub fn outputs(run: &RunState, message_id: Option<&str>) -> Vec<(&'static str, S
     let digests: BTreeMap<&str, &str> = images.iter().filter_map(|image| Some((image.name, image.digest?))).collect();
     let first = images.first();
     let tags: Vec<&str> = images.iter().flat_map(|image| &image.tags).map(String::as_str).collect();
-    let (result, duration) = match &run.ending {
-        Some((Ending::Success, duration)) => ("success", Some(*duration)),
-        Some((Ending::Cancelled, duration)) => ("cancelled", Some(*duration)),
-        Some((Ending::Failure(_) | Ending::TimedOut, duration)) => ("failure", Some(*duration)),
+    let (result, duration) = match &run.outcome {
+        Some((RunOutcome::Success, duration)) => ("success", Some(*duration)),
+        Some((RunOutcome::Cancelled, duration)) => ("cancelled", Some(*duration)),
+        Some((RunOutcome::Failure(_) | RunOutcome::TimedOut, duration)) => ("failure", Some(*duration)),
         None => ("", None),
     };
     let value = |name: &str| match name {

@@ -3,8 +3,11 @@
 
 use crate::domain::{
     deployment::Deployment,
-    event::{Diagnostic, Ending, Place, Severity},
-    run::{Change, Failure, ImageState, RunState},
+    diagnostic::{Diagnostic, Place, Severity},
+    failure::Failure,
+    history::Change,
+    outcome::RunOutcome,
+    run::{ImageState, RunState},
 };
 
 use super::{
@@ -98,14 +101,14 @@ fn warnings(run: &RunState, page: &mut Page) {
 
 /// The mark and words for how a run ended.
 pub(super) fn ending(run: &RunState) -> (&'static str, &'static str) {
-    match &run.ending {
-        Some((Ending::Success, _)) => {
+    match &run.outcome {
+        Some((RunOutcome::Success, _)) => {
             let pushed = run.images.iter().any(|image| result(image).is_some_and(|result| result.pushed));
             ("✅", if pushed { "Built and pushed" } else { "Built" })
         }
-        Some((Ending::Failure(_), _)) => ("❌", "Failed"),
-        Some((Ending::Cancelled, _)) => ("⏹️", "Cancelled"),
-        Some((Ending::TimedOut, _)) => ("⏱️", "Timed out"),
+        Some((RunOutcome::Failure(_), _)) => ("❌", "Failed"),
+        Some((RunOutcome::Cancelled, _)) => ("⏹️", "Cancelled"),
+        Some((RunOutcome::TimedOut, _)) => ("⏱️", "Timed out"),
         None => ("⏳", "Not finished"),
     }
 }
@@ -121,7 +124,7 @@ pub(super) fn change(run: &RunState) -> Option<String> {
 
 fn headline(run: &RunState) -> String {
     let (mark, words) = ending(run);
-    let time = run.ending.as_ref().map_or_else(String::new, |(_, time)| format!(" in {}", human::duration(*time)));
+    let time = run.outcome.as_ref().map_or_else(String::new, |(_, time)| format!(" in {}", human::duration(*time)));
     let mut line = format!("### {mark} {words}{time}\n\n");
     let parts = [
         (!run.info.ref_name.is_empty()).then(|| code(&run.info.ref_name)),
@@ -165,7 +168,7 @@ fn slow(slow: &Slow<'_>) -> String {
 
 /// Why a run failed, with a link to where the log tells it.
 pub(super) fn failure_section(failure: &Failure, job_url: &str) -> String {
-    let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {}", code(image)));
+    let of = failure.image().map_or_else(String::new, |image| format!(" of {}", code(image)));
     let headline = format!("\n**{}{of}**: {}\n", failure.stage.word(), code(&failure.headline));
     let place = |place: &Place| format!("\nat {}\n", code(&format!("{}:{}", place.file, place.line)));
     let last = failure.log.len().saturating_sub(Failure::LOG_LINES);

@@ -41,7 +41,7 @@ struct Bar {
 
 /// The chart in its fence; `None` if nothing took long enough to be seen.
 pub(super) fn chart(run: &RunState) -> Option<String> {
-    let (_, end) = run.ending.as_ref()?;
+    let (_, end) = run.outcome.as_ref()?;
     let rows: Vec<(&ImageState, Vec<Bar>)> = run.images.iter().map(|image| (image, bars(image, *end))).collect();
     if rows.iter().all(|(_, bars)| bars.is_empty()) {
         return None;

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use build_deploy::{
     domain::{
-        event::{Diagnostic, Ending, Event, ImageEvent, Place, Severity, StepOutcome},
+        diagnostic::{Diagnostic, Place, Severity},
+        event::{Event, ImageEvent, StepOutcome},
+        failure::{Blame, Failure, Subject},
+        outcome::RunOutcome,
         redact::Redactor,
-        run::{Failure, RunState, Stage},
+        run::RunState,
         secret::Secret,
+        stage::Stage,
     },
     events::Events,
     github::commands::StopToken,
@@ -81,8 +85,9 @@ fn shown(text: &str, redactor: Redactor) -> Shown {
     let image_event = |event| Event::Image { image: "web".into(), event };
     let place = || Some(Place { file: text.to_owned(), line: 7, end_line: 9 });
     let failure = Failure {
+        blame: Blame::World,
         stage: Stage::Build,
-        image: Some("web".into()),
+        subject: Subject::Image("web".into()),
         headline: text.to_owned(),
         hint: Some(text.to_owned()),
         place: place(),
@@ -108,7 +113,7 @@ fn shown(text: &str, redactor: Redactor) -> Shown {
     ];
     let failed = [
         image_event(ImageEvent::Failed(Box::new(failure.clone()))),
-        Event::Finished(Ending::Failure(Box::new(failure))),
+        Event::Finished(RunOutcome::Failure(Box::new(failure))),
     ];
     let began = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
     let mut state = RunState::new(info(), began);

@@ -5,8 +5,12 @@ use std::{sync::LazyLock, time::Duration};
 
 use build_deploy::{
     domain::{
-        event::{Diagnostic, Ending, Event, ImageEvent, Place, Severity, StepOutcome},
-        run::{Failure, ImageStatus, RunState, Stage, StepState},
+        diagnostic::{Diagnostic, Place, Severity},
+        event::{Event, ImageEvent, StepOutcome},
+        failure::{Blame, Failure, Subject},
+        outcome::RunOutcome,
+        run::{ImageStatus, RunState, StepState},
+        stage::Stage,
     },
     github::commands::StopToken,
     notify::{
@@ -106,15 +110,16 @@ fn runs(text: &str, started: DateTime<Utc>) -> Vec<RunState> {
         StepState { name: text.to_owned(), began: Duration::ZERO, outcome: None },
     ];
     state.images = vec![one; 2];
-    let with = |status: ImageStatus, ending: Option<Ending>| {
+    let with = |status: ImageStatus, outcome: Option<RunOutcome>| {
         let mut state = state.clone();
         state.images.iter_mut().for_each(|image| image.status = status.clone());
-        state.ending = ending.map(|ending| (ending, Duration::from_secs(90)));
+        state.outcome = outcome.map(|outcome| (outcome, Duration::from_secs(90)));
         state
     };
     let failure = Failure {
+        blame: Blame::World,
         stage: Stage::Build,
-        image: Some(text.to_owned()),
+        subject: Subject::Image(text.to_owned()),
         headline: text.to_owned(),
         hint: Some(text.to_owned()),
         place: place(),
@@ -125,8 +130,8 @@ fn runs(text: &str, started: DateTime<Utc>) -> Vec<RunState> {
     vec![
         with(ImageStatus::Building, None),
         with(ImageStatus::Pushing, None),
-        with(ImageStatus::Done(Box::new(result(1, 2, 3, 4))), Some(Ending::Success)),
-        with(ImageStatus::Failed(Box::new(failure.clone())), Some(Ending::Failure(Box::new(failure)))),
+        with(ImageStatus::Done(Box::new(result(1, 2, 3, 4))), Some(RunOutcome::Success)),
+        with(ImageStatus::Failed(Box::new(failure.clone())), Some(RunOutcome::Failure(Box::new(failure)))),
     ]
 }
 
@@ -357,7 +362,7 @@ fn log(state: &RunState, text: &str) {
         let reader = Reader::Runner { token: StopToken::new([7; 16]), annotations: Annotate::Yes };
         let mut log = Log::new(Vec::new(), reader);
         let told = state.diagnostics.iter().cloned().map(Event::Diagnostic);
-        let end = state.ending.iter().map(|(ending, _)| Event::Finished(ending.clone()));
+        let end = state.outcome.iter().map(|(outcome, _)| Event::Finished(outcome.clone()));
         for event in events.into_iter().chain(told).chain(end) {
             log.event(&event).expect("is written");
         }
@@ -409,9 +414,9 @@ fn a_huge_run_fits_everywhere() {
         let mut failure = Failure::new(Stage::Build, "😀".repeat(5000), Some("h".repeat(5000)));
         failure.log = vec!["\u{10FFFF}\"\\ 漢字 <&>".repeat(100); 40];
         failure.instruction = Some("RUN \\\n".repeat(500));
-        let red = Ending::Failure(Box::new(failure));
-        for ending in [None, Some(Ending::Success), Some(red)] {
-            state.ending = ending.map(|ending| (ending, Duration::from_secs(5)));
+        let red = RunOutcome::Failure(Box::new(failure));
+        for outcome in [None, Some(RunOutcome::Success), Some(red)] {
+            state.outcome = outcome.map(|outcome| (outcome, Duration::from_secs(5)));
             let message = Message::of(&state);
             CHECKS.discord(&message, Words::All, "huge");
             CHECKS.slack(&message, Words::All, "huge");

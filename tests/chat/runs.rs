@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use build_deploy::{
     domain::{
-        event::{Diagnostic, Ending, Event, ImageEvent, ImageResult, Place, Severity, StepOutcome},
+        diagnostic::{Diagnostic, Place, Severity},
+        event::{Event, ImageEvent, ImageResult, StepOutcome},
+        failure::{Blame, Failure, Subject},
         order::Order,
+        outcome::RunOutcome,
         publication::{Publication, TagResult, TagState},
-        run::{Failure, ImageState, ImageStatus, RunInfo, RunState, Stage},
+        run::{ImageState, ImageStatus, RunInfo, RunState},
+        stage::Stage,
     },
     notify::message::{Message, Phase},
 };
@@ -77,8 +81,9 @@ Collecting argon2-cffi==23.1.0
 ERROR: Could not find a version that satisfies the requirement psycopg-c==3.2.33 (from versions: 3.0, 3.1, 3.2.3)
 ERROR: No matching distribution found for psycopg-c==3.2.33";
     Failure {
+        blame: Blame::World,
         stage: Stage::Build,
-        image: Some("django".into()),
+        subject: Subject::Image("django".into()),
         headline: "pip could not find psycopg-c==3.2.33".into(),
         hint: Some("check the version in requirements/production.txt".into()),
         place: Some(Place { file: "compose/production/django/Dockerfile".into(), line: 23, end_line: 24 }),
@@ -158,18 +163,18 @@ pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
             Event::StageStarted(Stage::Publish),
             image_event("django", published("django")),
             image_event("docs", published("docs")),
-            Event::Finished(Ending::Success),
+            Event::Finished(RunOutcome::Success),
         ],
         End::Red => vec![
             image_event("django", done(2, StepOutcome::Failed("exit code: 1".into()))),
             image_event("django", ImageEvent::Failed(Box::new(failure()))),
             image_event("docs", ImageEvent::Cancelled),
-            Event::Finished(Ending::Failure(Box::new(failure()))),
+            Event::Finished(RunOutcome::Failure(Box::new(failure()))),
         ],
         End::Cancelled | End::TimedOut => vec![
             image_event("docs", ImageEvent::Finished(Box::new(result(61_240_112, 41, 3, 5)))),
             image_event("django", ImageEvent::Cancelled),
-            Event::Finished(if end == End::Cancelled { Ending::Cancelled } else { Ending::TimedOut }),
+            Event::Finished(if end == End::Cancelled { RunOutcome::Cancelled } else { RunOutcome::TimedOut }),
         ],
     });
     let mut order = Order::default();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use build_deploy::{
-    domain::run::{History, RunState},
+    domain::{history::History, run::RunState},
     notify::{
         delivery::Timing,
         live::{self, Live, Options, Report},

@@ -12,10 +12,8 @@ use build_deploy::{
         inquiry::{Inquiry, history},
     },
     domain::{
-        deployment::DeploymentOutcome,
-        event::{Ending, Event},
-        redact::Redactor,
-        run::{Failure, History, RunState, Stage},
+        deployment::DeploymentOutcome, event::Event, failure::Failure, history::History, outcome::RunOutcome,
+        redact::Redactor, run::RunState, stage::Stage,
     },
     events::Events,
     inputs::{
@@ -119,10 +117,10 @@ impl Job {
         Environment::start(&self.inputs, &self.env, &self.event, &self.plan(), JOB).unwrap().unwrap()
     }
 
-    fn ended(&self, ending: Ending) -> RunState {
+    fn ended(&self, outcome: RunOutcome) -> RunState {
         let mut state = RunState::new(self.event.run_info(), DateTime::<Utc>::UNIX_EPOCH);
         JOB.clone_into(&mut state.info.job_url);
-        state.ending = Some((ending, Duration::from_secs(83)));
+        state.outcome = Some((outcome, Duration::from_secs(83)));
         state
     }
 
@@ -147,8 +145,8 @@ impl Job {
 
 const SECOND: Duration = Duration::from_secs(5);
 
-fn failed() -> Ending {
-    Ending::Failure(Box::new(Failure { image: Some("web".into()), ..Failure::new(Stage::Build, "no", None) }))
+fn failed() -> RunOutcome {
+    RunOutcome::Failure(Box::new(Failure::new(Stage::Build, "no", None).of_image("web")))
 }
 
 #[tokio::test]
@@ -252,15 +250,15 @@ async fn latest_does_not_move_backwards_over_one_bad_answer() {
 
 #[tokio::test]
 async fn a_deployment_follows_the_run() {
-    for (ending, state, outcome, words) in [
-        (Ending::Success, "success", DeploymentOutcome::Success, "0 images pushed in 1m 23s"),
+    for (run, state, outcome, words) in [
+        (RunOutcome::Success, "success", DeploymentOutcome::Success, "0 images pushed in 1m 23s"),
         (failed(), "failure", DeploymentOutcome::Failure, "build of web failed"),
-        (Ending::TimedOut, "failure", DeploymentOutcome::Failure, "timed out after 1m 23s"),
-        (Ending::Cancelled, "inactive", DeploymentOutcome::Cancelled, "cancelled"),
+        (RunOutcome::TimedOut, "failure", DeploymentOutcome::Failure, "timed out after 1m 23s"),
+        (RunOutcome::Cancelled, "inactive", DeploymentOutcome::Cancelled, "cancelled"),
     ] {
         let written = [("environment", "production"), ("environment-url", "https://shop.example")];
         let job = Job::new(&[("deployments", Access::Write)], &written, &[]).await;
-        let (made, warning) = job.deploy().finish(&job.ended(ending), SECOND).await;
+        let (made, warning) = job.deploy().finish(&job.ended(run), SECOND).await;
         let made = made.unwrap();
         assert_eq!((made.outcome, warning), (outcome, None));
         assert_eq!(job.states(made.id.unwrap()), ["in_progress", state]);
@@ -271,7 +269,7 @@ async fn a_deployment_follows_the_run() {
         assert_eq!((&deployment["ref"], &deployment["production_environment"]), (&json!(SHA), &json!(true)));
         assert_eq!(job.github.wrong(), Vec::<String>::new());
         let nothing =
-            deployment::repair(&job.inputs, &job.post_env(), &job.event, &job.ended(Ending::Success), SECOND).await;
+            deployment::repair(&job.inputs, &job.post_env(), &job.event, &job.ended(RunOutcome::Success), SECOND).await;
         assert_eq!((nothing, job.states(made.id.unwrap()).len()), (None, 2), "the post stage leaves it alone");
     }
 }
@@ -280,7 +278,7 @@ async fn a_deployment_follows_the_run() {
 async fn the_jobs_own_deployment_is_not_made_twice() {
     let job = Job::new(&[("deployments", Access::Write)], &[("environment", "production")], &[]).await;
     let own = job.github.change(|world| world.add_deployment_of_job("production", SHA, JOB));
-    let (made, warning) = job.deploy().finish(&job.ended(Ending::Success), SECOND).await;
+    let (made, warning) = job.deploy().finish(&job.ended(RunOutcome::Success), SECOND).await;
     assert_eq!((made.unwrap().id, warning), (Some(own), None));
     assert_eq!(job.states(own), ["in_progress"], "GitHub tells it how the job goes");
     assert_eq!(job.github.change(|world| world.deployments()).len(), 1);
@@ -289,7 +287,7 @@ async fn the_jobs_own_deployment_is_not_made_twice() {
 #[tokio::test]
 async fn a_refused_deployment_is_a_notice() {
     let job = Job::new(&[("deployments", Access::Read)], &[("environment", "production")], &[]).await;
-    let (made, notice) = job.deploy().finish(&job.ended(Ending::Success), SECOND).await;
+    let (made, notice) = job.deploy().finish(&job.ended(RunOutcome::Success), SECOND).await;
     let message = notice.unwrap().message;
     assert_eq!(made, None);
     assert!(message.contains("Resource not accessible by integration"), "{message}");
@@ -308,7 +306,7 @@ async fn the_end_of_a_deployment_is_told_again_if_github_stumbles() {
         changes.changed().await.unwrap();
     }
     job.github.fail_next([Fault::Broken(502), Fault::Broken(503)]);
-    let (made, warning) = environment.finish(&job.ended(Ending::Success), SECOND).await;
+    let (made, warning) = environment.finish(&job.ended(RunOutcome::Success), SECOND).await;
     assert_eq!(warning, None);
     assert_eq!(job.states(made.unwrap().id.unwrap()), ["in_progress", "success"]);
 }
@@ -319,13 +317,13 @@ async fn a_github_that_hangs_costs_no_more_than_the_budget() {
     job.github.fail_next([Fault::Hang]);
     let environment = job.deploy();
     let began = std::time::Instant::now();
-    let (made, notice) = environment.finish(&job.ended(Ending::Success), Duration::from_millis(300)).await;
+    let (made, notice) = environment.finish(&job.ended(RunOutcome::Success), Duration::from_millis(300)).await;
     assert!(made.is_none() && notice.is_some() && began.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
 async fn the_post_stage_ends_what_a_killed_run_left_in_progress() {
-    for (ending, state) in [(None, "failure"), (Some(Ending::Cancelled), "inactive")] {
+    for (outcome, state) in [(None, "failure"), (Some(RunOutcome::Cancelled), "inactive")] {
         let job = Job::new(&[("deployments", Access::Write)], &[("environment", "staging")], &[]).await;
         let environment = job.deploy();
         let mut changes = job.github.changes();
@@ -333,8 +331,8 @@ async fn the_post_stage_ends_what_a_killed_run_left_in_progress() {
             changes.changed().await.unwrap();
         }
         drop(environment);
-        let mut run = job.ended(Ending::Success);
-        run.ending = ending.map(|ending| (ending, Duration::ZERO));
+        let mut run = job.ended(RunOutcome::Success);
+        run.outcome = outcome.map(|outcome| (outcome, Duration::ZERO));
         let warning = deployment::repair(&job.inputs, &job.post_env(), &job.event, &run, SECOND).await;
         let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
         assert_eq!((warning, job.states(id)), (None, vec!["in_progress".to_owned(), state.to_owned()]));
@@ -345,13 +343,13 @@ async fn the_post_stage_ends_what_a_killed_run_left_in_progress() {
 async fn a_pull_request_has_one_comment() {
     let job = Job::new(&[("pull-requests", Access::Write)], &[("pr-comment", "true")], &[]).await;
     let event = GitEvent { target: Target::PullRequest(7), ..job.event.clone() };
-    let put = |ending| {
-        let (job, event, state) = (&job, &event, job.ended(ending));
+    let put = |outcome| {
+        let (job, event, state) = (&job, &event, job.ended(outcome));
         async move { comment::put(&job.inputs, &job.env, event, &state, SECOND).await }
     };
-    assert_eq!(put(Ending::Success).await, None);
+    assert_eq!(put(RunOutcome::Success).await, None);
     assert_eq!(put(failed()).await, None);
-    assert_eq!(put(Ending::Cancelled).await, None);
+    assert_eq!(put(RunOutcome::Cancelled).await, None);
     let comments = job.github.change(|world| world.comments(7));
     let [comment] = &comments[..] else { panic!("{comments:?}") };
     assert!(comment.starts_with("<!-- build-deploy ") && comment.contains("### ❌ Failed in 1m 23s"), "{comment}");
@@ -359,7 +357,7 @@ async fn a_pull_request_has_one_comment() {
     assert_eq!(job.github.wrong(), Vec::<String>::new());
     assert_eq!(comment::put(&job.inputs, &job.env, &job.event, &job.ended(failed()), SECOND).await, None, "no request");
     job.github.permit("pull-requests", Access::Read);
-    let notice = put(Ending::Success).await.unwrap();
+    let notice = put(RunOutcome::Success).await.unwrap();
     assert!(notice.message.ends_with("it needs `permissions: pull-requests: write`"), "{}", notice.message);
 }
 
@@ -375,23 +373,23 @@ async fn under_way(job: &Job) -> Environment {
 
 #[tokio::test]
 async fn an_end_that_could_not_be_told_is_told_by_the_post_stage() {
-    for (ending, state, words) in [
-        (Ending::Success, "success", "0 images pushed in 1m 23s"),
+    for (outcome, state, words) in [
+        (RunOutcome::Success, "success", "0 images pushed in 1m 23s"),
         (failed(), "failure", "build of web failed"),
-        (Ending::Cancelled, "inactive", "cancelled"),
+        (RunOutcome::Cancelled, "inactive", "cancelled"),
     ] {
         for fault in [Fault::Hang, Fault::Broken(500), Fault::Endless] {
             let written = [("environment", "staging"), ("environment-url", "https://shop.example")];
             let job = Job::new(&[("deployments", Access::Write)], &written, &[]).await;
             let environment = under_way(&job).await;
             job.github.fail_next(vec![fault.clone(); 9]);
-            let (_, warning) = environment.finish(&job.ended(ending.clone()), Duration::from_millis(700)).await;
+            let (_, warning) = environment.finish(&job.ended(outcome.clone()), Duration::from_millis(700)).await;
             let warning = warning.expect("a warning").message;
             assert!(warning.contains("stays in progress"), "{fault:?}: {warning}");
             job.github.heal();
             // The job goes on, and may end otherwise: that is not how this step ended.
-            let mut other = job.ended(Ending::Success);
-            other.ending = Some((Ending::Cancelled, Duration::ZERO));
+            let mut other = job.ended(RunOutcome::Success);
+            other.outcome = Some((RunOutcome::Cancelled, Duration::ZERO));
             let warning = deployment::repair(&job.inputs, &job.post_env(), &job.event, &other, SECOND).await;
             let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
             assert_eq!(
@@ -423,7 +421,7 @@ async fn a_comment_that_could_not_be_written_is_written_by_the_post_stage() {
         let [comment] = &comments[..] else { panic!("{comments:?}") };
         assert!(comment.contains("### ❌ Failed in 1m 23s"), "{comment}");
     }
-    assert_eq!(comment::put(&job.inputs, &job.env, &event, &job.ended(Ending::Success), SECOND).await, None);
+    assert_eq!(comment::put(&job.inputs, &job.env, &event, &job.ended(RunOutcome::Success), SECOND).await, None);
     let calls = job.github.calls().len();
     assert_eq!(comment::repair(&job.inputs, &job.post_env(), &event, SECOND).await, None);
     assert_eq!(job.github.calls().len(), calls, "it is there already");

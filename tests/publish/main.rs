@@ -78,7 +78,7 @@ impl Outcome {
         self.publications[image].tags.iter().map(|tag| tag.state.words()).collect()
     }
 
-    fn failure(&self) -> &build_deploy::domain::run::Failure {
+    fn failure(&self) -> &build_deploy::domain::failure::Failure {
         match &self.result {
             Err(Unpublished::Failed(failure)) => failure,
             other => panic!("no failure: {other:?}"),
@@ -225,7 +225,7 @@ async fn a_refused_tag_moves_the_others_back() {
             .await;
     let old = before(&registry);
     let outcome = publish(&registry, None).await;
-    assert_eq!(outcome.failure().image.as_deref(), Some("web"));
+    assert_eq!(outcome.failure().image(), Some("web"));
     assert!(outcome.failure().headline.contains("refuses the push"), "{:?}", outcome.failure());
     assert_eq!(outcome.states("web"), ["restored", "restored", "not moved", "moved"]);
     assert_eq!(outcome.states("docs"), ["restored", "restored", "moved", "moved"], "a tag that did not exist stays");

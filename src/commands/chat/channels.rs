@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc};
 
 use super::warning;
 use crate::{
-    domain::{event::Diagnostic, secret::Secret},
+    domain::{diagnostic::Diagnostic, secret::Secret},
     inputs::typed::{self, DiscordMode, Inputs, Mention, Moment},
     notify::{
         color::Colors,

@@ -1,7 +1,9 @@
 //! The fields of a message: one an image, and the warnings. PURE.
 
 use crate::domain::{
-    event::{ImageResult, Severity, StepOutcome},
+    diagnostic::Severity,
+    event::{ImageResult, StepOutcome},
+    failure::Failure,
     run::{ImageState, ImageStatus, RunState, is_dockerfile_step},
 };
 
@@ -9,13 +11,13 @@ use super::{Field, Line, Span, duration, size};
 
 /// One image of a run. A failure that the message explains at length is not repeated here.
 pub(super) fn image_field(image: &ImageState, run: &RunState) -> Field {
-    let told = run.failure();
+    let explained = run.failure().and_then(Failure::image) == Some(&image.name);
     let (sign, mut lines) = match &image.status {
         ImageStatus::Waiting => ("🕓", vec![vec![Span::text("waiting")]]),
         ImageStatus::Building => ("🔨", vec![building(image)]),
         ImageStatus::Pushing => ("📤", vec![pushing(image)]),
         ImageStatus::Done(result) => done(image, result, run),
-        ImageStatus::Failed(failure) if told == Some(&**failure) => ("❌", vec![vec![Span::text("failed")]]),
+        ImageStatus::Failed(_) if explained => ("❌", vec![vec![Span::text("failed")]]),
         ImageStatus::Failed(failure) => ("❌", vec![vec![Span::text(format!("failed: {}", failure.headline))]]),
         ImageStatus::Cancelled => ("⏹️", vec![vec![Span::text("stopped")]]),
     };
@@ -66,7 +68,7 @@ fn done(image: &ImageState, result: &ImageResult, run: &RunState) -> (&'static s
         (true, _) => ("✅", "pushed"),
         (false, _) if broken.is_some() => ("❌", "not published"),
         (false, _) if !image.publishes => ("✅", "built, not pushed"),
-        (false, _) if run.ending.is_none() => ("📦", "built, its tags move when all images are ready"),
+        (false, _) if run.outcome.is_none() => ("📦", "built, its tags move when all images are ready"),
         (false, _) => ("⏹️", "built, no tag moved"),
     };
     let mut facts = vec![word.to_owned()];

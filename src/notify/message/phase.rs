@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    event::Ending,
-    run::{RunState, Stage},
-};
+use crate::domain::{outcome::RunOutcome, run::RunState, stage::Stage};
 
 /// Where a run stands, as a reader distinguishes it: each has a word and a colour of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,12 +50,12 @@ impl Phase {
     /// Where this run stands. What the state does not tell ([`Phase::Interrupted`] and those below it) is for the caller
     /// to know.
     pub fn of(state: &RunState) -> Self {
-        match &state.ending {
+        match &state.outcome {
             None => Self::Running(state.stage),
-            Some((Ending::Success, _)) => Self::Succeeded,
-            Some((Ending::Failure(_), _)) => Self::Failed,
-            Some((Ending::Cancelled, _)) => Self::Cancelled,
-            Some((Ending::TimedOut, _)) => Self::TimedOut,
+            Some((RunOutcome::Success, _)) => Self::Succeeded,
+            Some((RunOutcome::Failure(_), _)) => Self::Failed,
+            Some((RunOutcome::Cancelled, _)) => Self::Cancelled,
+            Some((RunOutcome::TimedOut, _)) => Self::TimedOut,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Fix, Grants, Refusal, failure, refusals, repository};
 use crate::{
     compose::{Files, Request, load},
-    domain::event::Place,
+    domain::diagnostic::Place,
     inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv, typed::Inputs},
     plan::{
         images::{self, ImageSpec},

@@ -3,9 +3,10 @@
 
 use crate::{
     domain::{
-        event::{Diagnostic, ImageResult, Severity},
+        diagnostic::{Diagnostic, Severity},
+        event::ImageResult,
+        failure::Failure,
         publication::Publication,
-        run::Failure,
     },
     report::human,
 };
@@ -48,7 +49,7 @@ pub(super) fn diagnostic_text(diagnostic: &Diagnostic) -> String {
 }
 
 pub(super) fn failure_text(failure: &Failure) -> String {
-    let of = failure.image.as_ref().map_or_else(String::new, |image| format!(" of {image}"));
+    let of = failure.image().map_or_else(String::new, |image| format!(" of {image}"));
     let headline = format!("\n✗ {}{of} failed: {}", failure.stage.word(), failure.headline);
     let place = failure.place.as_ref().map(|place| format!("  {}:{}", place.file, place.line));
     let instruction = failure.instruction.as_ref().map(|instruction| format!("  {instruction}"));

@@ -1,0 +1,36 @@
+//! Messages to the user that do not end the run.
+
+/// The severity of a [`Diagnostic`], ordered from the least to the most severe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// For information.
+    Notice,
+    /// Should be fixed.
+    Warning,
+    /// Makes the run fail.
+    Error,
+}
+
+/// A message to the user, shown in the log and as an annotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The severity.
+    pub severity: Severity,
+    /// The annotation's title, a few words.
+    pub title: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// Where, if it is about a file of the repository.
+    pub place: Option<Place>,
+}
+
+/// Lines of a file in the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Path relative to the workspace, `/`-separated.
+    pub file: String,
+    /// First line, from 1.
+    pub line: u32,
+    /// Last line, from 1; at least `line`.
+    pub end_line: u32,
+}
