@@ -7,12 +7,15 @@ use std::{
     path::Path,
 };
 
-use build_deploy::inputs::{
-    cli::RawInputs,
-    parse,
-    runner::RunnerEnv,
-    spec::{self, Support},
-    yaml::{self, Node},
+use build_deploy::{
+    inputs::{
+        cli::RawInputs,
+        parse,
+        runner::RunnerEnv,
+        spec::{self, Support},
+        yaml::{self, Node},
+    },
+    report::outputs::OUTPUTS,
 };
 
 use super::{codes, description, path};
@@ -146,6 +149,15 @@ fn check_step(step: &Node, place: &str) -> (Permissions, Permissions) {
     (needed, usable)
 }
 
+/// Checks that the outputs of the step `id` that a workflow names exist.
+fn check_outputs(workflow: &str, id: &str, place: &str) {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    for named in workflow.split(&format!("steps.{id}.outputs.")).skip(1) {
+        let name = named.split(|c| !is_name(c)).next().unwrap_or_default();
+        assert!(OUTPUTS.iter().any(|(known, _)| *known == name), "{place}: there is no output `{name}`");
+    }
+}
+
 /// Checks a job, and the steps of the action in it.
 fn check_job(job: &Node, of_workflow: Option<&Node>, only_pull_requests: bool, place: &str) {
     assert!(text(job, "runs-on").is_some(), "{place}: no `runs-on`");
@@ -199,6 +211,12 @@ fn workflows_in_the_documentation_are_complete_and_valid() {
         let jobs = entries(field(&workflow, "jobs"));
         assert!(!jobs.is_empty(), "{place}: no `jobs`");
         for (_, job) in jobs {
+            let Some(Node::List(steps)) = field(job, "steps") else { continue };
+            for step in steps.iter().filter(|step| text(step, "uses") == Some(VERSION)) {
+                if let Some(id) = text(step, "id") {
+                    check_outputs(&block.text, id, place);
+                }
+            }
             check_job(job, field(&workflow, "permissions"), only_pull_requests, place);
         }
         count += 1;
