@@ -65,10 +65,13 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
     for recipe in &mut recipes {
         take_lower_case(recipe);
         let goes_out = recipe.purpose == Purpose::Wanted && (plan.push.enabled || plan.load);
-        if goes_out && recipe.tags.is_empty() {
+        if goes_out && recipe.destinations.tags.is_empty() {
             return Err(wrong(
                 &recipe.name,
-                format!("there is no tag to give {}: no rule of `tags` fits this event", recipe.repository),
+                format!(
+                    "there is no tag to give {}: no rule of `tags` fits this event",
+                    recipe.destinations.repository
+                ),
                 "add a rule that does, such as `type=ref,event=branch` or `type=sha`, or run this workflow on other events",
             ));
         }

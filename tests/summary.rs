@@ -7,14 +7,17 @@ use std::{sync::LazyLock, time::Duration};
 use build_deploy::{
     domain::{
         deployment::{Deployment, DeploymentOutcome},
+        destinations::Destinations,
         diagnostic::{Diagnostic, Place, Severity},
         event::{ImageResult, Previous, StepOutcome},
         failure::{Blame, Failure, Subject},
         history::History,
         outcome::RunOutcome,
         publication::{Publication, TagResult, TagState},
+        repository::Repository,
         run::{ImageState, ImageStatus, RunInfo, RunState, StepState},
         stage::Stage,
+        tag::Tag,
     },
     report::{
         comment,
@@ -55,9 +58,13 @@ fn image(name: &str, status: ImageStatus) -> ImageState {
         publication: Some(publication).filter(|_| matches!(status, ImageStatus::Done(_))),
         name: name.into(),
         services: vec![name.into(), "celeryworker".into()],
-        repository,
-        copies: Vec::new(),
-        tags: vec!["main".into(), "sha-0123456".into()],
+        destinations: Destinations {
+            // The name need not be a valid path.
+            repository: Repository::parse(&repository)
+                .unwrap_or_else(|_| Repository::parse("ghcr.io/o/r/web").unwrap()),
+            copies: Vec::new(),
+            tags: ["main", "sha-0123456"].map(Tag::repaired).into(),
+        },
         status,
         publishes: true,
         steps: Vec::new(),

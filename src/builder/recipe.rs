@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     compose::{self, ContextSource},
+    domain::{destinations::Destinations, repository::Repository},
     inputs::typed::{CacheSpec, Compression},
     plan::{ImagePlan, caches::Origin, images::Purpose, origin::Commit},
 };
@@ -15,7 +16,8 @@ pub const LARGEST_DOCKERFILE: u64 = 1 << 20;
 const HOST_GATEWAY: &str = "=host-gateway";
 
 /// One image to build.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Default))]
 pub struct Recipe {
     /// The image's name in the plan.
     pub name: String,
@@ -39,12 +41,8 @@ pub struct Recipe {
     pub labels: Vec<(String, String)>,
     /// Annotations, by BuildKit's level and name: `manifest:key`.
     pub annotations: Vec<(String, String)>,
-    /// `registry/path`.
-    pub repository: String,
-    /// Further repositories that get the same under the same tags.
-    pub copies: Vec<String>,
-    /// Tags in it. At least one if the image is pushed or loaded.
-    pub tags: Vec<String>,
+    /// Where it is published. At least one tag if the image is pushed or loaded.
+    pub destinations: Destinations,
     /// Network of `RUN` steps: `host` or `none`; `None` for the default.
     pub network: Option<String>,
     /// Further `/etc/hosts` entries of `RUN` steps, `name=ip`.
@@ -173,9 +171,7 @@ impl Recipe {
             platforms: image.platforms.clone(),
             labels: image.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             annotations: image.annotations.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            repository: image.repository.to_string(),
-            copies: image.copies.iter().map(ToString::to_string).collect(),
-            tags: image.tags.iter().map(ToString::to_string).collect(),
+            destinations: image.destinations.clone(),
             network: build.network.clone().filter(|network| network != "default"),
             add_hosts: build.extra_hosts.iter().map(|(host, address)| format!("{host}={address}")).collect(),
             shm_size: build.shm_size,
@@ -202,21 +198,11 @@ impl Recipe {
                 Some((_, value)) => Some(Epoch::Written).filter(|_| !value.is_empty()),
                 None => image.epoch.map(Epoch::Commit),
             },
-            shared_key: format!("build-deploy:{}:{place}", image.repository),
+            shared_key: format!("build-deploy:{}:{place}", image.destinations.repository),
             context,
             dockerfile,
             dockerfile_place,
         }
-    }
-
-    /// Everywhere that it is pushed to, its own repository first.
-    pub fn repositories(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.repository).chain(&self.copies).map(String::as_str)
-    }
-
-    /// The image's names: each repository with each tag.
-    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.repositories().flat_map(|repository| self.tags.iter().map(move |tag| (repository, tag.as_str())))
     }
 
     /// Whether it reads or writes any cache but the builder's own.
@@ -252,9 +238,10 @@ impl Recipe {
 
     /// The host of the registry that a message is about: one that it names, else that of the image's own repository.
     pub fn registry_in(&self, message: &str) -> &str {
-        let named = self.repositories().find(|repository| message.contains(repository));
-        let host = || self.repositories().map(host_of).find(|host| message.contains(host));
-        named.map(host_of).or_else(host).unwrap_or_else(|| host_of(&self.repository))
+        let mut all = self.destinations.repositories();
+        let named = all.find(|repository| message.contains(repository.as_str())).map(Repository::host);
+        let host = || self.destinations.repositories().map(Repository::host).find(|host| message.contains(host));
+        named.or_else(host).unwrap_or_else(|| self.destinations.repository.host())
     }
 }
 
@@ -278,13 +265,15 @@ fn named_context((name, source): &(String, ContextSource), root: &Path) -> (Stri
 
 #[cfg(test)]
 mod tests {
-    use super::Recipe;
+    use super::{Destinations, Recipe, Repository};
 
     #[test]
     fn the_registry_that_a_message_is_about_is_found() {
         let recipe = Recipe {
-            repository: "ghcr.io/acme/app".into(),
-            copies: vec!["docker.io/acme/app".into(), "quay.io/acme/app".into()],
+            destinations: Destinations {
+                copies: ["docker.io/acme/app", "quay.io/acme/app"].map(|name| Repository::parse(name).unwrap()).into(),
+                ..Destinations::default()
+            },
             ..Recipe::default()
         };
         for (message, want) in [

@@ -9,7 +9,10 @@ use bollard_buildkit_proto::moby::buildkit::v1::{CacheOptions, CacheOptionsEntry
 use serde_json::json;
 
 use super::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe};
-use crate::inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach};
+use crate::{
+    domain::repository::Repository,
+    inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach},
+};
 
 /// Name of the local directory that holds the Dockerfile.
 pub const DOCKERFILE: &str = "dockerfile";
@@ -96,12 +99,13 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
     };
     if export == Export::PushByDigest {
         attrs.insert("push-by-digest".into(), "true".into());
-        attrs.insert("name".into(), recipe.repositories().collect::<Vec<_>>().join(","));
-    } else {
         attrs.insert(
             "name".into(),
-            recipe.names().map(|(repository, tag)| format!("{repository}:{tag}")).collect::<Vec<_>>().join(","),
+            recipe.destinations.repositories().map(Repository::as_str).collect::<Vec<_>>().join(","),
         );
+    } else {
+        let names = recipe.destinations.names().map(|(repository, tag)| format!("{repository}:{tag}"));
+        attrs.insert("name".into(), names.collect::<Vec<_>>().join(","));
     }
     packing(recipe, &mut attrs);
     times(recipe, export, &mut attrs);
@@ -267,6 +271,7 @@ mod tests {
     use super::{Export, solve_request};
     use crate::{
         builder::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe},
+        domain::{destinations::Destinations, repository::Repository, tag::Tag},
         inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach},
         plan::origin::Commit,
     };
@@ -279,8 +284,11 @@ mod tests {
                 directory: "/w/compose/production/django".into(),
                 name: "Dockerfile".into(),
             },
-            repository: "ghcr.io/o/r/django".into(),
-            tags: vec!["main".into(), "latest".into()],
+            destinations: Destinations {
+                repository: Repository::parse("ghcr.io/o/r/django").unwrap(),
+                copies: Vec::new(),
+                tags: ["main", "latest"].map(Tag::repaired).into(),
+            },
             ..Recipe::default()
         }
     }

@@ -19,6 +19,7 @@ use crate::{
         event::{Event, ImageEvent, StepId},
         failure::Failure,
         platform::normal,
+        repository::Repository,
         run::is_dockerfile_step,
     },
     events::Events,
@@ -72,7 +73,9 @@ pub(super) async fn build(
     }
     let index = assemble(builder, recipe, shares, &parts, &index_annotations).await?;
     store(builder, recipe, &index).await?;
-    let size = async { client::image_size(&*remote(builder, recipe, &recipe.repository).ok()?, &index.digest).await };
+    let size = async {
+        client::image_size(&*remote(builder, recipe, &recipe.destinations.repository).ok()?, &index.digest).await
+    };
     let size = timeout(SIZE, size).await.ok().flatten();
     Ok(Outcome { solved: solved(Some(index.digest.clone())), manifest: Some(index), size })
 }
@@ -130,7 +133,7 @@ async fn assemble(
     annotations: &[(String, String)],
 ) -> Result<Stored, Failure> {
     let failed = |message: String| push_failure(recipe, &message);
-    let remote = remote(builder, recipe, &recipe.repository)?;
+    let remote = remote(builder, recipe, &recipe.destinations.repository)?;
     let parts = try_join_all(shares.iter().zip(solved).map(async |(share, solved)| {
         let node = &share.node.reach;
         let digest = solved.digest.as_ref().ok_or_else(|| failed(format!("{node} did not tell the image's digest")))?;
@@ -150,7 +153,7 @@ async fn assemble(
 
 /// Stores the index under its digest in every repository.
 async fn store(builder: &Builder, recipe: &Recipe, index: &Stored) -> Result<(), Failure> {
-    let stored = try_join_all(recipe.repositories().map(async |repository| {
+    let stored = try_join_all(recipe.destinations.repositories().map(async |repository| {
         let remote = remote(builder, recipe, repository)?;
         let put = RetryPolicy::default().quietly(async || remote.put(index.digest.as_str(), index).await).await;
         put.map_err(|error| push_failure(recipe, &format!("push {repository}@{}: {error}", index.digest)))
@@ -158,8 +161,8 @@ async fn store(builder: &Builder, recipe: &Recipe, index: &Stored) -> Result<(),
     stored.await.map(drop)
 }
 
-fn remote(builder: &Builder, recipe: &Recipe, repository: &str) -> Result<Arc<Remote>, Failure> {
-    let remote = builder.registries.repository(repository, Access::Push);
+fn remote(builder: &Builder, recipe: &Recipe, repository: &Repository) -> Result<Arc<Remote>, Failure> {
+    let remote = builder.registries.repository(repository.as_str(), Access::Push);
     remote.ok_or_else(|| push_failure(recipe, "there is no HTTP client for the registry"))
 }
 

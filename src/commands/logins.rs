@@ -28,7 +28,7 @@ use crate::{
         runner::RunnerEnv,
         typed::{self, Inputs, MissingRepository},
     },
-    plan::{ImagePlan, Plan},
+    plan::Plan,
     registry::docker_config::DockerConfig,
     regular_file,
 };
@@ -264,7 +264,7 @@ fn wanted(plan: &Plan, inputs: &Inputs, context: &Context, hosts: &BTreeSet<&str
 
 impl Wanted {
     fn new(host: &str, plan: &Plan, named: bool) -> Option<Self> {
-        let all = plan.images.iter().flat_map(ImagePlan::repositories);
+        let all = plan.images.iter().flat_map(|image| image.destinations.repositories());
         let pushed = all.filter(|repository| plan.push.enabled && repository.host() == host);
         Some(Self {
             host: host.to_owned(),

@@ -16,7 +16,7 @@ use crate::{
         typed::{Inputs, ProjectInputs},
     },
     plan::{
-        ImagePlan, Plan,
+        Plan,
         images::ImageSpec,
         trust::{self, Grants, Refusal},
     },
@@ -97,7 +97,7 @@ pub(super) fn refused(
     let grants = Grants {
         allow: &inputs.build.allow,
         caches: &named_caches,
-        repositories: &plan.images.iter().flat_map(ImagePlan::repositories).collect(),
+        repositories: &plan.images.iter().flat_map(|image| image.destinations.repositories()).collect(),
         is_set: &|name| env.var(name).is_some(),
     };
     let mut refusals = trust::refusals(specs, grants);

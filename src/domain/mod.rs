@@ -3,6 +3,7 @@
 pub mod credentials;
 pub mod default_user;
 pub mod deployment;
+pub mod destinations;
 pub mod diagnostic;
 pub mod digest;
 pub mod ecr;

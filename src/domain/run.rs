@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     deployment::Deployment,
+    destinations::Destinations,
     diagnostic::Diagnostic,
     event::{Event, ImageEvent, ImageResult, Previous, StepId, StepOutcome},
     failure::Failure,
@@ -71,12 +72,8 @@ pub struct ImageState {
     pub name: String,
     /// Compose services that run it.
     pub services: Vec<String>,
-    /// `registry/path`, without tag.
-    pub repository: String,
-    /// Further repositories that get the same under the same tags.
-    pub copies: Vec<String>,
-    /// Tags without the repository.
-    pub tags: Vec<String>,
+    /// Its repositories and tags.
+    pub destinations: Destinations,
     /// Whether the run is to move these tags.
     pub publishes: bool,
     /// Where it stands.
@@ -185,11 +182,6 @@ impl RunState {
 }
 
 impl ImageState {
-    /// Everywhere that it is pushed to, its own repository first.
-    pub fn repositories(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.repository).chain(&self.copies)
-    }
-
     fn apply(&mut self, event: &ImageEvent, elapsed: Duration) {
         match event {
             ImageEvent::Pushing => self.pushing = self.pushing.or(Some(elapsed)),

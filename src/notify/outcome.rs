@@ -125,12 +125,15 @@ mod tests {
     use super::{LARGEST, Outcome};
     use crate::{
         domain::{
+            destinations::Destinations,
             diagnostic::Place,
             failure::Failure,
             history::History,
             outcome::RunOutcome,
+            repository::Repository,
             run::{ImageState, ImageStatus, RunInfo, RunState},
             stage::Stage,
+            tag::Tag,
         },
         notify::occasion::{MentionOn, NotifyOn},
     };
@@ -181,14 +184,16 @@ mod tests {
     #[test]
     fn the_largest_message_still_fits_and_keeps_what_matters() {
         let mut state = ended(failure(vec!["\u{1}".repeat(32 << 10); Failure::LOG_LINES]));
-        let tags = vec!["t".repeat(128); 500];
+        let tags = vec![Tag::repaired(&"t".repeat(Tag::LONGEST)); 500];
         state.images = (0..500)
             .map(|number| ImageState {
                 name: format!("image-{number}"),
                 services: vec!["service".into(); 50],
-                repository: "r".repeat(255),
-                copies: Vec::new(),
-                tags: tags.clone(),
+                destinations: Destinations {
+                    repository: Repository::parse(&format!("ghcr.io/{}", "r".repeat(Repository::LONGEST))).unwrap(),
+                    copies: Vec::new(),
+                    tags: tags.clone(),
+                },
                 publishes: true,
                 status: ImageStatus::Cancelled,
                 steps: Vec::new(),

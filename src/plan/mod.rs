@@ -32,6 +32,7 @@ use self::{
 use crate::{
     compose::{self, Build},
     domain::{
+        destinations::Destinations,
         failure::Failure,
         repository::Repository,
         run::{ImageState, ImageStatus},
@@ -107,14 +108,9 @@ pub struct ImagePlan {
     pub build_args: BTreeMap<String, String>,
     /// Ids of the secrets that it may mount.
     pub secret_ids: Vec<String>,
-    /// Where it is pushed.
-    #[serde(serialize_with = "as_text")]
-    pub repository: Repository,
-    /// Further repositories that get the same under the same tags.
-    #[serde(serialize_with = "as_texts")]
-    pub copies: Vec<Repository>,
-    /// Under which tags; the first is the version. May be none with rules of which none fits.
-    pub tags: Vec<Tag>,
+    /// Where it is published. The tags may be empty if the input `tags` has rules and none applies to the event.
+    #[serde(flatten)]
+    pub destinations: Destinations,
     /// Which of the tags move from commit to commit.
     #[serde(skip)]
     pub movement: Movement,
@@ -221,7 +217,7 @@ pub struct Known<'a> {
 impl Plan {
     /// The registries that images are pushed to.
     pub fn hosts(&self) -> BTreeSet<&str> {
-        self.images.iter().flat_map(ImagePlan::repositories).map(Repository::host).collect()
+        self.images.iter().flat_map(|image| image.destinations.repositories()).map(Repository::host).collect()
     }
 
     /// Decides everything.
@@ -243,7 +239,8 @@ impl Plan {
             let image = image(spec, repositories, inputs, (known, &push), &mut remarks)?;
             let pushed = |image: &&ImagePlan| image.purpose == Purpose::Wanted;
             for other in images.iter().filter(|other| pushed(other) && pushed(&&image)) {
-                if let Some(same) = other.repositories().find(|one| image.repositories().any(|two| two == *one)) {
+                let mut theirs = other.destinations.repositories();
+                if let Some(same) = theirs.find(|one| image.destinations.repositories().any(|two| two == *one)) {
                     return Err(PlanError::SameName {
                         first: other.name.clone(),
                         second: image.name.clone(),
@@ -280,9 +277,7 @@ impl Plan {
             .map(|image| ImageState {
                 name: image.name.clone(),
                 services: image.services.clone(),
-                repository: image.repository.to_string(),
-                copies: image.copies.iter().map(ToString::to_string).collect(),
-                tags: image.tags.iter().map(ToString::to_string).collect(),
+                destinations: image.destinations.clone(),
                 publishes: self.push.enabled && image.purpose == Purpose::Wanted,
                 status: ImageStatus::Waiting,
                 steps: Vec::new(),
@@ -292,18 +287,6 @@ impl Plan {
                 publication: None,
             })
             .collect()
-    }
-}
-
-impl ImagePlan {
-    /// Everywhere that it is pushed to, its own repository first.
-    pub fn repositories(&self) -> impl Iterator<Item = &Repository> {
-        std::iter::once(&self.repository).chain(&self.copies)
-    }
-
-    /// Its names: each repository with each tag.
-    pub fn names(&self) -> impl Iterator<Item = (&Repository, &Tag)> {
-        self.repositories().flat_map(|repository| self.tags.iter().map(move |tag| (repository, tag)))
     }
 }
 
@@ -334,9 +317,7 @@ fn image(
         platforms: build.platforms.clone(),
         build_args: build.args.iter().cloned().collect(),
         secret_ids: build.secrets.iter().map(|secret| secret.id.clone()).collect(),
-        repository,
-        copies,
-        tags,
+        destinations: Destinations { repository, copies, tags },
         movement,
         labels,
         annotations,
@@ -381,14 +362,6 @@ fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {
         },
     };
     PushPlan { enabled, reason }
-}
-
-fn as_text<S: Serializer>(repository: &Repository, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(repository)
-}
-
-fn as_texts<S: Serializer>(repositories: &[Repository], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(repositories.iter().map(Repository::as_str))
 }
 
 fn as_csv<S: Serializer>(caches: &[CacheSpec], serializer: S) -> Result<S::Ok, S::Error> {

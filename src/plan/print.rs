@@ -29,7 +29,7 @@ pub fn text(plan: &Plan) -> String {
 fn paragraph(out: &mut String, image: &ImagePlan) {
     match image.purpose {
         Purpose::Wanted => {
-            let repositories: Vec<&str> = image.repositories().map(Repository::as_str).collect();
+            let repositories: Vec<&str> = image.destinations.repositories().map(Repository::as_str).collect();
             line(out, format_args!("{} -> {}", image.name, repositories.join(", ")));
         }
         Purpose::Context => line(out, format_args!("{} (only what others are built upon)", image.name)),
@@ -39,7 +39,7 @@ fn paragraph(out: &mut String, image: &ImagePlan) {
             line(out, format_args!("  {name:<11} {value}"));
         }
     };
-    item("tags", image.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    item("tags", image.destinations.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     item("services", image.services.join(", "));
     item("context", image.context.clone());
     item("dockerfile", image.dockerfile.clone().unwrap_or_else(|| "(inline)".to_owned()));

@@ -37,7 +37,7 @@ pub fn question(event: &GitEvent) -> Option<Question<'_>> {
 /// The tags of an image that the next commit of the branch gets too: the branch's, `latest`, `nightly`. In the order of
 /// [`ImagePlan::tags`], among which they are.
 pub fn moving(image: &ImagePlan) -> Vec<&Tag> {
-    image.tags.iter().filter(|tag| image.movement.moving().contains(tag)).collect()
+    image.destinations.tags.iter().filter(|tag| image.movement.moving().contains(tag)).collect()
 }
 
 /// The tag that another commit of the branch has and no third. `None` if the rules make none, or none that the commit

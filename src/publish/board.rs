@@ -71,7 +71,7 @@ impl Board {
     ) -> Self {
         let mut slots = Vec::new();
         for image in images {
-            for (repository, tag) in image.names() {
+            for (repository, tag) in image.destinations.names() {
                 let (repository, tag) = (repository.to_string(), tag.to_string());
                 let (before, state) = (before(&repository, &tag), TagState::NotMoved);
                 slots.push(Slot { image: image.name.clone(), repository, tag, before, digest: None, state });

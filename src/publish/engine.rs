@@ -39,7 +39,7 @@ pub(super) async fn upload(
     let uploads = classic.map(async |(image, _)| {
         cx.events.image(&image.name, ImageEvent::Pushing).await;
         // One repository after the other: the layers of one image are read once.
-        for repository in image.repositories() {
+        for repository in image.destinations.repositories() {
             let own = of(board, image, repository);
             let first = own.iter().find(|(_, slot)| slot.before == Before::Nothing).or_else(|| own.first());
             let Some((place, slot)) = first else { continue };
@@ -68,7 +68,7 @@ pub(super) async fn tags(
 ) -> Result<(), Box<Failure>> {
     let classic = images.iter().filter(|(_, content)| matches!(content, Content::InEngine));
     let pushes = classic.map(async |(image, _)| {
-        for repository in image.repositories() {
+        for repository in image.destinations.repositories() {
             for (place, slot) in of(board, image, repository) {
                 if cx.cancel.reason().is_some() || board.failure().is_some() {
                     return;
@@ -131,10 +131,10 @@ pub(super) async fn size(
     publication: &Publication,
 ) -> Option<u64> {
     let digest = publication.digest.as_ref().filter(|_| matches!(content, Content::InEngine))?;
-    if cx.cancel.reason().is_some() || !cx.survey.reaches(image.repository.as_str()) {
+    if cx.cancel.reason().is_some() || !cx.survey.reaches(image.destinations.repository.as_str()) {
         return None;
     }
-    timeout(SIZE, survey::size(cx.builder, &image.repository, digest)).await.ok().flatten()
+    timeout(SIZE, survey::size(cx.builder, &image.destinations.repository, digest)).await.ok().flatten()
 }
 
 /// What a tag points to, as the registry says, or the engine where only that reaches it.

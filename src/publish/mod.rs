@@ -204,7 +204,7 @@ fn release(image: &ImagePlan, publication: &Publication, board: &Board) -> Optio
     });
     Some(Release {
         image: image.name.clone(),
-        repository: image.repository.to_string(),
+        repository: image.destinations.repository.to_string(),
         digest: publication.digest.clone()?,
         previous,
     })

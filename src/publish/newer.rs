@@ -95,7 +95,7 @@ pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boa
 
 /// Whether the registry has an image of that commit, or does not say.
 async fn has_image_of(cx: Context<'_>, image: &ImagePlan, head: &str, board: &Board) -> bool {
-    let repository = image.repository.as_str();
+    let repository = image.destinations.repository.as_str();
     let remote = cx.builder.registries.repository(repository, Access::Push);
     let remote = remote.filter(|_| cx.survey.reaches(repository));
     match (tag_of_commit(image, head), remote) {

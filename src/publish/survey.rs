@@ -95,11 +95,11 @@ impl Survey {
     async fn image(&self, plan: &Plan, image: &ImagePlan, builder: &Builder, events: &Events) {
         if !plan.push.enabled {
             let Some(tag) = &plan.compare_with else { return };
-            self.ask(&image.repository, tag.as_str(), builder, events, &image.name).await;
+            self.ask(&image.destinations.repository, tag.as_str(), builder, events, &image.name).await;
             return;
         }
         let tell = events;
-        join_all(image.names().enumerate().map(async |(place, (repository, tag))| {
+        join_all(image.destinations.names().enumerate().map(async |(place, (repository, tag))| {
             // The first tag is the one that the image is compared with.
             if place == 0 {
                 self.ask(repository, tag.as_str(), builder, tell, &image.name).await;

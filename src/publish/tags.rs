@@ -13,6 +13,7 @@ use super::{
 use crate::{
     builder::{self, Content, recipe::Recipe},
     domain::{
+        destinations::Destinations,
         diagnostic::{Diagnostic, Severity},
         digest::Digest,
         event::{Event, ImageEvent},
@@ -20,6 +21,7 @@ use crate::{
         publication::TagState,
         repository::Repository,
         stage::Stage,
+        tag::Tag,
     },
     plan::ImagePlan,
     registry::remote::{Access, Remote, RemoteError, Stored},
@@ -68,7 +70,7 @@ pub(super) fn assign(images: &[(&ImagePlan, &Content)], board: &Board) {
 /// Moves every tag that has not moved yet. Errors are noted on the board, and returned where they are about no tag.
 pub(super) async fn all(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Box<Failure>> {
     let direct = images.iter().flat_map(|(image, content)| {
-        let reached = image.repositories().filter(|repository| cx.survey.reaches(repository.as_str()));
+        let reached = image.destinations.repositories().filter(|repository| cx.survey.reaches(repository.as_str()));
         reached.map(move |repository| (*image, *content, repository))
     });
     join_all(direct.map(|(image, content, repository)| direct_tags(cx, image, content, repository, board))).await;
@@ -199,16 +201,17 @@ async fn push_by_builder(
     slots: &[&(usize, Slot)],
     board: &Board,
 ) -> Result<(), Box<Failure>> {
-    let tags = |image: &str| -> Vec<String> {
-        slots.iter().filter(|(_, slot)| slot.image == image).map(|(_, slot)| slot.tag.clone()).collect()
-    };
-    let of_slots = cx.recipes.iter().filter(|recipe| slots.iter().any(|(_, slot)| slot.image == recipe.name));
-    let wanted: Vec<Recipe> = of_slots
-        .map(|recipe| Recipe {
-            repository: repository.to_owned(),
-            copies: Vec::new(),
-            tags: tags(&recipe.name),
-            ..recipe.clone()
+    // Only the tags of these slots, only in this repository.
+    let wanted: Vec<Recipe> = cx
+        .recipes
+        .iter()
+        .filter_map(|recipe| {
+            let all = &recipe.destinations;
+            let repository = all.repositories().find(|one| one.as_str() == repository)?.clone();
+            let is_wanted = |tag: &&Tag| slots.iter().any(|(_, s)| s.image == recipe.name && s.tag == tag.as_str());
+            let tags: Vec<Tag> = all.tags.iter().filter(is_wanted).cloned().collect();
+            let destinations = Destinations { repository, copies: Vec::new(), tags };
+            (!destinations.tags.is_empty()).then(|| Recipe { destinations, ..recipe.clone() })
         })
         .collect();
     for (place, _) in slots {

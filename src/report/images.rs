@@ -38,8 +38,8 @@ pub(super) fn outcome(image: &ImageState) -> &'static str {
 }
 
 /// A cell with texts of others.
-pub(super) fn codes(texts: &[String]) -> String {
-    let shown: Vec<String> = texts.iter().take(MOST).map(|text| code(text)).collect();
+pub(super) fn codes<T: AsRef<str>>(texts: &[T]) -> String {
+    let shown: Vec<String> = texts.iter().take(MOST).map(|text| code(text.as_ref())).collect();
     let more = if texts.len() > MOST { format!(" and {} more", texts.len() - MOST) } else { String::new() };
     shown.join(" ") + &more
 }

@@ -79,7 +79,7 @@ pub fn outputs(run: &RunState, message_id: Option<&str>) -> Vec<(&'static str, S
         "digest" => first.and_then(|image| image.digest).unwrap_or_default().to_owned(),
         "ref" => first.and_then(|image| image.reference.clone()).unwrap_or_default(),
         "tags" => tags.join("\n"),
-        "version" => run.images.first().and_then(|image| image.tags.first()).cloned().unwrap_or_default(),
+        "version" => run.images.first().and_then(|image| image.destinations.version()).unwrap_or_default().to_owned(),
         "changed" => images.iter().any(|image| image.changed == Some(true)).to_string(),
         "result" => result.to_owned(),
         "superseded" => run.superseded.is_some().to_string(),
@@ -104,10 +104,10 @@ fn image(state: &ImageState) -> Image<'_> {
     Image {
         name: &state.name,
         services: &state.services,
-        repository: &state.repository,
+        repository: state.destinations.repository.as_str(),
         tags: tags(state),
         digest,
-        reference: digest.map(|digest| format!("{}@{digest}", state.repository)),
+        reference: digest.map(|digest| format!("{}@{digest}", state.destinations.repository)),
         platforms: result.map(|result| result.platforms.as_slice()).unwrap_or_default(),
         size: result.and_then(|result| result.size),
         duration: result.map(|result| seconds(result.duration)),
@@ -128,10 +128,7 @@ fn tags(state: &ImageState) -> Vec<String> {
     match &state.publication {
         Some(publication) => publication.published().map(TagResult::reference).collect(),
         None if state.publishes => Vec::new(),
-        None => {
-            let names = |repository| state.tags.iter().map(move |tag| format!("{repository}:{tag}"));
-            state.repositories().flat_map(names).collect()
-        }
+        None => state.destinations.names().map(|(repository, tag)| format!("{repository}:{tag}")).collect(),
     }
 }
 

@@ -66,7 +66,9 @@ pub fn summary(run: &RunState) -> String {
 fn commands(run: &RunState, page: &mut Page) {
     let pushed = || run.images.iter().filter_map(|image| Some((image, result(image).filter(|result| result.pushed)?)));
     let pull: Vec<String> = pushed()
-        .filter_map(|(image, _)| Some(format!("docker pull {}:{}", image.repository, image.tags.first()?)))
+        .filter_map(|(image, _)| {
+            Some(format!("docker pull {}:{}", image.destinations.repository, image.destinations.version()?))
+        })
         .collect();
     if pull.is_empty() {
         return;
@@ -76,7 +78,7 @@ fn commands(run: &RunState, page: &mut Page) {
         .filter(|(_, result)| result.changed == Some(true))
         .filter_map(|(image, _)| {
             let before = image.previous.as_ref()?.digest.as_ref()?;
-            let (repository, tag) = (&image.repository, image.tags.first()?);
+            let (repository, tag) = (&image.destinations.repository, image.destinations.version()?);
             Some(format!("docker buildx imagetools create --tag {repository}:{tag} {repository}@{before}"))
         })
         .collect();
@@ -148,7 +150,7 @@ fn row(image: &ImageState) -> String {
         "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
         code(&image.name),
         codes(&image.services),
-        codes(&image.tags),
+        codes(&image.destinations.tags),
         cell(result.and_then(|result| result.digest.as_ref()).map(|digest| code(digest.short()))),
         cell(size(image)),
         cell(result.map(|result| human::duration(result.duration))),

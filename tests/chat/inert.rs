@@ -11,6 +11,7 @@ use build_deploy::{
         outcome::RunOutcome,
         run::{ImageStatus, RunState, StepState},
         stage::Stage,
+        tag::Tag,
     },
     github::commands::StopToken,
     notify::{
@@ -98,8 +99,7 @@ fn runs(text: &str, started: DateTime<Utc>) -> Vec<RunState> {
         Diagnostic { severity: Severity::Warning, title: text.to_owned(), message: text.to_owned(), place: place() };
     state.diagnostics = vec![diagnostic; 2];
     let mut one = image(text, &[text, "web"]);
-    text.clone_into(&mut one.repository);
-    one.tags = vec![text.to_owned(); 3];
+    one.destinations.tags = vec![Tag::repaired(text); 3];
     one.steps = vec![
         StepState {
             name: format!("[build 1/6] {text}"),
@@ -405,10 +405,10 @@ fn nasty_texts_act_nowhere() {
 fn a_huge_run_fits_everywhere() {
     for count in [1_usize, 5, 21, 60, 300] {
         let mut state = run_from(End::Green, CHECKS.started).swap_remove(0);
-        let tags: Vec<String> = (0..40).map(|tag| format!("tag-{tag}-{}", "x".repeat(60))).collect();
+        let tags: Vec<Tag> = (0..40).map(|tag| Tag::repaired(&format!("tag-{tag}-{}", "x".repeat(60)))).collect();
         state.images = (0..count).map(|n| image(&format!("service-{n}-{}", "y".repeat(80)), &["a", "b"])).collect();
         for image in &mut state.images {
-            image.tags.clone_from(&tags);
+            image.destinations.tags.clone_from(&tags);
             image.status = ImageStatus::Done(Box::new(result(61_240_112, 41, 3, 5)));
         }
         let mut failure = Failure::new(Stage::Build, "😀".repeat(5000), Some("h".repeat(5000)));

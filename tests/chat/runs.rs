@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use build_deploy::{
     domain::{
+        destinations::Destinations,
         diagnostic::{Diagnostic, Place, Severity},
         event::{Event, ImageEvent, ImageResult, StepOutcome},
         failure::{Blame, Failure, Subject},
         order::Order,
         outcome::RunOutcome,
         publication::{Publication, TagResult, TagState},
+        repository::Repository,
         run::{ImageState, ImageStatus, RunInfo, RunState},
         stage::Stage,
+        tag::Tag,
     },
     notify::message::{Message, Phase},
 };
@@ -34,13 +37,21 @@ pub(crate) fn info() -> RunInfo {
     }
 }
 
+/// The repository of an image, whose name need not be a valid path.
+fn repository(name: &str) -> Repository {
+    let named = Repository::parse(&format!("ghcr.io/acme/shop/{name}"));
+    named.or_else(|_| Repository::parse("ghcr.io/acme/shop/web")).expect("a repository")
+}
+
 pub(crate) fn image(name: &str, services: &[&str]) -> ImageState {
     ImageState {
         name: name.into(),
         services: services.iter().map(|s| (*s).to_owned()).collect(),
-        repository: format!("ghcr.io/acme/shop/{name}"),
-        copies: Vec::new(),
-        tags: vec!["main".into(), "sha-3f2c1ab".into(), "latest".into()],
+        destinations: Destinations {
+            repository: repository(name),
+            copies: Vec::new(),
+            tags: ["main", "sha-3f2c1ab", "latest"].map(Tag::repaired).into(),
+        },
         status: ImageStatus::Waiting,
         publishes: true,
         steps: Vec::new(),
@@ -66,8 +77,12 @@ pub(crate) fn result(size: u64, seconds: u64, cached: usize, steps: usize) -> Im
 }
 
 fn published(name: &str) -> ImageEvent {
-    let ImageState { repository, tags, .. } = image(name, &[]);
-    let tags = tags.into_iter().map(|tag| TagResult { repository: repository.clone(), tag, state: TagState::Moved });
+    let destinations = image(name, &[]).destinations;
+    let tags = destinations.names().map(|(repository, tag)| TagResult {
+        repository: repository.to_string(),
+        tag: tag.to_string(),
+        state: TagState::Moved,
+    });
     let digest = result(0, 0, 0, 0).digest;
     ImageEvent::Published(Box::new(Publication { digest, changed: Some(true), size: None, tags: tags.collect() }))
 }

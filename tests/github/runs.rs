@@ -239,7 +239,7 @@ async fn latest_does_not_move_backwards_over_one_bad_answer() {
         job.github.fail_next(faults.clone());
         let briefing = Briefing::gather(&job.inputs, &job.env, &Seats::default(), &mut Allowance::default()).await;
         let (plan, _) = briefing.planned.unwrap();
-        let tags: Vec<String> = plan.images[0].tags.iter().map(ToString::to_string).collect();
+        let tags: Vec<String> = plan.images[0].destinations.tags.iter().map(ToString::to_string).collect();
         assert_eq!(tags.iter().any(|tag| tag == "latest"), latest, "{written:?} {faults:?}: {tags:?}");
         assert_eq!(tags[0], "1.2.3");
         let warnings: Vec<String> = briefing.warnings.into_iter().map(|warning| warning.message).collect();

@@ -54,7 +54,7 @@ fn pushing(image: &ImageState) -> Line {
         steps += 1;
         cached += usize::from(matches!(step.outcome, Some((StepOutcome::Cached, _))));
     }
-    let mut line = vec![Span::text("built, uploading to "), Span::code(image.repository.clone())];
+    let mut line = vec![Span::text("built, uploading to "), Span::code(image.destinations.repository.as_str())];
     if steps > 0 {
         line.push(Span::text(format!(" · {cached} of {steps} steps cached")));
     }
@@ -85,12 +85,12 @@ fn done(image: &ImageState, result: &ImageResult, run: &RunState) -> (&'static s
         });
         return (sign, std::iter::once(vec![Span::text(facts.join(" · "))]).chain(states).collect());
     }
-    let mut names = vec![Span::code(image.repository.clone())];
-    for copy in &image.copies {
-        names.extend([Span::text(" and "), Span::code(copy.clone())]);
+    let mut names = vec![Span::code(image.destinations.repository.as_str())];
+    for copy in &image.destinations.copies {
+        names.extend([Span::text(" and "), Span::code(copy.as_str())]);
     }
-    for tag in &image.tags {
-        names.extend([Span::text(" "), Span::code(tag.clone())]);
+    for tag in &image.destinations.tags {
+        names.extend([Span::text(" "), Span::code(tag.as_str())]);
     }
     let digest = result.digest.as_ref().map(|digest| vec![Span::code(digest.short())]);
     (sign, [vec![Span::text(facts.join(" · "))], names].into_iter().chain(digest).collect())
