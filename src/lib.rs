@@ -28,3 +28,4 @@ pub mod report;
 pub mod reporter;
 pub mod retry;
 pub mod signals;
+pub mod tags;

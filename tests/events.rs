@@ -3,15 +3,13 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use build_deploy::{
+    domain::git_event::GitEvent,
     inputs::{
-        context::{GitEvent, payload_of},
-        rules::TagInputs,
+        event::{git_event, payload_of},
         runner::RunnerEnv,
     },
-    plan::{
-        labels,
-        tags::{Facts, GitTags, Subject, tags_for},
-    },
+    plan::labels,
+    tags::{GitTags, Subject, language::TagInputs, names::Facts, tags_for},
 };
 use chrono::DateTime;
 
@@ -29,7 +27,7 @@ fn event(name: &str) -> GitEvent {
     let env = RunnerEnv::new(variables.lines().filter_map(|line| line.split_once('=')));
     let (payload, warning) = payload_of(&env, Ok(&read("json")));
     assert_eq!(warning, None, "{name}");
-    GitEvent::new(&env, &payload, Some("815"))
+    git_event(&env, &payload, Some("815"))
 }
 
 /// The default tags.
@@ -142,7 +140,7 @@ fn a_missing_or_broken_payload_is_a_warning() {
         let (payload, warning) = payload_of(&env, contents);
         let message = warning.unwrap().message;
         assert!(message.starts_with("/github/workflow/event.json: "), "{message}");
-        let event = GitEvent::new(&env, &payload, None);
+        let event = git_event(&env, &payload, None);
         assert_eq!(tags(&event), ["dev", "sha-1f3ac7b"]);
         assert_eq!(event.job_url, "", "no server, no link");
     }
@@ -158,7 +156,7 @@ fn without_a_job_id_the_job_is_the_run() {
         ("GITHUB_RUN_ID", "5"),
     ]);
     for job_id in [None, Some(""), Some("../x")] {
-        let event = GitEvent::new(&env, &build_deploy::inputs::payload::Payload::default(), job_id);
+        let event = git_event(&env, &build_deploy::inputs::payload::Payload::default(), job_id);
         assert_eq!(event.run_url, "https://ghe.example/o/r/actions/runs/5/attempts/1");
         assert_eq!(event.job_url, event.run_url);
     }

@@ -7,11 +7,9 @@ use std::collections::BTreeMap;
 
 use build_deploy::{
     domain::tag::Tag,
-    inputs::{cli::RawInputs, context::GitEvent, parse::parse, payload::Payload, runner::RunnerEnv, typed::Inputs},
-    plan::{
-        labels,
-        tags::{Facts, GitTags, Subject, tags_for},
-    },
+    inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv, typed::Inputs},
+    plan::labels,
+    tags::{GitTags, Subject, names::Facts, tags_for},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -102,7 +100,7 @@ fn made(case: &Case, event: &EventCase, compat: &str) -> Result<Made, String> {
     let payload =
         event.payload.as_ref().map_or_else(Payload::default, |payload| Payload::read(&payload.to_string()).unwrap());
     let inputs = inputs(case, &env, compat)?;
-    let mut git = GitEvent::new(&env, &payload, None);
+    let mut git = git_event(&env, &payload, None);
     if git.default_branch.is_none() {
         git.default_branch = Some("master".into());
         git.description = Some("A shop".into());
@@ -205,7 +203,7 @@ fn difference(case: &Case, event: &EventCase, got: &Result<Made, String>) -> Res
     };
     let made = match got {
         Ok(made) => made,
-        Err(error) if error.contains("is no semantic version") => {
+        Err(error) if error.contains("is not a semantic version") => {
             let semver = case.tags.to_lowercase().contains("type=semver");
             let of_tag = event.env.get("GITHUB_REF").is_some_and(|reference| reference.starts_with("refs/tags/"));
             return if semver && of_tag { Ok(Some(Difference::NoVersion)) } else { Err(error.clone()) };

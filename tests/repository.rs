@@ -9,7 +9,8 @@ use std::{
 
 use build_deploy::{
     commands::prepare,
-    inputs::{cli::RawInputs, context::GitEvent, parse::parse, payload::Payload, runner::RunnerEnv},
+    domain::git_event::GitEvent,
+    inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -61,7 +62,7 @@ async fn learned(
     ]);
     let mut raw = RawInputs::default();
     raw.set("github-token", token).unwrap();
-    let mut event = GitEvent::new(&env, &Payload::read(payload).unwrap(), None);
+    let mut event = git_event(&env, &Payload::read(payload).unwrap(), None);
     prepare::learn(&mut event, &parse(&raw, &env).unwrap(), &env, Duration::from_secs(5)).await;
     let mut asked = asked.lock().unwrap().clone();
     asked.sort();

@@ -2,8 +2,7 @@
 
 #![no_main]
 
-use build_deploy_fuzz::inputs::{context::GitEvent, payload::Payload, runner::RunnerEnv};
-use build_deploy_fuzz::{bounded, parts};
+use build_deploy_fuzz::{bounded, inputs::{event::git_event, payload::Payload, runner::RunnerEnv}, parts};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -13,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     bounded(|| {
         let env = RunnerEnv::new(variables.lines().filter_map(|line| line.split_once('=')));
         if let Ok(payload) = Payload::read(json) {
-            let event = GitEvent::new(&env, &payload, None);
+            let event = git_event(&env, &payload, None);
             let _ = payload.commit(&event.sha);
             let _ = event.run_info();
         }

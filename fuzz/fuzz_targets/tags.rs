@@ -2,11 +2,8 @@
 
 #![no_main]
 
-use build_deploy_fuzz::{bounded, parts};
-use build_deploy_fuzz::{
-    inputs::{cli::RawInputs, context::GitEvent, parse::parse, payload::Payload, runner::RunnerEnv},
-    plan::tags::{Facts, Subject, tags_for},
-};
+use build_deploy_fuzz::{bounded, inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv}, parts, tags::{GitTags, Subject, names::Facts, tags_for}};
+use build_deploy_fuzz::{inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv}, tags::{GitTags, Subject, names::Facts, tags_for}};
 use chrono::DateTime;
 use libfuzzer_sys::fuzz_target;
 
@@ -32,10 +29,10 @@ fuzz_target!(|data: &[u8]| {
                 assert!(raw.set(name, value).is_ok());
             }
             let Ok(inputs) = parse(&raw, &env) else { continue };
-            let event = GitEvent::new(&env, &payload, None);
+            let event = git_event(&env, &payload, None);
             let rules = &inputs.names.tags;
             let facts = Facts::new(&event, rules, DateTime::UNIX_EPOCH);
-            for git_tags in [None, Some(git_tags.as_slice())] {
+            for git_tags in [GitTags::Unasked, GitTags::Known(&git_tags), GitTags::Unreadable] {
                 let _ = tags_for(rules, &Subject { event: &event, facts: &facts, git_tags });
             }
         }

@@ -11,6 +11,8 @@ pub mod domain;
 pub mod inputs;
 #[path = "../../src/plan/mod.rs"]
 pub mod plan;
+#[path = "../../src/tags/mod.rs"]
+pub mod tags;
 
 pub mod agent;
 pub mod filesync;

@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     builder::container::Seats,
-    domain::{diagnostic::Diagnostic, failure::Failure, secret::Secret, stage::Stage},
+    domain::{diagnostic::Diagnostic, failure::Failure, git_event::GitRef, secret::Secret, stage::Stage},
     github::{api, client::ApiError},
-    inputs::{context::Target, runner::RunnerEnv, typed::Inputs},
+    inputs::{runner::RunnerEnv, typed::Inputs},
     plan::Plan,
     preflight::Edges,
 };
@@ -114,12 +114,12 @@ impl Briefing {
 /// The repository's Git tags, or why GitHub does not tell them. `None` if nothing depends on them or there is no token.
 async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Option<Result<Vec<String>, ApiError>> {
     let event = &context.event;
-    let (Target::Tag(_), Some(token), Some(api)) = (&event.target, &inputs.github.token, env.var("GITHUB_API_URL"))
+    let (GitRef::Tag(_), Some(token), Some(api)) = (&event.git_ref, &inputs.github.token, env.var("GITHUB_API_URL"))
     else {
         return None;
     };
     let of_images = inputs.project.images.iter().flat_map(|image| &image.tags);
-    if !inputs.names.tags.asks_for_the_newest(of_images) {
+    if !inputs.names.tags.needs_git_tags(of_images) {
         return None;
     }
     Some(api::git_tags(api, token, &event.owner, &event.repo).await)

@@ -6,15 +6,12 @@ use super::{inquiry, saved};
 use crate::{
     domain::{
         diagnostic::{Diagnostic, Severity},
+        git_event::{GitEvent, GitRef},
         outcome::RunOutcome,
         run::RunState,
     },
     github::{client::ApiError, comments},
-    inputs::{
-        context::{GitEvent, Target},
-        runner::RunnerEnv,
-        typed::Inputs,
-    },
+    inputs::{runner::RunnerEnv, typed::Inputs},
     report::comment,
 };
 
@@ -31,7 +28,7 @@ pub async fn put(
     run: &RunState,
     budget: Duration,
 ) -> Option<Diagnostic> {
-    let Target::PullRequest(number) = event.target else { return None };
+    let GitRef::PullRequest(number) = event.git_ref else { return None };
     if !inputs.github.show.pr_comment
         || inputs.github.dry_run
         || matches!(run.outcome, Some((RunOutcome::Cancelled, _)))
@@ -61,7 +58,7 @@ pub async fn put(
 /// The post stage: the comment that the run could not write. Takes at most `budget`.
 pub async fn repair(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent, budget: Duration) -> Option<Diagnostic> {
     let body = env.state(COMMENT).filter(|_| env.state(SETTLED).is_none())?;
-    let Target::PullRequest(number) = event.target else { return None };
+    let GitRef::PullRequest(number) = event.git_ref else { return None };
     let client = inquiry::client(inputs, env, event)?;
     let put = tokio::time::timeout(budget, comments::put(&client, number, &marker(inputs, env), body)).await;
     put.unwrap_or_else(|_| Err(slow())).err().map(|error| refused(&error))

@@ -15,6 +15,7 @@ use crate::{
     domain::{
         deployment::{Deployment, DeploymentOutcome},
         diagnostic::{Diagnostic, Severity},
+        git_event::GitEvent,
         outcome::RunOutcome,
         run::RunState,
     },
@@ -22,7 +23,7 @@ use crate::{
         client::{ApiError, Client},
         deployments::{self, Lifetime, State, Status, Wanted},
     },
-    inputs::{context::GitEvent, runner::RunnerEnv, typed::Inputs},
+    inputs::{runner::RunnerEnv, typed::Inputs},
     plan::Plan,
     report::human,
 };

@@ -11,18 +11,19 @@ use tokio::{
 };
 
 use crate::{
-    domain::{event::Event, history::History, redact::Redactor},
+    domain::{
+        event::Event,
+        git_event::{GitEvent, GitRef},
+        history::History,
+        redact::Redactor,
+    },
     events::Events,
     github::{
         client::Client,
         history::{self, Kind, Lineage, Own},
         jobs::{self, Job},
     },
-    inputs::{
-        context::{GitEvent, Target},
-        runner::RunnerEnv,
-        typed::Inputs,
-    },
+    inputs::{runner::RunnerEnv, typed::Inputs},
 };
 
 /// The runner tells GitHub of a step that begins within a second or two; before that, the step before it seems to run.
@@ -147,10 +148,10 @@ pub fn client(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent) -> Option<Clie
 /// What the runs before this one have in common with it; `None` where nothing comes before, as in a merge queue.
 fn lineage(env: &RunnerEnv, event: &GitEvent, run: u64, attempt: u64) -> Option<Lineage> {
     let own = format!("{}/{}", event.owner, event.repo);
-    let (branch, branch_repository) = match &event.target {
-        Target::Branch(name) | Target::Tag(name) => (name.clone(), own.clone()),
-        Target::PullRequest(_) => (env.var("GITHUB_HEAD_REF")?.to_owned(), event.head_repository.clone()?),
-        Target::MergeGroup(_) | Target::Unknown => return None,
+    let (branch, branch_repository) = match &event.git_ref {
+        GitRef::Branch(name) | GitRef::Tag(name) => (name.clone(), own.clone()),
+        GitRef::PullRequest(_) => (env.var("GITHUB_HEAD_REF")?.to_owned(), event.head_repository.clone()?),
+        GitRef::MergeGroup(_) | GitRef::Unknown => return None,
     };
     // `owner/repo/.github/workflows/build.yml@refs/heads/main`; a workflow of another repository has its runs there.
     let path = env.var("GITHUB_WORKFLOW_REF")?.split('@').next()?;
@@ -165,15 +166,13 @@ fn lineage(env: &RunnerEnv, event: &GitEvent, run: u64, attempt: u64) -> Option<
 mod tests {
     use super::lineage;
     use crate::{
+        domain::git_event::{GitEvent, GitRef},
         github::history::Kind,
-        inputs::{
-            context::{GitEvent, Target},
-            runner::RunnerEnv,
-        },
+        inputs::runner::RunnerEnv,
     };
 
-    fn event(name: &str, target: Target) -> GitEvent {
-        GitEvent { name: name.into(), target, owner: "o".into(), repo: "r".into(), ..GitEvent::default() }
+    fn event(name: &str, git_ref: GitRef) -> GitEvent {
+        GitEvent { name: name.into(), git_ref, owner: "o".into(), repo: "r".into(), ..GitEvent::default() }
     }
 
     fn env(workflow_ref: &str) -> RunnerEnv {
@@ -187,10 +186,10 @@ mod tests {
     #[test]
     fn the_lineage_is_the_workflows_on_the_branch() {
         let env = env("O/R/.github/workflows/build.yml@refs/heads/a@b");
-        let push = lineage(&env, &event("push", Target::Branch("main".into())), 50, 2).unwrap();
+        let push = lineage(&env, &event("push", GitRef::Branch("main".into())), 50, 2).unwrap();
         assert_eq!((push.workflow.as_str(), push.branch.as_str(), push.number), ("build.yml", "main", 5));
         assert_eq!((push.branch_repository.as_str(), push.kind), ("o/r", Kind::Branch));
-        let of_fork = GitEvent { head_repository: Some("f/r".into()), ..event("pull_request", Target::PullRequest(7)) };
+        let of_fork = GitEvent { head_repository: Some("f/r".into()), ..event("pull_request", GitRef::PullRequest(7)) };
         let request = lineage(&env, &of_fork, 50, 1).unwrap();
         assert_eq!((request.branch.as_str(), request.branch_repository.as_str()), ("feature/a#1", "f/r"));
         assert_eq!(request.kind, Kind::PullRequest);
@@ -199,9 +198,9 @@ mod tests {
     #[test]
     fn where_nothing_comes_before_nothing_is_asked() {
         let none = |workflow_ref: &str, target| lineage(&env(workflow_ref), &event("push", target), 50, 1).is_none();
-        assert!(none("o/r/.github/workflows/build.yml@refs/heads/main", Target::MergeGroup(7)));
-        assert!(none("o/r/.github/workflows/build.yml@refs/heads/main", Target::PullRequest(7)), "a deleted fork");
-        assert!(none("org/policies/.github/workflows/build.yml@refs/heads/main", Target::Branch("main".into())));
-        assert!(none("é", Target::Branch("main".into())));
+        assert!(none("o/r/.github/workflows/build.yml@refs/heads/main", GitRef::MergeGroup(7)));
+        assert!(none("o/r/.github/workflows/build.yml@refs/heads/main", GitRef::PullRequest(7)), "a deleted fork");
+        assert!(none("org/policies/.github/workflows/build.yml@refs/heads/main", GitRef::Branch("main".into())));
+        assert!(none("é", GitRef::Branch("main".into())));
     }
 }

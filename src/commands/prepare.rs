@@ -22,6 +22,7 @@ use crate::{
         credentials::Credentials,
         diagnostic::{Diagnostic, Place},
         failure::Failure,
+        git_event::GitEvent,
         redact::Redactor,
         run::{RunInfo, RunState},
         secret::Secret,
@@ -29,20 +30,22 @@ use crate::{
     },
     github::repository,
     inputs::{
-        context::{GitEvent, payload_of},
-        rules::{Dialect, PullRequestSha},
+        event::{git_event, payload_of},
         runner::{Owner, RunnerEnv},
         typed::{Inputs, ProjectInputs, WhenSuperseded},
     },
     plan::{
         Found, Known, Plan, images, naming,
         superseded::{self, Question},
-        tags::GitTags,
     },
     preflight::Edges,
     publish::Branch,
     regular_file,
     report::log::Log,
+    tags::{
+        GitTags,
+        language::{Dialect, PullRequestSha},
+    },
 };
 
 /// Bytes of an event's payload. GitHub sends 25 MB at most.
@@ -70,7 +73,7 @@ pub fn context(inputs: &Inputs, env: &RunnerEnv) -> Context {
     let here = || fs::canonicalize(".").unwrap_or_else(|_| PathBuf::from("."));
     let workspace = env.workspace().map_or_else(here, PathBuf::from);
     Context {
-        event: GitEvent::new(env, &payload, inputs.github.job_id.as_deref()),
+        event: git_event(env, &payload, inputs.github.job_id.as_deref()),
         project: workspace.join(&inputs.project.working_directory),
         workspace,
         warnings: inputs.warnings.iter().cloned().chain(warning).collect(),

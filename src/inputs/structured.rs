@@ -1,13 +1,13 @@
 //! Readers of inputs with a structure of their own: `images`, `registries`, `secrets`.
 
-use crate::domain::{
-    credentials::as_in_images, default_user::default_user, repository::is_registry_host, secret::Secret,
+use crate::{
+    domain::{credentials::as_in_images, default_user::default_user, repository::is_registry_host, secret::Secret},
+    tags::language::{self, Dialect, LineError},
 };
 
 use super::{
     cache::cache_spec,
     error::InputError,
-    rules::{self, Dialect, RuleMistake},
     runner::RunnerEnv,
     typed::{Credentials, ImageInput},
     values::{comma_lines, is_platform, lines, pair},
@@ -24,7 +24,7 @@ fn complaint(problem: &str, fix: &str) -> Complaint {
 /// The lines of an input with their numbers, if one of them stands between quotes as in Docker's own actions:
 /// `"KEY=a value of<newline>many lines"`, with quotes inside doubled. The others stand as they are written. Blank lines
 /// and comments are left out.
-pub fn quoted_lines(text: &str) -> Option<Result<Vec<(usize, String)>, RuleMistake>> {
+pub fn quoted_lines(text: &str) -> Option<Result<Vec<(usize, String)>, LineError>> {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     let quoted = |line: &str| {
@@ -44,8 +44,8 @@ pub fn quoted_lines(text: &str) -> Option<Result<Vec<(usize, String)>, RuleMista
                 let Some((_, more)) = all.next() else { break };
                 record = format!("{record}\n{more}");
             }
-            let read = rules::lines(&record, Dialect::Repaired)
-                .map_err(|mistake| RuleMistake { line: index + mistake.line, ..mistake })?;
+            let read = language::lines(&record, Dialect::Repaired)
+                .map_err(|mistake| LineError { line: index + mistake.line, ..mistake })?;
             found.extend(read.into_iter().map(|(number, line)| (index + number, line)));
         }
         Ok(found)
@@ -199,11 +199,11 @@ pub fn images(text: &str, env: &RunnerEnv, dialect: Dialect) -> Result<Vec<Image
         let mut image = ImageInput::default();
         for (key, value) in entries {
             if key == "tags" {
-                match list(value).map(|lines| rules::read(&lines.join("\n"), dialect)) {
+                match list(value).map(|lines| language::read(&lines.join("\n"), dialect)) {
                     Ok(Ok(read)) => image.tags = read.rules,
                     Ok(Err(wrong)) => mistakes.extend(wrong.into_iter().map(|mistake| {
                         let problem = format!("item {}, `tags`: {}", index + 1, mistake.problem);
-                        InputError::shown("images", &mistake.written, problem, mistake.fix)
+                        InputError::shown("images", &mistake.written, problem, mistake.hint)
                     })),
                     Err((problem, fix)) => {
                         mistakes.push(InputError::hidden(
@@ -303,7 +303,10 @@ fn pairs(node: Node) -> Result<Vec<(String, Option<String>)>, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::{registries, secrets};
-    use crate::inputs::{error::InputError, rules::Dialect, runner::RunnerEnv, typed::ImageInput};
+    use crate::{
+        inputs::{error::InputError, runner::RunnerEnv, typed::ImageInput},
+        tags::language::Dialect,
+    };
 
     fn images(text: &str, env: &RunnerEnv) -> Result<Vec<ImageInput>, Vec<InputError>> {
         super::images(text, env, Dialect::Repaired)
@@ -337,7 +340,7 @@ mod tests {
             ("a=-----BEGIN KEY-----\nhunter2=\n", "line 1 begins a value of many lines"),
             ("a=1\na=hunter2", "the id `a` stands there twice"),
             ("hunter2", "is neither `id=value` lines nor a YAML map"),
-            ("\"a=hunter2", "line 1 has a `\"` that is never closed"),
+            ("\"a=hunter2", "line 1 has a `\"` without a closing"),
             ("\"a=x\"\nhunter2", "line 2 is no `id=value`"),
             ("\"a=x\ny\"\nb=-----BEGIN KEY-----\nhunter2=", "line 3 begins a value of many lines"),
             ("a: [hunter2]", "entry 1 of the map is no text under an id"),

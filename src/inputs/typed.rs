@@ -13,9 +13,11 @@ pub use self::notify::{
 use super::{
     builder::{BuilderInput, ContainerInput},
     cache::CacheService,
-    rules::{Rule, TagInputs},
 };
-use crate::domain::{diagnostic::Diagnostic, secret::Secret};
+use crate::{
+    domain::{diagnostic::Diagnostic, secret::Secret},
+    tags::language::{Rule, TagInputs},
+};
 
 /// All inputs, checked.
 #[derive(Clone, Debug)]

@@ -13,10 +13,13 @@ use super::{
 };
 use crate::{
     compose::Access,
-    domain::{repository::Repository, tag::Tag},
+    domain::{
+        git_event::{GitEvent, GitRef},
+        repository::Repository,
+        tag::Tag,
+    },
     inputs::{
         cache::CacheAccess,
-        context::{GitEvent, Target},
         typed::{Cache, CacheSpec, Inputs, Push},
     },
 };
@@ -89,7 +92,7 @@ pub(super) fn caches(
         Cache::Auto if inputs.registry.caches.service.is_none() => (Vec::new(), None),
         // What a tag or a merge group writes, no other run can read.
         Cache::Auto | Cache::Gha => {
-            let lasting = !matches!(event.target, Target::Tag(_) | Target::MergeGroup(_));
+            let lasting = !matches!(event.git_ref, GitRef::Tag(_) | GitRef::MergeGroup(_));
             (vec![of_kind("gha", &[])], lasting.then(|| of_kind("gha", &[("mode", "max")])))
         }
         Cache::Registry => {
@@ -208,22 +211,17 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
     use crate::{
-        inputs::{
-            cache::cache_spec,
-            cli::RawInputs,
-            context::{GitEvent, Target},
-            parse,
-            runner::RunnerEnv,
-            typed::Inputs,
-        },
-        plan::{Found, Known, Plan, images, naming::Project, tags::GitTags},
+        domain::git_event::{GitEvent, GitRef},
+        inputs::{cache::cache_spec, cli::RawInputs, parse, runner::RunnerEnv, typed::Inputs},
+        plan::{Found, Known, Plan, images, naming::Project},
+        tags::GitTags,
     };
 
     /// A push to `main`.
     fn push() -> GitEvent {
         GitEvent {
             name: "push".into(),
-            target: Target::Branch("main".into()),
+            git_ref: GitRef::Branch("main".into()),
             owner: "O".into(),
             repo: "r".into(),
             ..GitEvent::default()
@@ -284,11 +282,11 @@ mod tests {
 
     #[test]
     fn what_nobody_could_read_is_not_written() {
-        for target in [Target::Tag("v1".into()), Target::MergeGroup(7)] {
-            let event = GitEvent { target, ..push() };
+        for git_ref in [GitRef::Tag("v1".into()), GitRef::MergeGroup(7)] {
+            let event = GitEvent { git_ref, ..push() };
             assert_eq!(caches(&plan(&[], &[], &event)), both(READ, ""));
         }
-        let pull_request = GitEvent { target: Target::PullRequest(7), ..push() };
+        let pull_request = GitEvent { git_ref: GitRef::PullRequest(7), ..push() };
         assert_eq!(caches(&plan(&[], &[], &pull_request)), both(READ, WRITTEN), "its own later runs read it");
         assert_eq!(caches(&plan(&[("dry-run", "true")], &[], &push())), both(READ, ""));
     }
@@ -300,7 +298,7 @@ mod tests {
             (caches(&plan).1, plan.notices.len())
         };
         let to = "type=registry,ref=ghcr.io/o/r:buildcache,mode=max,ignore-error=true".to_owned();
-        let pull_request = GitEvent { target: Target::PullRequest(7), ..push() };
+        let pull_request = GitEvent { git_ref: GitRef::PullRequest(7), ..push() };
         let fork = GitEvent { is_fork_pr: true, ..pull_request.clone() };
         assert_eq!(registry(&[], &push()), (to.clone(), 0));
         assert_eq!(registry(&[("push", "false")], &push()), (to.clone(), 0));
@@ -321,9 +319,9 @@ mod tests {
             Plan::new(&inputs, Known { event, git_tags: GitTags::Unasked, now: chrono::DateTime::UNIX_EPOCH }, found)
                 .unwrap()
         };
-        let pull_request = GitEvent { name: "pull_request".into(), target: Target::PullRequest(7), ..push() };
+        let pull_request = GitEvent { name: "pull_request".into(), git_ref: GitRef::PullRequest(7), ..push() };
         let fork = GitEvent { is_fork_pr: true, ..pull_request.clone() };
-        let merge_group = GitEvent { name: "merge_group".into(), target: Target::MergeGroup(7), ..push() };
+        let merge_group = GitEvent { name: "merge_group".into(), git_ref: GitRef::MergeGroup(7), ..push() };
         for event in [&pull_request, &fork, &merge_group] {
             let plan = planned(&[], event);
             assert!(!caches(&plan).1.contains("registry") && caches(&plan).1.contains("inline"), "{:?}", caches(&plan));
@@ -345,7 +343,7 @@ mod tests {
         };
         let main = GitEvent { default_branch: Some("main".into()), ..push() };
         let request = GitEvent {
-            target: Target::PullRequest(7),
+            git_ref: GitRef::PullRequest(7),
             base_branch: Some("release/1".into()),
             reference: "refs/pull/7/merge".into(),
             ..main.clone()

@@ -12,10 +12,8 @@ use thiserror::Error;
 
 use crate::{
     compose::{Access, Build, ContextSource, Project, SecretSource, Service, nearest::nearest},
-    inputs::{
-        rules::Rule,
-        typed::{BuildInputs, CacheSpec, ProjectInputs},
-    },
+    inputs::typed::{BuildInputs, CacheSpec, ProjectInputs},
+    tags::language::Rule,
 };
 
 /// An image to build.

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::tags::{Facts, RenderError};
-use crate::inputs::{
-    context::GitEvent,
-    rules::Dialect,
-    typed::{Annotation, AnnotationLevel},
-    values::pair,
+use crate::{
+    domain::git_event::GitEvent,
+    inputs::{
+        typed::{Annotation, AnnotationLevel},
+        values::pair,
+    },
+    tags::{
+        language::Dialect,
+        names::{Facts, RenderError},
+    },
 };
 
 /// The eight OCI annotation keys that docker/metadata-action sets
@@ -90,12 +94,12 @@ mod tests {
 
     use super::{annotations, line, rendered, standard};
     use crate::{
-        inputs::{
-            context::{GitEvent, Target},
-            rules::{Dialect, TagInputs},
-            typed::{Annotation, AnnotationLevel},
+        domain::git_event::{GitEvent, GitRef},
+        inputs::typed::{Annotation, AnnotationLevel},
+        tags::{
+            language::{Dialect, TagInputs},
+            names::Facts,
         },
-        plan::tags::Facts,
     };
 
     fn event() -> GitEvent {
@@ -103,7 +107,7 @@ mod tests {
             sha: "abc".into(),
             repo: "site".into(),
             reference: "refs/heads/a&b".into(),
-            target: Target::Branch("a&b".into()),
+            git_ref: GitRef::Branch("a&b".into()),
             commit_time: Some("2026-03-04T05:06:07+01:00".into()),
             ..GitEvent::default()
         }

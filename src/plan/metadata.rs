@@ -8,11 +8,16 @@ use super::{
     Known,
     images::{ImageSpec, Purpose},
     labels,
-    tags::{Facts, Movement, RenderError, Subject, TagError, tags_for},
 };
 use crate::{
     domain::tag::Tag,
-    inputs::{rules::TagInputs, typed::NameInputs},
+    inputs::typed::NameInputs,
+    tags::{
+        Movement, Subject, TagError,
+        language::TagInputs,
+        names::{Facts, RenderError},
+        tags_for,
+    },
 };
 
 /// Tags, labels and annotations of one image.
@@ -29,7 +34,7 @@ pub(super) struct Metadata {
     pub(super) warnings: Vec<String>,
 }
 
-/// Why an image's tags, labels or annotations cannot be told.
+/// Why an image's tags, labels or annotations cannot be decided.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum MetadataError {
     /// The rules for tags.
@@ -41,7 +46,7 @@ pub enum MetadataError {
         reason: TagError,
     },
     /// An expression in a label or annotation.
-    #[error("input `{input}`: {reason}; correct the expression")]
+    #[error("input `{input}`: {reason}")]
     Expression {
         /// The input.
         input: &'static str,
@@ -50,7 +55,17 @@ pub enum MetadataError {
     },
 }
 
-/// Where an image's rules stand.
+impl MetadataError {
+    /// What to do about it, in the imperative.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Tags { reason, .. } => reason.hint(),
+            Self::Expression { reason, .. } => reason.hint(),
+        }
+    }
+}
+
+/// Names the input that an image's rules come from.
 fn origin(image: Option<&str>) -> String {
     image.map_or_else(|| "input `tags`".to_owned(), |image| format!("input `images`, `tags` of `{image}`"))
 }

@@ -10,7 +10,6 @@ pub mod notify;
 pub mod origin;
 pub mod print;
 pub mod superseded;
-pub mod tags;
 pub mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,22 +26,20 @@ use self::{
     naming::{Names, NamingError, Project},
     notify::NotifyPlan,
     origin::{Commit, name_builder, seconds_since_1970},
-    tags::{GitTags, Movement},
 };
 use crate::{
     compose::{self, Build},
     domain::{
         destinations::Destinations,
         failure::Failure,
+        git_event::{GitEvent, GitRef},
         repository::Repository,
         run::{ImageState, ImageStatus},
         stage::Stage,
         tag::Tag,
     },
-    inputs::{
-        context::{GitEvent, Target},
-        typed::{CacheSpec, Compression, Inputs, Push},
-    },
+    inputs::typed::{CacheSpec, Compression, Inputs, Push},
+    tags::{GitTags, Movement},
 };
 
 /// A run, decided. Serialises to the JSON of `build-deploy plan --format json`; holds no secret value.
@@ -353,12 +350,12 @@ fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {
         Push::Auto if event.is_fork_pr => (false, "a pull request from a fork".to_owned()),
         // That of one which was merged has the tags of its branch, which has a push of its own.
         Push::Auto if event.name == "pull_request" => (false, "a pull request".to_owned()),
-        Push::Auto => match &event.target {
-            Target::PullRequest(_) => (false, "a pull request".to_owned()),
-            Target::MergeGroup(_) => (false, "a merge group".to_owned()),
-            Target::Branch(branch) => (true, format!("{} to branch {branch}", event.name)),
-            Target::Tag(tag) => (true, format!("{} of tag {tag}", event.name)),
-            Target::Unknown => (true, "not a pull request".to_owned()),
+        Push::Auto => match &event.git_ref {
+            GitRef::PullRequest(_) => (false, "a pull request".to_owned()),
+            GitRef::MergeGroup(_) => (false, "a merge group".to_owned()),
+            GitRef::Branch(branch) => (true, format!("{} to branch {branch}", event.name)),
+            GitRef::Tag(tag) => (true, format!("{} of tag {tag}", event.name)),
+            GitRef::Unknown => (true, "not a pull request".to_owned()),
         },
     };
     PushPlan { enabled, reason }

@@ -7,9 +7,9 @@
 //! registry does not have yet takes nothing back, so that it can be pushed in any case.
 
 use super::ImagePlan;
-use crate::{
-    domain::tag::Tag,
-    inputs::context::{GitEvent, Target},
+use crate::domain::{
+    git_event::{GitEvent, GitRef},
+    tag::Tag,
 };
 
 /// The label that names an image's commit. The image may be anybody's who can push to the repository, so that the label
@@ -28,7 +28,7 @@ pub struct Question<'a> {
 /// The branch whose head an event's commit should be. `None` for events that no later commit supersedes: releases, pull
 /// requests and merge groups, whose tags are their own, and runs outside GitHub.
 pub fn question(event: &GitEvent) -> Option<Question<'_>> {
-    let Target::Branch(branch) = &event.target else { return None };
+    let GitRef::Branch(branch) = &event.git_ref else { return None };
     let sha = event.sha.as_str();
     let is_commit = matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_commit.then_some(Question { branch, sha })
@@ -49,26 +49,26 @@ pub fn tag_of_commit(image: &ImagePlan, sha: &str) -> Option<Tag> {
 #[cfg(test)]
 mod tests {
     use super::{Question, question};
-    use crate::inputs::context::{GitEvent, Target};
+    use crate::domain::git_event::{GitEvent, GitRef};
 
     #[test]
     fn only_commits_of_branches_are_superseded() {
         let sha = "0123456789abcdef0123456789abcdef01234567";
-        let event = |name: &str, target, sha: &str| GitEvent {
+        let event = |name: &str, git_ref, sha: &str| GitEvent {
             name: name.into(),
-            target,
+            git_ref,
             sha: sha.into(),
             ..GitEvent::default()
         };
         for name in ["push", "schedule", "workflow_dispatch", "repository_dispatch", "workflow_run", "pull_request"] {
-            let event = event(name, Target::Branch("release/1".into()), sha);
+            let event = event(name, GitRef::Branch("release/1".into()), sha);
             assert_eq!(question(&event), Some(Question { branch: "release/1", sha }), "{name}");
         }
-        for target in [Target::Tag("v1.2.3".into()), Target::PullRequest(7), Target::MergeGroup(7), Target::Unknown] {
-            assert_eq!(question(&event("push", target.clone(), sha)), None, "{target:?}");
+        for git_ref in [GitRef::Tag("v1.2.3".into()), GitRef::PullRequest(7), GitRef::MergeGroup(7), GitRef::Unknown] {
+            assert_eq!(question(&event("push", git_ref.clone(), sha)), None, "{git_ref:?}");
         }
         for odd in ["", "0123456", "../../../../../../../../../../../../../../"] {
-            assert_eq!(question(&event("push", Target::Branch("main".into()), odd)), None, "{odd}");
+            assert_eq!(question(&event("push", GitRef::Branch("main".into()), odd)), None, "{odd}");
         }
     }
 }

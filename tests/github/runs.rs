@@ -12,19 +12,20 @@ use build_deploy::{
         inquiry::{Inquiry, history},
     },
     domain::{
-        deployment::DeploymentOutcome, event::Event, failure::Failure, history::History, outcome::RunOutcome,
-        redact::Redactor, run::RunState, stage::Stage,
+        deployment::DeploymentOutcome,
+        event::Event,
+        failure::Failure,
+        git_event::{GitEvent, GitRef},
+        history::History,
+        outcome::RunOutcome,
+        redact::Redactor,
+        run::RunState,
+        stage::Stage,
     },
     events::Events,
-    inputs::{
-        cli::RawInputs,
-        context::{GitEvent, Target},
-        parse::parse,
-        payload::Payload,
-        runner::RunnerEnv,
-        typed::Inputs,
-    },
-    plan::{Found, Known, Plan, naming::Project, tags::GitTags},
+    inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv, typed::Inputs},
+    plan::{Found, Known, Plan, naming::Project},
+    tags::GitTags,
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -83,7 +84,7 @@ impl Job {
             raw.set(name, value).unwrap();
         }
         let inputs = parse(&raw, &env).unwrap();
-        let event = GitEvent::new(&env, &Payload::default(), inputs.github.job_id.as_deref());
+        let event = git_event(&env, &Payload::default(), inputs.github.job_id.as_deref());
         Self { github, env, inputs, event, state }
     }
 
@@ -342,7 +343,7 @@ async fn the_post_stage_ends_what_a_killed_run_left_in_progress() {
 #[tokio::test]
 async fn a_pull_request_has_one_comment() {
     let job = Job::new(&[("pull-requests", Access::Write)], &[("pr-comment", "true")], &[]).await;
-    let event = GitEvent { target: Target::PullRequest(7), ..job.event.clone() };
+    let event = GitEvent { git_ref: GitRef::PullRequest(7), ..job.event.clone() };
     let put = |outcome| {
         let (job, event, state) = (&job, &event, job.ended(outcome));
         async move { comment::put(&job.inputs, &job.env, event, &state, SECOND).await }
@@ -409,7 +410,7 @@ async fn an_end_that_could_not_be_told_is_told_by_the_post_stage() {
 #[tokio::test]
 async fn a_comment_that_could_not_be_written_is_written_by_the_post_stage() {
     let job = Job::new(&[("pull-requests", Access::Write)], &[("pr-comment", "true")], &[]).await;
-    let event = GitEvent { target: Target::PullRequest(7), ..job.event.clone() };
+    let event = GitEvent { git_ref: GitRef::PullRequest(7), ..job.event.clone() };
     for fault in [Fault::Hang, Fault::Broken(502), Fault::Endless] {
         job.github.fail_next(vec![fault.clone(); 9]);
         let budget = Duration::from_millis(300);

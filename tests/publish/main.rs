@@ -21,9 +21,10 @@ use build_deploy::{
     events::Events,
     github::client::Client,
     inputs::{cli::RawInputs, parse, runner::RunnerEnv},
-    plan::{Plan, tags::GitTags},
+    plan::Plan,
     publish::{self, Branch, Move, Release, Survey, Unpublished},
     registry::registries::Registries,
+    tags::GitTags,
 };
 use http::Method;
 use serde_json::json;

@@ -5,10 +5,10 @@ use crate::{
     domain::{credentials::as_in_images, repository::is_registry_host},
     inputs::{
         error::InputError,
-        rules::{self, Dialect, Flavor, PullRequestSha, RuleMistake, ShaInputs, TagInputs, number},
         typed::{Annotation, AnnotationLevel, NameInputs},
         values::{boolean, pair},
     },
+    tags::language::{self, Dialect, Flavor, LineError, PullRequestSha, ShaInputs, TagInputs, number},
 };
 
 /// docker/metadata-action's environment variables, for workflows that move here.
@@ -50,11 +50,11 @@ impl Reader<'_> {
         // A value that is no boolean is told here.
         self.boolean("tag-compat");
         let dialect = self.dialect();
-        let read = match rules::read(self.raw.get("tags").unwrap_or_default(), dialect) {
+        let read = match language::read(self.raw.get("tags").unwrap_or_default(), dialect) {
             Ok(read) => read,
             Err(mistakes) => {
                 self.mistakes.extend(mistakes.into_iter().map(|mistake| mistake.of("tags")));
-                rules::RulesRead::default()
+                language::ParsedRules::default()
             }
         };
         for message in read.warnings {
@@ -91,7 +91,7 @@ impl Reader<'_> {
     /// Lines `name=value`. docker/metadata-action passes over those without `=`.
     fn written_lines(&mut self, input: &str) -> Vec<String> {
         let dialect = self.dialect();
-        let lines = rules::lines(self.raw.get(input).unwrap_or_default(), dialect).unwrap_or_else(|mistake| {
+        let lines = language::lines(self.raw.get(input).unwrap_or_default(), dialect).unwrap_or_else(|mistake| {
             self.mistakes.push(mistake.of(input));
             Vec::new()
         });
@@ -152,9 +152,9 @@ fn usize_of(length: u8) -> usize {
     length.into()
 }
 
-impl RuleMistake {
+impl LineError {
     /// The mistake as one of an input.
     pub(in crate::inputs) fn of(self, input: &str) -> InputError {
-        InputError::shown(input, &self.written, format!("line {}: {}", self.line, self.problem), self.fix)
+        InputError::shown(input, &self.written, format!("line {}: {}", self.line, self.problem), self.hint)
     }
 }

@@ -5,11 +5,11 @@ use crate::{
     compose::{ContextSource, Files, Project, Request, SecretSource, join, load},
     domain::secret::Secret,
     inputs::{
-        rules::Dialect,
         runner::RunnerEnv,
         structured,
         typed::{Allow, BuildInputs, Compression, LoneInput, NoCache, ProjectInputs},
     },
+    tags::language::Dialect,
 };
 
 struct One<'a>(&'a str);

@@ -1,14 +1,20 @@
 //! Which tags of an image move from commit to commit, and which tag names one commit.
 //!
-//! Rules may be any text with expressions in it, so that their results are compared instead: the same rules are evaluated
-//! for commits that do not exist. A tag that another commit of the branch would get as well moves.
+//! Rules may contain any expression, so their results are compared instead: the same rules are evaluated for commits that
+//! do not exist. A tag that another commit of the branch would get as well moves.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Facts, GitTags, Subject, Tag, Tagged, tags_for};
-use crate::inputs::{
-    context::{GitEvent, Target},
-    rules::TagInputs,
+use super::{
+    language::TagInputs,
+    names::Facts,
+    subject::{GitTags, Subject},
+    tagged::Tagged,
+    tags_for::tags_for,
+};
+use crate::domain::{
+    git_event::{GitEvent, GitRef},
+    tag::Tag,
 };
 
 /// How the tags of an image move.
@@ -18,7 +24,7 @@ pub struct Movement {
     commit: Option<CommitTag>,
 }
 
-/// A tag that names one commit: its text around the hash, and how many digits of the hash it has.
+/// A tag that names one commit: the text around the hash, and the number of the hash's digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CommitTag {
     before: String,
@@ -26,25 +32,25 @@ struct CommitTag {
     after: String,
 }
 
-/// Hashes of no commit, as long as SHA-256's.
+/// Hashes of commits that do not exist, as long as SHA-256's.
 const ONE: &str = "c94a7d3b52e8f06119d7c3a58b4e26f09d81c7a35fe2b8604c7d19a3e85f2b06";
 const TWO: &str = "3f8e6b1d07a2c594e8d3160f7bc5a92e4d06f81b93ca7e250fb8d4617a3ce95d";
-/// The fewest digits by which a hash is recognized in a tag.
+/// Minimum number of digits by which a hash is recognized in a tag.
 const FEWEST: usize = 4;
 
 impl Movement {
     /// Compares `tagged`, which the rules of `inputs` made for `event` at `now`, with the tags of other commits.
     ///
-    /// Nothing moves but by branches: tags of a release, a pull request or a merge group are its own.
-    pub(in crate::plan) fn new(inputs: &TagInputs, event: &GitEvent, now: DateTime<Utc>, tagged: &Tagged) -> Self {
-        if !matches!(event.target, Target::Branch(_)) || event.sha.is_empty() {
+    /// Only tags of branches move. A release, a pull request or a merge group has tags of its own.
+    pub fn new(inputs: &TagInputs, event: &GitEvent, now: DateTime<Utc>, tagged: &Tagged) -> Self {
+        if !matches!(event.git_ref, GitRef::Branch(_)) || event.sha.is_empty() {
             return Self::default();
         }
         let length = event.sha.len().min(ONE.len());
         let (one, two) = (&ONE[..length], &TWO[..length]);
         let later = now.checked_add_signed(TimeDelta::days(400)).unwrap_or(now);
-        // At the same time, so that the tag of a day moves; of another commit time, so that the tag of a commit's day
-        // does not.
+        // `now` is the same, so that a tag with the run's date moves. The commit's time is another, so that a tag with the
+        // commit's date does not.
         let of_one = made(inputs, event, one, "2001-02-03T04:05:06Z", now);
         let of_two = made(inputs, event, two, "2012-11-10T09:08:07Z", later);
         let moving = tagged.moving.iter().filter(|tag| of_one.contains(tag)).cloned().collect();
@@ -55,21 +61,21 @@ impl Movement {
         Self { moving, commit }
     }
 
-    /// The tags that the next commit of the branch gets as well, such as the branch's name, `latest` and `nightly`. None
-    /// for other events.
+    /// The tags that the next commit of the branch gets as well, such as the branch's name, `latest` and `nightly`. Empty
+    /// unless the event is about a branch.
     pub fn moving(&self) -> &[Tag] {
         &self.moving
     }
 
-    /// The tag that the rules make for another commit of the branch and for no third, such as `sha-1234567`. `None` if
-    /// no rule makes one, or if it holds more than the commit tells, such as a date.
+    /// Returns the tag that the rules make for a given commit of the branch and for no other, such as `sha-1234567`.
+    /// `None` if no rule makes one, or if it also depends on something else, such as a date.
     pub fn tag_of_commit(&self, sha: &str) -> Option<Tag> {
         self.commit.as_ref()?.of(sha)
     }
 }
 
 impl CommitTag {
-    /// Takes apart a tag that was made for the commit `sha`.
+    /// Finds the hash in a tag that was made for the commit `sha`.
     fn read(tag: &Tag, sha: &str, short: usize) -> Option<Self> {
         let fewest = short.clamp(FEWEST, sha.len());
         let digits = (fewest..=sha.len()).rev().find(|digits| tag.as_str().contains(&sha[..*digits]))?;
@@ -79,12 +85,12 @@ impl CommitTag {
 
     fn of(&self, sha: &str) -> Option<Tag> {
         let digits = sha.get(..self.digits)?;
-        // A part of a valid tag stays valid.
+        // The tag with another hash is valid too.
         Some(Tag::exact(&format!("{}{digits}{}", self.before, self.after)))
     }
 }
 
-/// The tags of a commit. Rules that cannot be used were reported for the event's own.
+/// Makes the tags of a commit. Errors were reported for the event's own commit already.
 fn made(inputs: &TagInputs, event: &GitEvent, sha: &str, time: &str, now: DateTime<Utc>) -> Vec<Tag> {
     let event = GitEvent {
         sha: sha.to_owned(),
@@ -101,22 +107,19 @@ fn made(inputs: &TagInputs, event: &GitEvent, sha: &str, time: &str, now: DateTi
 mod tests {
     use chrono::DateTime;
 
-    use super::{Movement, Tag};
-    use crate::{
-        inputs::{
-            context::{GitEvent, Target},
-            rules::{Dialect, Flavor, TagInputs, read},
-        },
-        plan::tags::{self, Facts, GitTags, Subject, tags_for},
+    use super::{Facts, GitEvent, GitRef, GitTags, Movement, Subject, Tag, TagInputs, tags_for};
+    use crate::tags::{
+        language::{Dialect, Flavor, read},
+        tags_for::tests,
     };
 
     const NEWER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
-    fn event(name: &str, target: Target) -> GitEvent {
-        GitEvent { commit_time: Some("2026-03-04T05:06:07Z".into()), ..tags::tests::event(name, target) }
+    fn event(name: &str, git_ref: GitRef) -> GitEvent {
+        GitEvent { commit_time: Some("2026-03-04T05:06:07Z".into()), ..tests::event(name, git_ref) }
     }
 
-    /// What moves, and the tag of the newer commit.
+    /// The tags that move, and the tag of the newer commit.
     fn of(rules: &[&str], flavor: &str, dialect: Dialect, event: &GitEvent) -> (String, String) {
         let inputs = TagInputs {
             rules: read(&rules.join("\n"), dialect).unwrap().rules,
@@ -135,19 +138,19 @@ mod tests {
     #[test]
     fn without_rules_all_tags_of_a_branch_move_but_that_of_the_commit() {
         for (name, target, moving, commit) in [
-            ("push", Target::Branch("main".into()), "main latest", "sha-fedcba9"),
-            ("push", Target::Branch("dev".into()), "dev", "sha-fedcba9"),
-            ("schedule", Target::Branch("main".into()), "nightly main", "sha-fedcba9"),
-            ("workflow_dispatch", Target::Branch("main".into()), "main latest", "sha-fedcba9"),
-            ("push", Target::Tag("v1.2.3".into()), "", ""),
-            ("pull_request", Target::PullRequest(7), "", ""),
-            ("merge_group", Target::MergeGroup(7), "", ""),
-            ("", Target::Unknown, "", ""),
+            ("push", GitRef::Branch("main".into()), "main latest", "sha-fedcba9"),
+            ("push", GitRef::Branch("dev".into()), "dev", "sha-fedcba9"),
+            ("schedule", GitRef::Branch("main".into()), "nightly main", "sha-fedcba9"),
+            ("workflow_dispatch", GitRef::Branch("main".into()), "main latest", "sha-fedcba9"),
+            ("push", GitRef::Tag("v1.2.3".into()), "", ""),
+            ("pull_request", GitRef::PullRequest(7), "", ""),
+            ("merge_group", GitRef::MergeGroup(7), "", ""),
+            ("", GitRef::Unknown, "", ""),
         ] {
             let found = of(&[], "", Dialect::Repaired, &event(name, target.clone()));
             assert_eq!(found, (moving.to_owned(), commit.to_owned()), "{name} {target:?}");
         }
-        let main = event("push", Target::Branch("main".into()));
+        let main = event("push", GitRef::Branch("main".into()));
         let found = of(&[], "suffix=-alpine,onlatest=true", Dialect::Repaired, &main);
         assert_eq!(found, ("main-alpine latest-alpine".to_owned(), "sha-fedcba9-alpine".to_owned()));
         let unknown = GitEvent { sha: String::new(), workflow_sha: String::new(), ..main };
@@ -175,7 +178,7 @@ mod tests {
             ("push", &[&long], "", ""),
         ] {
             for dialect in [Dialect::Repaired, Dialect::Exact] {
-                let found = of(rules, "", dialect, &event(name, Target::Branch("main".into())));
+                let found = of(rules, "", dialect, &event(name, GitRef::Branch("main".into())));
                 let cut = dialect == Dialect::Exact && rules == [&long];
                 let commit = if cut { format!("{}-fedcba9", "x".repeat(130)) } else { commit.to_owned() };
                 assert_eq!(found, (moving.to_owned(), commit), "{rules:?} {dialect:?}");
@@ -183,7 +186,7 @@ mod tests {
         }
         for rules in [&["type=semver,pattern={{major}}.{{minor}}", "type=ref,event=tag", "x"], &["x", "type=sha", "y"]]
         {
-            let release = event("push", Target::Tag("v1.2.3".into()));
+            let release = event("push", GitRef::Tag("v1.2.3".into()));
             assert_eq!(of(rules, "", Dialect::Repaired, &release), (String::new(), String::new()), "{rules:?}");
         }
     }

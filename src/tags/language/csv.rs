@@ -1,68 +1,69 @@
-//! Comma separated values as the package csv-parse reads them, which docker/metadata-action reads its inputs with:
-//! the input as a whole first, in which odd quotes are taken as they stand, then each line, in which they are mistakes
-//! (<https://csv.js.org/parse/options/>).
+//! Comma-separated values as the package csv-parse reads them (<https://csv.js.org/parse/options/>).
+//!
+//! docker/metadata-action uses that package twice: for the whole input, in which a misplaced quote is an ordinary
+//! character, and then for each line, in which it is an error.
 
 use thiserror::Error;
 
-/// What a quote means where none belongs.
+/// What a misplaced quote means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quotes {
-    /// It is a character like others, and a line that begins with `#` is a comment.
+    /// It is an ordinary character, and a line that begins with `#` is a comment.
     Relaxed,
-    /// It is a mistake, and `#` is a character like others.
+    /// It is an error, and `#` is an ordinary character.
     Strict,
 }
 
 /// A line of fields.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Record {
-    /// The line that it begins on, from 1.
+    /// The line on which it begins, from 1.
     pub(super) line: usize,
-    /// Its fields, never none.
+    /// Its fields, at least one.
     pub(super) fields: Vec<String>,
 }
 
-/// A quote where none belongs.
+/// A misplaced quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum CsvError {
     /// `a"b`
-    #[error("has a `\"` inside a field")]
+    #[error("has a `\"` inside an unquoted field")]
     Opening,
     /// `"a"b`
-    #[error("has text after the `\"` that ends a field")]
+    #[error("has text after a closing `\"`")]
     Closing,
     /// `"a`
-    #[error("has a `\"` that is never closed")]
+    #[error("has a `\"` without a closing `\"`")]
     Unclosed,
 }
 
-/// All records but empty lines, or the line with a mistake and the mistake.
+/// Returns all records, without empty lines. An error comes with its line.
 pub(super) fn records(text: &str, quotes: Quotes) -> Result<Vec<Record>, (usize, CsvError)> {
     let text = text.replace("\r\n", "\n");
-    let mut reader = Reader { line: 1, record: Record { line: 1, fields: Vec::new() }, ..Reader::default() };
+    let mut parser = Parser { line: 1, record: Record { line: 1, fields: Vec::new() }, ..Parser::default() };
     let characters: Vec<char> = text.chars().collect();
     let mut at = 0;
     while let Some(&character) = characters.get(at) {
         let next = characters.get(at + 1).copied();
-        at += 1 + reader.step(character, next, quotes)?;
+        at += 1 + parser.step(character, next, quotes)?;
     }
-    reader.end()
+    parser.end()
 }
 
 #[derive(Default)]
-struct Reader {
+struct Parser {
     all: Vec<Record>,
     record: Record,
     field: String,
     line: usize,
     quoting: bool,
-    /// Whether this field has been quoted: an empty field is one then.
+    /// Whether this field was quoted. A quoted field counts even if it is empty.
     was_quoting: bool,
     commenting: bool,
 }
 
-impl Reader {
-    /// Takes a character and says how many more it took.
+impl Parser {
+    /// Processes a character, and returns how many of those after it belong to it.
     fn step(&mut self, character: char, next: Option<char>, quotes: Quotes) -> Result<usize, (usize, CsvError)> {
         if character == '"' && !self.commenting {
             if self.quoting {
@@ -99,14 +100,14 @@ impl Reader {
             _ if self.quoting => self.field.push(character),
             '\n' => self.end_record(),
             _ if self.commenting => {}
-            '#' if quotes == Quotes::Relaxed && self.nothing_yet() => self.commenting = true,
+            '#' if quotes == Quotes::Relaxed && self.is_empty() => self.commenting = true,
             ',' => self.end_field(),
             _ => self.field.push(character),
         }
         Ok(0)
     }
 
-    fn nothing_yet(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.record.fields.is_empty() && self.field.is_empty()
     }
 
@@ -116,7 +117,7 @@ impl Reader {
     }
 
     fn end_record(&mut self) {
-        if self.was_quoting || !self.nothing_yet() {
+        if self.was_quoting || !self.is_empty() {
             self.end_field();
             self.all.push(std::mem::take(&mut self.record));
         }
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_input_as_a_whole() {
+    fn whole_inputs() {
         for (text, want) in [
             ("a\n\n# c\nb,c\r\nd # e", vec!["1:a", "4:b|c", "5:d # e"]),
             (r#"type=match,"pattern=\d,1""#, vec![r"1:type=match|pattern=\d,1"]),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line() {
+    fn single_lines() {
         assert_eq!(shown(r#"a,"b,""c""",#d"#, Quotes::Strict).unwrap(), [r#"1:a|b,"c"|#d"#]);
         assert_eq!(shown(r#"a"b"#, Quotes::Strict), Err((1, CsvError::Opening)));
         assert_eq!(shown(r#""a"b"#, Quotes::Strict), Err((1, CsvError::Closing)));

@@ -1,159 +1,57 @@
-//! Templates such as `{{branch}}-{{date 'YYYYMMDD'}}`: the part of Handlebars
-//! (<https://handlebarsjs.com/guide/expressions.html>) that a text of one line has a use for. That is all but loops,
-//! partials and blocks other than `if` and `unless`.
+//! Parses templates.
 
-mod lexer;
-
-use thiserror::Error;
-
-use self::lexer::{Lexer, Token};
-
-/// A template, read. What its names stand for is not known here.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Template {
-    /// Its parts, in order.
-    pub parts: Vec<Part>,
-}
-
-/// A part of a template.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Part {
-    /// Text as it stands.
-    Text(String),
-    /// The value of an expression.
-    Output {
-        /// The expression.
-        call: Call,
-        /// `{{{…}}}` or `{{&…}}`: not escaped for HTML even where others are.
-        raw: bool,
-    },
-    /// `{{#if x}}…{{else}}…{{/if}}`
-    Condition {
-        /// What is asked.
-        test: Argument,
-        /// If it holds.
-        then: Vec<Self>,
-        /// If not.
-        otherwise: Vec<Self>,
-    },
-}
-
-/// A name, and what is handed to it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Call {
-    /// The name.
-    pub path: Path,
-    /// What stands behind it.
-    pub arguments: Vec<Argument>,
-    /// What stands behind it by name, such as `tz='UTC'`.
-    pub named: Vec<(String, Argument)>,
-}
-
-/// A name of one or more parts, such as `prerelease.0`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path {
-    /// The parts. Empty for `this`.
-    pub parts: Vec<String>,
-    /// How many levels it goes up (`../`), where nothing is.
-    pub up: usize,
-}
-
-/// Something handed to a name.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Argument {
-    /// A text.
-    Text(String),
-    /// A number.
-    Number(f64),
-    /// `true` or `false`.
-    Bool(bool),
-    /// `null` or `undefined`.
-    Nothing,
-    /// A name.
-    Path(Path),
-    /// `(name argument)`
-    Call(Box<Call>),
-}
-
-/// Why a text is no template.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TemplateError {
-    /// It is not well formed.
-    #[error("`{found}` stands where {wanted} should")]
-    Unexpected {
-        /// What stands there.
-        found: String,
-        /// What should.
-        wanted: &'static str,
-    },
-    /// A block ends that did not begin, or one that began does not end.
-    #[error("`{{{{#{0}}}}}` and its end do not pair")]
-    Unpaired(String),
-    /// It is something of Handlebars that does not work here.
-    #[error("`{0}` is not supported here")]
-    Unsupported(String),
-    /// Conditions or parentheses within each other.
-    #[error("expressions are nested more than {MAX_DEPTH} deep")]
-    TooDeep,
-}
+use super::{
+    lexer::{Lexer, Token},
+    syntax::{Argument, Call, MAX_DEPTH, Part, Path, Template, TemplateError, unexpected},
+};
+use crate::domain::invalid::Invalid;
 
 impl Template {
-    /// Reads a template. Every text without `{{` is one.
+    /// Parses a template. Every text without `{{` is valid.
     pub fn read(text: &str) -> Result<Self, TemplateError> {
-        let mut reader = Reader { lexer: Lexer::new(text), depth: 0 };
-        let (parts, end) = reader.parts(None)?;
+        let mut parser = Parser { lexer: Lexer::new(text), depth: 0 };
+        let (parts, end) = parser.parts(None)?;
         match end {
             End::OfText => Ok(Self { parts }),
-            End::Else | End::ElseIf => Err(unexpected("{{else}}", "no `else`")),
+            End::Else | End::ElseIf => Err(TemplateError::ElseOutside),
             End::Close(name) => Err(TemplateError::Unpaired(name)),
         }
     }
 
-    /// Whether it is the expression `{{name}}` and nothing else.
-    pub fn is_only(&self, name: &str) -> bool {
-        match self.parts.as_slice() {
-            [Part::Output { call, .. }] => {
-                call.path.parts.len() == 1 && call.path.parts.iter().all(|part| part == name)
-            }
-            _ => false,
-        }
+    /// Checks that a text is a valid template.
+    pub fn check(text: &str) -> Result<(), Invalid> {
+        let hint = "correct the expression, or remove the braces";
+        Self::read(text).map(drop).map_err(|error| Invalid::new(error.to_string(), hint))
     }
 }
 
-fn unexpected(found: &str, wanted: &'static str) -> TemplateError {
-    TemplateError::Unexpected { found: found.to_owned(), wanted }
-}
-
-/// Where a run of parts ends.
+/// What ends a list of parts.
 enum End {
     OfText,
     Else,
-    /// `{{else if`, with the rest of it not yet read.
+    /// `{{else if`; the rest of it is not parsed yet.
     ElseIf,
     Close(String),
 }
 
-/// How deep conditions, `else if` and parentheses may be nested.
-const MAX_DEPTH: usize = 100;
-
-struct Reader<'a> {
+struct Parser<'a> {
     lexer: Lexer<'a>,
     depth: usize,
 }
 
-impl Reader<'_> {
-    /// Reads something one level deeper.
-    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, TemplateError>) -> Result<T, TemplateError> {
+impl Parser<'_> {
+    /// Parses something one level deeper.
+    fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, TemplateError>) -> Result<T, TemplateError> {
         if self.depth >= MAX_DEPTH {
             return Err(TemplateError::TooDeep);
         }
         self.depth += 1;
-        let result = read(self);
+        let result = parse(self);
         self.depth -= 1;
         result
     }
 
-    /// Reads parts up to the end of the block `within`, or of the text.
+    /// Parses up to the end of the block `within`, or of the text.
     fn parts(&mut self, within: Option<&str>) -> Result<(Vec<Part>, End), TemplateError> {
         let mut parts = Vec::new();
         loop {
@@ -176,30 +74,30 @@ impl Reader<'_> {
                     let call = self.call(&Token::Close)?;
                     return Ok((parts, End::Close(call.path.parts.join("."))));
                 }
-                other => return Err(unexpected(&other.to_string(), "text or an expression")),
+                other => return Err(other.unexpected("text or an expression")),
             }
         }
     }
 
-    /// `if x}}…{{/if}}`, behind `{{#` or `{{else `.
+    /// Parses `if x}}…{{/if}}`, after `{{#`.
     fn block(&mut self) -> Result<Part, TemplateError> {
         let call = self.call(&Token::Close)?;
         let name = call.path.parts.join(".");
-        let (part, end) = self.deeper(|reader| reader.condition(call))?;
+        let (part, end) = self.deeper(|parser| parser.condition(call))?;
         match end {
             End::Close(closed) if closed == name => Ok(part),
             _ => Err(TemplateError::Unpaired(name)),
         }
     }
 
-    /// The branches of a condition and what ends the last of them.
+    /// Parses the branches of a condition, up to the end of the last one.
     fn condition(&mut self, call: Call) -> Result<(Part, End), TemplateError> {
         let name = call.path.parts.join(".");
         if !matches!(name.as_str(), "if" | "unless") || !call.named.is_empty() {
             return Err(TemplateError::Unsupported(format!("{{{{#{name}")));
         }
         let Ok([test]) = <[Argument; 1]>::try_from(call.arguments) else {
-            return Err(unexpected(&name, "`if` with one name"));
+            return Err(TemplateError::OneArgument(name));
         };
         let (first, mut end) = self.parts(Some(&name))?;
         let mut second = Vec::new();
@@ -207,7 +105,7 @@ impl Reader<'_> {
             End::Else => (second, end) = self.parts(Some(&name))?,
             End::ElseIf => {
                 let inner = self.call(&Token::Close)?;
-                let (part, inner_end) = self.deeper(|reader| reader.condition(inner))?;
+                let (part, inner_end) = self.deeper(|parser| parser.condition(inner))?;
                 second.push(part);
                 end = inner_end;
             }
@@ -217,11 +115,11 @@ impl Reader<'_> {
         Ok((Part::Condition { test, then, otherwise }, end))
     }
 
-    /// A name and its arguments, up to `close`.
+    /// Parses a name and its arguments, up to `close`.
     fn call(&mut self, close: &Token) -> Result<Call, TemplateError> {
         let path = match self.argument()? {
             Argument::Path(path) => path,
-            // A literal in this place is taken for a name.
+            // As in Handlebars, a literal here is a name.
             Argument::Text(text) => Path { parts: vec![text], up: 0 },
             Argument::Number(number) => Path { parts: vec![number.to_string()], up: 0 },
             Argument::Bool(_) | Argument::Nothing => Path { parts: vec![String::new()], up: 0 },
@@ -236,14 +134,14 @@ impl Reader<'_> {
             }
             match token {
                 Token::Close | Token::CloseTriple | Token::CloseParenthesis | Token::End => {
-                    return Err(unexpected(&token.to_string(), "the end of the expression"));
+                    return Err(token.unexpected("the end of the expression"));
                 }
                 Token::Key(key) => {
                     self.lexer.inside()?;
                     call.named.push((key, self.argument()?));
                 }
                 other if !call.named.is_empty() => {
-                    return Err(unexpected(&other.to_string(), "`name=value` or the end of the expression"));
+                    return Err(other.unexpected("`name=value` or the end of the expression"));
                 }
                 _ => call.arguments.push(self.argument()?),
             }
@@ -257,11 +155,11 @@ impl Reader<'_> {
             Token::Bool(value) => Ok(Argument::Bool(value)),
             Token::Nothing => Ok(Argument::Nothing),
             Token::OpenParenthesis => {
-                let call = self.deeper(|reader| reader.call(&Token::CloseParenthesis))?;
+                let call = self.deeper(|parser| parser.call(&Token::CloseParenthesis))?;
                 Ok(Argument::Call(Box::new(call)))
             }
             Token::Path(path) => Ok(Argument::Path(path)),
-            other => Err(unexpected(&other.to_string(), "a name")),
+            other => Err(other.unexpected("a name")),
         }
     }
 }
@@ -284,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_and_escapes() {
+    fn whitespace_and_escapes() {
         for (text, want) in [
             (" a {{~! c ~}} b ", vec![" a", "b "]),
             (r"\{{a}}", vec!["{{a}}"]),
@@ -301,15 +199,15 @@ mod tests {
     fn mistakes() {
         for (text, want) in [
             ("{{", "the end"),
-            ("{{}}", "`}}` stands where a name should"),
+            ("{{}}", "expected a name, found `}}`"),
             ("{{a}", "`}`"),
-            ("{{a b=1 c}}", "`c` stands where `name=value`"),
+            ("{{a b=1 c}}", "expected `name=value` or the end of the expression, found `c`"),
             ("{{{a}}", "`}}`"),
             ("{{#if a}}", "`{{#if}}`"),
-            ("{{#if a}}{{/unless}}", "`{{#if}}`"),
+            ("{{#if a}}{{/unless}}", "`{{#if}}` and `{{/if}}` do not match"),
             ("{{/if}}", "`{{#if}}`"),
-            ("{{else}}", "`{{else}}`"),
-            ("{{#if}}{{/if}}", "`if` with one name"),
+            ("{{else}}", "`{{else}}` is outside a block"),
+            ("{{#if}}{{/if}}", "`{{#if}}` takes exactly one argument"),
             ("{{#each a}}{{/each}}", "`{{#each` is not supported"),
             ("{{> a}}", "`{{>` is not supported"),
         ] {
@@ -319,26 +217,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_without_end_is_refused() {
+    fn the_depth_is_limited() {
         for (text, want) in [
-            ("{{#if a}}".repeat(50_000), "nested more than 100 deep"),
-            (format!("{{{{#if a}}}}{}", "{{else if b}}".repeat(50_000)), "nested more than 100 deep"),
-            (format!("{{{{a {}", "(b ".repeat(50_000)), "nested more than 100 deep"),
-            (format!("{{{{{}", "(b ".repeat(50_000)), "nested more than 100 deep"),
+            ("{{#if a}}".repeat(50_000), "nested more than 100 levels deep"),
+            (format!("{{{{#if a}}}}{}", "{{else if b}}".repeat(50_000)), "nested more than 100 levels deep"),
+            (format!("{{{{a {}", "(b ".repeat(50_000)), "nested more than 100 levels deep"),
+            (format!("{{{{{}", "(b ".repeat(50_000)), "nested more than 100 levels deep"),
         ] {
             let error = Template::read(&text).unwrap_err().to_string();
             assert!(error.contains(want), "{error}");
         }
         let nested = format!("{}x{}", "{{#if a}}".repeat(100), "{{/if}}".repeat(100));
         assert_eq!(Template::read(&nested).unwrap().parts.len(), 1);
-        // Each word was once kept in as much memory as all that followed it.
+        // Each token once held as much memory as all the text after it.
         let parts = Template::read(&"\\{{".repeat(100_000)).unwrap().parts;
         let kept: usize = parts.iter().map(|part| if let Part::Text(text) = part { text.capacity() } else { 0 }).sum();
         assert!(kept <= 1_000_000, "{kept}");
     }
 
     #[test]
-    fn only_a_name() {
+    fn templates_of_one_name() {
         for (text, want) in [("{{raw}}", true), ("{{ raw }}", true), ("{{raw}}-{{raw}}", false), ("{{ raw }.", false)] {
             assert_eq!(Template::read(text).is_ok_and(|template| template.is_only("raw")), want, "{text}");
         }
@@ -346,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_odd(text in any::<String>(), parts in prop::collection::vec(
+        fn no_text_panics(text in any::<String>(), parts in prop::collection::vec(
             prop::sample::select(vec!["{{", "}}", "{", "}", "#if ", "/if", "else", "~", "a", "'", "\"", " ", "=", "(", ")", "\\",
                                       "!--", "!", ".", "[", "]", "&", "^", "@", "1", "-"]), 0..16)) {
             let _ = Template::read(&text);

@@ -1,21 +1,21 @@
-//! Dates as the package moment writes them in English (<https://momentjs.com/docs/#/displaying/format/>).
+//! Formats dates like the package moment does in English (<https://momentjs.com/docs/#/displaying/format/>).
 
 use chrono::{DateTime, Datelike, Days, Offset as _, TimeZone as _, Timelike, Utc};
 use chrono_tz::{OffsetName as _, TZ_VARIANTS, Tz};
 
-/// The time zone of this name, in any case, as moment looks it up.
+/// Returns the time zone of a name, ignoring case as moment does.
 pub(super) fn zone(name: &str) -> Option<Tz> {
     let normal = |name: &str| name.to_lowercase().replace('/', "_");
     let wanted = normal(name);
     TZ_VARIANTS.iter().copied().find(|zone| normal(zone.name()) == wanted)
 }
 
-/// Writes a time. Without a format, as ISO 8601.
+/// Formats a time; without a format, as ISO 8601.
 pub(super) fn format(time: DateTime<Utc>, zone: Tz, format: Option<&str>) -> String {
     let local = zone.from_utc_datetime(&time.naive_utc());
     let offset = local.offset().fix().local_minus_utc() / 60;
     let default = if offset == 0 { "YYYY-MM-DDTHH:mm:ss[Z]" } else { "YYYY-MM-DDTHH:mm:ssZ" };
-    // Zones without letters are abbreviated to their hours.
+    // A zone without an abbreviation shows its offset in hours.
     let whole = offset_text(offset, "");
     let hours = || whole.strip_suffix("00").unwrap_or(&whole).to_owned();
     let abbreviation = local.offset().abbreviation().map_or_else(hours, str::to_owned);
@@ -23,7 +23,7 @@ pub(super) fn format(time: DateTime<Utc>, zone: Tz, format: Option<&str>) -> Str
     moment.text(format.unwrap_or(default))
 }
 
-/// Writes a time in UTC, but as if that zone had no name.
+/// Formats a time in UTC, as a zone without a name.
 pub(super) fn format_local(time: DateTime<Utc>, format: Option<&str>) -> String {
     let moment =
         Moment { local: Tz::UTC.from_utc_datetime(&time.naive_utc()), offset: 0, zone: String::new(), utc: time };
@@ -112,14 +112,15 @@ impl Moment {
         }
     }
 
-    /// Digits of the second's fraction; those behind milliseconds are zeros.
+    /// Returns digits of the second's fraction; those after the milliseconds are zeros.
     fn fraction(&self, digits: usize) -> String {
         let millis = self.utc.timestamp_subsec_millis();
         let nine = format!("{millis:03}000000");
         nine.chars().take(digits).collect()
     }
 
-    /// Year and number of the week as counted in America: it begins on Sunday, and the first one has January 1.
+    /// Returns year and number of the week as counted in the USA: weeks begin on Sunday, and the first one contains
+    /// January 1.
     fn week(&self) -> (i64, u32) {
         let date = self.local.date_naive();
         let to_saturday = 6 - u64::from(date.weekday().num_days_from_sunday());
@@ -150,7 +151,7 @@ fn ordinal(number: impl Into<i64>) -> String {
     format!("{number}{ending}")
 }
 
-/// What no letter means anything in: `[text]`, or one letter behind `\`.
+/// Returns the text of `[text]`, or of a character after `\`.
 fn literal(token: &str) -> String {
     match token.strip_prefix('[') {
         Some(inner) if !inner.is_empty() => inner.strip_suffix(']').unwrap_or(inner).to_owned(),
@@ -158,7 +159,7 @@ fn literal(token: &str) -> String {
     }
 }
 
-/// The format with its short forms of whole dates, such as `LL`, written out.
+/// Replaces the short forms of whole dates in a format, such as `LL`.
 fn expanded(format: &str) -> String {
     let forms = [
         ("LTS", "h:mm:ss A"),
@@ -193,7 +194,7 @@ fn expanded(format: &str) -> String {
     out
 }
 
-/// Bytes of the `[…]` that the text begins with, up to the last `]` before another `[`.
+/// Returns the length in bytes of the `[…]` at the beginning of the text, up to the last `]` before another `[`.
 fn bracketed(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('[')?;
     let until = inner.find('[').unwrap_or(inner.len());
@@ -216,9 +217,9 @@ fn tokens(format: &str) -> Vec<String> {
     all
 }
 
-/// Bytes of the first token of a text that is not empty.
+/// Returns the length in bytes of the first token of a non-empty text.
 fn token_length(text: &str) -> usize {
-    // The longest first, but `Do` before `DD`, as in moment's own expression.
+    // In the order of moment's regular expression: usually the longest first, but `Do` before `DD`.
     const TOKENS: &[&str] = &[
         "Hmmss",
         "hmmss",

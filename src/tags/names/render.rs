@@ -1,16 +1,13 @@
-//! Fills in templates, as Handlebars would.
+//! Renders templates, as Handlebars would.
 
 use thiserror::Error;
 
-use crate::inputs::{
-    rules::Dialect,
-    template::{Argument, Call, Part, Path, Template, TemplateError},
-};
+use crate::tags::language::{Argument, Call, Dialect, Part, Path, Template, TemplateError};
 
-/// What a name stands for, or what is handed to one.
+/// The value of a name or an argument.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    /// Nothing is known under that name; shows as nothing.
+pub(in crate::tags) enum Value {
+    /// No value; renders as an empty text.
     Nothing,
     /// `true` or `false`.
     Bool(bool),
@@ -18,58 +15,65 @@ pub(super) enum Value {
     Number(f64),
     /// A text.
     Text(String),
-    /// A list; shows with commas between its items.
+    /// A list; renders with commas between its items.
     List(Vec<Self>),
 }
 
-/// What stands behind a name.
-pub(super) struct Arguments {
-    /// By place.
-    pub(super) placed: Vec<Value>,
-    /// By name.
-    pub(super) named: Vec<(String, Value)>,
+/// The arguments of a name.
+pub(in crate::tags) struct Arguments {
+    /// Positional ones.
+    pub(in crate::tags) positional: Vec<Value>,
+    /// Named ones.
+    pub(in crate::tags) named: Vec<(String, Value)>,
 }
 
-/// The names that a template may use.
-pub(super) trait Names {
-    /// What a name stands for. `arguments` is none where the name itself is asked, and whoever needs some must say so.
-    /// `Ok(None)` if there is no such name.
+/// The names that a template can use.
+pub(in crate::tags) trait Names {
+    /// Returns the value of a name, or `None` if the name is unknown. `arguments` is `None` if the name has none; a
+    /// function that requires some returns an error then.
     fn value(&self, name: &str, arguments: Option<&Arguments>) -> Result<Option<Value>, RenderError>;
 }
 
-/// Why a template cannot be filled in.
+/// Why a template cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RenderError {
-    /// It is none.
+    /// It is not a valid template.
     #[error(transparent)]
     Syntax(#[from] TemplateError),
-    /// A name takes arguments and is unknown.
-    #[error("there is no function `{0}`")]
+    /// An unknown name has arguments.
+    #[error("unknown function `{0}`")]
     NoFunction(String),
-    /// A name is a value and takes no arguments.
+    /// A value has arguments.
     #[error("`{0}` takes no arguments")]
     NoArguments(String),
-    /// A date has no format, or one that is no text.
-    #[error("`{0}` needs a format, as in `{{{{{0} 'YYYYMMDD'}}}}`")]
+    /// A date has no format, or one that is not a text.
+    #[error("`{0}` requires a format, as in `{{{{{0} 'YYYYMMDD'}}}}`")]
     Format(String),
-    /// A date has something else than a time zone.
-    #[error("`{function}` knows no `{name}`, only `tz`")]
+    /// A date has an unknown named argument.
+    #[error("unknown argument `{name}` of `{function}`; only `tz` is supported")]
     Named {
         /// The function.
         function: String,
-        /// What it does not know.
+        /// The argument.
         name: String,
     },
-    /// A time zone is none.
-    #[error("there is no time zone `{0}`: write one like `Europe/Berlin`")]
+    /// An unknown time zone.
+    #[error("unknown time zone `{0}`")]
     Zone(String),
-    /// A time lies beyond the calendar.
-    #[error("the time of `{0}` cannot be told")]
-    Time(String),
 }
 
-/// Fills in `text`. Values are escaped for HTML in [`Dialect::Exact`] only, where the template does not say otherwise.
-pub(super) fn render(text: &str, names: &impl Names, dialect: Dialect) -> Result<String, RenderError> {
+impl RenderError {
+    /// What to do about it, in the imperative.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Zone(_) => "use a time zone such as `Europe/Berlin`",
+            _ => "correct the expression",
+        }
+    }
+}
+
+/// Renders `text`. Values are escaped for HTML only in [`Dialect::Exact`], and not in `{{{…}}}`.
+pub(in crate::tags) fn render(text: &str, names: &impl Names, dialect: Dialect) -> Result<String, RenderError> {
     let template = Template::read(text)?;
     let mut out = String::new();
     all(&template.parts, names, dialect, &mut out)?;
@@ -98,9 +102,9 @@ fn evaluate(call: &Call, names: &impl Names) -> Result<Value, RenderError> {
     if call.arguments.is_empty() && call.named.is_empty() {
         return lookup(&call.path, names);
     }
-    let mut arguments = Arguments { placed: Vec::new(), named: Vec::new() };
+    let mut arguments = Arguments { positional: Vec::new(), named: Vec::new() };
     for value in &call.arguments {
-        arguments.placed.push(argument(value, names)?);
+        arguments.positional.push(argument(value, names)?);
     }
     for (key, value) in &call.named {
         arguments.named.push((key.clone(), argument(value, names)?));
@@ -111,7 +115,7 @@ fn evaluate(call: &Call, names: &impl Names) -> Result<Value, RenderError> {
     };
     match known {
         Some(value) => Ok(value),
-        // Handlebars takes `{{name key=1}}` for a value, which may be missing.
+        // Handlebars treats `{{name key=1}}` as a value, which may be missing.
         None if call.arguments.is_empty() => Ok(Value::Nothing),
         None => Err(RenderError::NoFunction(name)),
     }
@@ -137,7 +141,7 @@ fn lookup(path: &Path, names: &impl Names) -> Result<Value, RenderError> {
     for part in rest {
         value = match (value, part.parse::<usize>()) {
             (Value::List(items), Ok(index)) => items.get(index).cloned().unwrap_or(Value::Nothing),
-            #[expect(clippy::cast_precision_loss, reason = "no list here is that long")]
+            #[expect(clippy::cast_precision_loss, reason = "lists are short")]
             (Value::List(items), Err(_)) if part == "length" => Value::Number(items.len() as f64),
             _ => Value::Nothing,
         };
@@ -145,7 +149,7 @@ fn lookup(path: &Path, names: &impl Names) -> Result<Value, RenderError> {
     Ok(value)
 }
 
-/// Whether `{{#if}}` goes on with it.
+/// Whether `{{#if}}` treats it as true.
 fn holds(value: &Value) -> bool {
     match value {
         Value::Nothing => false,
@@ -160,7 +164,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Nothing => String::new(),
         Value::Bool(value) => value.to_string(),
-        // JavaScript's way of writing them.
+        // As JavaScript writes them.
         Value::Number(number) if number.abs() >= 1e21 => format!("{number:e}").replace('e', "e+"),
         Value::Number(number) => number.to_string(),
         Value::Text(text) => text.clone(),
@@ -168,7 +172,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// As Handlebars escapes for HTML.
+/// Escapes for HTML as Handlebars does.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -188,18 +192,17 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arguments, Names, RenderError, Value, render};
-    use crate::inputs::rules::Dialect;
+    use super::{Arguments, Dialect, Names, RenderError, Value, render};
 
-    struct Some_;
+    struct SomeNames;
 
-    impl Names for Some_ {
+    impl Names for SomeNames {
         fn value(&self, name: &str, arguments: Option<&Arguments>) -> Result<Option<Value>, RenderError> {
             Ok(match (name, arguments) {
                 ("a", None) => Some(Value::Text("x=<1>".into())),
                 ("list", None) => Some(Value::List(vec![Value::Text("rc".into()), Value::Number(1.0)])),
                 ("zero", None) => Some(Value::Number(0.0)),
-                ("join", Some(arguments)) => Some(Value::List(arguments.placed.clone())),
+                ("join", Some(arguments)) => Some(Value::List(arguments.positional.clone())),
                 _ => None,
             })
         }
@@ -215,9 +218,9 @@ mod tests {
             ("{{join 1 'b' true (join 2) null}}", "1,b,true,2,"),
             ("{{../a}}{{this}}{{nope a=1}}", ""),
         ] {
-            assert_eq!(render(text, &Some_, Dialect::Exact).as_deref(), Ok(want), "{text}");
+            assert_eq!(render(text, &SomeNames, Dialect::Exact).as_deref(), Ok(want), "{text}");
         }
-        assert_eq!(render("{{a}}", &Some_, Dialect::Repaired).as_deref(), Ok("x=<1>"));
-        assert_eq!(render("{{f 1}}", &Some_, Dialect::Exact), Err(RenderError::NoFunction("f".into())));
+        assert_eq!(render("{{a}}", &SomeNames, Dialect::Repaired).as_deref(), Ok("x=<1>"));
+        assert_eq!(render("{{f 1}}", &SomeNames, Dialect::Exact), Err(RenderError::NoFunction("f".into())));
     }
 }

@@ -1,33 +1,33 @@
-//! Regular expressions of rules: JavaScript's, as docker/metadata-action takes them.
+//! Regular expressions in rules. They are JavaScript's, as in docker/metadata-action.
 
 use std::{sync::mpsc, thread, time::Duration};
 
 use regress::{Flags, Regex};
 
-/// How long a match may take. As in JavaScript, some expressions take longer than a run for a short text, which may be the
-/// name of a branch that anybody chose.
-const LONGEST_MATCH: Duration = Duration::from_secs(1);
+/// How long a match may take. As in JavaScript, some expressions take exponential time on a short text, and the text may
+/// be the name of a branch that anybody chose.
+const MATCH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The groups of a match, the match itself first; or all matches.
+/// The match and its groups, or all matches; `None` if the text does not match.
 type Groups = Option<Vec<Option<String>>>;
 
 /// A regular expression.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,
-    /// Whether a match is the list of all matches and has no groups: flag `g`.
+    /// Flag `g`: the result is the list of all matches, without groups.
     global: bool,
-    /// Whether it matches at the beginning only: flag `y`.
+    /// Flag `y`: it matches only at the beginning of the text.
     sticky: bool,
 }
 
 impl Pattern {
-    /// Compiles an expression, taken as it stands.
+    /// Compiles an expression without delimiters.
     pub fn plain(text: &str) -> Result<Self, String> {
         Self::with_flags(text, "")
     }
 
-    /// Compiles an expression, `/…/flags` or plain.
+    /// Compiles an expression in the form `/…/flags` or without delimiters.
     pub fn literal(text: &str) -> Result<Self, String> {
         let inner = text.strip_prefix('/').and_then(|rest| rest.rsplit_once('/'));
         match inner.filter(|(expression, _)| !expression.is_empty()) {
@@ -42,7 +42,7 @@ impl Pattern {
         for (index, letter) in letters.char_indices() {
             match letter {
                 _ if letters[..index].contains(letter) => {
-                    return Err(format!("the flag `{letter}` stands there twice"));
+                    return Err(format!("duplicate flag `{letter}`"));
                 }
                 'g' => global = true,
                 'y' => sticky = true,
@@ -52,27 +52,27 @@ impl Pattern {
                 'u' => flags.unicode = true,
                 'v' => flags.unicode_sets = true,
                 'd' => {}
-                _ => return Err(format!("there is no flag `{letter}`")),
+                _ => return Err(format!("unknown flag `{letter}`")),
             }
         }
         let regex = Regex::with_flags(text, flags).map_err(|error| error.text)?;
         Ok(Self { regex, global, sticky })
     }
 
-    /// What `String.prototype.match` yields: the match and its groups, or with the flag `g` all matches.
+    /// Returns what `String.prototype.match` returns: the match and its groups, or with the flag `g` all matches.
     ///
     /// # Errors
-    /// If that takes too long.
+    /// If matching takes too long.
     pub fn groups(&self, text: &str) -> Result<Groups, String> {
         let (sender, receiver) = mpsc::channel();
         let (pattern, searched) = (self.clone(), text.to_owned());
-        // The engine cannot be stopped: a search that takes too long is left behind, and ends with the process.
+        // The engine cannot be interrupted. A search that takes too long goes on in its thread until the process ends.
         let search = move || drop(sender.send(pattern.search(&searched)));
         let shown: String = text.chars().take(100).collect();
         thread::Builder::new().spawn(search).map_err(|error| error.to_string())?;
         receiver
-            .recv_timeout(LONGEST_MATCH)
-            .map_err(|_| format!("it takes more than {} s to match `{shown}`", LONGEST_MATCH.as_secs()))
+            .recv_timeout(MATCH_TIMEOUT)
+            .map_err(|_| format!("matching `{shown}` takes more than {} s", MATCH_TIMEOUT.as_secs()))
     }
 
     fn search(&self, text: &str) -> Groups {
@@ -107,10 +107,10 @@ mod tests {
             let want = want.map(|groups| groups.into_iter().map(|group| group.map(str::to_owned)).collect());
             assert_eq!(Pattern::literal(pattern).unwrap().groups(text), Ok(want), "{pattern}");
         }
-        assert_eq!(Pattern::plain("/a/").unwrap().groups("a"), Ok(None), "slashes stand for themselves");
+        assert_eq!(Pattern::plain("/a/").unwrap().groups("a"), Ok(None), "slashes are ordinary characters");
         for slow in ["(a*)*b", "(.*)(.*)(.*)(.*)(.*)x"] {
             let error = Pattern::plain(slow).unwrap().groups(&"a".repeat(1000)).unwrap_err();
-            assert!(error.starts_with("it takes more than 1 s to match `aaa"), "{error}");
+            assert!(error.starts_with("matching `aaa") && error.ends_with("takes more than 1 s"), "{error}");
         }
         for bad in ["(", "a{2,1}", "/a/o", "/a/ii", "[b-a]"] {
             assert!(Pattern::literal(bad).is_err(), "{bad}");

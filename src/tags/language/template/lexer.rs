@@ -1,14 +1,14 @@
-//! The words of a template.
+//! Splits a template into tokens.
 
 use std::fmt;
 
-use super::{Path, TemplateError, unexpected};
-use crate::inputs::rules::is_space;
+use super::syntax::{Path, TemplateError, unexpected, unexpected_end};
+use crate::tags::language::text::is_space;
 
-/// A word.
+/// A token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
-    /// Text outside of expressions.
+    /// Text outside expressions.
     Text(String),
     /// `{{! … }}`
     Comment,
@@ -24,7 +24,7 @@ pub(super) enum Token {
     OpenEnd,
     /// `{{else}}` or `{{^}}`
     Else,
-    /// `{{else `, with more behind it
+    /// `{{else `, followed by something else
     ElseIf,
     /// `}}`
     Close,
@@ -69,15 +69,22 @@ impl fmt::Display for Token {
             Self::OpenParenthesis => f.write_str("("),
             Self::CloseParenthesis => f.write_str(")"),
             Self::Nothing => f.write_str("null"),
-            Self::End => f.write_str("the end"),
+            Self::End => f.write_str("the end of the text"),
         }
     }
 }
 
-/// Cuts a text into words.
+impl Token {
+    /// An error about this token, which was found instead of another.
+    pub(super) fn unexpected(&self, wanted: &'static str) -> TemplateError {
+        if *self == Self::End { unexpected_end(wanted) } else { unexpected(&self.to_string(), wanted) }
+    }
+}
+
+/// Splits a text into tokens.
 pub(super) struct Lexer<'a> {
     rest: &'a str,
-    /// Whether white space before the next text goes, since the expression before it ended in `~}}`.
+    /// Whether leading whitespace of the next text is removed: the expression before it ended in `~}}`.
     trim: bool,
     /// Whether the next text begins with an escaped `{{`.
     escaped: bool,
@@ -102,7 +109,7 @@ impl<'a> Lexer<'a> {
         found
     }
 
-    /// The next word outside of expressions.
+    /// Takes the next token outside expressions.
     pub(super) fn outside(&mut self) -> Result<Token, TemplateError> {
         if self.rest.is_empty() {
             return Ok(Token::End);
@@ -118,9 +125,9 @@ impl<'a> Lexer<'a> {
         if opens { self.open() } else { self.outside() }
     }
 
-    /// The text up to the next expression or escape.
+    /// Takes the text up to the next expression or escape.
     fn text(&mut self) -> &'a str {
-        // What is escaped goes up to the next braces.
+        // An escaped text extends to the next braces.
         let from = if std::mem::take(&mut self.escaped) { 2 } else { 0 };
         let Some(at) = self.rest.get(from..).and_then(|rest| rest.find("{{")).map(|at| at + from) else {
             let all = self.rest.len();
@@ -131,7 +138,7 @@ impl<'a> Lexer<'a> {
         if slashes == 0 {
             return text;
         }
-        // `\{{` is text; `\\{{` is a slash and an expression.
+        // `\{{` is text; `\\{{` is a backslash and an expression.
         self.escaped = slashes == 1;
         &text[..text.len() - 1]
     }
@@ -169,7 +176,7 @@ impl<'a> Lexer<'a> {
         let from = if dashed { 3 } else { 1 };
         let inside = self.rest.get(from..).unwrap_or_default();
         let found = ends.iter().filter_map(|end| Some((inside.find(end)?, end.len()))).min();
-        let Some((at, length)) = found else { return Err(unexpected("the end", "the end of the comment")) };
+        let Some((at, length)) = found else { return Err(unexpected_end("the end of the comment")) };
         let comment = self.take(from + at + length);
         self.trim = comment.ends_with("~}}");
         Ok(Token::Comment)
@@ -195,7 +202,7 @@ impl<'a> Lexer<'a> {
         Some(Token::ElseIf)
     }
 
-    /// The next word inside an expression, without taking it.
+    /// Returns the next token inside an expression without taking it.
     pub(super) fn peek(&mut self) -> Result<Token, TemplateError> {
         let (rest, trim) = (self.rest, self.trim);
         let token = self.inside()?;
@@ -203,7 +210,7 @@ impl<'a> Lexer<'a> {
         Ok(token)
     }
 
-    /// The next word inside an expression.
+    /// Takes the next token inside an expression.
     pub(super) fn inside(&mut self) -> Result<Token, TemplateError> {
         self.rest = self.rest.trim_start_matches(is_space);
         for (text, token) in [
@@ -235,7 +242,7 @@ impl<'a> Lexer<'a> {
                 self.take(at + 1);
                 return Ok(Token::String(text));
             }
-            // A slash before any other character stands for itself.
+            // A backslash before any other character is an ordinary character.
             if character == '\\' && self.rest[at + 1..].starts_with(quote) {
                 characters.next();
                 text.push(quote);
@@ -243,7 +250,7 @@ impl<'a> Lexer<'a> {
                 text.push(character);
             }
         }
-        Err(unexpected("the end", "the closing quote"))
+        Err(unexpected_end("the closing quote"))
     }
 
     fn word(&mut self) -> Result<Token, TemplateError> {
@@ -291,8 +298,8 @@ impl<'a> Lexer<'a> {
         let plain = |c: char| !is_space(c) && !"!\"#%&'()*+,./;<=>@[\\]^`{|}~".contains(c);
         let end = self.rest.find(|c| !plain(c)).unwrap_or(self.rest.len()).max(number);
         if end == 0 {
-            let found: String = self.rest.chars().take(1).collect();
-            return Err(unexpected(&found, "a name"));
+            let found = self.rest.chars().next().ok_or_else(|| unexpected_end("a name"))?;
+            return Err(unexpected(&found.to_string(), "a name"));
         }
         Ok(Segment { text: self.take(end).to_owned(), literal: false })
     }
@@ -300,7 +307,7 @@ impl<'a> Lexer<'a> {
 
 struct Segment {
     text: String,
-    /// `[…]`, in which no word means anything.
+    /// Whether it is written as `[…]`, in which no word is special.
     literal: bool,
 }
 
@@ -315,7 +322,8 @@ fn literal(segment: &Segment) -> Option<Token> {
     }
 }
 
-/// How long the number is that the text begins with, `-?[0-9]+(\.[0-9]+)?` up to a space or the end of the expression.
+/// Returns the length of the number at the beginning of the text, `-?[0-9]+(\.[0-9]+)?` up to a space or the end of the
+/// expression, or 0.
 fn number_length(text: &str) -> usize {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let sign = usize::from(text.starts_with('-'));

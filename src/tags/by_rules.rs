@@ -1,53 +1,26 @@
-//! What rules come to: docker/metadata-action's `src/meta.ts`
-//! (<https://github.com/docker/metadata-action/blob/master/src/meta.ts>), and what we do better.
+//! Decides tags by rules. Follows docker/metadata-action's `src/meta.ts`
+//! (<https://github.com/docker/metadata-action/blob/master/src/meta.ts>), with the deviations of [`Dialect::Repaired`].
 
 use std::cmp::Ordering;
 
-use thiserror::Error;
-
 use super::{
-    RenderError, Subject, Tag, TagError, Tagged, affixed, pep440,
-    render::{self, Names},
-    semver,
-};
-use crate::inputs::{
-    rules::{Affix, Dialect, Flavor, Latest, Pattern, RefKind, Rule, RuleKind, ShaForm, TagInputs, VersionRule},
-    template::Template,
+    language::{Dialect, Latest, Pattern, RefKind, Rule, RuleKind, ShaForm, TagInputs, Template, VersionRule},
+    names::{
+        RenderError, pep440,
+        render::{self, Names},
+        semver,
+    },
+    subject::Subject,
+    tagged::{RuleError, TagError, Tagged},
 };
 
-/// Why a rule cannot be used.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum RuleError {
-    /// A template cannot be filled in.
-    #[error("{0}; correct the expression")]
-    Expression(#[from] RenderError),
-    /// `enable` is neither.
-    #[error("`enable` came to `{0}`; write `true`, `false` or an expression that yields one of them")]
-    Enable(String),
-    /// A regular expression is none.
-    #[error("no regular expression: {0}; correct `pattern` or `match`")]
-    Pattern(String),
-    /// A regular expression takes too long.
-    #[error("{0}; write `pattern` or `match` without repetitions of the same characters beside or within each other")]
-    Slow(String),
-    /// `match` has no group.
-    #[error("`match={0}` has no group; put brackets around the version in it")]
-    NoGroup(String),
-    /// The Git tag is no version.
-    #[error(
-        "the Git tag `{0}` is no semantic version; push one like `v1.2.3`, take it apart with `match=`, or run this \
-         workflow for version tags only"
-    )]
-    NoVersion(String),
-}
-
-/// What a rule yields: a text, and whether it makes the image the latest.
-struct Yield {
+/// The result of a rule: the tag's text, and whether the rule asks for the tag `latest`.
+struct Made {
     text: String,
     latest: bool,
 }
 
-/// Whether a rule's tags stay with what they were made for: a version, a commit, a pull request.
+/// Whether the tags of a rule name something that does not change: a version, a commit, a pull request.
 fn is_fixed(kind: &RuleKind) -> bool {
     match kind {
         RuleKind::Semver(_)
@@ -61,7 +34,7 @@ fn is_fixed(kind: &RuleKind) -> bool {
     }
 }
 
-/// Tags by rules. May be none: then no rule fits the event.
+/// Makes the tags. There are none if no rule fits the event.
 pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) -> Result<Tagged, TagError> {
     let mut sorted: Vec<&Rule> = rules.iter().collect();
     sorted.sort_by(|a, b| b.priority.partial_cmp(&a.priority).unwrap_or(Ordering::Equal));
@@ -77,7 +50,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
         };
         let Some(made) = evaluation.rule(rule, &mut warn).map_err(failed)? else { continue };
         let Some(text) = Some(made.text).filter(|text| !text.is_empty()) else { continue };
-        let tag = tag_of(&text, inputs.dialect);
+        let tag = inputs.dialect.tag(&text);
         if is_fixed(&rule.kind) {
             fixed.push(tag.clone());
         }
@@ -88,7 +61,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
         latest.get_or_insert(made.latest);
     }
     if latest == Some(true) {
-        let tag = latest_tag(&inputs.flavor, inputs.dialect);
+        let tag = inputs.flavor.latest_tag(inputs.dialect);
         if inputs.dialect == Dialect::Exact || !tagged.tags.contains(&tag) {
             tagged.tags.push(tag);
         }
@@ -97,26 +70,13 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
     Ok(tagged)
 }
 
-fn tag_of(text: &str, dialect: Dialect) -> Tag {
-    match dialect {
-        Dialect::Repaired => Tag::repaired(text),
-        Dialect::Exact => Tag::exact(text),
-    }
-}
-
-/// `latest`, with the flavor's prefix and suffix if they apply to it.
-pub(super) fn latest_tag(flavor: &Flavor, dialect: Dialect) -> Tag {
-    let affix = |affix: &Affix| if affix.on_latest { affix.text.clone() } else { String::new() };
-    tag_of(&format!("{}latest{}", affix(&flavor.prefix), affix(&flavor.suffix)), dialect)
-}
-
 struct Evaluation<'a> {
     inputs: &'a TagInputs,
     subject: &'a Subject<'a>,
 }
 
 impl Evaluation<'_> {
-    fn rule(&self, rule: &Rule, warn: &mut impl FnMut(String)) -> Result<Option<Yield>, RuleError> {
+    fn rule(&self, rule: &Rule, warn: &mut impl FnMut(String)) -> Result<Option<Made>, RuleError> {
         let facts = self.subject.facts;
         match facts.render(&rule.enable)?.as_str() {
             "true" => {}
@@ -153,10 +113,10 @@ impl Evaluation<'_> {
             Latest::Always => true,
             Latest::Never => false,
         };
-        Ok(Some(Yield { text: affixed(&text, prefix, suffix, facts)?, latest }))
+        Ok(Some(Made { text: facts.with_affixes(&text, prefix, suffix)?, latest }))
     }
 
-    /// What a rule about versions looks at: its `value`, else the pushed Git tag.
+    /// Returns the text that contains the version: the rule's `value`, or else the pushed Git tag.
     fn candidate(&self, value: &str) -> Result<Option<String>, RuleError> {
         let facts = self.subject.facts;
         match (facts.tag(), value.is_empty()) {
@@ -166,7 +126,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// The version in it: the first group of `match`, if it matches.
+    /// Returns the version: the first group of `match` if it matches, or else the whole text.
     fn version(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<String>, RuleError> {
         let Some(mut text) = self.candidate(&rule.value)? else { return Ok(None) };
         if !rule.matching.is_empty() {
@@ -188,7 +148,7 @@ impl Evaluation<'_> {
             if self.inputs.dialect == Dialect::Repaired && rule.value.is_empty() {
                 return Err(RuleError::NoVersion(text));
             }
-            warn(format!("`{text}` is no semantic version"));
+            warn(format!("`{text}` is not a semantic version"));
             return Ok(None);
         };
         let whole = !version.is_final() && !is_raw(&rule.pattern);
@@ -199,7 +159,7 @@ impl Evaluation<'_> {
     fn pep440(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<(String, bool)>, RuleError> {
         let Some(text) = self.version(rule, warn)? else { return Ok(None) };
         let Some(version) = pep440::Version::read(&text) else {
-            warn(format!("`{text}` is no version as PEP 440 has them"));
+            warn(format!("`{text}` is not a PEP 440 version"));
             return Ok(None);
         };
         let shown = match (version.is_final(), is_raw(&rule.pattern)) {
@@ -210,7 +170,7 @@ impl Evaluation<'_> {
         Ok(Some((shown, self.is_newest(version.is_final(), |tags| version.is_newest(tags)))))
     }
 
-    /// Whether a version moves `latest`: if it is final and no higher one is tagged.
+    /// Whether a version moves `latest`: it is final, and no higher version is tagged.
     fn is_newest(&self, is_final: bool, among: impl Fn(&[String]) -> bool) -> bool {
         match self.inputs.dialect {
             Dialect::Repaired => self.subject.git_tags.allow_latest(among),
@@ -233,7 +193,7 @@ impl Evaluation<'_> {
         };
         let found = group.and_then(|group| groups.get(group).cloned().flatten());
         if found.is_none() {
-            warn(format!("`{pattern}` has no such group in `{text}`"));
+            warn(format!("`{pattern}` has no such group for `{text}`"));
         }
         Ok(found)
     }

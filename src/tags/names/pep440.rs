@@ -22,7 +22,7 @@ static GRAMMAR: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// A version.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Version<'a> {
+pub(in crate::tags) struct Version<'a> {
     raw: &'a str,
     epoch: f64,
     release: Vec<f64>,
@@ -33,8 +33,8 @@ pub(super) struct Version<'a> {
 }
 
 impl<'a> Version<'a> {
-    /// Reads a version.
-    pub(super) fn read(raw: &'a str) -> Option<Self> {
+    /// Parses a version.
+    pub(in crate::tags) fn read(raw: &'a str) -> Option<Self> {
         let found = GRAMMAR.as_ref()?.captures(raw)?;
         let pre = found.name("pre_word").map(|word| {
             let normal = match word.as_str().to_ascii_lowercase().as_str() {
@@ -56,24 +56,24 @@ impl<'a> Version<'a> {
         })
     }
 
-    pub(super) fn is_final(&self) -> bool {
+    pub(in crate::tags) fn is_final(&self) -> bool {
         self.pre.is_none() && self.post.is_none() && self.dev.is_none()
     }
 
-    /// The version as the specification wants it written.
-    pub(super) fn text(&self) -> String {
+    /// Returns the version in its normal form.
+    pub(in crate::tags) fn text(&self) -> String {
         let epoch = if self.epoch == 0.0 { String::new() } else { format!("{}!", self.epoch) };
         let release = self.release.iter().map(f64::to_string).collect::<Vec<_>>().join(".");
         let pre = self.pre.map_or_else(String::new, |(word, number)| format!("{word}{number}"));
         let post = self.post.map_or_else(String::new, |number| format!(".post{number}"));
         let dev = self.dev.map_or_else(String::new, |number| format!(".dev{number}"));
-        // With commas, as the package that docker/metadata-action uses writes it.
+        // With commas, like the package that docker/metadata-action uses.
         let local = if self.local.is_empty() { String::new() } else { format!("+{}", self.local.join(",")) };
         format!("{epoch}{release}{pre}{post}{dev}{local}")
     }
 
-    /// Whether it is final and no tag is a higher final version.
-    pub(super) fn is_newest(&self, existing: &[String]) -> bool {
+    /// Whether it is a final version and none of the tags is a higher one.
+    pub(in crate::tags) fn is_newest(&self, existing: &[String]) -> bool {
         let others = existing.iter().filter_map(|tag| Version::read(tag)).filter(Version::is_final);
         self.is_final() && others.into_iter().all(|other| !other.is_above(self))
     }
@@ -100,7 +100,7 @@ fn local_part(part: &str) -> String {
     if part.bytes().all(|b| b.is_ascii_digit()) { number(part).to_string() } else { part.to_lowercase() }
 }
 
-/// The names that a rule's pattern may use.
+/// The names that a rule's pattern can use.
 impl Names for Version<'_> {
     fn value(&self, name: &str, _: Option<&Arguments>) -> Result<Option<Value>, RenderError> {
         let part = |index: usize| Value::Number(self.release.get(index).copied().unwrap_or(0.0));
@@ -120,7 +120,7 @@ mod tests {
     use super::Version;
 
     #[test]
-    fn is_written_as_the_specification_says() {
+    fn the_normal_form() {
         for (raw, want, is_final) in [
             ("v1.0", "1.0", true),
             ("1.1beta2", "1.1b2", false),

@@ -1,18 +1,28 @@
-//! Reads rules, and finds all mistakes in one go.
+//! Parses rules, and reports all mistakes together.
 
 use std::collections::BTreeMap;
 
 use super::{
-    Dialect, Pattern, RefKind, Rule, RuleKind, RuleMistake, RulesRead, ShaForm, VersionRule,
     csv::{Quotes, records},
-    trimmed,
+    dialect::Dialect,
+    lines::{LineError, QUOTING_HINT, lines},
+    pattern::Pattern,
+    rule::{RefKind, Rule, RuleKind, ShaForm, VersionRule},
+    template::Template,
+    text::{number, trimmed},
 };
-use crate::inputs::template::Template;
+use crate::domain::invalid::Invalid;
 
-/// A problem and its fix.
-type Complaint = (String, String);
+/// Rules, and warnings about parts of them that have no effect.
+#[derive(Debug, Default, PartialEq)]
+pub struct ParsedRules {
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// What has no effect.
+    pub warnings: Vec<String>,
+}
 
-/// The types of rules, with the priority of each.
+/// The types of rules and their default priorities.
 const TYPES: [(&str, f64); 8] = [
     ("schedule", 1000.0),
     ("semver", 900.0),
@@ -24,51 +34,29 @@ const TYPES: [(&str, f64); 8] = [
     ("sha", 100.0),
 ];
 
-/// All attributes that some type knows.
+/// The attributes of all types.
 const ATTRIBUTES: [&str; 10] =
     ["priority", "enable", "prefix", "suffix", "value", "pattern", "match", "group", "branch", "event"];
 
-/// Reads rules, one a line. [`Dialect::Exact`] lets through what docker/metadata-action notices only when the rule is
-/// used, if at all.
-pub fn read(text: &str, dialect: Dialect) -> Result<RulesRead, Vec<RuleMistake>> {
-    let mistake = |line, written: &str, (problem, fix): Complaint| RuleMistake {
-        line,
-        written: written.to_owned(),
-        problem,
-        fix,
-    };
-    let mut read = RulesRead::default();
+/// Parses rules, one per line. [`Dialect::Exact`] accepts mistakes that docker/metadata-action reports only when it
+/// uses the rule, or never.
+pub fn read(text: &str, dialect: Dialect) -> Result<ParsedRules, Vec<LineError>> {
+    let mut parsed = ParsedRules::default();
     let mut mistakes = Vec::new();
     for (line, written) in lines(text, dialect).map_err(|mistake| vec![mistake])? {
-        let result = rule(line, &written, dialect, &mut read.warnings).and_then(|rule| {
+        let result = rule(line, &written, dialect, &mut parsed.warnings).and_then(|rule| {
             if dialect == Dialect::Repaired {
                 check(&rule)?;
             }
             Ok(rule)
         });
         match result {
-            Ok(rule) => read.rules.push(rule),
-            Err(complaint) => mistakes.push(mistake(line, &written, complaint)),
+            Ok(rule) => parsed.rules.push(rule),
+            Err(Invalid { problem, hint }) => mistakes.push(LineError { line, written, problem, hint }),
         }
     }
-    if mistakes.is_empty() { Ok(read) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(parsed) } else { Err(mistakes) }
 }
-
-/// The lines of an input with their numbers, without blank ones and comments. A line, or several at once, may stand
-/// between quotes.
-pub fn lines(text: &str, dialect: Dialect) -> Result<Vec<(usize, String)>, RuleMistake> {
-    let all = records(text, Quotes::Relaxed).map_err(|(line, error)| RuleMistake {
-        line,
-        written: text.lines().nth(line - 1).unwrap_or_default().to_owned(),
-        problem: error.to_string(),
-        fix: QUOTES.to_owned(),
-    })?;
-    let lines = all.into_iter().map(|record| (record.line, trimmed(&record.fields.join(",")).to_owned()));
-    let comment = |line: &str| dialect == Dialect::Repaired && line.starts_with('#');
-    Ok(lines.filter(|(_, line)| !line.is_empty() && !comment(line)).collect())
-}
-
-const QUOTES: &str = "put the whole field between quotes and double those inside it: `\"pattern=a\"\"b\"`";
 
 /// The attributes of a rule, as written.
 struct Attributes(BTreeMap<String, String>);
@@ -78,21 +66,22 @@ impl Attributes {
         self.0.remove(name)
     }
 
-    fn needed(&mut self, name: &str, example: &str) -> Result<String, Complaint> {
-        self.take(name).ok_or_else(|| (format!("has no `{name}`"), format!("add it, as in `{example}`")))
+    fn required(&mut self, name: &str, example: &str) -> Result<String, Invalid> {
+        self.take(name).ok_or_else(|| Invalid::new(format!("has no `{name}`"), format!("add it, as in `{example}`")))
     }
 
-    fn version(&mut self, example: &str) -> Result<VersionRule, Complaint> {
+    fn version(&mut self, example: &str) -> Result<VersionRule, Invalid> {
         Ok(VersionRule {
-            pattern: self.needed("pattern", example)?,
+            pattern: self.required("pattern", example)?,
             value: self.take("value").unwrap_or_default(),
             matching: self.take("match").unwrap_or_default(),
         })
     }
 }
 
-fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>) -> Result<Rule, Complaint> {
-    let fields = records(written, Quotes::Strict).map_err(|(_, error)| (error.to_string(), QUOTES.to_owned()))?;
+fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>) -> Result<Rule, Invalid> {
+    let fields =
+        records(written, Quotes::Strict).map_err(|(_, error)| Invalid::new(error.to_string(), QUOTING_HINT))?;
     let mut kind = None;
     let mut attributes = Attributes(BTreeMap::new());
     for field in fields.into_iter().next().unwrap_or_default().fields {
@@ -105,14 +94,14 @@ fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>
     let kind = kind.as_deref().unwrap_or("raw");
     let Some((_, priority)) = TYPES.iter().find(|(name, _)| *name == kind) else {
         let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-        return Err((format!("there is no `type={kind}`"), format!("use one of {}", names.join(", "))));
+        return Err(Invalid::new(format!("unknown type `{kind}`"), format!("use one of {}", names.join(", "))));
     };
     let mut prefix = attributes.take("prefix");
     let known = kind_of(kind, &mut attributes, &mut prefix)?;
     let priority = match attributes.take("priority") {
         None => *priority,
         Some(text) => number(&text).ok_or_else(|| {
-            (format!("`priority` cannot be `{text}`"), "write a number; higher ones come first".to_owned())
+            Invalid::new(format!("`priority` cannot be `{text}`"), "use a number; tags with higher numbers come first")
         })?,
     };
     let rule = Rule {
@@ -130,18 +119,19 @@ fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>
             && (value.rsplit_once('/').is_some_and(|(_, name)| name.contains([':', '@']))
                 || (written == value && value.contains(':')))
         {
-            let fix = "write the tag alone; `registry` and `image-name` say where it goes";
-            return Err(("is an image's name, not a tag".to_owned(), fix.to_owned()));
+            let hint = "write only the tag; `registry` and `image-name` set the image's name";
+            return Err(Invalid::new("is an image name, not a tag", hint));
         }
         let unknown = attributes.0.keys().filter(|name| *name != "format" && !ATTRIBUTES.contains(&name.as_str()));
-        warnings.extend(unknown.map(|name| format!("`tags`, line {line}: the attribute `{name}` means nothing")));
+        warnings.extend(unknown.map(|name| format!("`tags`, line {line}: unknown attribute `{name}` is ignored")));
     }
     Ok(rule)
 }
 
-fn kind_of(kind: &str, attributes: &mut Attributes, prefix: &mut Option<String>) -> Result<RuleKind, Complaint> {
-    let one_of =
-        |what: &str, value: &str, all: &str| Err((format!("`{what}` cannot be `{value}`"), format!("use {all}")));
+fn kind_of(kind: &str, attributes: &mut Attributes, prefix: &mut Option<String>) -> Result<RuleKind, Invalid> {
+    let one_of = |what: &str, value: &str, all: &str| {
+        Err(Invalid::new(format!("`{what}` cannot be `{value}`"), format!("use {all}")))
+    };
     Ok(match kind {
         "schedule" => {
             RuleKind::Schedule { pattern: attributes.take("pattern").unwrap_or_else(|| "nightly".to_owned()) }
@@ -149,16 +139,16 @@ fn kind_of(kind: &str, attributes: &mut Attributes, prefix: &mut Option<String>)
         "semver" => RuleKind::Semver(attributes.version("type=semver,pattern={{version}}")?),
         "pep440" => RuleKind::Pep440(attributes.version("type=pep440,pattern={{version}}")?),
         "match" => {
-            let pattern = attributes.needed("pattern", r"type=match,pattern=v(\d+)\.\d+,group=1")?;
+            let pattern = attributes.required("pattern", r"type=match,pattern=v(\d+)\.\d+,group=1")?;
             let group = attributes.take("group").unwrap_or_else(|| "0".to_owned());
             if number(&group).is_none() {
-                return one_of("group", &group, "the number of a group, 0 for all");
+                return one_of("group", &group, "the number of a group, or 0 for the whole match");
             }
             let index = group.parse().ok().filter(|index: &usize| index.to_string() == group);
             RuleKind::Match { pattern, group: index, value: attributes.take("value").unwrap_or_default() }
         }
         "edge" => RuleKind::Edge { branch: attributes.take("branch").unwrap_or_default() },
-        "ref" => match attributes.needed("event", "type=ref,event=branch")?.as_str() {
+        "ref" => match attributes.required("event", "type=ref,event=branch")?.as_str() {
             "branch" => RuleKind::Ref(RefKind::Branch),
             "tag" => RuleKind::Ref(RefKind::Tag),
             "pr" => {
@@ -175,70 +165,49 @@ fn kind_of(kind: &str, attributes: &mut Attributes, prefix: &mut Option<String>)
                 Some(other) => return one_of("format", other, "`short` or `long`"),
             }
         }
-        _ => RuleKind::Raw { value: attributes.needed("value", "type=raw,value=X")? },
+        _ => RuleKind::Raw { value: attributes.required("value", "type=raw,value=X")? },
     })
 }
 
-/// Finds what would only be noticed when the rule is used.
-fn check(rule: &Rule) -> Result<(), Complaint> {
-    let template = |text: &str| {
-        let fix = "correct the expression, or leave the braces out";
-        Template::read(text).map(drop).map_err(|error| (error.to_string(), fix.to_owned()))
-    };
+/// Checks the parts that are otherwise only read when the rule is used.
+fn check(rule: &Rule) -> Result<(), Invalid> {
     let pattern = |compiled: Result<Pattern, String>| {
-        let fix = r#"write a JavaScript regular expression; one with a comma goes between quotes twice: """pattern=\d{1,2}""""#;
-        compiled.map_err(|error| (format!("is no regular expression: {error}"), fix.to_owned()))
+        let hint = r#"use JavaScript's syntax; if it contains a comma, quote it twice, as in `"""pattern=\d{1,2}"""`"#;
+        compiled.map_err(|error| Invalid::new(format!("is not a regular expression: {error}"), hint))
     };
-    template(&rule.enable)?;
+    Template::check(&rule.enable)?;
     for affix in [&rule.prefix, &rule.suffix].into_iter().flatten() {
-        template(affix)?;
+        Template::check(affix)?;
     }
     match &rule.kind {
-        RuleKind::Schedule { pattern } => template(pattern),
-        RuleKind::Raw { value } => template(value),
+        RuleKind::Schedule { pattern } => Template::check(pattern),
+        RuleKind::Raw { value } => Template::check(value),
         RuleKind::Semver(version) | RuleKind::Pep440(version) => {
-            template(&version.pattern)?;
-            template(&version.value)?;
+            Template::check(&version.pattern)?;
+            Template::check(&version.value)?;
             pattern(Pattern::plain(&version.matching)).map(drop)
         }
         RuleKind::Match { pattern: text, group, value } => {
-            template(value)?;
+            Template::check(value)?;
             pattern(Pattern::literal(text))?;
             match group {
                 Some(_) => Ok(()),
-                None => Err(("`group` is no whole number".to_owned(), "write 0 for all, 1 for the first".to_owned())),
+                None => {
+                    let hint = "use 0 for the whole match, 1 for the first group";
+                    Err(Invalid::new("`group` is not a whole number", hint))
+                }
             }
         }
         RuleKind::Edge { .. } | RuleKind::Ref(_) | RuleKind::Sha(_) => Ok(()),
     }
 }
 
-/// A number as JavaScript reads it: decimal, of any size, `0x10` and its like, or empty for 0. `None` for anything else.
-pub fn number(text: &str) -> Option<f64> {
-    let text = trimmed(text);
-    match text {
-        "" => return Some(0.0),
-        "Infinity" | "+Infinity" => return Some(f64::INFINITY),
-        "-Infinity" => return Some(f64::NEG_INFINITY),
-        _ => {}
-    }
-    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
-        let digits = text.get(..2).filter(|start| start.eq_ignore_ascii_case(prefix)).and_then(|_| text.get(2..));
-        if let Some(digits) = digits {
-            // The largest are beyond any use.
-            return u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+')).map(f64::from);
-        }
-    }
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
-    plain.then(|| text.parse().ok()).flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{RefKind, RuleKind, ShaForm, number, read};
-    use crate::inputs::rules::{Dialect, Flavor};
+    use super::{Dialect, RefKind, RuleKind, ShaForm, read};
+    use crate::tags::language::flavor::Flavor;
 
     #[test]
     fn kinds() {
@@ -267,39 +236,31 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "1: there is no `type=nope`",
+                "1: unknown type `nope`",
                 "2: has no `pattern`",
                 "3: `event` cannot be `x`",
-                "5: is no regular expression: Unbalanced parenthesis",
+                "5: is not a regular expression: Unbalanced parenthesis",
                 "6: has no `value`",
-                "7: has a `\"` inside a field",
-                "8: `the end` stands where a name should",
+                "7: has a `\"` inside an unquoted field",
+                "8: expected a name, found the end of the text",
                 "9: `priority` cannot be `high`",
                 "10: `format` cannot be `x`",
-                "11: `group` is no whole number",
-                "12: is an image's name, not a tag",
-                "13: is an image's name, not a tag",
+                "11: `group` is not a whole number",
+                "12: is an image name, not a tag",
+                "13: is an image name, not a tag",
             ]
         );
     }
 
     #[test]
-    fn what_means_nothing_is_told() {
+    fn unknown_attributes_are_warnings() {
         let read = read("x\ntype=sha,lenght=8", Dialect::Repaired).unwrap();
-        assert_eq!(read.warnings, ["`tags`, line 2: the attribute `lenght` means nothing"]);
-    }
-
-    #[test]
-    fn numbers() {
-        assert_eq!(["", " 7 ", "-1.5", "1e3", "\u{feff}1"].map(number), [0.0, 7.0, -1.5, 1000.0, 1.0].map(Some));
-        assert_eq!(["0x1F", "0b11", "0O17"].map(number), [31.0, 3.0, 15.0].map(Some));
-        assert_eq!(["Infinity", "-Infinity"].map(number), [f64::INFINITY, f64::NEG_INFINITY].map(Some));
-        assert_eq!(["x", "inf", "NaN", "1 2", "0x", "0x+1", "-0x1"].map(number), [None; 7]);
+        assert_eq!(read.warnings, ["`tags`, line 2: unknown attribute `lenght` is ignored"]);
     }
 
     proptest! {
         #[test]
-        fn no_text_is_too_odd(text in any::<String>(), parts in prop::collection::vec(
+        fn no_text_panics(text in any::<String>(), parts in prop::collection::vec(
             prop::sample::select(vec!["type=", "semver", "match", "raw", ",", "=", "\"", "\n", "pattern", "{{", "}}", "(", "#", "a",
                                       "group", "1", "latest", "prefix", " "]), 0..16)) {
             for text in [text, parts.concat()] {

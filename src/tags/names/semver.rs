@@ -1,25 +1,25 @@
-//! Semantic versions (<https://semver.org>), read as strictly as the package semver does.
+//! Semantic versions (<https://semver.org>), parsed as strictly as the package semver does.
 
 use super::render::{Arguments, Names, RenderError, Value};
 
 /// A semantic version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Version<'a> {
+pub(in crate::tags) struct Version<'a> {
     raw: &'a str,
     /// Major, minor, patch.
-    pub(super) numbers: [u64; 3],
+    numbers: [u64; 3],
     pre_release: Option<&'a str>,
     build: Option<&'a str>,
 }
 
-/// The largest number of a version: the largest whole one that JavaScript holds.
+/// The largest number in a version: JavaScript's largest safe integer.
 const LARGEST: u64 = 9_007_199_254_740_991;
-/// Most characters of a version.
+/// Maximum length of a version, in bytes.
 const LONGEST: usize = 256;
 
 impl<'a> Version<'a> {
-    /// Reads `1.2.3`, with or without a `v` before, a pre-release and a build after it.
-    pub(super) fn read(raw: &'a str) -> Option<Self> {
+    /// Parses `1.2.3`, optionally with a `v` before and a pre-release and build metadata after it.
+    pub(in crate::tags) fn read(raw: &'a str) -> Option<Self> {
         if raw.len() > LONGEST {
             return None;
         }
@@ -41,35 +41,35 @@ impl<'a> Version<'a> {
         valid.then_some(Self { raw, numbers, pre_release, build })
     }
 
-    pub(super) fn is_final(&self) -> bool {
+    pub(in crate::tags) fn is_final(&self) -> bool {
         self.pre_release.is_none()
     }
 
-    /// The version without `v` and build.
-    pub(super) fn text(&self) -> String {
+    /// Returns the version without `v` and build metadata.
+    pub(in crate::tags) fn text(&self) -> String {
         let [major, minor, patch] = self.numbers;
         let pre_release = self.pre_release.map_or_else(String::new, |pre| format!("-{pre}"));
         format!("{major}.{minor}.{patch}{pre_release}")
     }
 
-    /// `1.2.3`, `1.2`, `1`.
-    pub(super) fn levels(&self) -> [String; 3] {
+    /// Returns `1.2.3`, `1.2` and `1`.
+    pub(in crate::tags) fn levels(&self) -> [String; 3] {
         let [major, minor, _] = self.numbers;
         [self.text(), format!("{major}.{minor}"), major.to_string()]
     }
 
-    /// Whether it is final and no tag is a higher final version.
-    pub(super) fn is_newest(&self, existing: &[String]) -> bool {
+    /// Whether it is a final version and none of the tags is a higher one.
+    pub(in crate::tags) fn is_newest(&self, existing: &[String]) -> bool {
         let others = existing.iter().filter_map(|tag| Version::read(tag)).filter(Version::is_final);
         self.is_final() && others.map(|other| other.numbers).max().is_none_or(|highest| highest <= self.numbers)
     }
 }
 
-/// The names that a rule's pattern may use.
+/// The names that a rule's pattern can use.
 impl Names for Version<'_> {
     fn value(&self, name: &str, arguments: Option<&Arguments>) -> Result<Option<Value>, RenderError> {
         let [major, minor, patch] = self.numbers;
-        #[expect(clippy::cast_precision_loss, reason = "no number is above what a double holds exactly")]
+        #[expect(clippy::cast_precision_loss, reason = "a double holds every number up to LARGEST exactly")]
         let number = |number: u64| Value::Number(number as f64);
         let list = |text: Option<&str>| {
             let items = text.into_iter().flat_map(|text| text.split('.'));

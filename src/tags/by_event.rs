@@ -1,40 +1,45 @@
-//! The tags without any rules: our own, and those of docker/metadata-action.
+//! Decides tags by the event alone, if there are no rules.
 
-use super::{GitTags, RenderError, Subject, Tag, Tagged, affixed, evaluate::latest_tag, semver::Version};
-use crate::inputs::{
-    context::{GitEvent, Target},
-    rules::{self, Dialect, Flavor, Latest, Rule},
+use super::{
+    language::{self, Dialect, Flavor, Latest, Rule},
+    names::{RenderError, semver::Version},
+    subject::{GitTags, Subject},
+    tagged::Tagged,
+};
+use crate::domain::{
+    git_event::{GitEvent, GitRef},
+    tag::Tag,
 };
 
-/// The rules that docker/metadata-action has where none are written.
+/// Returns docker/metadata-action's default rules.
 pub(super) fn rules() -> Vec<Rule> {
     let text = "type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr";
-    rules::read(text, Dialect::Exact).map(|read| read.rules).unwrap_or_default()
+    language::read(text, Dialect::Exact).map(|read| read.rules).unwrap_or_default()
 }
 
-/// A tag before affixes.
+/// A tag without prefix and suffix.
 struct Draft {
     text: String,
-    /// Whether it has a prefix of its own, which the flavor's does not join.
+    /// Whether it has a prefix of its own, which replaces the flavor's.
     prefixed: bool,
 }
 
-/// What the event says. Never empty, no tag twice.
+/// Makes the tags: at least one, without duplicates.
 pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, RenderError> {
     let Subject { event, facts, git_tags } = subject;
     let plain = |text: String| Draft { text, prefixed: false };
     let prefixed = |text: String| Draft { text, prefixed: true };
-    let mut drafts: Vec<Draft> = match &event.target {
-        Target::Branch(branch) if event.name == "schedule" => vec![plain("nightly".to_owned()), plain(branch.clone())],
-        Target::Branch(branch) => vec![plain(branch.clone())],
-        Target::Tag(tag) => match Version::read(tag) {
+    let mut drafts: Vec<Draft> = match &event.git_ref {
+        GitRef::Branch(branch) if event.name == "schedule" => vec![plain("nightly".to_owned()), plain(branch.clone())],
+        GitRef::Branch(branch) => vec![plain(branch.clone())],
+        GitRef::Tag(tag) => match Version::read(tag) {
             Some(version) if version.is_final() => version.levels().map(plain).into(),
             Some(version) => vec![plain(version.text())],
             None => vec![plain(tag.clone())],
         },
-        Target::PullRequest(number) => vec![prefixed(format!("pr-{number}"))],
-        Target::MergeGroup(number) => vec![prefixed(format!("mq-{number}"))],
-        Target::Unknown => Vec::new(),
+        GitRef::PullRequest(number) => vec![prefixed(format!("pr-{number}"))],
+        GitRef::MergeGroup(number) => vec![prefixed(format!("mq-{number}"))],
+        GitRef::Unknown => Vec::new(),
     };
     if !event.sha.is_empty() {
         let short: String = event.sha.chars().take(facts.short_length()).collect();
@@ -46,7 +51,7 @@ pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, Ren
     let mut tags: Vec<Tag> = Vec::with_capacity(drafts.len() + 1);
     for draft in drafts {
         let prefix = if draft.prefixed { "" } else { &flavor.prefix.text };
-        tags.push(Tag::repaired(&affixed(&draft.text, prefix, &flavor.suffix.text, facts)?));
+        tags.push(Tag::repaired(&facts.with_affixes(&draft.text, prefix, &flavor.suffix.text)?));
     }
     let latest = match flavor.latest {
         Latest::Auto => is_latest(event, *git_tags),
@@ -54,7 +59,7 @@ pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, Ren
         Latest::Never => false,
     };
     if latest {
-        tags.push(latest_tag(flavor, Dialect::Repaired));
+        tags.push(flavor.latest_tag(Dialect::Repaired));
     }
     let mut unique: Vec<Tag> = Vec::with_capacity(tags.len());
     for tag in tags {
@@ -62,16 +67,16 @@ pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, Ren
             unique.push(tag);
         }
     }
-    let moving = if matches!(event.target, Target::Branch(_)) { unique.clone() } else { Vec::new() };
+    let moving = if matches!(event.git_ref, GitRef::Branch(_)) { unique.clone() } else { Vec::new() };
     Ok(Tagged { tags: unique, moving, warnings: Vec::new() })
 }
 
 fn is_latest(event: &GitEvent, git_tags: GitTags<'_>) -> bool {
-    match &event.target {
-        Target::Branch(_) => event.is_default_branch() && event.name != "schedule",
-        Target::Tag(tag) => {
+    match &event.git_ref {
+        GitRef::Branch(_) => event.is_default_branch() && event.name != "schedule",
+        GitRef::Tag(tag) => {
             Version::read(tag).is_some_and(|version| git_tags.allow_latest(|others| version.is_newest(others)))
         }
-        Target::PullRequest(_) | Target::MergeGroup(_) | Target::Unknown => false,
+        GitRef::PullRequest(_) | GitRef::MergeGroup(_) | GitRef::Unknown => false,
     }
 }

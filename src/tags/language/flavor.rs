@@ -1,28 +1,29 @@
-//! The input `flavor`: what holds for all rules.
+//! The input `flavor`: settings that apply to every rule.
 
 use super::{
-    Dialect, RuleMistake,
     csv::{Quotes, records},
-    read::lines,
-    trimmed,
+    dialect::Dialect,
+    lines::{LineError, lines},
+    template::Template,
+    text::trimmed,
 };
-use crate::inputs::template::Template;
+use crate::domain::{invalid::Invalid, tag::Tag};
 
-/// What holds for all rules.
+/// Settings that apply to every rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flavor {
-    /// When there is a tag `latest`.
+    /// Whether the tag `latest` is added.
     pub latest: Latest,
-    /// What stands before each tag.
+    /// Text before each tag.
     pub prefix: Affix,
-    /// What stands behind each tag.
+    /// Text after each tag.
     pub suffix: Affix,
 }
 
-/// When there is a tag `latest`.
+/// Whether the tag `latest` is added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Latest {
-    /// Where the first rule that yields a tag says so.
+    /// If the first rule that makes a tag asks for it.
     #[default]
     Auto,
     /// Always.
@@ -31,46 +32,51 @@ pub enum Latest {
     Never,
 }
 
-/// What stands before or behind each tag.
+/// Text before or after each tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affix {
-    /// Its template; empty for nothing.
+    /// Its template; may be empty.
     pub text: String,
-    /// Whether it stands at `latest` too, there as written.
+    /// Whether it is added to `latest` too, there without rendering it.
     pub on_latest: bool,
 }
 
 impl Flavor {
-    /// Reads the input. All mistakes are reported together.
-    pub fn read(text: &str, dialect: Dialect) -> Result<Self, Vec<RuleMistake>> {
+    /// Parses the input. All mistakes are reported together.
+    pub fn read(text: &str, dialect: Dialect) -> Result<Self, Vec<LineError>> {
         let mut flavor = Self::default();
         let mut mistakes = Vec::new();
         for (number, line) in lines(text, dialect).map_err(|mistake| vec![mistake])? {
-            if let Err((problem, fix)) = flavor.set(&line, dialect) {
-                mistakes.push(RuleMistake { line: number, written: line, problem, fix: fix.to_owned() });
+            if let Err(Invalid { problem, hint }) = flavor.set(&line, dialect) {
+                mistakes.push(LineError { line: number, written: line, problem, hint });
             }
         }
         if mistakes.is_empty() { Ok(flavor) } else { Err(mistakes) }
     }
 
-    fn set(&mut self, line: &str, dialect: Dialect) -> Result<(), (String, &'static str)> {
-        let fields = records(line, Quotes::Strict).map_err(|(_, error)| (error.to_string(), FIX))?;
+    /// Returns the tag `latest`, with the prefix and suffix that apply to it.
+    pub(in crate::tags) fn latest_tag(&self, dialect: Dialect) -> Tag {
+        let text = |affix: &Affix| if affix.on_latest { affix.text.clone() } else { String::new() };
+        dialect.tag(&format!("{}latest{}", text(&self.prefix), text(&self.suffix)))
+    }
+
+    fn set(&mut self, line: &str, dialect: Dialect) -> Result<(), Invalid> {
+        let fields = records(line, Quotes::Strict).map_err(|(_, error)| Invalid::new(error.to_string(), HINT))?;
         let mut affix: Option<&mut Affix> = None;
         for field in fields.into_iter().next().unwrap_or_default().fields {
             let mut parts = field.split('=').map(trimmed);
             let key = parts.next().unwrap_or_default().to_lowercase();
-            let Some(value) = parts.next() else { return Err((format!("`{key}` has no `=`"), FIX)) };
+            let Some(value) = parts.next() else { return Err(Invalid::new(format!("`{key}` has no value"), HINT)) };
             match (key.as_str(), value) {
                 ("latest", "auto") => self.latest = Latest::Auto,
                 ("latest", "true") => self.latest = Latest::Always,
                 ("latest", "false") => self.latest = Latest::Never,
                 ("latest", _) => {
-                    return Err((format!("`latest` cannot be `{value}`"), "use `auto`, `true` or `false`"));
+                    return Err(Invalid::new(format!("`latest` cannot be `{value}`"), "use `auto`, `true` or `false`"));
                 }
                 ("prefix" | "suffix", text) => {
                     if dialect == Dialect::Repaired {
-                        let fix = "correct the expression, or leave the braces out";
-                        Template::read(text).map_err(|error| (error.to_string(), fix))?;
+                        Template::check(text)?;
                     }
                     let changed = if key == "prefix" { &mut self.prefix } else { &mut self.suffix };
                     text.clone_into(&mut changed.text);
@@ -80,30 +86,29 @@ impl Flavor {
                     if let Some(affix) = &mut affix {
                         affix.on_latest = value == "true";
                     } else if dialect == Dialect::Repaired {
-                        let fix = "put it behind a prefix or suffix: `prefix=X,onlatest=true`";
-                        return Err(("`onlatest` stands alone".to_owned(), fix));
+                        let hint = "write it after a prefix or suffix, as in `prefix=X,onlatest=true`";
+                        return Err(Invalid::new("`onlatest` has no prefix or suffix before it", hint));
                     }
                 }
                 ("onlatest", _) => {
-                    return Err((format!("`onlatest` cannot be `{value}`"), "use `true` or `false`"));
+                    return Err(Invalid::new(format!("`onlatest` cannot be `{value}`"), "use `true` or `false`"));
                 }
-                _ => return Err((format!("there is no `{key}`"), FIX)),
+                _ => return Err(Invalid::new(format!("unknown key `{key}`"), HINT)),
             }
         }
         Ok(())
     }
 }
 
-const FIX: &str =
-    "write `latest=auto|true|false`, `prefix=X` or `suffix=X`, the latter two with `,onlatest=true` if need be";
+const HINT: &str =
+    "use `latest=auto|true|false`, `prefix=X` or `suffix=X`; prefix and suffix may end in `,onlatest=true`";
 
 #[cfg(test)]
 mod tests {
-    use super::{Affix, Flavor, Latest};
-    use crate::inputs::rules::Dialect;
+    use super::{Affix, Dialect, Flavor, Latest};
 
     #[test]
-    fn is_read() {
+    fn settings() {
         let flavor =
             Flavor::read("latest=false\n# no\nprefix=a-,onlatest=true\nSuffix=-{{sha}}", Dialect::Repaired).unwrap();
         let affix = |text: &str, on_latest| Affix { text: text.into(), on_latest };
@@ -118,11 +123,11 @@ mod tests {
         for (text, want) in [
             ("latest=maybe", "`latest` cannot be `maybe`"),
             ("prefix=a,onlatest=yes", "`onlatest` cannot be `yes`"),
-            ("onlatest=true", "`onlatest` stands alone"),
-            ("lates=true", "there is no `lates`"),
-            ("a\nb", "`a` has no `=`"),
-            ("prefix={{", "`the end` stands where"),
-            ("\"", "never closed"),
+            ("onlatest=true", "`onlatest` has no prefix or suffix"),
+            ("lates=true", "unknown key `lates`"),
+            ("a\nb", "`a` has no value"),
+            ("prefix={{", "expected a name"),
+            ("\"", "without a closing"),
         ] {
             let mistakes = Flavor::read(text, Dialect::Repaired).unwrap_err();
             assert!(mistakes[0].problem.contains(want), "{mistakes:?}");

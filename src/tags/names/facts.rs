@@ -1,4 +1,4 @@
-//! What expressions in rules, labels and annotations may name: facts of the event.
+//! The names that expressions in rules, labels and annotations can use: facts about the event.
 
 use chrono::{DateTime, Utc};
 
@@ -6,16 +6,16 @@ use super::{
     moment,
     render::{self, Arguments, Names, RenderError, Value},
 };
-use crate::inputs::{
-    context::{GitEvent, Target},
-    rules::{Dialect, PullRequestSha, ShaInputs, TagInputs},
+use crate::{
+    domain::git_event::{GitEvent, GitRef},
+    tags::language::{Dialect, PullRequestSha, ShaInputs, TagInputs},
 };
 
-/// Facts of the event, as rules see them.
+/// Facts about the event, as docker/metadata-action defines them.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     event: &'a GitEvent,
-    /// The full name of what the run is for. For `pull_request_target` it is the pull request's, not its base's.
+    /// The full ref. For `pull_request_target` it is the pull request's, although GitHub names the base branch's.
     reference: String,
     sha: &'a str,
     inputs: ShaInputs,
@@ -25,15 +25,16 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Gathers the facts. `now` stands in for the time of a commit that is not known.
+    /// Collects the facts. `now` replaces the time of a commit whose time is unknown.
     pub fn new(event: &'a GitEvent, inputs: &TagInputs, now: DateTime<Utc>) -> Self {
-        let reference = match &event.target {
-            Target::PullRequest(number) if event.name.contains("pull_request_target") => {
+        let reference = match &event.git_ref {
+            GitRef::PullRequest(number) if event.name.contains("pull_request_target") => {
                 format!("refs/pull/{number}/merge")
             }
             _ => event.reference.clone(),
         };
-        let head = inputs.sha.of_pull_request == PullRequestSha::Head && matches!(event.target, Target::PullRequest(_));
+        let head =
+            inputs.sha.of_pull_request == PullRequestSha::Head && matches!(event.git_ref, GitRef::PullRequest(_));
         let commit = event.commit_time.as_deref().and_then(|time| time.parse().ok());
         Self {
             event,
@@ -46,13 +47,18 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Fills in a template.
+    /// Renders a template.
     pub fn render(&self, text: &str) -> Result<String, RenderError> {
         render::render(text, self, self.dialect)
     }
 
-    /// Fills in a template that may name dates only.
-    pub(super) fn render_dates(&self, text: &str) -> Result<String, RenderError> {
+    /// Renders prefix and suffix around a text.
+    pub(in crate::tags) fn with_affixes(&self, text: &str, prefix: &str, suffix: &str) -> Result<String, RenderError> {
+        Ok(format!("{}{text}{}", self.render(prefix)?, self.render(suffix)?))
+    }
+
+    /// Renders a template that may contain only dates.
+    pub(in crate::tags) fn render_dates(&self, text: &str) -> Result<String, RenderError> {
         render::render(text, &Dates(self), self.dialect)
     }
 
@@ -61,43 +67,43 @@ impl<'a> Facts<'a> {
         self.dialect
     }
 
-    /// The commit as rules see it; empty if unknown.
+    /// The commit that rules call `sha`; empty if unknown.
     pub fn sha(&self) -> &str {
         self.sha
     }
 
-    /// When it was made; now, if that is not known.
+    /// The time of the commit; the current time if unknown.
     pub fn commit(&self) -> DateTime<Utc> {
         self.commit
     }
 
-    pub(super) fn branch(&self) -> Option<&str> {
+    pub(in crate::tags) fn branch(&self) -> Option<&str> {
         self.reference.strip_prefix("refs/heads/")
     }
 
-    pub(super) fn tag(&self) -> Option<&str> {
+    pub(in crate::tags) fn tag(&self) -> Option<&str> {
         self.reference.strip_prefix("refs/tags/")
     }
 
-    /// `15` of `refs/pull/15/merge`.
-    pub(super) fn pull_request(&self) -> Option<&str> {
+    /// Returns `15` for `refs/pull/15/merge`.
+    pub(in crate::tags) fn pull_request(&self) -> Option<&str> {
         let rest = self.reference.strip_prefix("refs/pull/")?;
         Some(rest.strip_suffix("/merge").unwrap_or(rest))
     }
 
-    pub(super) fn is_schedule(&self) -> bool {
+    pub(in crate::tags) fn is_schedule(&self) -> bool {
         self.event.name.contains("schedule")
     }
 
-    pub(super) fn default_branch(&self) -> Option<&str> {
+    pub(in crate::tags) fn default_branch(&self) -> Option<&str> {
         self.event.default_branch.as_deref()
     }
 
-    pub(super) fn short_length(&self) -> usize {
+    pub(in crate::tags) fn short_length(&self) -> usize {
         self.inputs.length
     }
 
-    pub(super) fn short_sha(&self) -> String {
+    pub(in crate::tags) fn short_sha(&self) -> String {
         self.sha.chars().take(self.inputs.length).collect()
     }
 
@@ -108,14 +114,14 @@ impl<'a> Facts<'a> {
 
     fn is_default_branch(&self) -> bool {
         let branch = self.branch().unwrap_or(&self.reference);
-        // Runs of these events are for the last commit of the default branch.
+        // These events run on the newest commit of the default branch.
         let of_default = || ["create", "discussion", "issues", "schedule"].iter().any(|n| self.event.name.contains(n));
         !branch.is_empty() && (self.default_branch() == Some(branch) || of_default())
     }
 
     fn date(&self, name: &str, time: DateTime<Utc>, arguments: Option<&Arguments>) -> Result<Value, RenderError> {
         let no_format = || RenderError::Format(name.to_owned());
-        let format = match arguments.ok_or_else(no_format)?.placed.as_slice() {
+        let format = match arguments.ok_or_else(no_format)?.positional.as_slice() {
             [Value::Text(format)] if !format.is_empty() => Some(format.as_str()),
             [Value::Nothing | Value::Text(_) | Value::Bool(false)] => None,
             _ => return Err(no_format()),
@@ -130,7 +136,7 @@ impl<'a> Facts<'a> {
         }
         let text = match (moment::zone(zone_name), self.dialect) {
             (Some(zone), _) => moment::format(time, zone, format),
-            // The runner's own zone, which is UTC but has no name.
+            // moment falls back to the runner's local zone, which is UTC without a name.
             (None, Dialect::Exact) => moment::format_local(time, format),
             (None, Dialect::Repaired) => return Err(RenderError::Zone(zone_name.to_owned())),
         };
@@ -153,7 +159,7 @@ impl Names for Facts<'_> {
     }
 }
 
-/// The dates among the facts.
+/// The names of dates alone.
 struct Dates<'f, 'a>(&'f Facts<'a>);
 
 impl Names for Dates<'_, '_> {

@@ -1,0 +1,17 @@
+//! The reason why a value is invalid, before it is known where the value comes from.
+
+/// Why a value is invalid, and how to correct it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// What is wrong, without a subject: `is not a platform`. The caller knows the subject.
+    pub problem: String,
+    /// What to do about it, in the imperative.
+    pub hint: String,
+}
+
+impl Invalid {
+    /// Makes one from its two texts.
+    pub fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: hint.into() }
+    }
+}

@@ -1,0 +1,85 @@
+//! The tags of an image, or the reason why there are none.
+
+use thiserror::Error;
+
+use super::names::RenderError;
+use crate::domain::tag::Tag;
+
+/// The tags of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tagged {
+    /// The tags; the first is the version. Without duplicates in [`Dialect::Repaired`], and never empty without rules.
+    ///
+    /// [`Dialect::Repaired`]: super::language::Dialect::Repaired
+    pub tags: Vec<Tag>,
+    /// The tags that name neither a version nor a commit, judged by the kind of their rules.
+    pub moving: Vec<Tag>,
+    /// Rules that made no tag although their kind fits the event, with the reason.
+    pub warnings: Vec<String>,
+}
+
+/// Why the tags cannot be decided.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TagError {
+    /// A rule cannot be used.
+    #[error("line {line}, `{written}`: {reason}")]
+    Rule {
+        /// Its line in the input, from 1.
+        line: usize,
+        /// The rule as written.
+        written: String,
+        /// Why.
+        reason: RuleError,
+    },
+    /// The flavor cannot be used.
+    #[error("input `flavor`: {0}")]
+    Flavor(RenderError),
+}
+
+impl TagError {
+    /// What to do about it, in the imperative.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Rule { reason, .. } => reason.hint(),
+            Self::Flavor(reason) => reason.hint(),
+        }
+    }
+}
+
+/// Why a rule cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum RuleError {
+    /// A template cannot be rendered.
+    #[error(transparent)]
+    Expression(#[from] RenderError),
+    /// `enable` is neither `true` nor `false`.
+    #[error("`enable` is `{0}`, not `true` or `false`")]
+    Enable(String),
+    /// A regular expression is invalid.
+    #[error("invalid regular expression: {0}")]
+    Pattern(String),
+    /// A regular expression takes too long.
+    #[error("{0}")]
+    Slow(String),
+    /// `match` has no group.
+    #[error("`match={0}` has no group")]
+    NoGroup(String),
+    /// The Git tag is not a version.
+    #[error("the Git tag `{0}` is not a semantic version")]
+    NoVersion(String),
+}
+
+impl RuleError {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Expression(reason) => reason.hint(),
+            Self::Enable(_) => "use `true`, `false`, or an expression that renders to one of them",
+            Self::Pattern(_) => "correct `pattern` or `match`",
+            Self::Slow(_) => "simplify `pattern` or `match`: avoid repetitions inside or next to each other",
+            Self::NoGroup(_) => "put the version in parentheses",
+            Self::NoVersion(_) => {
+                "push a tag such as `v1.2.3`, extract the version with `match=`, or run this workflow only for version tags"
+            }
+        }
+    }
+}
