@@ -19,10 +19,12 @@ use crate::{
     inputs::{runner::RunnerEnv, typed::Inputs},
     notify::{
         delivery::DeliveryError,
-        live::{self, Left, Live, Options, Report},
-        once::{self, Before, Repair},
-        outcome::Outcome,
-        service::{Manner, Posted, Service},
+        final_message::FinalMessage,
+        notifier::{self, Notifier},
+        options::Options,
+        report::{ChannelReport, DeliveryStatus, not_mentioned, not_sent},
+        service::{DeliveryMode, Posted, Service},
+        single_message::{self, FirstAttempt, MessageKind},
     },
 };
 
@@ -69,13 +71,13 @@ impl Chat {
     }
 
     /// Begins to tell. The first message is on its way when this returns.
-    pub fn start(&self, states: &watch::Receiver<Arc<RunState>>) -> Live {
-        live::start(self.channels.clone(), self.options, states)
+    pub fn start(&self, states: &watch::Receiver<Arc<RunState>>) -> Notifier {
+        notifier::start(self.channels.clone(), self.options, states)
     }
 
     /// The message of a job that builds by other means, to every channel that is to have it. `old` are messages to
     /// change instead of posting new ones.
-    pub async fn tell(&self, state: &RunState, old: &[Option<Posted>]) -> Vec<Report> {
+    pub async fn tell(&self, state: &RunState, old: &[Option<Posted>]) -> Vec<ChannelReport> {
         let tell = |(channel, service): (usize, &Arc<dyn Service>)| {
             let old = old.get(channel).cloned().flatten();
             self.tell_one(channel, service.clone(), state, old)
@@ -89,48 +91,48 @@ impl Chat {
         service: Arc<dyn Service>,
         state: &RunState,
         old: Option<Posted>,
-    ) -> Report {
+    ) -> ChannelReport {
         let Options { on, mention_on, timing } = self.options;
-        let phase = once::phase(state);
-        let can_edit = service.manner() != Manner::Last;
+        let phase = single_message::phase(state);
+        let can_edit = service.delivery_mode() != DeliveryMode::EndOnly;
         let old = old.filter(|_| can_edit);
-        let wanted = if phase.is_open() { on.start() && can_edit } else { on.end(phase, state) };
+        let wanted = if phase.is_running() { on.start() && can_edit } else { on.end(phase, state) };
         // A message that says that the job runs is not left that way.
         if !wanted && old.is_none() {
-            return Report { channel, posted: None, left: Left::Settled, warning: None };
+            return ChannelReport { channel, posted: None, status: DeliveryStatus::Done, warning: None };
         }
         let name = service.name();
-        let told = once::tell(service.clone(), state, old.as_ref(), timing, TELL).await;
+        let told = single_message::notify(service.clone(), state, old.as_ref(), timing, TELL).await;
         let posted = match told {
             Ok(posted) => posted,
             Err(error) => {
-                let warning = Some(format!("no message to {name}: {error}"));
-                return Report { channel, posted: old, left: Left::Stale, warning };
+                let warning = Some(not_sent(name, &error.to_string()));
+                return ChannelReport { channel, posted: old, status: DeliveryStatus::Retryable, warning };
             }
         };
         let mut warning = None;
         if wanted && service.mentions() && mention_on.end(phase, state) {
-            let mentioned = once::mention(service, state, posted.as_ref(), timing, TELL).await;
-            warning = mentioned.err().map(|error| format!("nobody was mentioned by {name}: {error}"));
+            let mentioned = single_message::mention(service, state, posted.as_ref(), timing, TELL).await;
+            warning = mentioned.err().map(|error| not_mentioned(name, &error.to_string()));
         }
-        Report { channel, posted, left: Left::Settled, warning }
+        ChannelReport { channel, posted, status: DeliveryStatus::Done, warning }
     }
 
     /// The messages that `ids` name, one an entry of [`Chat::channels`] that can be edited.
     pub fn known(&self, ids: &[Option<String>]) -> Vec<Option<Posted>> {
         let mut ids = ids.iter();
-        let mut known = |channel: &Arc<dyn Service>| match channel.manner() {
-            Manner::Last => None,
-            Manner::Live | Manner::Twice => ids.next().and_then(|id| Posted::parse(id.as_deref()?)),
+        let mut known = |channel: &Arc<dyn Service>| match channel.delivery_mode() {
+            DeliveryMode::EndOnly => None,
+            DeliveryMode::Edit | DeliveryMode::StartAndEnd => ids.next().and_then(|id| Posted::parse(id.as_deref()?)),
         };
         self.channels.iter().map(&mut known).collect()
     }
 
     /// The output `message-id`: what [`Chat::known`] reads. Empty if there is no message.
-    pub fn ids(&self, reports: &[Report]) -> String {
-        let editable = reports
-            .iter()
-            .filter(|report| self.channels.get(report.channel).is_some_and(|channel| channel.manner() != Manner::Last));
+    pub fn ids(&self, reports: &[ChannelReport]) -> String {
+        let editable = reports.iter().filter(|report| {
+            self.channels.get(report.channel).is_some_and(|channel| channel.delivery_mode() != DeliveryMode::EndOnly)
+        });
         let ids: Vec<Option<String>> = editable.map(|r| r.posted.as_ref().map(ToString::to_string)).collect();
         if ids.iter().all(Option::is_none) {
             return String::new();
@@ -141,7 +143,7 @@ impl Chat {
     /// Saves the last message of the run, before it is sent: if that fails, the post stage sends it.
     pub fn save_outcome(&self, env: &RunnerEnv, state: &RunState) {
         let Options { on, mention_on, timing: _ } = self.options;
-        if let Some(text) = Outcome::of(state, on, mention_on).to_json().filter(|_| !self.channels.is_empty()) {
+        if let Some(text) = FinalMessage::of(state, on, mention_on).to_json().filter(|_| !self.channels.is_empty()) {
             // Without it the post stage says less, and what it says is true.
             let _ = saved::write(env, &[(OUTCOME, &text)]);
         }
@@ -153,18 +155,18 @@ impl Chat {
         if env.state(SETTLED).is_some() {
             return Vec::new();
         }
-        match (env.state(OUTCOME).and_then(Outcome::from_json), env.state(ELSEWHERE)) {
+        match (env.state(OUTCOME).and_then(FinalMessage::from_json), env.state(ELSEWHERE)) {
             (Some(outcome), None) => self.repeat(env, &outcome, budget).await,
-            (None, None) => self.finish(env, state, Repair::Run, budget).await,
+            (None, None) => self.finish(env, state, MessageKind::Run, budget).await,
             // The job went well, or goes on elsewhere: to finish its message is left to a later step.
             (_, Some(_)) if state.outcome.is_none() => Vec::new(),
-            (_, Some(_)) => self.finish(env, state, Repair::Elsewhere, budget).await,
+            (_, Some(_)) => self.finish(env, state, MessageKind::ExternalJob, budget).await,
         }
     }
 
-    async fn repeat(self, env: &RunnerEnv, outcome: &Outcome, budget: Duration) -> Vec<Diagnostic> {
+    async fn repeat(self, env: &RunnerEnv, message: &FinalMessage, budget: Duration) -> Vec<Diagnostic> {
         let done: Option<Vec<usize>> = env.state(DONE).and_then(|text| serde_json::from_str(text).ok());
-        let before = if done.is_some() { Before::Failed } else { Before::Unknown };
+        let before = if done.is_some() { FirstAttempt::Failed } else { FirstAttempt::Unknown };
         let done = done.unwrap_or_default();
         let mut known: BTreeMap<usize, Posted> = posted_before(env).collect();
         let due = self.channels.into_iter().enumerate().filter(|(channel, _)| !done.contains(channel));
@@ -173,23 +175,23 @@ impl Chat {
             let timing = self.options.timing;
             async move {
                 let name = service.name();
-                let repeated = once::repeat(service, posted.as_ref(), outcome, before, timing, budget).await;
-                repeated.err().map(|error| warning("notify", format!("no message to {name}: {error}")))
+                let repeated = single_message::resend(service, posted.as_ref(), message, before, timing, budget).await;
+                repeated.err().map(|error| warning("notify", not_sent(name, &error.to_string())))
             }
         });
         join_all(repeats).await.into_iter().flatten().collect()
     }
 
-    async fn finish(self, env: &RunnerEnv, state: &RunState, kind: Repair, budget: Duration) -> Vec<Diagnostic> {
+    async fn finish(self, env: &RunnerEnv, state: &RunState, kind: MessageKind, budget: Duration) -> Vec<Diagnostic> {
         let timing = self.options.timing;
         let repairs = posted_before(env).filter_map(|(channel, posted)| {
             let service = self.channels.get(channel)?.clone();
             Some(async move {
                 let name = service.name();
-                let repaired = once::repair(service, &posted, state, kind, timing, budget).await;
+                let repaired = single_message::repair(service, &posted, state, kind, timing, budget).await;
                 // Someone deleted it: it says nothing wrong any more.
                 let failed = repaired.err().filter(|error| *error != DeliveryError::MessageGone)?;
-                Some(warning("notify", format!("the message to {name} stays as it is: {failed}")))
+                Some(warning("notify", format!("{name}: message not updated: {failed}")))
             })
         });
         join_all(repairs).await.into_iter().flatten().collect()
@@ -226,10 +228,13 @@ pub enum Open {
 }
 
 /// What came of the messages: warnings for the log, and whether all that was due has arrived.
-pub fn settle(env: &RunnerEnv, reports: &[Report], open: Open) -> (Vec<Diagnostic>, bool) {
-    let settled = reports.iter().all(|report| report.left == Left::Settled);
-    let done: Vec<usize> =
-        reports.iter().filter(|report| report.left != Left::Stale).map(|report| report.channel).collect();
+pub fn settle(env: &RunnerEnv, reports: &[ChannelReport], open: Open) -> (Vec<Diagnostic>, bool) {
+    let settled = reports.iter().all(|report| report.status == DeliveryStatus::Done);
+    let done: Vec<usize> = reports
+        .iter()
+        .filter(|report| report.status != DeliveryStatus::Retryable)
+        .map(|report| report.channel)
+        .collect();
     let done = serde_json::to_string(&done).unwrap_or_default();
     let mut warnings: Vec<Diagnostic> =
         reports.iter().filter_map(|report| Some(warning("notify", report.warning.clone()?))).collect();

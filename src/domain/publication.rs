@@ -83,6 +83,12 @@ impl Publication {
         self.tags.iter().all(|tag| tag.state.is_as_planned())
     }
 
+    /// Whether this tag was left at the image of a newer commit.
+    pub fn is_kept(&self, repository: &str, tag: &str) -> bool {
+        let mut kept = self.tags.iter().filter(|result| result.state == TagState::Kept);
+        kept.any(|result| result.repository == repository && result.tag == tag)
+    }
+
     /// The tags that point to the image.
     pub fn published(&self) -> impl Iterator<Item = &TagResult> {
         self.tags.iter().filter(|tag| tag.state.is_published())

@@ -1,23 +1,23 @@
-//! The colours of a message's states. PURE.
+//! The colors of messages. PURE.
 
-use super::message::Role;
+use super::message::PhaseKind;
 
-/// One colour a role, `0xRRGGBB`.
+/// One color for each kind of phase, as `0xRRGGBB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colors {
-    /// While it runs.
+    /// In progress.
     pub started: u32,
-    /// It went well.
+    /// Succeeded.
     pub success: u32,
-    /// It failed.
+    /// Failed.
     pub failure: u32,
-    /// It was stopped.
+    /// Cancelled.
     pub cancelled: u32,
-    /// It ran out of time.
+    /// Timed out.
     pub timed_out: u32,
-    /// It failed, and what ran before runs again.
+    /// The deployment failed and was rolled back.
     pub rolled_back: u32,
-    /// It failed, and what ran before does not run again.
+    /// The deployment failed, and so did its rollback.
     pub rollback_failed: u32,
 }
 
@@ -36,16 +36,16 @@ impl Default for Colors {
 }
 
 impl Colors {
-    /// The colour for a role.
-    pub fn of(&self, role: Role) -> u32 {
-        match role {
-            Role::Started => self.started,
-            Role::Success => self.success,
-            Role::Failure => self.failure,
-            Role::Cancelled => self.cancelled,
-            Role::TimedOut => self.timed_out,
-            Role::RolledBack => self.rolled_back,
-            Role::RollbackFailed => self.rollback_failed,
+    /// The color for a kind of phase.
+    pub fn of(&self, kind: PhaseKind) -> u32 {
+        match kind {
+            PhaseKind::Started => self.started,
+            PhaseKind::Success => self.success,
+            PhaseKind::Failure => self.failure,
+            PhaseKind::Cancelled => self.cancelled,
+            PhaseKind::TimedOut => self.timed_out,
+            PhaseKind::RolledBack => self.rolled_back,
+            PhaseKind::RollbackFailed => self.rollback_failed,
         }
     }
 }

@@ -1,14 +1,15 @@
-//! Gets one message to one channel, or says why not: the policy of retries, the same for every [`Service`].
+//! Delivers one message to one channel. The retry policy is the same for every [`Service`]:
 //!
-//! | answer | what follows |
+//! | answer | reaction |
 //! |---|---|
-//! | busy (429) | wait as told (body, header; neither: 1, 2, 4… s), never more than a minute or the deadline |
-//! | 502, 503, no connection | again after 0.5, 1, 2… s |
-//! | other 5xx, a broken connection, no answer | edits and questions: again. A new message may have been taken: a first one is not repeated, a last one once |
-//! | the message is gone | [`DeliveryError::MessageGone`]: the caller posts another |
-//! | webhook or token are no good | the channel is never called again |
-//! | threads only | once more with a thread of its own |
-//! | malformed | once without the fields that were named, then the smallest message there is; a word filter: that at once |
+//! | rate limited (429) | retry after the time in the body or header, or else after 1, 2, 4… s; fail if that is over a minute or after the deadline |
+//! | 502, 503, no connection | retry after 0.5, 1, 2… s |
+//! | other 5xx, connection lost, timeout | the message may have arrived: retry edits; do not retry the first message; retry the final message once |
+//! | message deleted | [`DeliveryError::MessageGone`]: the caller posts a new one |
+//! | webhook or token invalid | [`DeliveryError::ChannelGone`], for all further calls too |
+//! | thread required | retry once in a new thread |
+//! | invalid fields | retry once without these fields, then with minimal content |
+//! | content blocked | retry with minimal content |
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,22 +23,22 @@ use tokio::{
 use super::{
     http::{Client, HttpError},
     message::Message,
-    service::{Answer, Attention, Call, LONGEST_WAIT, Place, Posted, Reply, Request, Service, Words},
+    service::{Alert, Answer, Call, Content, Destination, LONGEST_WAIT, Posted, Reply, Request, Service},
 };
 
-/// How long things may take. The defaults are the ones for real runs; tests make them short.
+/// Timeouts and pauses. The defaults are for real runs; tests use shorter ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// For a connection.
+    /// Timeout of a connection attempt.
     pub connect: Duration,
-    /// For one call.
+    /// Timeout of a call.
     pub call: Duration,
-    /// Between two edits that show progress. Discord allows 5 calls in 2 s for a webhook, but only 30 in 60 s for a
-    /// channel, which others use as well.
+    /// Shortest time between two edits that show progress. Discord allows 5 calls in 2 s per webhook, but only 30 in 60 s
+    /// per channel, which it may share with other webhooks.
     pub edit_gap: Duration,
-    /// The first of the waits where the server names none.
+    /// First pause before a retry if the server does not name one.
     pub backoff: Duration,
-    /// How long the first message is tried for while the build runs.
+    /// Longest time spent on sending a message while the build runs.
     pub opening: Duration,
 }
 
@@ -53,104 +54,103 @@ impl Default for Timing {
     }
 }
 
-/// Why a message did not arrive.
+/// Why a message was not delivered.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DeliveryError {
-    /// Webhook or token are no good; says what to do.
+    /// The webhook, token or channel is unusable. Contains a hint for the user.
     #[error("{0}")]
     ChannelGone(String),
     /// Someone deleted the message.
     #[error("the message was deleted")]
     MessageGone,
     /// The message is too old to be edited this often.
-    #[error("the message is too old to be edited now")]
+    #[error("the limit for edits of old messages was reached")]
     EditsExhausted,
-    /// The service will not take it.
-    #[error("the message is refused: {0}")]
-    Refused(String),
-    /// It could not be sent in the time there was.
+    /// The service rejected the message.
+    #[error("the service rejected the message: {0}")]
+    Rejected(String),
+    /// It could not be sent in time.
     #[error("gave up after {tries} {}: {reason}", if *.tries == 1 { "try" } else { "tries" })]
     GaveUp {
-        /// How many calls were made.
+        /// Number of calls.
         tries: u32,
-        /// How many of them had no answer, so that the service may have carried them out.
+        /// Number of calls without an answer, which the service may have processed.
         unanswered: u32,
-        /// What the last one met.
+        /// The last error.
         reason: String,
     },
-    /// The run ended meanwhile: something newer is to be said.
-    #[error("the run ended first")]
+    /// The run ended, so that the final message replaces this one.
+    #[error("replaced by the final message of the run")]
     Superseded,
 }
 
 impl DeliveryError {
-    /// Whether a last message that met this may be sent once more, later. One that may have arrived is sent twice at most,
-    /// and nothing helps where it is not taken.
-    pub fn allows_another_try(&self) -> bool {
+    /// Whether a final message may be sent again after this error. A message that may have arrived is sent at most twice.
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::ChannelGone(_) | Self::Refused(_) => false,
-            Self::GaveUp { unanswered, .. } => *unanswered < TWICE,
+            Self::ChannelGone(_) | Self::Rejected(_) => false,
+            Self::GaveUp { unanswered, .. } => *unanswered < MAX_UNSURE,
             Self::MessageGone | Self::EditsExhausted | Self::Superseded => true,
         }
     }
 }
 
-/// How often a last message is sent that may have arrived the first time.
-const TWICE: u32 = 2;
+/// How often a final message that may have arrived is sent at most.
+const MAX_UNSURE: u32 = 2;
 
-/// The end of a run's notifications: nothing may take longer.
+/// Announces the end of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// When the caller goes on, whatever came of the message.
+    /// When the caller stops waiting for notifications.
     pub deadline: Instant,
 }
 
-/// How much a message matters.
+/// How urgent a message is.
 #[derive(Clone, Debug)]
 pub enum Urgency {
-    /// It tells of progress, and gives way to the last message as soon as this says so.
+    /// It shows progress and is abandoned as soon as the run ends.
     Progress(watch::Receiver<Option<End>>),
-    /// It is the last one.
+    /// It is the final message.
     Final,
 }
 
-/// One service's channel.
+/// A channel, and what was learned about it so far.
 #[derive(Debug)]
 pub struct Channel {
     client: Client,
     service: Arc<dyn Service>,
     timing: Timing,
-    /// Where new messages go, as far as the service's answers have told.
-    place: Place,
-    /// Why it is never called again.
+    /// Where new messages are posted.
+    destination: Destination,
+    /// Why the channel is unusable; it is not called again.
     gone: Option<String>,
-    /// No call before this moment.
+    /// No call is allowed before this time.
     hold: Option<Instant>,
 }
 
 impl Channel {
-    /// A channel to which nothing was sent yet.
+    /// Creates a channel.
     pub fn new(client: Client, service: Arc<dyn Service>, timing: Timing) -> Self {
-        Self { client, service, timing, place: Place::default(), gone: None, hold: None }
+        Self { client, service, timing, destination: Destination::default(), gone: None, hold: None }
     }
 
-    /// What it is a channel of.
+    /// The service of the channel.
     pub fn service(&self) -> &dyn Service {
         &*self.service
     }
 
-    /// Posts a new message. `None` if the server took it but did not say which it is.
+    /// Posts a new message. Returns `None` if the server does not identify it.
     pub async fn create(
         &mut self,
         message: &Message,
-        attention: Attention,
+        alert: Alert,
         urgency: Urgency,
         deadline: Instant,
     ) -> Result<Option<Posted>, DeliveryError> {
-        self.send(Call::Create(attention, self.place), message, urgency, deadline).await
+        self.send(Call::Create(alert, self.destination), message, urgency, deadline).await
     }
 
-    /// Replaces what a message says.
+    /// Replaces the content of a message.
     pub async fn edit(
         &mut self,
         posted: &Posted,
@@ -161,7 +161,7 @@ impl Channel {
         self.send(Call::Edit(posted), message, urgency, deadline).await.map(|_| ())
     }
 
-    /// Mentions those who asked for it because of this message.
+    /// Mentions the configured users in a new message that refers to this one.
     pub async fn mention(
         &mut self,
         about: Option<&Posted>,
@@ -171,17 +171,17 @@ impl Channel {
         self.send(Call::Mention(about), message, Urgency::Final, deadline).await.map(|_| ())
     }
 
-    /// Whether a message still says that the run goes on; `None` if that cannot be found out.
-    pub async fn runs(&mut self, posted: &Posted, deadline: Instant) -> Result<Option<bool>, DeliveryError> {
-        let Some(request) = self.service.look(posted) else { return Ok(None) };
+    /// Whether the message still shows a running job; `None` if that cannot be determined.
+    pub async fn shows_running(&mut self, posted: &Posted, deadline: Instant) -> Result<Option<bool>, DeliveryError> {
+        let Some(request) = self.service.fetch_request(posted) else { return Ok(None) };
         let limit = self.timing.call.min(deadline.saturating_duration_since(Instant::now()));
         let Ok(reply) = self.client.call(&request, limit, &self.service.redactor()).await else {
             return Ok(None);
         };
-        match self.service.read(Call::Edit(posted), &reply) {
-            Answer::Done(_) => Ok(self.service.runs(&reply.json())),
+        match self.service.parse_reply(Call::Edit(posted), &reply) {
+            Answer::Done(_) => Ok(self.service.shows_running(&reply.json())),
             Answer::MessageGone => Err(DeliveryError::MessageGone),
-            // A token may be allowed to write and not to read.
+            // The token may lack the permission to read.
             _ => Ok(None),
         }
     }
@@ -197,11 +197,11 @@ impl Channel {
             return Err(DeliveryError::ChannelGone(reason.clone()));
         }
         let mut call = call;
-        let mut request = self.service.request(call, message, Words::All);
+        let mut request = self.service.request(call, message, Content::Full);
         let mut tries = 0;
         let (mut unsure, mut unanswered) = (0, 0);
         let mut waited = 0;
-        let mut last = "rate limited".to_owned();
+        let mut last = "rate limit reached".to_owned();
         loop {
             if let Some(hold) = self.hold {
                 pause(hold, &mut urgency, deadline, || give_up(tries, unanswered, &last)).await?;
@@ -209,58 +209,58 @@ impl Channel {
             tries += 1;
             let reply = self.call_once(call, &request, &mut urgency, deadline).await?;
             let mut pause_for = self.timing.backoff * 2_u32.saturating_pow(waited) / 2;
-            match reply.map(|reply| (self.service.read(call, &reply), reply.hold)) {
+            match reply.map(|reply| (self.service.parse_reply(call, &reply), reply.hold)) {
                 Ok((Answer::Done(posted), hold)) => {
                     self.hold = hold.map(|hold| Instant::now() + hold.min(LONGEST_WAIT));
                     return Ok(posted);
                 }
-                Ok((Answer::Busy(told), _)) => {
-                    let wait = told.unwrap_or(pause_for * 2);
-                    last = format!("rate limited for {:.1} s", wait.as_secs_f64());
-                    // Where no new call is allowed, none is made, whatever it is for.
+                Ok((Answer::RateLimited(wait), _)) => {
+                    let wait = wait.unwrap_or(pause_for * 2);
+                    last = format!("the service asks to wait {:.1} s (rate limit)", wait.as_secs_f64());
+                    // Applies to all calls to this channel.
                     self.hold = Some(Instant::now() + wait);
                     if wait > LONGEST_WAIT {
                         return Err(give_up(tries, unanswered, &last));
                     }
-                    // So that the jobs of a matrix do not come back all at once.
+                    // Jitter, so that the jobs of a matrix do not all retry at once.
                     pause_for = wait + jitter(wait);
                 }
-                Ok((Answer::EditsExhausted(told), _)) => {
-                    let wait = told.unwrap_or(pause_for * 2);
+                Ok((Answer::EditsExhausted(wait), _)) => {
+                    let wait = wait.unwrap_or(pause_for * 2);
                     let left = deadline.saturating_duration_since(Instant::now());
-                    // Once, and only if there is time for another message should this fail again.
+                    // Retry once, and only if that leaves time for a new message.
                     if matches!(urgency, Urgency::Progress(_)) || waited > 0 || wait > left / 2 {
                         return Err(DeliveryError::EditsExhausted);
                     }
                     pause_for = wait;
                 }
-                Ok((Answer::Broken(reason), _)) => {
+                Ok((Answer::ServerError(reason), _)) => {
                     let sure = reason.starts_with("HTTP 502") || reason.starts_with("HTTP 503");
                     last = reason;
                     unsure += u32::from(!sure);
                 }
-                Ok((Answer::Malformed(wrong, reason), _)) => {
-                    let mended = request.body.as_ref().filter(|_| waited == 0);
-                    let mended = mended.and_then(|body| self.service.mend(body, &wrong));
-                    let next = match mended {
+                Ok((Answer::InvalidFields(wrong, reason), _)) => {
+                    let reduced = request.body.as_ref().filter(|_| waited == 0);
+                    let reduced = reduced.and_then(|body| self.service.without_fields(body, &wrong));
+                    let next = match reduced {
                         Some(body) => Request { body: Some(body), ..request.clone() },
-                        None => self.service.request(call, message, Words::Ours),
+                        None => self.service.request(call, message, Content::Minimal),
                     };
                     request = another(&request, next, reason)?;
                     waited += 1;
                     continue;
                 }
-                Ok((Answer::Unwanted(reason), _)) => {
-                    request = another(&request, self.service.request(call, message, Words::Ours), reason)?;
+                Ok((Answer::ContentBlocked(reason), _)) => {
+                    request = another(&request, self.service.request(call, message, Content::Minimal), reason)?;
                     continue;
                 }
-                Ok((Answer::ThreadsOnly, _)) => {
-                    let Call::Create(attention, Place::Channel) = call else {
-                        return Err(DeliveryError::Refused("the channel has nothing but threads".to_owned()));
+                Ok((Answer::ThreadRequired, _)) => {
+                    let Call::Create(alert, Destination::Channel) = call else {
+                        return Err(DeliveryError::Rejected("the channel accepts threads only".to_owned()));
                     };
-                    self.place = Place::NewThread;
-                    call = Call::Create(attention, self.place);
-                    request = self.service.request(call, message, Words::All);
+                    self.destination = Destination::NewThread;
+                    call = Call::Create(alert, self.destination);
+                    request = self.service.request(call, message, Content::Full);
                     continue;
                 }
                 Ok((Answer::MessageGone, _)) => return Err(DeliveryError::MessageGone),
@@ -268,9 +268,9 @@ impl Channel {
                     self.gone = Some(reason.clone());
                     return Err(DeliveryError::ChannelGone(reason));
                 }
-                Ok((Answer::Refused(reason), _)) => return Err(DeliveryError::Refused(reason)),
+                Ok((Answer::Rejected(reason), _)) => return Err(DeliveryError::Rejected(reason)),
                 Err(error @ (HttpError::Setup(_) | HttpError::Address(_))) => {
-                    return Err(DeliveryError::Refused(error.to_string()));
+                    return Err(DeliveryError::Rejected(error.to_string()));
                 }
                 Err(error @ HttpError::Connect(_)) => last = error.to_string(),
                 Err(error @ (HttpError::Broken(_) | HttpError::TimedOut(_))) => {
@@ -281,8 +281,8 @@ impl Channel {
             }
             let repeatable = match (call, &urgency) {
                 (Call::Edit(_), _) => true,
-                (Call::Create(..), Urgency::Final) => unsure < TWICE,
-                // To ping someone twice is worse than not at all.
+                (Call::Create(..), Urgency::Final) => unsure < MAX_UNSURE,
+                // A missing mention is better than two.
                 (Call::Create(..) | Call::Mention(_), _) => unsure == 0,
             };
             if !repeatable {
@@ -293,7 +293,7 @@ impl Channel {
         }
     }
 
-    /// One call. The outer error ends the message, the inner one the try.
+    /// Makes one call. The outer error ends the delivery, the inner one only this try.
     async fn call_once(
         &self,
         call: Call<'_>,
@@ -303,7 +303,7 @@ impl Channel {
     ) -> Result<Result<Reply, HttpError>, DeliveryError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let limit = match (&urgency, call) {
-            // A lost packet must not cost the last state: an edit that hangs leaves time for another.
+            // If the edit hangs, leave time for another try.
             (Urgency::Final, Call::Edit(_)) if left < self.timing.call => left * 7 / 10,
             _ => left,
         };
@@ -319,7 +319,8 @@ impl Channel {
             biased;
             reply = &mut reply => Ok(reply),
             end = ended(end) => {
-                // What is under way may arrive: an edit after the last one, or a message that nobody would know of.
+                // The call may still take effect: as an edit after the final one, or as a message of unknown id. So wait
+                // a little for its answer.
                 let left = end.deadline.saturating_duration_since(Instant::now());
                 let grace = if matches!(call, Call::Edit(_)) { left / 5 } else { left / 2 };
                 timeout_at(Instant::now() + grace, reply).await.map_err(|_| DeliveryError::Superseded)
@@ -328,7 +329,7 @@ impl Channel {
     }
 }
 
-/// Waits for the end of the run. Never comes back if there will be none.
+/// Waits for the end of the run. Never returns if there is none.
 pub async fn ended(end: &mut watch::Receiver<Option<End>>) -> End {
     let found = end.wait_for(Option::is_some).await.ok().and_then(|end| *end);
     match found {
@@ -337,7 +338,7 @@ pub async fn ended(end: &mut watch::Receiver<Option<End>>) -> End {
     }
 }
 
-/// Waits until `moment`, unless that is too late or the run ends first.
+/// Waits until `moment`. Fails if that is after the deadline or the run ends first.
 async fn pause(
     moment: Instant,
     urgency: &mut Urgency,
@@ -357,9 +358,9 @@ async fn pause(
     Ok(())
 }
 
-/// The next request, unless it is the one that was just refused for this reason.
+/// The next request, unless it equals the one that was just rejected.
 fn another(now: &Request, next: Request, reason: String) -> Result<Request, DeliveryError> {
-    if *now == next { Err(DeliveryError::Refused(reason)) } else { Ok(next) }
+    if *now == next { Err(DeliveryError::Rejected(reason)) } else { Ok(next) }
 }
 
 fn give_up(tries: u32, unanswered: u32, reason: &str) -> DeliveryError {

@@ -1,4 +1,4 @@
-//! The HTTP client of all notifications: short time-outs, no redirects, errors without addresses.
+//! The HTTP client for all notifications: short timeouts, no redirects, no URLs in errors.
 
 use std::{error::Error as _, time::Duration};
 
@@ -11,42 +11,43 @@ use crate::{
     http::{BodyError, bounded_body},
 };
 
-/// Discord demands this form (<https://discord.com/developers/docs/reference#user-agent>); the others take any.
+/// In the form that Discord requires (<https://discord.com/developers/docs/reference#user-agent>); other services accept
+/// any.
 const USER_AGENT: &str = concat!("DiscordBot (https://github.com/izhan/build-deploy, ", env!("CARGO_PKG_VERSION"), ")");
 
-/// No answer of a chat service needs more; what is in front of it may send anything.
-/// Discord's and Slack's hold the whole message again, each character of it in up to twelve bytes.
+/// Maximum size of an answer. Discord and Slack return the whole message, with up to twelve bytes per character; a proxy
+/// in front of them could send anything.
 const LARGEST_BODY: usize = 256 << 10;
 
-/// Why a call got no answer. Texts hold no address.
+/// Why a call got no answer. The texts contain no URL.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum HttpError {
-    /// The client cannot be made: no CA certificates, a proxy variable that is no address.
-    #[error("set up HTTPS: {0}")]
+    /// The client could not be created: no CA certificates, or an invalid proxy variable.
+    #[error("failed to set up HTTPS: {0}")]
     Setup(String),
-    /// The address is none, and never will be.
-    #[error("the address is not a valid URL: {0}")]
+    /// The URL is invalid.
+    #[error("invalid URL: {0}")]
     Address(String),
-    /// Nothing was sent: a name that does not resolve, a refused connection, TLS.
-    #[error("connect: {0}")]
+    /// Nothing was sent: DNS, a refused connection or TLS failed.
+    #[error("failed to connect: {0}")]
     Connect(String),
-    /// The connection broke: whether the server took the call is unknown.
-    #[error("the connection broke: {0}")]
+    /// The connection broke; the server may have processed the call.
+    #[error("the connection was lost: {0}")]
     Broken(String),
-    /// No answer in time: whether the server took the call is unknown.
-    #[error("no answer within {:.1} s", .0.as_secs_f64())]
+    /// No answer in time; the server may have processed the call.
+    #[error("timed out after {:.1} s", .0.as_secs_f64())]
     TimedOut(Duration),
 }
 
-/// The client. Cloning shares its connections.
+/// The client. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Client(reqwest::Client);
 
 impl Client {
-    /// A client with the system's CA certificates (or `SSL_CERT_FILE`) and proxy variables, which waits for at most
-    /// `connect` for a connection.
+    /// Creates a client with the system's CA certificates (or `SSL_CERT_FILE`) and proxy variables. `connect` limits the
+    /// time to connect.
     pub fn new(connect: Duration) -> Result<Self, HttpError> {
-        // Fails if another part of the program installed one before, which is as good.
+        // Fails if a provider is installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent(USER_AGENT)
@@ -57,7 +58,7 @@ impl Client {
         Ok(Self(client))
     }
 
-    /// Makes the call and waits at most `limit` for the whole answer. `redactor` knows what must not be in an error.
+    /// Makes the call and waits at most `limit` for the whole answer. `redactor` removes secrets from errors and answers.
     pub async fn call(&self, request: &Request, limit: Duration, redactor: &Redactor) -> Result<Reply, HttpError> {
         let mut call = self.0.request(request.method.clone(), request.url.expose()).timeout(limit);
         if let Some(token) = &request.bearer {
@@ -90,14 +91,14 @@ impl Client {
         reply.body = match bounded_body(response, LARGEST_BODY).await {
             Ok(bytes) => redactor.redact(&String::from_utf8_lossy(&bytes)),
             Err(BodyError::Broken(error)) => return Err(failed(error)),
-            // The status of an error tells enough; of a success, the body is what counts, and this one is not the service's.
-            Err(BodyError::TooLarge(_)) => String::from("<the answer is too large>"),
+            // No chat service sends this much. The status is kept: that of an error says enough.
+            Err(BodyError::TooLarge(_)) => String::from("<answer too large>"),
         };
         Ok(reply)
     }
 }
 
-/// The error and what caused it, in one line, without the address.
+/// The error and its causes in one line, without the URL.
 fn chain(error: reqwest::Error, redactor: &Redactor) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

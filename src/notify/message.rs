@@ -1,7 +1,7 @@
-//! What a message says of a run, whatever the channel. PURE.
+//! The content of a message about a run, independent of the chat service. PURE.
 //!
-//! [`Message::of`] draws it from the [`RunState`]; `discord.rs` and its like put it into their channel's words.
-//! Every text in a message is as untrusted as it came: a renderer makes all of it inert, without exception.
+//! [`Message::of`] builds it from the [`RunState`]; each service's module renders it. All texts in a message are
+//! untrusted: a renderer must escape every one of them.
 
 mod fields;
 mod phase;
@@ -11,7 +11,7 @@ use std::{borrow::Cow, time::Duration};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use self::phase::{Phase, Role};
+pub use self::phase::{Phase, PhaseKind};
 
 use crate::domain::{
     failure::Failure,
@@ -23,49 +23,50 @@ use crate::domain::{
 /// A message about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// Where the run stands.
+    /// The phase of the run.
     pub phase: Phase,
-    /// Repository and branch. With [`Message::status`] it is the title; where room is short, it is what gives.
-    pub place: String,
-    /// How it goes, in a few words that begin with the phase's word.
+    /// Repository and branch. Together with [`Message::status`] it forms the title; if the title is too long, this part is
+    /// shortened.
+    pub source: String,
+    /// The state of the run in a few words. Begins with [`Phase::label`].
     pub status: String,
-    /// What the title links to: the run, at this attempt.
+    /// The page of the run, at this attempt; the title links to it.
     pub url: String,
-    /// Who did what, and what came of it.
+    /// Who started the run, for which commit, and its result.
     pub intro: Vec<Line>,
     /// Why it failed.
     pub failure: Option<FailureBlock>,
-    /// One an image, then warnings.
+    /// One field per image, then the warnings.
     pub fields: Vec<Field>,
-    /// Where to read on.
+    /// Links to more details.
     pub links: Line,
-    /// A few words of little weight.
+    /// Workflow and repository, in small print.
     pub footer: String,
     /// When the run ended; `None` while it runs.
     pub ended: Option<DateTime<Utc>>,
 }
 
-/// A headed block of lines, the most important line first: a channel that runs out of room drops the last.
+/// A block of lines with a heading. The most important line comes first: a channel with too little room drops the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Field {
-    /// Where the thing stands, as a sign.
-    pub sign: Cow<'static, str>,
-    /// Its name.
+    /// The state of the item as an emoji.
+    pub emoji: Cow<'static, str>,
+    /// The heading.
     pub name: String,
-    /// What there is to say.
+    /// The lines.
     pub lines: Vec<Line>,
 }
 
-/// Why a run failed, for someone who does not open the log.
+/// Why a run failed, so that readers need not open the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailureBlock {
     /// What went wrong.
     pub headline: String,
-    /// Image, stage, place, exit code.
+    /// File and line, image, stage, exit code.
     pub facts: Line,
     /// The Dockerfile instruction, line by line.
     pub instruction: Vec<String>,
-    /// The last lines of its output, the newest last.
+    /// The last lines of the output of the failed step.
     pub log: Vec<String>,
     /// What to do.
     pub hint: Option<String>,
@@ -77,17 +78,17 @@ pub type Line = Vec<Span>;
 /// A piece of a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Span {
-    /// Text as it is.
+    /// Plain text.
     Text(String),
-    /// Text that stands out.
+    /// Bold text.
     Strong(String),
-    /// Something literal: a tag, a digest, a command.
+    /// Code: a tag, a digest, a command.
     Code(String),
-    /// A literal that leads somewhere: label, address. An empty address leads nowhere.
+    /// A link in code style: label, URL. With an empty URL it is not a link.
     CodeLink(String, String),
-    /// Words that lead somewhere: label, address.
+    /// A link: label, URL.
     Link(String, String),
-    /// A moment, shown as how long ago it was.
+    /// A point in time, shown as the time since then.
     Ago(DateTime<Utc>),
 }
 
@@ -102,38 +103,38 @@ impl Span {
 }
 
 impl Message {
-    /// The message for the run as it is.
+    /// The message for the current state of a run.
     pub fn of(state: &RunState) -> Self {
         Self::at(state, Phase::of(state))
     }
 
-    /// The message for a run that stands where the state alone does not tell: see [`Phase`].
+    /// The message for a run in a phase that does not follow from its state: see [`Phase::of`].
     pub fn at(state: &RunState, phase: Phase) -> Self {
-        Self::new(state, phase, Scope::Here)
+        Self::new(state, phase, Scope::Run)
     }
 
-    /// The message for a job that builds by other means: its images and the reason of a failure are not known.
-    pub fn elsewhere(state: &RunState) -> Self {
-        let phase = if state.outcome.is_some() { Phase::of(state) } else { Phase::Underway };
-        Self::new(state, phase, Scope::Elsewhere)
+    /// The message for a job that builds by other means, whose images and cause of failure are unknown.
+    pub fn external_job(state: &RunState) -> Self {
+        let phase = if state.outcome.is_some() { Phase::of(state) } else { Phase::RunningExternal };
+        Self::new(state, phase, Scope::ExternalJob)
     }
 
     fn new(state: &RunState, phase: Phase, scope: Scope) -> Self {
         let info = &state.info;
-        let told = state.failure().filter(|_| scope == Scope::Here);
+        let failure = state.failure().filter(|_| scope == Scope::Run);
         let elapsed = elapsed(state);
-        let place: Vec<&str> =
+        let source: Vec<&str> =
             [short_repository(info), &info.ref_name].into_iter().filter(|part| !part.is_empty()).collect();
         let images = state.images.iter().map(|image| fields::image_field(image, state));
         let fields = images.chain(fields::warnings(state)).collect();
         let footer = [&info.workflow, &info.repository].into_iter().filter(|part| !part.is_empty());
         Self {
             phase,
-            place: place.join(" · "),
-            status: status(state, phase, told),
+            source: source.join(" · "),
+            status: status(state, phase, failure),
             url: info.run_url.clone(),
             intro: intro(state, phase, scope),
-            failure: told.map(|failure| failure_block(failure, info)),
+            failure: failure.map(|failure| failure_block(failure, info)),
             fields,
             links: links(info, phase),
             footer: footer.cloned().collect::<Vec<_>>().join(" · "),
@@ -141,7 +142,7 @@ impl Message {
         }
     }
 
-    /// Where the job can be looked at, else the run; empty if nowhere.
+    /// The page of the job, or that of the run if the job's is unknown. May be empty.
     pub fn job_url(&self) -> &str {
         match self.links.as_slice() {
             [Span::Link(_, url), ..] => url,
@@ -150,45 +151,47 @@ impl Message {
     }
 }
 
-/// Whether the run is one of ours.
+/// What the message is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    Here,
-    Elsewhere,
+    /// A run of this action.
+    Run,
+    /// A job that builds by other means.
+    ExternalJob,
 }
 
-/// How long the run took; `None` while it runs, and where nobody counted.
+/// The duration of a finished run; `None` if it is unknown.
 fn elapsed(state: &RunState) -> Option<Duration> {
     state.outcome.as_ref().map(|(_, elapsed)| *elapsed).filter(|elapsed| !elapsed.is_zero())
 }
 
-/// `owner/name` is the footer's; titles have room for the name only.
+/// The name without the owner, for titles. The footer shows both.
 fn short_repository(info: &RunInfo) -> &str {
     info.repository.rsplit('/').next().unwrap_or_default()
 }
 
-fn status(state: &RunState, phase: Phase, told: Option<&Failure>) -> String {
-    let word = phase.word();
+fn status(state: &RunState, phase: Phase, failure: Option<&Failure>) -> String {
+    let label = phase.label();
     let took = |joint: &str| elapsed(state).map_or_else(String::new, |time| format!(" {joint} {}", duration(time)));
     let status = match phase {
         Phase::Running(_) => {
             let done = state.images.iter().filter(|i| matches!(i.status, ImageStatus::Done(_))).count();
             match state.images.len() {
-                0 | 1 => word.to_owned(),
-                all => format!("{word} {done} of {all} images done"),
+                0 | 1 => label.to_owned(),
+                all => format!("{label} {done} of {all} images done"),
             }
         }
-        Phase::Succeeded => format!("{word}{}", took("in")),
-        Phase::Failed => match told {
-            Some(failure) => format!("{word} {}", what_failed(failure)),
-            None => format!("{word}{}", took("after")),
+        Phase::Succeeded => format!("{label}{}", took("in")),
+        Phase::Failed => match failure {
+            Some(failure) => format!("{label} {}", what_failed(failure)),
+            None => format!("{label}{}", took("after")),
         },
-        Phase::Cancelled | Phase::TimedOut => format!("{word}{}", took("after")),
-        Phase::Interrupted | Phase::RolledBack | Phase::RollbackFailed | Phase::Underway => word.to_owned(),
+        Phase::Cancelled | Phase::TimedOut => format!("{label}{}", took("after")),
+        Phase::Interrupted | Phase::RolledBack | Phase::RollbackFailed | Phase::RunningExternal => label.to_owned(),
     };
     match state.change() {
-        Some(Change::Broke) => format!("{status} · broke"),
-        Some(Change::StillFailing(count)) => format!("{status} · still failing ({})", ordinal(count)),
+        Some(Change::Broke) => format!("{status} · new failure"),
+        Some(Change::StillFailing(count)) => format!("{status} · {} failure in a row", ordinal(count)),
         Some(Change::Fixed) => format!("{status} · fixed"),
         None => status,
     }
@@ -196,22 +199,22 @@ fn status(state: &RunState, phase: Phase, told: Option<&Failure>) -> String {
 
 /// `2nd`, `3rd`, `11th`.
 fn ordinal(number: u32) -> String {
-    let ending = match (number % 100, number % 10) {
+    let suffix = match (number % 100, number % 10) {
         (11..=13, _) => "th",
         (_, 1) => "st",
         (_, 2) => "nd",
         (_, 3) => "rd",
         _ => "th",
     };
-    format!("{number}{ending}")
+    format!("{number}{suffix}")
 }
 
-/// What a failure failed to do: `to build django`.
+/// The action that failed: `to build django`.
 fn what_failed(failure: &Failure) -> String {
     let image = failure.image();
     match (failure.stage, image) {
         (Stage::Plan, _) => "to plan the build".to_owned(),
-        (Stage::Preflight, _) => "before the build began".to_owned(),
+        (Stage::Preflight, _) => "before the build started".to_owned(),
         (Stage::Build, Some(image)) => format!("to build {image}"),
         (Stage::Build, None) => "to build".to_owned(),
         (Stage::Publish, Some(image)) => format!("to publish {image}"),
@@ -226,9 +229,9 @@ fn intro(state: &RunState, phase: Phase, scope: Scope) -> Vec<Line> {
     if !info.actor.is_empty() {
         let did = match info.event_name.as_str() {
             "push" => " pushed ",
-            "pull_request" | "pull_request_target" => " proposes ",
-            "merge_group" => " merges ",
-            _ => " started ",
+            "pull_request" | "pull_request_target" => " wants to merge ",
+            "merge_group" => " is merging ",
+            _ => " started a run of ",
         };
         who.extend([Span::Strong(info.actor.clone()), Span::text(did)]);
     }
@@ -237,19 +240,17 @@ fn intro(state: &RunState, phase: Phase, scope: Scope) -> Vec<Line> {
     }
     who.push(Span::text(info.subject.clone()));
     let outcome = match phase {
-        Phase::Running(_) | Phase::Underway | Phase::Failed => None,
-        Phase::Succeeded => (scope == Scope::Here).then(|| success(state)),
-        Phase::Cancelled => Some("Stopped by hand or by a newer run".to_owned()),
-        Phase::TimedOut => Some("Stopped: it took longer than the input timeout allows".to_owned()),
-        Phase::Interrupted => Some("The job ended before this step could say how it went".to_owned()),
-        Phase::RolledBack => Some("The new release was bad; the one before runs again".to_owned()),
-        Phase::RollbackFailed => {
-            Some("The new release is bad, and the one before could not be put back: look at it now".to_owned())
-        }
+        Phase::Running(_) | Phase::RunningExternal | Phase::Failed => None,
+        Phase::Succeeded => (scope == Scope::Run).then(|| success(state)),
+        Phase::Cancelled => Some("Cancelled by someone or by a newer run".to_owned()),
+        Phase::TimedOut => Some("Took longer than the input timeout allows".to_owned()),
+        Phase::Interrupted => Some("The job was stopped before this step could report a result".to_owned()),
+        Phase::RolledBack => Some("Deployment failed; rolled back to the previous release".to_owned()),
+        Phase::RollbackFailed => Some("Deployment failed, and so did the rollback: check the target now".to_owned()),
     };
     let mut when: Line = outcome.map(Span::text).into_iter().collect();
-    // Of a run that is over, the start is known only if its time was taken.
-    if phase.is_open() || elapsed(state).is_some() {
+    // The start of a finished run is known only if its duration is.
+    if phase.is_running() || elapsed(state).is_some() {
         if !when.is_empty() {
             when.push(Span::text(" · "));
         }
@@ -265,11 +266,15 @@ fn success(state: &RunState) -> String {
         _ => None,
     });
     let (pushed, built): (Vec<_>, Vec<_>) = results.partition(|result| result.pushed);
-    match (pushed.len(), built.len()) {
+    let done = match (pushed.len(), built.len()) {
         (0, 0) => "Nothing to build".to_owned(),
         (0, n) => format!("{} built, not pushed", images(n)),
         (n, 0) => format!("{} built and pushed", images(n)),
         (p, b) => format!("{} built, {p} of them pushed", images(p + b)),
+    };
+    match state.superseded.as_deref().and_then(|newer| newer.get(..7)) {
+        Some(newer) => format!("{done}; superseded by the newer commit {newer}"),
+        None => done,
     }
 }
 
@@ -278,8 +283,8 @@ fn images(n: usize) -> String {
 }
 
 fn links(info: &RunInfo, phase: Phase) -> Line {
-    let label = if phase.is_open() { "Watch the job" } else { "Open the job log" };
-    // The title leads to the run already.
+    let label = if phase.is_running() { "Watch the job" } else { "Open the job log" };
+    // The title already links to the run.
     let url = if info.job_url.is_empty() { &info.run_url } else { &info.job_url };
     if url.is_empty() { Line::new() } else { vec![Span::Link(label.to_owned(), url.clone())] }
 }
@@ -294,7 +299,7 @@ fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
     };
     if let Some(place) = &failure.place {
         let label = format!("{}:{}", place.file, place.line);
-        // The file's page at this commit, on the line; only if the path needs no escaping to be one.
+        // Link to the line of the file at this commit, if the path needs no escaping.
         let blob = info.commit_url.strip_suffix(&format!("/commit/{}", info.sha)).filter(|_| !info.sha.is_empty());
         let plain = place.file.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
         fact(match blob {
@@ -308,7 +313,7 @@ fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
     if let Some(image) = failure.image() {
         fact(vec![Span::text("image "), Span::Strong(image.to_owned())]);
     }
-    fact(vec![Span::text(format!("stage {}", failure.stage.word()))]);
+    fact(vec![Span::text(format!("stage: {}", failure.stage.word()))]);
     if let Some(code) = failure.exit_code {
         fact(vec![Span::text(format!("exit code {code}"))]);
     }
@@ -321,7 +326,7 @@ fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
     }
 }
 
-/// A duration in the two units that matter: `4.2s`, `42s`, `1m 12s`, `1h 02m`.
+/// A duration in at most two units: `4.2s`, `42s`, `1m 12s`, `1h 02m`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -332,7 +337,7 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// Bytes as registries show them, in powers of ten: `183.4 MB`.
+/// A size in decimal units, as registries show it: `183.4 MB`.
 pub fn size(bytes: u64) -> String {
     let (unit, name) = match bytes {
         0..1_000 => return format!("{bytes} B"),
@@ -350,7 +355,7 @@ mod tests {
     use super::{duration, size};
 
     #[test]
-    fn writes_numbers_for_people() {
+    fn formats_numbers() {
         for (millis, want) in [(0, "0.0s"), (9_990, "9.9s"), (59_999, "59s"), (72_000, "1m 12s"), (3_725_000, "1h 02m")]
         {
             assert_eq!(duration(Duration::from_millis(millis)), want);

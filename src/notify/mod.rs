@@ -1,20 +1,22 @@
-//! Tells people how a run goes: one [`message::Message`] drawn from the run's state, one [`service::Service`] a channel
-//! to put it into words, one task that keeps the channel's message up to date.
+//! Chat notifications: a [`message::Message`] is drawn from the run's state, each [`service::Service`] renders it for its
+//! channel, and one task per channel sends it and keeps it up to date.
 //!
-//! Nothing in here can fail or hold up a build: whatever a channel does ends in a warning of
-//! [`live::Report`], within the budget that the caller gives.
+//! A notification cannot fail or delay a build: every problem becomes the warning of a [`report::ChannelReport`], within
+//! the time budget that the caller sets.
 
+mod channel_notifier;
 pub mod color;
 pub mod delivery;
 pub mod discord;
+pub mod final_message;
 pub mod http;
-pub mod live;
 pub mod message;
-pub mod occasion;
-pub mod once;
-pub mod outcome;
+pub mod notifier;
+pub mod options;
+pub mod policy;
+pub mod report;
 pub mod service;
+pub mod single_message;
 pub mod slack;
 pub mod teams;
-mod teller;
 pub mod text;

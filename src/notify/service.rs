@@ -1,7 +1,7 @@
-//! What a chat service is to the rest: calls to make and answers to read. PURE.
+//! The interface of a chat service: it renders requests and interprets answers. PURE.
 //!
-//! Each service is one module with one type that is a [`Service`]; `delivery.rs` makes its calls, `live.rs` decides
-//! which. Nothing outside a service's module knows its addresses, its markup or its errors.
+//! Each service is a module with a type that implements [`Service`]. `channel_notifier.rs` decides which calls to make,
+//! `delivery.rs` makes them. Only the service's module knows its URLs, its markup and its errors.
 
 use std::{fmt, time::Duration};
 
@@ -11,136 +11,135 @@ use serde_json::Value;
 use super::message::Message;
 use crate::domain::{redact::Redactor, secret::Secret};
 
-/// A wait longer than this is not waited for.
+/// Longest accepted wait. A delivery that would have to wait longer fails.
 pub const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// One place where messages go: a channel that a webhook or a token opens.
+/// A channel of a chat service, reached with a webhook or a token.
 pub trait Service: fmt::Debug + Send + Sync {
-    /// What people call it, such as `Discord webhook`.
+    /// The name in warnings, such as `Discord webhook`.
     fn name(&self) -> &'static str;
 
-    /// How it tells of a run.
-    fn manner(&self) -> Manner;
+    /// Which messages of a run the channel gets.
+    fn delivery_mode(&self) -> DeliveryMode;
 
-    /// The texts that must be masked and redacted: GitHub masks what it knows exactly, and of our form of an address
-    /// it knows nothing.
+    /// The texts to mask and redact. GitHub masks exact matches only, so a URL that was rewritten needs its own mask.
     fn secrets(&self) -> Vec<Secret>;
 
-    /// The call that says this.
-    fn request(&self, call: Call<'_>, message: &Message, words: Words) -> Request;
+    /// The request for a call.
+    fn request(&self, call: Call<'_>, message: &Message, content: Content) -> Request;
 
-    /// Whether there is someone to mention, so that [`Call::Mention`] makes sense.
+    /// Whether anyone is to be mentioned with [`Call::Mention`].
     fn mentions(&self) -> bool {
         false
     }
 
-    /// The call that asks what a message shows now; `None` if it cannot be asked.
-    fn look(&self, _posted: &Posted) -> Option<Request> {
+    /// The request that fetches a posted message; `None` if the service offers none.
+    fn fetch_request(&self, _posted: &Posted) -> Option<Request> {
         None
     }
 
-    /// Whether the message in the answer to [`Service::look`] still says that the run goes on; `None` if the answer
-    /// does not tell.
-    fn runs(&self, _body: &Value) -> Option<bool> {
+    /// Whether the message fetched with [`Service::fetch_request`] still shows a running job; `None` if the answer does not
+    /// tell.
+    fn shows_running(&self, _body: &Value) -> Option<bool> {
         None
     }
 
-    /// The body without the fields that the service named as wrong; `None` if that leaves no message to speak of.
-    fn mend(&self, _body: &Value, _wrong: &[Vec<String>]) -> Option<Value> {
+    /// The body without the fields that the service rejected; `None` if too little would be left.
+    fn without_fields(&self, _body: &Value, _wrong: &[Vec<String>]) -> Option<Value> {
         None
     }
 
-    /// What an answer to a call means.
-    fn read(&self, call: Call<'_>, reply: &Reply) -> Answer;
+    /// Interprets the answer to a call.
+    fn parse_reply(&self, call: Call<'_>, reply: &Reply) -> Answer;
 
-    /// When a message with this id was posted, in seconds since 1970, if the id tells.
+    /// The time at which the message was posted, in seconds since 1970, if its id contains it.
     fn posted_at(&self, _message_id: &str) -> Option<i64> {
         None
     }
 
-    /// Takes its secrets out of what a server or a library said.
+    /// Removes the secrets of this channel from texts of servers and libraries.
     fn redactor(&self) -> Redactor {
         Redactor::new(&self.secrets())
     }
 }
 
-/// How a service tells of a run.
+/// Which messages of a run a channel gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Manner {
-    /// One message that is edited until it shows the end.
+pub enum DeliveryMode {
+    /// One message that is edited until it shows the outcome.
     #[default]
-    Live,
-    /// One message at the start, without a sound, and one at the end.
-    Twice,
-    /// One message at the end: what was posted cannot be changed.
-    Last,
+    Edit,
+    /// A silent message at the start and another one at the end.
+    StartAndEnd,
+    /// One message at the end, for services whose messages cannot be edited.
+    EndOnly,
 }
 
-/// What is to be done.
+/// A call to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call<'a> {
     /// Post a message.
-    Create(Attention, Place),
-    /// Replace what a message says.
+    Create(Alert, Destination),
+    /// Replace the content of a message.
     Edit(&'a Posted),
-    /// Mention those who asked for it, in a message of its own: an edit notifies nobody. With the message that it is
-    /// about, if there is one.
+    /// Mention the configured users in a separate message, since an edit notifies nobody. With the message it refers to, if
+    /// there is one.
     Mention(Option<&'a Posted>),
 }
 
-/// Whether a new message makes a sound.
+/// Whether a new message notifies the members of the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attention {
-    /// As the reader has set the channel.
-    Usual,
-    /// None: another message that matters more will follow.
+pub enum Alert {
+    /// As each member has configured it.
+    Normal,
+    /// No notification, because a more important message will follow.
     Silent,
 }
 
-/// Where a new message goes.
+/// Where a new message is posted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
-    /// Where the address leads.
+pub enum Destination {
+    /// In the channel of the URL.
     #[default]
     Channel,
-    /// Into a thread of its own: the channel has nothing but threads.
+    /// In a new thread, for channels that consist of threads only.
     NewThread,
 }
 
-/// How much a message says.
+/// How much of a message to render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Words {
+pub enum Content {
     /// Everything.
-    All,
-    /// State, link and colour, and no word of others: nothing that a service could object to.
-    Ours,
+    Full,
+    /// State, link and color without any untrusted text: nothing that a service could reject.
+    Minimal,
 }
 
-/// A call.
+/// An HTTP request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// How.
+    /// The method.
     pub method: Method,
-    /// Where. Secret as a whole.
+    /// The URL. Secret as a whole.
     pub url: Secret,
     /// Token for the header `Authorization: Bearer`.
     pub bearer: Option<Secret>,
-    /// JSON to send.
+    /// The JSON body.
     pub body: Option<Value>,
 }
 
 impl Request {
-    /// A call that sends JSON.
+    /// A request with a JSON body.
     pub fn new(method: Method, url: Secret, body: Value) -> Self {
         Self { method, url, bearer: None, body: Some(body) }
     }
 
-    /// A call that asks.
+    /// A GET request.
     pub fn get(url: Secret) -> Self {
         Self { method: Method::GET, url, bearer: None, body: None }
     }
 
-    /// The same with a token.
+    /// Adds a bearer token.
     #[must_use]
     pub fn bearer(mut self, token: &Secret) -> Self {
         self.bearer = Some(token.clone());
@@ -148,52 +147,53 @@ impl Request {
     }
 }
 
-/// A message that a service has.
+/// A posted message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posted {
-    /// Its id; no secret.
+    /// Its id; not secret.
     pub message_id: String,
-    /// The channel or thread that the id must be looked for in; `None` if the address says it.
-    pub place: Option<String>,
+    /// The channel or thread that contains it; `None` if the URL implies it.
+    pub channel_id: Option<String>,
 }
 
 impl Posted {
-    /// Reads what `Display` writes: `message` or `place/message`. `None` if it can be no id.
+    /// Parses the format of `Display`: `message` or `channel/message`. `None` if a part is not a valid id.
     pub fn parse(text: &str) -> Option<Self> {
-        let (place, message) = text.split_once('/').map_or((None, text), |(place, message)| (Some(place), message));
-        let good = |id: &str| {
+        let (channel, message) =
+            text.split_once('/').map_or((None, text), |(channel, message)| (Some(channel), message));
+        let is_id = |id: &str| {
             id.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
         };
-        (good(message) && place.is_none_or(good))
-            .then(|| Self { message_id: message.to_owned(), place: place.map(str::to_owned) })
+        (is_id(message) && channel.is_none_or(is_id))
+            .then(|| Self { message_id: message.to_owned(), channel_id: channel.map(str::to_owned) })
     }
 }
 
 impl fmt::Display for Posted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Some(place) => write!(f, "{place}/{}", self.message_id),
+        match &self.channel_id {
+            Some(channel) => write!(f, "{channel}/{}", self.message_id),
             None => f.write_str(&self.message_id),
         }
     }
 }
 
-/// A server's answer as it came.
+/// The raw answer of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// The header `Retry-After`.
     pub retry_after: Option<String>,
-    /// How long no further call is allowed, from `X-RateLimit-Remaining: 0` and `X-RateLimit-Reset-After`.
+    /// How long no further call is allowed, computed from `X-RateLimit-Remaining: 0` and `X-RateLimit-Reset-After`.
     pub hold: Option<Duration>,
-    /// The body's beginning.
+    /// The body, redacted.
     pub body: String,
 }
 
 impl Reply {
-    /// The body as JSON; null if it is none.
+    /// The body as JSON; null if it is not valid JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
@@ -205,29 +205,29 @@ impl Reply {
     }
 }
 
-/// What to do next.
+/// The meaning of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// Done. A server that does not say which message it made leaves none to edit.
+    /// Success. `None` if the server does not identify the message, which then cannot be edited.
     Done(Option<Posted>),
-    /// Too many calls: wait this long, or as one sees fit.
-    Busy(Option<Duration>),
-    /// This message is old and was edited too often: wait, or post another.
+    /// Too many calls: wait this long, if the server says so.
+    RateLimited(Option<Duration>),
+    /// An old message was edited too often: wait, or post a new one.
     EditsExhausted(Option<Duration>),
-    /// The server is out of order.
-    Broken(String),
-    /// Nobody may post here with this address or token, and no other call will change that. Says what to do.
+    /// The server failed.
+    ServerError(String),
+    /// The webhook, token or channel is unusable, and further calls are pointless. Contains a hint for the user.
     ChannelGone(String),
-    /// The message is gone, or cannot be changed any more: post another.
+    /// The message was deleted or cannot be edited anymore: post a new one.
     MessageGone,
-    /// The channel has nothing but threads: post again with [`Place::NewThread`].
-    ThreadsOnly,
-    /// These fields of the body are wrong; none if the server does not say which.
-    Malformed(Vec<Vec<String>>, String),
-    /// Words in it are not wanted here (a link filter, AutoMod): say it without the words of others.
-    Unwanted(String),
-    /// It will not do it, and asking again does not help.
-    Refused(String),
+    /// The channel consists of threads only: post again with [`Destination::NewThread`].
+    ThreadRequired,
+    /// These fields of the body are invalid; empty if the server does not name them.
+    InvalidFields(Vec<Vec<String>>, String),
+    /// A filter (links, AutoMod) blocked the text: send it without untrusted text.
+    ContentBlocked(String),
+    /// Rejected for another reason; trying again does not help.
+    Rejected(String),
 }
 
 #[cfg(test)]
@@ -235,8 +235,9 @@ mod tests {
     use super::Posted;
 
     #[test]
-    fn ids_survive_being_written_down() {
-        let posted = |place: Option<&str>, id: &str| Posted { message_id: id.into(), place: place.map(Into::into) };
+    fn ids_round_trip_through_text() {
+        let posted =
+            |channel: Option<&str>, id: &str| Posted { message_id: id.into(), channel_id: channel.map(Into::into) };
         for (text, want) in [
             ("1330", Some(posted(None, "1330"))),
             ("C024BE91L/1503435956.000247", Some(posted(Some("C024BE91L"), "1503435956.000247"))),

@@ -1,40 +1,40 @@
-//! Makes text that others wrote fit for any channel. PURE.
+//! Cleans, shortens and measures untrusted text for messages. PURE.
 //!
-//! Commit subjects, branch and image names, actors and build logs come from whoever opened a pull request.
-//! [`clean`] takes out what acts on a terminal or hides from the reader; each channel's own `markup` then writes the
-//! text so that none of it becomes markup, a mention or a link. Lengths are what a channel's [`Measure`] says; cuts
-//! fall between graphemes and end in `…`.
+//! Commit subjects, branch and image names, actors and build logs may come from anyone who opens a pull request.
+//! [`clean`] removes terminal escapes and invisible characters; each service's `markup` module then escapes the text so
+//! that none of it becomes markup, a mention or a link. Lengths are counted by the service's [`Measure`]; text is cut
+//! between graphemes and then ends in `…`.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::domain::visible;
 
-/// Stands within what a client could take for a mention or markup, and is not seen.
+/// An invisible character that breaks up what a client could take for a mention or markup.
 pub const ZERO_WIDTH_SPACE: char = '\u{200B}';
 
-/// Stands for a backtick, which could begin or end code.
+/// Replaces a backtick, which could begin or end code.
 pub const NOT_A_BACKTICK: char = '\u{2CB}';
 
-/// More code points in one grapheme than any script needs are a pile of marks drawn over other lines.
+/// Maximum code points in a grapheme. No script needs more; longer ones stack marks that cover other lines.
 const GRAPHEME_LIMIT: usize = 10;
 
-/// How long a text is, in the unit of a channel's limits.
+/// Counts the length of a text in the unit of a service's limits.
 pub type Measure = fn(&str) -> usize;
 
-/// Code points.
+/// The length in code points.
 pub fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// The text without terminal escapes, control, bidirectional and invisible characters. Line ends become `\n`,
-/// tabs four spaces; a line that was overwritten by carriage returns shows what a terminal would show.
+/// Removes terminal escapes and control, bidirectional and invisible characters. Line ends become `\n`, tabs four
+/// spaces; of a line that was overwritten after carriage returns, the last version is kept, as in a terminal.
 pub fn clean(text: &str) -> String {
     let visible = visible::clean(text);
     let mut out = String::with_capacity(visible.len());
     let mut chars = visible.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            // Only colors are left, and those end in `m`.
+            // Color sequences are the only ones left; they end in `m`.
             '\u{1B}' => _ = chars.find(|c| *c == 'm'),
             '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' => out.push('\n'),
             '\r' => match chars.peek() {
@@ -42,7 +42,7 @@ pub fn clean(text: &str) -> String {
                 Some(_) => out.truncate(out.rfind('\n').map_or(0, |at| at + 1)),
             },
             '\t' => out.push_str("    "),
-            // Joiners.
+            // Zero-width joiners.
             c if visible::is_invisible(c) => {}
             c => out.push(c),
         }
@@ -50,30 +50,30 @@ pub fn clean(text: &str) -> String {
     out
 }
 
-/// The first line with something in it, trimmed, its runs of spaces made one. Empty if there is none.
+/// The first line that is not blank, trimmed, with runs of spaces collapsed. Empty if there is none.
 pub fn first_line(text: &str) -> String {
     let clean = clean(text);
     let line = clean.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// One line of at most `max` code points for a place that knows no markup.
+/// The first line, cut to `max` code points, for plain-text fields.
 pub fn plain(text: &str, max: usize) -> String {
     fit(&first_line(text), max, length, |c, _, _, out| push_plain(c, out))
 }
 
-/// A piece of a line: like [`first_line`] and then `write`, but blanks at its ends count.
+/// Applies `write` to the text and keeps one leading and trailing space, for a piece of a longer line.
 pub fn spaced(text: &str, write: impl FnOnce(&str) -> String) -> String {
     let inner = write(text);
     if inner.is_empty() {
         return if text.contains(' ') { " ".to_owned() } else { inner };
     }
-    let blank = |yes: bool| if yes { " " } else { "" };
-    format!("{}{inner}{}", blank(text.starts_with(' ')), blank(text.ends_with(' ')))
+    let space = |yes: bool| if yes { " " } else { "" };
+    format!("{}{inner}{}", space(text.starts_with(' ')), space(text.ends_with(' ')))
 }
 
-/// The last of these lines that fit into `max` when written through `push` and joined by ends of line. Each is cut at
-/// `width`; neither the first nor the last is empty.
+/// The last lines that fit into `max` when escaped by `push` and joined by newlines. Each is cut to `width`; empty lines
+/// at both ends are removed.
 pub fn tail(
     lines: &[String],
     width: usize,
@@ -106,8 +106,8 @@ pub fn tail(
     kept
 }
 
-/// The address if it is one of the web that every channel accepts (http or https, a host, at most 2048 code points),
-/// with everything percent-encoded that could end it.
+/// The URL, if every service accepts it: http or https, with a host, at most 2048 code points. Characters that could end
+/// it within markup are percent-encoded.
 pub fn web_address(url: &str) -> Option<String> {
     use std::fmt::Write as _;
     let url = url.trim();
@@ -125,7 +125,7 @@ pub fn web_address(url: &str) -> Option<String> {
     let mut in_fragment = false;
     for (at, c) in tail.char_indices() {
         let keep = match c {
-            // What is encoded already stays so.
+            // Keep existing percent-encoding.
             '%' => tail.get(at + 1..at + 3).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())),
             '#' => !std::mem::replace(&mut in_fragment, true),
             c => c.is_ascii_alphanumeric() || "/?&=.-_~!$'*+,;:@".contains(c),
@@ -143,7 +143,7 @@ pub fn web_address(url: &str) -> Option<String> {
     (length(&out) <= 2048).then_some(out)
 }
 
-/// A name or an address, and perhaps a port.
+/// Whether this is a host name or IP address, with an optional port.
 fn is_host(host: &str) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, port),
@@ -156,7 +156,7 @@ fn is_host(host: &str) -> bool {
     good && name.contains(|c: char| c.is_ascii_alphanumeric()) && port.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A character as it is, `@` such that no client sees a mention in it.
+/// Appends the character; breaks up `@` so that no client reads a mention.
 pub fn push_plain(c: char, out: &mut String) {
     out.push(c);
     if c == '@' {
@@ -164,8 +164,8 @@ pub fn push_plain(c: char, out: &mut String) {
     }
 }
 
-/// Writes `text` character by character through `push` (character, the one before, the one after, output) until
-/// it is written or would be longer than `max`; then it is cut before a grapheme and ends in `…`.
+/// Writes `text` through `push`, which gets the character, its neighbors before and after, and the output. If the result
+/// would be longer than `max`, it is cut at a grapheme boundary and ends in `…`.
 pub fn fit(
     text: &str,
     max: usize,
@@ -183,7 +183,7 @@ pub fn fit(
         let mut taken = 0;
         while let Some(c) = chars.next() {
             let next = chars.peek().copied().or_else(|| rest.chars().next());
-            // Past the limit the character is still shown to `push`, which may count, but not kept.
+            // Call `push` past the limit too, since it may count, but drop what it writes.
             let length_before = out.len();
             push(c, before, next, &mut out);
             taken += 1;
@@ -213,7 +213,7 @@ mod tests {
     use super::{clean, first_line, web_address};
 
     #[test]
-    fn takes_out_what_acts_or_hides() {
+    fn removes_escapes_and_invisible_characters() {
         for (dirty, want) in [
             ("\x1b[31mred\x1b[0m", "red"),
             ("\x1b]8;;http://e\x07link\x1b]8;;\x07", "link"),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_of_the_web() {
+    fn accepts_web_urls_only() {
         for (url, want) in [
             ("https://h/a b(c)", Some("https://h/a%20b%28c%29")),
             ("HTTP://h", Some("http://h")),

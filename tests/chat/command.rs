@@ -1,4 +1,4 @@
-//! The commands `notify` and `post` as a workflow calls them, against local stand-ins for all three services.
+//! The commands `notify` and `post` as a workflow calls them, with local stand-ins for all three services.
 
 use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, time::Duration};
 
@@ -11,7 +11,7 @@ use stand_ins::{
 };
 use tempfile::TempDir;
 
-use crate::told::anywhere;
+use crate::harness::anywhere;
 
 const YELLOW: u64 = 0xFE_E75C;
 const GREEN: u64 = 0x57_F287;
@@ -143,9 +143,9 @@ impl Office {
     }
 
     fn assert_all_right(&self) {
-        crate::told::assert_all_right(&self.discord);
-        crate::told::assert_all_right(&self.slack);
-        crate::told::assert_all_right(&self.teams);
+        crate::harness::assert_all_right(&self.discord);
+        crate::harness::assert_all_right(&self.slack);
+        crate::harness::assert_all_right(&self.teams);
         assert_eq!(self.github.as_ref().map(GitHub::wrong).unwrap_or_default(), Vec::<String>::new());
     }
 }
@@ -172,7 +172,7 @@ async fn a_later_step_finishes_the_message_of_an_earlier_one() {
         assert_eq!(first.status, 0, "{}", first.log);
         assert_eq!((office.discord(), office.slack().len(), office.teams.calls().len()), (vec![YELLOW], 1, 0));
         let id = &first.outputs["message-id"];
-        assert_eq!(id.lines().count(), 2, "one a channel that can be edited: {id}");
+        assert_eq!(id.lines().count(), 2, "one per channel whose messages can be edited: {id}");
         assert!(id.lines().nth(1).is_some_and(|line| line.starts_with(slack::CHANNEL)), "{id}");
         assert_eq!(first.outputs["run-url"], "https://github.com/acme/shop/actions/runs/7/attempts/1");
 
@@ -190,7 +190,7 @@ async fn a_later_step_finishes_the_message_of_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn without_a_state_the_jobs_is_told() {
+async fn without_a_state_the_status_of_the_job_is_used() {
     for (job, color) in [("success", GREEN), ("failure", RED), ("cancelled", GREY)] {
         let office = Office::open().await;
         let step = office.notify(&[("job-status", job)]).await;
@@ -204,8 +204,8 @@ async fn without_a_state_the_jobs_is_told() {
 }
 
 #[tokio::test]
-async fn an_end_is_held_against_the_run_before() {
-    for (before, now, told) in [
+async fn an_outcome_is_compared_with_the_previous_run() {
+    for (before, now, sent) in [
         ("success", "failure", 1),
         ("failure", "failure", 0),
         ("failure", "success", 1),
@@ -216,7 +216,7 @@ async fn an_end_is_held_against_the_run_before() {
         let step = office.notify(&[("job-status", now), ("notify-on", "change")]).await;
         assert_eq!(step.status, 0, "{}", step.log);
         let count = (office.discord().len(), office.slack().len(), office.teams.desk().cards().len());
-        assert_eq!(count, (told, 2 * told, told), "{now} after {before}");
+        assert_eq!(count, (sent, 2 * sent, sent), "{now} after {before}");
         office.assert_all_right();
     }
     let office = Office::open_after("failure").await;
@@ -226,19 +226,19 @@ async fn an_end_is_held_against_the_run_before() {
 }
 
 #[tokio::test]
-async fn a_github_that_does_not_answer_holds_no_message_up() {
+async fn a_github_that_does_not_answer_delays_no_message() {
     let office = Office::open_after("failure").await;
     office.github.as_ref().expect("is there").fail_next([Fault::Hang, Fault::Hang]);
-    let told = office.notify(&[("job-status", "failure"), ("notify-on", "change")]);
-    let step = tokio::time::timeout(Duration::from_secs(30), told).await.expect("ends by itself");
+    let running = office.notify(&[("job-status", "failure"), ("notify-on", "change")]);
+    let step = tokio::time::timeout(Duration::from_secs(30), running).await.expect("ends by itself");
     assert_eq!((step.status, office.discord()), (0, vec![RED]), "not known to be an old failure: {}", step.log);
     let office = Office::open_after("failure").await;
     office.notify(&[("state", "started")]).await;
-    assert_eq!(office.github.as_ref().map(|github| github.calls().len()), Some(0), "a start is held against nothing");
+    assert_eq!(office.github.as_ref().map(|github| github.calls().len()), Some(0), "a start is compared with nothing");
 }
 
 #[tokio::test]
-async fn a_token_of_the_runner_is_told_to_nobody() {
+async fn a_token_of_the_runner_is_never_sent() {
     let mut office = Office::open().await;
     let token = "token-of-this-job";
     office.env = vec![("ACTIONS_RUNTIME_TOKEN", token.to_owned()), ("GITHUB_REF", format!("refs/heads/try-{token}"))];
@@ -246,25 +246,25 @@ async fn a_token_of_the_runner_is_told_to_nobody() {
     let inputs = [("command", "notify"), ("job-status", "failure")];
     office.step(&["/build-deploy-post"], &inputs, &main.state).await;
     office.notify(&[("state", "failure")]).await;
-    let told = format!("{:?} {:?} {:?}", office.discord.messages(), office.slack.calls(), office.teams.calls());
-    assert!(told.contains("try-[redacted]") && !told.contains(token), "{told}");
+    let sent = format!("{:?} {:?} {:?}", office.discord.messages(), office.slack.calls(), office.teams.calls());
+    assert!(sent.contains("try-[redacted]") && !sent.contains(token), "{sent}");
     assert!(main.log.contains(&format!("::add-mask::{token}")), "{}", main.log);
     office.assert_all_right();
 }
 
 #[tokio::test]
-async fn the_post_stage_finishes_what_a_failed_job_left_open() {
+async fn the_post_stage_updates_the_message_of_a_failed_job() {
     for (job, color) in [("failure", RED), ("cancelled", GREY), ("success", YELLOW)] {
         let office = Office::open().await;
         let main = office.notify(&[("state", "started")]).await;
         let inputs = [("command", "notify"), ("state", "started"), ("job-status", job)];
         let post = office.step(&["/build-deploy-post"], &inputs, &main.state).await;
         assert_eq!(post.status, 0, "{}", post.log);
-        assert_eq!(office.discord(), [color], "a job that went well may go on elsewhere");
+        assert_eq!(office.discord(), [color], "a successful job may continue in another one");
         assert_eq!(office.slack(), [format!("#{color:06x}")]);
         office.assert_all_right();
     }
-    // A later step has told the end: that stays.
+    // A later step has shown the outcome: the message stays unchanged.
     let office = Office::open().await;
     let main = office.notify(&[("state", "started")]).await;
     office.notify(&[("state", "failure"), ("message-id", &main.outputs["message-id"])]).await;
@@ -289,28 +289,32 @@ async fn the_post_stage_of_a_killed_run_reaches_every_channel_that_can_be_edited
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_fails_a_strict_step_only() {
+async fn a_service_that_rejects_messages_fails_a_strict_step_only() {
     for (strict, status) in [("false", 0), ("true", 1)] {
         let office = Office::open().await;
         office.discord.fail_next([discord::Fault::unknown_webhook()]);
         let step = office.notify(&[("state", "failure"), ("notify-strict", strict)]).await;
         assert_eq!(step.status, status, "{}", step.log);
-        assert!(step.log.contains("::warning") && step.log.contains("does not exist any more"), "{}", step.log);
+        assert!(step.log.contains("::warning") && step.log.contains("was deleted"), "{}", step.log);
         let shown = step.log.lines().filter(|line| !line.starts_with("::add-mask::"));
         assert!(shown.clone().all(|line| !line.contains("local-demo")), "{}", step.log);
-        assert_eq!(office.teams.desk().cards().len(), 1, "the others are told");
+        assert_eq!(office.teams.desk().cards().len(), 1, "the other channels get the message");
     }
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_a_warning() {
+async fn an_invalid_url_is_a_warning() {
     for (input, value, words) in [
-        ("discord-webhook", "not a url", "is not a URL"),
-        ("discord-webhook", "https://discord.com/api/webhooks/123", "is not a webhook's"),
-        ("discord-webhook", "https://discord.com/api/webhooks/1330000000000000001/hunter2", "is not a webhook's"),
-        ("discord-webhook", "http://[::1/hunter2-hunter2", "is not a valid URL"),
-        ("slack-webhook", "hooks.slack.com/services/hunter2", "is not a URL"),
-        ("teams-webhook", "ftp://h/hunter2", "is not a URL"),
+        ("discord-webhook", "not a url", "not a URL"),
+        ("discord-webhook", "https://discord.com/api/webhooks/123", "not the URL of a Discord webhook"),
+        (
+            "discord-webhook",
+            "https://discord.com/api/webhooks/1330000000000000001/hunter2",
+            "not the URL of a Discord webhook",
+        ),
+        ("discord-webhook", "http://[::1/hunter2-hunter2", "invalid URL"),
+        ("slack-webhook", "hooks.slack.com/services/hunter2", "not a URL"),
+        ("teams-webhook", "ftp://h/hunter2", "not a URL"),
     ] {
         for (strict, status) in [("false", 0), ("true", 1)] {
             let office = Office::open().await;
@@ -319,7 +323,11 @@ async fn an_address_that_is_none_is_a_warning() {
             let shown: Vec<&str> = step.log.lines().filter(|line| !line.starts_with("::add-mask::")).collect();
             assert!(shown.iter().any(|line| line.contains("::warning") && line.contains(words)), "{value}: {shown:#?}");
             assert!(!shown.concat().contains("hunter2"), "{shown:#?}");
-            assert_eq!(office.slack().len(), if input == "slack-webhook" { 1 } else { 2 }, "the others are told");
+            assert_eq!(
+                office.slack().len(),
+                if input == "slack-webhook" { 1 } else { 2 },
+                "the other channels get the message"
+            );
         }
     }
     let office = Office::open().await;

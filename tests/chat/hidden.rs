@@ -1,5 +1,5 @@
-//! Secrets in texts of others: wherever such a text is shown, and whatever stands between the letters of a secret, no
-//! reader sees it.
+//! Secrets in untrusted texts: they are redacted wherever the text is shown, even with invisible characters between their
+//! letters.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use build_deploy::{
     notify::{
         discord::{Discord, embed::Look, webhook::DiscordWebhook},
         message::Message,
-        service::{Attention, Call, Manner, Place as Where, Service, Words},
+        service::{Alert, Call, Content, DeliveryMode, Destination, Service},
         slack::{self, SlackBot},
         teams::Teams,
     },
@@ -35,7 +35,7 @@ use serde_json::Value;
 
 use crate::runs::{image, info};
 
-/// What a build can print between two letters without anybody seeing it.
+/// Invisible text that a build can print between two letters.
 const UNSEEN: &[&str] = &[
     "\0",
     "\x1b[31m",
@@ -72,14 +72,14 @@ const UNSEEN: &[&str] = &[
     "\u{fffd}",
 ];
 
-/// Everything that a text of others comes to be shown in.
+/// All outputs that show untrusted text.
 struct Shown {
     log: String,
     pages: [String; 2],
     messages: Vec<Value>,
 }
 
-/// A run in which every text that others choose is this one, told through the one channel.
+/// The outputs of a run in which every untrusted text is this one.
 fn shown(text: &str, redactor: Redactor) -> Shown {
     let (events, mut receiver) = Events::channel(redactor);
     let image_event = |event| Event::Image { image: "web".into(), event };
@@ -97,7 +97,7 @@ fn shown(text: &str, redactor: Redactor) -> Shown {
     };
     let warning =
         Diagnostic { severity: Severity::Warning, title: text.to_owned(), message: text.to_owned(), place: place() };
-    let told = [
+    let before = [
         Event::Note(text.to_owned()),
         Event::Diagnostic(warning),
         image_event(ImageEvent::Started),
@@ -122,10 +122,10 @@ fn shown(text: &str, redactor: Redactor) -> Shown {
     let mut running = None;
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
-        for event in told.into_iter().chain(failed) {
+        for event in before.into_iter().chain(failed) {
             let is_end = matches!(event, Event::Image { event: ImageEvent::Failed(_), .. });
             events.emit(event).await;
-            let event = receiver.recv().await.expect("what was told");
+            let event = receiver.recv().await.expect("an event");
             if is_end {
                 running = Some(Message::of(&state));
             }
@@ -135,14 +135,14 @@ fn shown(text: &str, redactor: Redactor) -> Shown {
     });
     let webhook = DiscordWebhook::parse("https://proxy.example/api/v10/webhooks/1/token", None).expect("a webhook");
     let services: [Box<dyn Service>; 3] = [
-        Box::new(Discord::new(webhook, Look::default(), Manner::Live)),
+        Box::new(Discord::new(webhook, Look::default(), DeliveryMode::Edit)),
         Box::new(SlackBot::new("https://slack.com/api", Secret::new("t"), "C1", slack::Look::default())),
-        Box::new(Teams::parse("https://flow.example/x").expect("a flow")),
+        Box::new(Teams::parse("https://flow.example/x").expect("a workflow")),
     ];
     let messages = [running.expect("a message while it ran"), Message::of(&state)];
-    let call = || Call::Create(Attention::Usual, Where::Channel);
+    let call = || Call::Create(Alert::Normal, Destination::Channel);
     let bodies = messages.iter().flat_map(|message| {
-        services.iter().filter_map(move |service| service.request(call(), message, Words::All).body)
+        services.iter().filter_map(move |service| service.request(call(), message, Content::Full).body)
     });
     Shown {
         log: String::from_utf8(log.into_sink()).expect("text"),
@@ -151,8 +151,8 @@ fn shown(text: &str, redactor: Redactor) -> Shown {
     }
 }
 
-/// What a reader makes of an output: entities are characters, escapes of markup are none, and what has no width is not
-/// there. Written apart from the program's own.
+/// The output as a reader sees it: entities are decoded, escapes and invisible characters are removed. Independent of the
+/// code under test.
 fn seen(output: &str) -> String {
     let entity = regex::Regex::new("&#([0-9]+);").expect("a pattern");
     let sequence = regex::Regex::new("\x1b\\[[0-9;:?]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)").expect("a pattern");
@@ -181,7 +181,7 @@ fn each_string(value: &Value, look: &mut impl FnMut(&str)) {
     }
 }
 
-/// The text `a … b` with the secret in some writing is shown nowhere with the secret in it, but everywhere.
+/// Checks that every output shows the text `a … b`, in which `written` is a form of the secret, without the secret.
 fn check(secret: &str, written: &str) {
     let shown = shown(&format!("a {written} b"), Redactor::new(&[Secret::new(secret)]));
     let mut outputs: Vec<(&str, String)> = vec![("the log", shown.log)];

@@ -1,5 +1,4 @@
-//! Texts of others in every place that shows them: none of them acts, and whatever they are, every message is one that
-//! its service accepts.
+//! Untrusted texts wherever they are shown: none becomes markup, and every message is valid for its service.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -17,7 +16,7 @@ use build_deploy::{
     notify::{
         discord::{Discord, Mentions, embed::Look, webhook::DiscordWebhook},
         message::{Message, Phase},
-        service::{Attention, Call, Manner, Place as Where, Posted, Service, Words},
+        service::{Alert, Call, Content, DeliveryMode, Destination, Posted, Service},
         slack::{self, SlackBot},
         teams::Teams,
     },
@@ -139,7 +138,7 @@ fn runs(text: &str, started: DateTime<Utc>) -> Vec<RunState> {
 fn messages(text: &str, started: DateTime<Utc>) -> Vec<Message> {
     let states = runs(text, started);
     let mut messages: Vec<Message> = states.iter().map(Message::of).collect();
-    messages.extend([Message::elsewhere(&states[2]), Message::at(&states[3], Phase::RollbackFailed)]);
+    messages.extend([Message::external_job(&states[2]), Message::at(&states[3], Phase::RollbackFailed)]);
     let mut odd = states[3].clone();
     for slot in [&mut odd.info.run_url, &mut odd.info.job_url, &mut odd.info.commit_url] {
         // A server that calls itself something odd: the address may be dropped, but never becomes another.
@@ -150,7 +149,7 @@ fn messages(text: &str, started: DateTime<Utc>) -> Vec<Message> {
 }
 
 fn calls(posted: &Posted) -> [Call<'_>; 3] {
-    [Call::Create(Attention::Silent, Where::NewThread), Call::Edit(posted), Call::Mention(Some(posted))]
+    [Call::Create(Alert::Silent, Destination::NewThread), Call::Edit(posted), Call::Mention(Some(posted))]
 }
 
 static CHECKS: LazyLock<Checks> = LazyLock::new(Checks::new);
@@ -166,7 +165,7 @@ impl Checks {
     fn new() -> Self {
         let webhook = DiscordWebhook::parse("https://proxy.example/api/v10/webhooks/1/token", None).expect("a webhook");
         let mentions = Mentions { users: vec!["80351110224678900".into()], roles: vec!["80351110224678901".into()] };
-        let discord = Discord::new(webhook, Look::default(), Manner::Live).mentioning(mentions);
+        let discord = Discord::new(webhook, Look::default(), DeliveryMode::Edit).mentioning(mentions);
         let look =
             slack::Look { users: vec!["UOURS1234".into()], groups: vec!["SOURS1234".into()], ..Default::default() };
         Self {
@@ -179,8 +178,8 @@ impl Checks {
 
     fn check(&self, text: &str) {
         let messages = messages(text, self.started);
-        let all = messages.iter().map(|message| (message, Words::All));
-        for (message, words) in all.chain(messages.last().map(|message| (message, Words::Ours))) {
+        let all = messages.iter().map(|message| (message, Content::Full));
+        for (message, words) in all.chain(messages.last().map(|message| (message, Content::Minimal))) {
             self.discord(message, words, text);
             self.slack(message, words, text);
             self.teams(message, words, text);
@@ -190,11 +189,11 @@ impl Checks {
         log(&states[3], text);
     }
 
-    fn discord(&self, message: &Message, words: Words, text: &str) {
+    fn discord(&self, message: &Message, content: Content, text: &str) {
         let (service, rules) = &self.discord;
-        let posted = Posted { message_id: "1".into(), place: None };
+        let posted = Posted { message_id: "1".into(), channel_id: None };
         for call in calls(&posted) {
-            let request = service.request(call, message, words);
+            let request = service.request(call, message, content);
             let body = request.body.expect("a body");
             let wrong = rules.check_body(&request.method, &body);
             assert!(wrong.is_empty(), "{text:?}: {wrong:?}\n{body:#}");
@@ -244,10 +243,10 @@ impl Checks {
         }
     }
 
-    fn slack(&self, message: &Message, words: Words, text: &str) {
-        let posted = Posted { message_id: "1.2".into(), place: Some("C1".into()) };
+    fn slack(&self, message: &Message, content: Content, text: &str) {
+        let posted = Posted { message_id: "1.2".into(), channel_id: Some("C1".into()) };
         for call in calls(&posted) {
-            let request = self.slack.request(call, message, words);
+            let request = self.slack.request(call, message, content);
             let body = request.body.expect("a body");
             let kind = match call {
                 Call::Edit(_) => slack_rules::Kind::Update,
@@ -285,9 +284,9 @@ impl Checks {
         }
     }
 
-    fn teams(&self, message: &Message, words: Words, text: &str) {
+    fn teams(&self, message: &Message, content: Content, text: &str) {
         let (service, rules) = &self.teams;
-        let request = service.request(Call::Create(Attention::Usual, Where::Channel), message, words);
+        let request = service.request(Call::Create(Alert::Normal, Destination::Channel), message, content);
         let body = request.body.expect("a body");
         let size = serde_json::to_vec(&body).expect("JSON").len();
         assert_eq!(rules.check(&body, size), [""; 0], "{text:?}: {body:#}");
@@ -361,9 +360,9 @@ fn log(state: &RunState, text: &str) {
         ];
         let reader = Reader::Runner { token: StopToken::new([7; 16]), annotations: Annotate::Yes };
         let mut log = Log::new(Vec::new(), reader);
-        let told = state.diagnostics.iter().cloned().map(Event::Diagnostic);
+        let running = state.diagnostics.iter().cloned().map(Event::Diagnostic);
         let end = state.outcome.iter().map(|(outcome, _)| Event::Finished(outcome.clone()));
-        for event in events.into_iter().chain(told).chain(end) {
+        for event in events.into_iter().chain(running).chain(end) {
             log.event(&event).expect("is written");
         }
         let mut console = Console::default();
@@ -418,13 +417,14 @@ fn a_huge_run_fits_everywhere() {
         for outcome in [None, Some(RunOutcome::Success), Some(red)] {
             state.outcome = outcome.map(|outcome| (outcome, Duration::from_secs(5)));
             let message = Message::of(&state);
-            CHECKS.discord(&message, Words::All, "huge");
-            CHECKS.slack(&message, Words::All, "huge");
-            CHECKS.teams(&message, Words::All, "huge");
-            let posted = Posted { message_id: "1".into(), place: None };
+            CHECKS.discord(&message, Content::Full, "huge");
+            CHECKS.slack(&message, Content::Full, "huge");
+            CHECKS.teams(&message, Content::Full, "huge");
+            let posted = Posted { message_id: "1".into(), channel_id: None };
             let services: [&dyn Service; 3] = [&CHECKS.discord.0, &CHECKS.slack, &CHECKS.teams.0];
             for service in services {
-                let body = service.request(Call::Edit(&posted), &message, Words::All).body.expect("a body").to_string();
+                let body =
+                    service.request(Call::Edit(&posted), &message, Content::Full).body.expect("a body").to_string();
                 assert!(body.contains("service-0"), "{count} images by {}", service.name());
                 assert_eq!(body.contains("漢字"), message.failure.is_some(), "{count} images by {}", service.name());
             }

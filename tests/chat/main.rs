@@ -9,6 +9,7 @@
 
 mod command;
 mod discord;
+mod harness;
 mod hidden;
 mod inert;
 mod outcome;
@@ -16,4 +17,3 @@ mod pages;
 mod runs;
 mod slack;
 mod teams;
-mod told;

@@ -1,5 +1,5 @@
-//! Runs whose messages meet a fault, and what their post stage makes of it: how a run ended is never told wrong, and it is
-//! told at last if the service is well again by then.
+//! Runs whose messages meet a fault, and their post stage: a message never shows a wrong outcome, and the post stage
+//! delivers the outcome if the service works again by then.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,10 @@ use build_deploy::{
         dispatch,
     },
     inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv},
-    notify::live::{FINAL_BUDGET, Left, Report},
+    notify::{
+        options::FINAL_BUDGET,
+        report::{ChannelReport, DeliveryStatus},
+    },
 };
 use futures_util::{StreamExt as _, future::join_all};
 use stand_ins::{discord, fault::Fault, file_commands, receiver::Call, slack, teams};
@@ -23,15 +26,15 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::{
+    harness::{anywhere, calls},
     runs::{End, run},
-    told::{anywhere, calls},
 };
 
-/// What a run may spend on its last words.
+/// The budget of a run for its final message.
 const BUDGET: Duration = FINAL_BUDGET;
-/// What the post stage may spend.
+/// The budget of the post stage.
 const POST: Duration = Duration::from_secs(5);
-/// What a busy machine adds to both.
+/// Tolerance for a busy machine.
 const MORE: Duration = Duration::from_secs(3);
 /// How many cases run at the same time: most of their time is spent waiting.
 const AT_ONCE: usize = 8;
@@ -123,7 +126,7 @@ impl Desk {
     }
 }
 
-/// A run's main stage and its post stage, told to one service.
+/// The main stage and the post stage of a run that notifies one service.
 struct Step {
     desk: Desk,
     inputs: Vec<(&'static str, String)>,
@@ -183,7 +186,7 @@ impl Step {
 
     /// The main stage of a run whose call at `moment` meets the fault; `killed` means that it never gets to its last
     /// message's answer.
-    async fn main(&self, kind: Kind, end: End, moment: Moment, fault: &Fault, killed: bool) -> Option<Report> {
+    async fn main(&self, kind: Kind, end: End, moment: Moment, fault: &Fault, killed: bool) -> Option<ChannelReport> {
         let (env, chat) = (self.env(), self.chat());
         let mut all = run(end);
         let last = Arc::new(all.pop().expect("an end"));
@@ -191,12 +194,12 @@ impl Step {
         if moment == Moment::First && kind.edits() {
             self.desk.fail(vec![fault.clone()]);
         }
-        let live = chat.start(&watching);
+        let notifier = chat.start(&watching);
         if kind.edits() {
             self.desk.wait_for_calls(1).await;
         }
         if moment != Moment::First && kind.edits() {
-            let mut posted = live.posted();
+            let mut posted = notifier.posted();
             posted.wait_for(|all| all[0].is_some()).await.expect("posted");
         }
         if moment == Moment::Edit && kind.edits() {
@@ -207,7 +210,7 @@ impl Step {
         if moment == Moment::Last {
             self.desk.fail(vec![fault.clone(); 50]);
         }
-        let posted = live.posted();
+        let posted = notifier.posted();
         tokio::select! {
             biased;
             never = save(&env, posted) => match never {},
@@ -218,7 +221,7 @@ impl Step {
             return None;
         }
         let began = Instant::now();
-        let mut reports = live.finish(last, BUDGET).await;
+        let mut reports = notifier.finish(last, BUDGET).await;
         assert!(began.elapsed() <= BUDGET + MORE, "{kind:?} {moment:?} {fault:?}: {:?}", began.elapsed());
         settle(&env, &reports, Open::Nothing);
         Some(reports.remove(0))
@@ -273,7 +276,7 @@ async fn case(kind: Kind, moment: Moment, fault: Fault) {
     let report = step.main(kind, end, moment, &fault, false).await.expect("a report");
     let before = step.desk.shown();
     assert!(!before.contains(&"interrupted"), "{name}: {before:?}");
-    if report.left == Left::Settled {
+    if report.status == DeliveryStatus::Done {
         assert_eq!((before.last(), report.warning), (Some(&word), None), "{name}");
     } else {
         assert!(report.warning.is_some(), "{name}");
@@ -292,7 +295,7 @@ async fn case(kind: Kind, moment: Moment, fault: Fault) {
     assert_eq!(shown, wanted, "{name}: before {before:?}\n{log}");
     let wrong: Vec<String> = step.desk.calls().into_iter().flat_map(|call| call.wrong).collect();
     assert_eq!(wrong, [""; 0], "{name}");
-    if report.left != Left::Stale {
+    if report.status != DeliveryStatus::Retryable {
         let shown = log.lines().filter(|line| line.contains("::warning"));
         assert_eq!(shown.count(), 0, "{name}: nothing is left to do, and nothing to say: {log}");
     }
@@ -312,28 +315,28 @@ async fn table(kind: Kind) {
 }
 
 #[tokio::test]
-async fn how_a_run_ended_is_told_to_discord_whatever_its_messages_met() {
+async fn discord_shows_the_outcome_after_any_fault() {
     table(Kind::Discord).await;
 }
 
 #[tokio::test]
-async fn how_a_run_ended_is_told_to_slack_whatever_its_messages_met() {
+async fn slack_shows_the_outcome_after_any_fault() {
     table(Kind::SlackBot).await;
     table(Kind::SlackWebhook).await;
 }
 
 #[tokio::test]
-async fn how_a_run_ended_is_told_to_teams_whatever_its_messages_met() {
+async fn teams_shows_the_outcome_after_any_fault() {
     table(Kind::Teams).await;
 }
 
 #[tokio::test]
-async fn a_service_that_stays_down_leaves_what_it_showed_and_a_warning() {
+async fn a_service_that_stays_down_causes_a_warning() {
     join_all(Kind::ALL.map(|kind| async move {
         let step = Step::new(kind).await;
         let fault = Fault::Answer(503, String::new());
         let report = step.main(kind, End::Green, Moment::Last, &fault, false).await.expect("a report");
-        assert_eq!(report.left, Left::Stale, "{kind:?}");
+        assert_eq!(report.status, DeliveryStatus::Retryable, "{kind:?}");
         let log = step.post("success").await;
         assert_eq!(step.desk.shown(), if kind.edits() { vec!["building"] } else { vec![] }, "{kind:?}");
         assert!(log.contains("::warning") && log.contains("HTTP 503"), "{kind:?}: {log}");
@@ -342,7 +345,7 @@ async fn a_service_that_stays_down_leaves_what_it_showed_and_a_warning() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_killed_after_its_end_is_told_as_it_ended() {
+async fn a_run_killed_after_its_end_is_shown_with_its_outcome() {
     join_all(Kind::ALL.map(|kind| async move {
         let step = Step::new(kind).await;
         step.main(kind, End::Red, Moment::Last, &Fault::Hang, true).await;
@@ -356,10 +359,10 @@ async fn a_run_that_was_killed_after_its_end_is_told_as_it_ended() {
 }
 
 #[tokio::test]
-async fn who_was_not_mentioned_by_the_run_is_mentioned_by_its_post_stage_once() {
+async fn a_missed_mention_is_sent_once_by_the_post_stage() {
     for (fault, mentions) in [
         (Fault::RateLimited { body: Some(30.0), header: None }, 1),
-        // The edit arrives, its answer does not: the post stage finds the end told.
+        // The edit arrives, its answer does not: the post stage finds the end running.
         (Fault::ResetAfter, 1),
         (Fault::None, 1),
     ] {

@@ -1,23 +1,23 @@
-//! What people see, as text and as a page.
+//! Discord's messages as text and as a page.
 
 use std::sync::Arc;
 
 use build_deploy::notify::{
     delivery::Timing,
     discord::{Discord, embed::Look, webhook::DiscordWebhook},
-    live::FINAL_BUDGET,
-    once,
-    service::Manner,
+    options::FINAL_BUDGET,
+    service::DeliveryMode,
+    single_message,
 };
 use stand_ins::discord::{Receiver, terminal::Paint};
 
-use crate::{runs::states, told::anywhere};
+use crate::{harness::anywhere, runs::states};
 
-/// A channel with a message for each way a run can stand. `DISCORD_PAGES` names a folder to keep the pages in.
+/// A message for each phase of a run. Set `DISCORD_PAGES` to a directory to keep the pages.
 #[tokio::test]
 async fn all_states_read_well() {
     let folder = std::env::var_os("DISCORD_PAGES");
-    // What Discord's messages show more of.
+    // Further texts that Discord's messages show.
     let more = |name: &str| -> &[&str] {
         match name {
             "started" => &["ada pushed 3f2c1ab"],
@@ -30,8 +30,8 @@ async fn all_states_read_well() {
     for (name, message, words) in states() {
         let receiver = Receiver::listen(anywhere()).await.expect("listens");
         let webhook = DiscordWebhook::parse(&receiver.url(), None).expect("a webhook");
-        let service = Discord::new(webhook, Look::default(), Manner::Live);
-        once::send(Arc::new(service), &message, Timing::default(), FINAL_BUDGET).await.expect("is accepted");
+        let service = Discord::new(webhook, Look::default(), DeliveryMode::Edit);
+        single_message::send(Arc::new(service), &message, Timing::default(), FINAL_BUDGET).await.expect("is accepted");
         let text = receiver.text(Paint::Plain);
         for word in words.iter().chain(more(name)) {
             assert!(text.contains(word), "{name}: no `{word}` in\n{text}");

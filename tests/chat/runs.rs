@@ -1,4 +1,4 @@
-//! Runs to tell of, moment by moment.
+//! The states of sample runs, event by event.
 
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ pub(crate) fn run(end: End) -> Vec<RunState> {
     run_from(end, Utc::now() - TimeDelta::seconds(92))
 }
 
-/// A message for each way a run can stand, its name, and words that every service shows of it.
+/// A message for each phase of a run: its name, the message, and texts that every service shows.
 pub(crate) fn states() -> Vec<(&'static str, Message, &'static [&'static str])> {
     let green = run(End::Green);
     let ends = |end| run(end).pop().expect("an end");
@@ -136,12 +136,12 @@ pub(crate) fn states() -> Vec<(&'static str, Message, &'static [&'static str])> 
             Message::of(&ends(End::Red)),
             &["exit code 1", "No matching distribution", "job/4567", "Dockerfile:23"],
         ),
-        ("cancelled", Message::of(&ends(End::Cancelled)), &["cancelled after", "stopped"]),
+        ("cancelled", Message::of(&ends(End::Cancelled)), &["cancelled after", "Cancelled by someone"]),
         ("timed-out", Message::of(&ends(End::TimedOut)), &["timed out after"]),
         ("interrupted", Message::at(&green[0], Phase::Interrupted), &["interrupted"]),
-        ("rolled-back", rolled(Phase::RolledBack), &["rolled back", "the one before runs again"]),
-        ("rollback-failed", rolled(Phase::RollbackFailed), &["rollback failed", "could not be put back"]),
-        ("elsewhere", Message::elsewhere(&green[0]), &["running…"]),
+        ("rolled-back", rolled(Phase::RolledBack), &["rolled back", "rolled back to the previous release"]),
+        ("rollback-failed", rolled(Phase::RollbackFailed), &["rollback failed", "so did the rollback"]),
+        ("external", Message::external_job(&green[0]), &["running…"]),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Runs told to Slack, in good order and with everything going wrong.
+//! The notifications of a run to Slack, with and without faults.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,11 +6,13 @@ use build_deploy::{
     domain::secret::Secret,
     notify::{
         delivery::DeliveryError,
-        live::{self, FINAL_BUDGET, Left, Options},
-        message::Role,
-        occasion::{Moments, NotifyOn},
-        once::{self, Repair},
+        message::PhaseKind,
+        notifier,
+        options::{FINAL_BUDGET, Options},
+        policy::{NotifyOn, PhaseKinds},
+        report::DeliveryStatus,
         service::Posted,
+        single_message::{self, MessageKind},
         slack::{Look, SlackBot, SlackWebhook},
     },
 };
@@ -21,8 +23,8 @@ use stand_ins::{
 use tokio::sync::watch;
 
 use crate::{
+    harness::{anywhere, assert_all_right, begin, calls, quick},
     runs::{End, run, states},
-    told::{anywhere, assert_all_right, begin, calls, quick},
 };
 
 const YELLOW: &str = "#fee75c";
@@ -67,8 +69,8 @@ async fn a_token_edits_one_message_through_every_state() {
         let mut all = run(end);
         let last = Arc::new(all.pop().expect("an end"));
         let (states, watching) = watch::channel(Arc::new(all.remove(0)));
-        let live = live::start(vec![Arc::new(bot(&receiver))], quick(), &watching);
-        live.posted().wait_for(|all| all[0].is_some()).await.expect("posted");
+        let notifier = notifier::start(vec![Arc::new(bot(&receiver))], quick(), &watching);
+        notifier.posted().wait_for(|all| all[0].is_some()).await.expect("posted");
         assert_eq!(colors(&receiver), [YELLOW]);
         for state in all {
             let before = receiver.calls().len();
@@ -77,9 +79,9 @@ async fn a_token_edits_one_message_through_every_state() {
             let more = tokio::time::timeout(Duration::from_millis(60), calls(&receiver, before + 1));
             drop(more.await);
         }
-        let report = live.finish(last, FINAL_BUDGET).await.remove(0);
-        assert_eq!((report.left, report.warning), (Left::Settled, None));
-        assert_eq!(report.posted.expect("posted").place.as_deref(), Some(CHANNEL), "updates need the id");
+        let report = notifier.finish(last, FINAL_BUDGET).await.remove(0);
+        assert_eq!((report.status, report.warning), (DeliveryStatus::Done, None));
+        assert_eq!(report.posted.expect("posted").channel_id.as_deref(), Some(CHANNEL), "updates need the id");
         assert_eq!(colors(&receiver), [color]);
         let shown = &receiver.desk().messages()[0].body["text"];
         assert!(shown.as_str().is_some_and(|text| text.contains(word) && text.contains("shop · main")), "{shown}");
@@ -88,30 +90,30 @@ async fn a_token_edits_one_message_through_every_state() {
 }
 
 #[tokio::test]
-async fn a_webhook_tells_the_end_only() {
+async fn a_webhook_shows_the_outcome_only() {
     for (end, color) in [(End::Green, GREEN), (End::Red, RED), (End::Cancelled, GREY)] {
         let receiver = receiver().await;
-        let told = begin(webhook(&receiver), quick(), end);
-        told.states.send_replace(Arc::new(run(end).swap_remove(9)));
-        let (report, _) = told.end(FINAL_BUDGET).await;
-        assert_eq!((report.left, report.warning, report.posted), (Left::Settled, None, None));
+        let running = begin(webhook(&receiver), quick(), end);
+        running.states.send_replace(Arc::new(run(end).swap_remove(9)));
+        let (report, _) = running.end(FINAL_BUDGET).await;
+        assert_eq!((report.status, report.warning, report.posted), (DeliveryStatus::Done, None, None));
         assert_eq!(colors(&receiver)[0], color);
         // The failure's mention is the second.
         assert_eq!(receiver.calls().len(), 1 + usize::from(end == End::Red));
         assert_all_right(&receiver);
     }
     let receiver = receiver().await;
-    let only = NotifyOn::Moments(Moments::default().and(Role::Started));
+    let only = NotifyOn::Kinds(PhaseKinds::default().and(PhaseKind::Started));
     begin(webhook(&receiver), Options { on: only, ..quick() }, End::Red).end(FINAL_BUDGET).await;
     assert_eq!(receiver.calls().len(), 0);
 }
 
 #[tokio::test]
-async fn a_mention_answers_the_message() {
+async fn a_mention_is_posted_in_the_thread_of_the_message() {
     let receiver = receiver().await;
-    let told = begin(bot(&receiver), quick(), End::Red);
-    let ts = told.posted().await;
-    told.end(FINAL_BUDGET).await;
+    let running = begin(bot(&receiver), quick(), End::Red);
+    let ts = running.posted().await;
+    running.end(FINAL_BUDGET).await;
     let messages = receiver.desk().messages();
     assert_eq!(messages.len(), 2);
     assert_eq!(messages[1].thread.as_deref(), Some(ts.as_str()));
@@ -135,10 +137,10 @@ async fn faults_of_the_first_message_are_overcome() {
         let receiver = receiver().await;
         let count = faults.len();
         receiver.fail_next(faults);
-        let told = begin(bot(&receiver), quick(), End::Green);
-        told.posted().await;
+        let running = begin(bot(&receiver), quick(), End::Green);
+        running.posted().await;
         assert_eq!(receiver.calls().len(), count + 1, "{name}");
-        let (report, _) = told.end(FINAL_BUDGET).await;
+        let (report, _) = running.end(FINAL_BUDGET).await;
         assert_eq!(report.warning, None, "{name}");
         assert_eq!(colors(&receiver), [GREEN], "{name}");
         assert_all_right(&receiver);
@@ -162,11 +164,11 @@ async fn faults_of_the_last_message_are_overcome() {
         ("refused", vec![refused("invalid_attachments")], 1),
     ] {
         let receiver = receiver().await;
-        let told = begin(bot(&receiver), quick(), End::Green);
-        told.posted().await;
+        let running = begin(bot(&receiver), quick(), End::Green);
+        running.posted().await;
         receiver.fail_next(faults);
-        let (report, took) = told.end(FINAL_BUDGET).await;
-        assert_eq!((report.left, report.warning), (Left::Settled, None), "{name}");
+        let (report, took) = running.end(FINAL_BUDGET).await;
+        assert_eq!((report.status, report.warning), (DeliveryStatus::Done, None), "{name}");
         assert!(took < FINAL_BUDGET, "{name} took {took:?}");
         let shown = colors(&receiver);
         assert_eq!(shown.last().map(String::as_str), Some(GREEN), "{name}");
@@ -183,14 +185,14 @@ async fn faults_of_a_webhook_are_overcome() {
         ("503", vec![Fault::Answer(503, "<html>".into())], 1),
         ("500", vec![Fault::Answer(500, String::new())], 1),
         ("reset before", vec![Fault::ResetBefore], 1),
-        // Whether it was taken is not known: rather twice than never.
+        // It may have arrived: two messages are better than none.
         ("reset after", vec![Fault::ResetAfter], 2),
         ("refused", vec![Fault::Answer(400, "invalid_blocks".into())], 1),
     ] {
         let receiver = receiver().await;
         receiver.fail_next(faults);
         let (report, took) = begin(webhook(&receiver), quick(), End::Green).end(FINAL_BUDGET).await;
-        assert_eq!((report.left, report.warning), (Left::Settled, None), "{name}");
+        assert_eq!((report.status, report.warning), (DeliveryStatus::Done, None), "{name}");
         assert!(took < FINAL_BUDGET, "{name} took {took:?}");
         assert_eq!(colors(&receiver), vec![GREEN; sent], "{name}");
         assert_all_right(&receiver);
@@ -198,18 +200,18 @@ async fn faults_of_a_webhook_are_overcome() {
 }
 
 #[tokio::test]
-async fn what_is_gone_is_called_once_and_named() {
+async fn an_unusable_channel_is_called_once_and_reported() {
     let receiver = receiver().await;
     for (token, channel, words) in
-        [("xoxb-other", CHANNEL, "token is not valid"), (TOKEN, "C00000000", "not in the channel")]
+        [("xoxb-other", CHANNEL, "the token is invalid"), (TOKEN, "C00000000", "the bot is not a member")]
     {
         let before = receiver.calls().len();
-        let told = begin(bot_with(&receiver, token, channel), quick(), End::Green);
+        let running = begin(bot_with(&receiver, token, channel), quick(), End::Green);
         calls(&receiver, before + 1).await;
-        let (report, took) = told.end(FINAL_BUDGET).await;
+        let (report, took) = running.end(FINAL_BUDGET).await;
         let warning = report.warning.expect("a warning");
         assert!(warning.contains(words) && !warning.contains("xoxb-"), "{warning}");
-        assert_eq!((report.left, receiver.calls().len()), (Left::Lost, before + 1));
+        assert_eq!((report.status, receiver.calls().len()), (DeliveryStatus::Failed, before + 1));
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
     for fault in [Fault::Answer(404, "no_service".into()), Fault::Answer(403, "action_prohibited".into())] {
@@ -217,8 +219,8 @@ async fn what_is_gone_is_called_once_and_named() {
         receiver.fail_next([fault]);
         let (report, _) = begin(webhook(&receiver), quick(), End::Red).end(FINAL_BUDGET).await;
         let warning = report.warning.expect("a warning");
-        assert!(warning.contains("make a new one") && !warning.contains("local-demo"), "{warning}");
-        assert_eq!((report.left, receiver.calls().len()), (Left::Lost, before + 1));
+        assert!(warning.contains("create a new one") && !warning.contains("local-demo"), "{warning}");
+        assert_eq!((report.status, receiver.calls().len()), (DeliveryStatus::Failed, before + 1));
     }
 }
 
@@ -226,9 +228,9 @@ async fn what_is_gone_is_called_once_and_named() {
 async fn a_server_that_never_answers_costs_five_seconds() {
     let receiver = receiver().await;
     receiver.fail_next(vec![Fault::Hang; 9]);
-    let told = begin(webhook(&receiver), quick(), End::Green);
-    let (report, took) = told.end(FINAL_BUDGET).await;
-    assert_eq!(report.left, Left::Stale);
+    let running = begin(webhook(&receiver), quick(), End::Green);
+    let (report, took) = running.end(FINAL_BUDGET).await;
+    assert_eq!(report.status, DeliveryStatus::Retryable);
     assert!(report.warning.is_some_and(|warning| !warning.contains("local-demo")));
     assert!(took <= FINAL_BUDGET + Duration::from_millis(200), "{took:?}");
 }
@@ -237,13 +239,13 @@ async fn a_server_that_never_answers_costs_five_seconds() {
 async fn post_repairs_whether_or_not_the_token_may_read() {
     for scope in [Scope::Write, Scope::Read] {
         let receiver = Receiver::listen(anywhere(), scope).await.expect("listens");
-        let told = begin(bot(&receiver), quick(), End::Green);
-        let ts = told.posted().await;
-        drop(told);
-        let posted = Posted { message_id: ts.clone(), place: Some(CHANNEL.into()) };
+        let running = begin(bot(&receiver), quick(), End::Green);
+        let ts = running.posted().await;
+        drop(running);
+        let posted = Posted { message_id: ts.clone(), channel_id: Some(CHANNEL.into()) };
         let repair = async |state| {
             let service = Arc::new(bot(&receiver));
-            once::repair(service, &posted, state, Repair::Run, quick().timing, FINAL_BUDGET).await
+            single_message::repair(service, &posted, state, MessageKind::Run, quick().timing, FINAL_BUDGET).await
         };
         let state = run(End::Green).swap_remove(0);
         repair(&state).await.expect("repaired");
@@ -251,19 +253,21 @@ async fn post_repairs_whether_or_not_the_token_may_read() {
         let before = receiver.calls().len();
         repair(&state).await.expect("nothing to do");
         let updates = receiver.calls()[before..].iter().filter(|call| call.path.contains("update")).count();
-        assert_eq!(updates, usize::from(scope == Scope::Write), "who can look, sees that it is done");
+        assert_eq!(updates, usize::from(scope == Scope::Write), "with read access it sees that nothing is left to do");
         receiver.desk().delete(&ts);
         assert_eq!(repair(&state).await, Err(DeliveryError::MessageGone));
         assert_all_right(&receiver);
     }
 }
 
-/// A channel with a message for each way a run can stand. `SLACK_PAGES` names a folder to keep the pages in.
+/// A message for each phase of a run. Set `SLACK_PAGES` to a directory to keep the pages.
 #[tokio::test]
 async fn all_states_read_well() {
     for (name, message, words) in states() {
         let receiver = receiver().await;
-        once::send(Arc::new(bot(&receiver)), &message, quick().timing, FINAL_BUDGET).await.expect("is accepted");
+        single_message::send(Arc::new(bot(&receiver)), &message, quick().timing, FINAL_BUDGET)
+            .await
+            .expect("is accepted");
         assert_all_right(&receiver);
         let html = receiver.desk().html();
         for word in words {

@@ -1,10 +1,11 @@
-//! Runs told to Teams, in good order and with everything going wrong.
+//! The notifications of a run to Teams, with and without faults.
 
 use std::{sync::Arc, time::Duration};
 
 use build_deploy::notify::{
-    live::{FINAL_BUDGET, Left},
-    service::Words,
+    options::FINAL_BUDGET,
+    report::DeliveryStatus,
+    service::Content,
     teams::{Teams, card},
 };
 use stand_ins::{
@@ -13,8 +14,8 @@ use stand_ins::{
 };
 
 use crate::{
+    harness::{anywhere, assert_all_right, begin, quick},
     runs::{End, run, states},
-    told::{anywhere, assert_all_right, begin, quick},
 };
 
 async fn receiver() -> Receiver {
@@ -22,11 +23,11 @@ async fn receiver() -> Receiver {
 }
 
 fn teams(receiver: &Receiver) -> Teams {
-    Teams::parse(&receiver.url()).expect("a flow")
+    Teams::parse(&receiver.url()).expect("a workflow")
 }
 
 #[tokio::test]
-async fn the_end_is_one_card() {
+async fn the_outcome_is_one_card() {
     for (end, style, word) in [
         (End::Green, "good", "succeeded"),
         (End::Red, "attention", "failed to build django"),
@@ -34,10 +35,10 @@ async fn the_end_is_one_card() {
         (End::TimedOut, "warning", "timed out"),
     ] {
         let receiver = receiver().await;
-        let told = begin(teams(&receiver), quick(), end);
-        told.states.send_replace(Arc::new(run(end).swap_remove(9)));
-        let (report, _) = told.end(FINAL_BUDGET).await;
-        assert_eq!((report.left, report.warning, report.posted), (Left::Settled, None, None));
+        let running = begin(teams(&receiver), quick(), end);
+        running.states.send_replace(Arc::new(run(end).swap_remove(9)));
+        let (report, _) = running.end(FINAL_BUDGET).await;
+        assert_eq!((report.status, report.warning, report.posted), (DeliveryStatus::Done, None, None));
         let cards = receiver.desk().cards();
         assert_eq!(cards.len(), 1);
         assert_eq!(cards[0]["body"][0]["style"], style);
@@ -64,7 +65,7 @@ async fn faults_are_overcome() {
         let receiver = receiver().await;
         receiver.fail_next(faults);
         let (report, took) = begin(teams(&receiver), quick(), End::Red).end(FINAL_BUDGET).await;
-        assert_eq!((report.left, report.warning), (Left::Settled, None), "{name}");
+        assert_eq!((report.status, report.warning), (DeliveryStatus::Done, None), "{name}");
         assert!(took < FINAL_BUDGET, "{name} took {took:?}");
         assert_eq!(receiver.desk().cards().len(), sent, "{name}");
         assert_all_right(&receiver);
@@ -86,7 +87,11 @@ async fn what_does_not_get_through_is_a_warning_without_the_address() {
         receiver.fail_next(faults);
         let (report, took) = begin(teams(&receiver), quick(), End::Green).end(FINAL_BUDGET).await;
         let warning = report.warning.expect("a warning");
-        assert_eq!(report.left, if name == "hang" { Left::Stale } else { Left::Lost }, "{name}");
+        assert_eq!(
+            report.status,
+            if name == "hang" { DeliveryStatus::Retryable } else { DeliveryStatus::Failed },
+            "{name}"
+        );
         assert!(warning.contains(words), "{name}: {warning}");
         assert!(!warning.contains("local-demo") && !warning.contains("powerautomate"), "{name}: {warning}");
         assert!(took <= FINAL_BUDGET + Duration::from_millis(200), "{name} took {took:?}");
@@ -98,7 +103,7 @@ async fn what_does_not_get_through_is_a_warning_without_the_address() {
 async fn all_states_read_well() {
     let rules = Rules::new().expect("rules");
     for (name, message, words) in states() {
-        let body = card::body(&message, Words::All);
+        let body = card::body(&message, Content::Full);
         let text = body.to_string();
         assert_eq!(rules.check(&body, text.len()), [""; 0], "{name}");
         for word in words {

@@ -13,10 +13,10 @@ use crate::{
             Discord, Mentions, embed,
             webhook::{DiscordWebhook, WebhookError},
         },
-        live::Options,
-        message::Role,
-        occasion::{MentionOn, Moments, NotifyOn},
-        service::{Manner, Service},
+        message::PhaseKind,
+        options::Options,
+        policy::{MentionOn, NotifyOn, PhaseKinds},
+        service::{DeliveryMode, Service},
         slack::{self, SlackBot, SlackWebhook},
         teams::{Teams, TeamsError},
     },
@@ -58,9 +58,9 @@ impl Channels {
             &text(&discord.thumbnail_url),
         );
         self.warnings.extend(dropped.into_iter().map(|text| warning("discord", text)));
-        let manner = match discord.mode {
-            DiscordMode::Edit => Manner::Live,
-            DiscordMode::Post => Manner::Twice,
+        let mode = match discord.mode {
+            DiscordMode::Edit => DeliveryMode::Edit,
+            DiscordMode::Post => DeliveryMode::StartAndEnd,
         };
         let mut mentions = Mentions::default();
         for mention in &inputs.notify.mentions {
@@ -73,7 +73,7 @@ impl Channels {
         self.add("discord-webhook", &discord.webhooks, |given| {
             let webhook = DiscordWebhook::parse(given, discord.thread_id.as_deref())?;
             let warning = webhook.warning();
-            let service = Discord::new(webhook, look.clone(), manner).mentioning(mentions.clone());
+            let service = Discord::new(webhook, look.clone(), mode).mentioning(mentions.clone());
             Ok::<_, WebhookError>((service, warning))
         });
     }
@@ -126,7 +126,7 @@ impl Channels {
                 }
                 Err(error) => {
                     self.unusable += 1;
-                    self.warnings.push(warning(&name, format!("{error}; no message is sent to it")));
+                    self.warnings.push(warning(&name, format!("ignored: {error}")));
                 }
             }
         }
@@ -139,12 +139,12 @@ pub(super) fn options(inputs: &Inputs) -> Options {
         typed::NotifyOn::Change => NotifyOn::Change,
         typed::NotifyOn::Moments(moments) => {
             let roles = moments.iter().map(|moment| match moment {
-                Moment::Started => Role::Started,
-                Moment::Success => Role::Success,
-                Moment::Failure => Role::Failure,
-                Moment::Cancelled => Role::Cancelled,
+                Moment::Started => PhaseKind::Started,
+                Moment::Success => PhaseKind::Success,
+                Moment::Failure => PhaseKind::Failure,
+                Moment::Cancelled => PhaseKind::Cancelled,
             });
-            NotifyOn::Moments(roles.fold(Moments::default(), Moments::and))
+            NotifyOn::Kinds(roles.fold(PhaseKinds::default(), PhaseKinds::and))
         }
     };
     let mention_on = match inputs.notify.mention_on {

@@ -1,8 +1,7 @@
-//! What Discord's answer to a call means. PURE.
+//! Interprets Discord's answers. PURE.
 //!
-//! Codes: <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json>. The answer may come from
-//! Discord (v8 and later, or the older v6 shapes), from the network in front of it (HTML, a bare `error code:`) or
-//! from a proxy; all of them are read.
+//! Codes: <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json>. An answer may come from Discord (API
+//! v8 and later, or the older v6 format), from the CDN in front of it (HTML, or only `error code:`) or from a proxy.
 
 use std::time::Duration;
 
@@ -14,50 +13,49 @@ use crate::notify::{
     text,
 };
 
-/// What to do about a 401, 403 or 404, which say no more.
-const GONE: &str =
-    "the webhook does not exist any more or its address is wrong: make a new one and put it into the secret";
+/// The problem and hint for 401, 403 and 404.
+const GONE: &str = "the webhook was deleted or its URL is wrong; create a new webhook and update the secret";
 
-/// Reads an answer. A message's place is the channel or thread that it is in.
-pub(super) fn read(server: Server, reply: &Reply) -> Answer {
+/// Interprets an answer.
+pub(super) fn parse(server: Server, reply: &Reply) -> Answer {
     let body = reply.json();
     let code = body.get("code").and_then(Value::as_i64).unwrap_or_default();
     let reason = || reason(reply.status, &body);
     match (reply.status, code) {
         (204, _) => Answer::Done(None),
-        // Every answer that we ask for is the message.
+        // With `wait=true`, every successful answer is the message.
         (200..300, _) => match posted(&body) {
             Some(posted) => Answer::Done(Some(posted)),
-            None => Answer::Broken(format!("HTTP {}, an answer that is not Discord's", reply.status)),
+            None => Answer::ServerError(format!("HTTP {}, but the answer is not from Discord", reply.status)),
         },
         (429, 30046) => Answer::EditsExhausted(wait(server, reply, &body)),
-        (429, _) => Answer::Busy(wait(server, reply, &body)),
+        (429, _) => Answer::RateLimited(wait(server, reply, &body)),
         (404, 10008) => Answer::MessageGone,
-        (401 | 403 | 404, _) => Answer::ChannelGone(format!("{GONE} ({})", reason())),
-        (400, 220_001) => Answer::ThreadsOnly,
-        (400, 200_000 | 200_001 | 240_000) => Answer::Unwanted(reason()),
-        (400, 220_002..=220_004 | 40_067 | 50_083 | 160_005) => Answer::Refused(reason()),
-        (400, _) => Answer::Malformed(wrong_fields(&body), reason()),
-        (408 | 500.., _) => Answer::Broken(reason()),
-        _ => Answer::Refused(reason()),
+        (401 | 403 | 404, _) => Answer::ChannelGone(format!("{}: {GONE}", reason())),
+        (400, 220_001) => Answer::ThreadRequired,
+        (400, 200_000 | 200_001 | 240_000) => Answer::ContentBlocked(reason()),
+        (400, 220_002..=220_004 | 40_067 | 50_083 | 160_005) => Answer::Rejected(reason()),
+        (400, _) => Answer::InvalidFields(invalid_fields(&body), reason()),
+        (408 | 500.., _) => Answer::ServerError(reason()),
+        _ => Answer::Rejected(reason()),
     }
 }
 
 fn posted(body: &Value) -> Option<Posted> {
     let id = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
     let message_id = id("id").filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()))?;
-    Some(Posted { message_id, place: id("channel_id") })
+    Some(Posted { message_id, channel_id: id("channel_id") })
 }
 
-/// The longer of the body's and the header's time.
+/// The longer of the times in the body and the header.
 fn wait(server: Server, reply: &Reply, body: &Value) -> Option<Duration> {
     let from_body = body.get("retry_after").map(ToString::to_string);
     let times = [from_body.as_deref(), reply.retry_after.as_deref()].into_iter().flatten();
     times.filter_map(|time| seconds(server, time.trim().trim_matches('"'))).max()
 }
 
-/// Seconds, with a fraction; but whole milliseconds before API version 8, which an address without a version gets.
-/// There, a whole number beyond any wait that we would accept is taken for milliseconds.
+/// Parses a time in seconds. API versions before 8, which unversioned URLs get, send whole milliseconds: for these, a
+/// whole number over [`LONGEST_WAIT`] counts as milliseconds.
 fn seconds(server: Server, time: &str) -> Option<Duration> {
     let number: f64 = time.parse().ok()?;
     let old = matches!(server, Server::Foreign { versioned: Versioned::No, .. });
@@ -65,9 +63,9 @@ fn seconds(server: Server, time: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(if milliseconds { number / 1000.0 } else { number }).ok()
 }
 
-/// Paths of the fields in the `errors` of a 50035, which ends in `_errors` wherever a field is wrong. The older
-/// shape, `{"embeds":["0"]}`, names the embed only.
-fn wrong_fields(body: &Value) -> Vec<Vec<String>> {
+/// The paths of the invalid fields: those with an `_errors` key in the `errors` of a 50035. The older format,
+/// `{"embeds":["0"]}`, names no fields.
+fn invalid_fields(body: &Value) -> Vec<Vec<String>> {
     fn walk(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
         for (key, inner) in value.as_object().into_iter().flatten() {
             if key == "_errors" {
@@ -86,17 +84,17 @@ fn wrong_fields(body: &Value) -> Vec<Vec<String>> {
     found
 }
 
-/// One line for a warning: the status, what Discord says, which fields.
+/// One line for a warning: status, message, code and invalid fields.
 fn reason(status: u16, body: &Value) -> String {
-    let said = body.get("message").and_then(Value::as_str).unwrap_or_default();
+    let message = body.get("message").and_then(Value::as_str).unwrap_or_default();
     let mut reason = format!("HTTP {status}");
-    if !said.is_empty() {
-        reason = format!("{reason}, {}", text::plain(said, 120));
+    if !message.is_empty() {
+        reason = format!("{reason}, {}", text::plain(message, 120));
     }
     if let Some(code) = body.get("code").and_then(Value::as_i64).filter(|code| *code != 0) {
         reason = format!("{reason} (code {code})");
     }
-    let fields: Vec<String> = wrong_fields(body).iter().take(4).map(|path| path.join(".")).collect();
+    let fields: Vec<String> = invalid_fields(body).iter().take(4).map(|path| path.join(".")).collect();
     if !fields.is_empty() {
         reason = format!("{reason}: {}", text::plain(&fields.join(", "), 200));
     }
@@ -107,17 +105,17 @@ fn reason(status: u16, body: &Value) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Answer, GONE, Posted, Reply, Server, Versioned, read};
+    use super::{Answer, GONE, Posted, Reply, Server, Versioned, parse};
     use crate::notify::discord::webhook::Transport;
 
     const OLD: Server = Server::Foreign { versioned: Versioned::No, transport: Transport::Tls };
 
     fn answer(server: Server, status: u16, retry_after: Option<&str>, body: &str) -> Answer {
-        read(server, &Reply { status, retry_after: retry_after.map(str::to_owned), hold: None, body: body.to_owned() })
+        parse(server, &Reply { status, retry_after: retry_after.map(str::to_owned), hold: None, body: body.to_owned() })
     }
 
     #[test]
-    fn reads_every_kind_of_429() {
+    fn parses_every_kind_of_429() {
         let ms = |ms| Some(Duration::from_millis(ms));
         for (server, header, body, want) in [
             (Server::Discord, None, r#"{"retry_after": 0.25, "global": false}"#, ms(250)),
@@ -129,14 +127,14 @@ mod tests {
             (OLD, Some("1500"), r#"{"retry_after": 1500}"#, ms(1500)),
             (OLD, Some("2"), r#"{"retry_after": 1.5}"#, ms(2000)),
         ] {
-            assert_eq!(answer(server, 429, header, body), Answer::Busy(want), "{header:?} {body}");
+            assert_eq!(answer(server, 429, header, body), Answer::RateLimited(want), "{header:?} {body}");
         }
         let exhausted = r#"{"code": 30046, "retry_after": 3}"#;
         assert_eq!(answer(Server::Discord, 429, None, exhausted), Answer::EditsExhausted(ms(3000)));
     }
 
     #[test]
-    fn tells_what_is_gone_from_what_is_wrong() {
+    fn distinguishes_deleted_from_invalid() {
         let nested = r#"{"code": 50035, "message": "Invalid Form Body", "errors": {"embeds": {"0": {"fields":
             {"3": {"value": {"_errors": [{"code": "BASE_TYPE_MAX_LENGTH", "message": "too long"}]}}}}}}}"#;
         let path = ["embeds", "0", "fields", "3", "value"].map(str::to_owned).to_vec();
@@ -144,33 +142,33 @@ mod tests {
             (
                 200,
                 r#"{"id": "12", "channel_id": "34"}"#,
-                Answer::Done(Some(Posted { message_id: "12".into(), place: Some("34".into()) })),
+                Answer::Done(Some(Posted { message_id: "12".into(), channel_id: Some("34".into()) })),
             ),
             (204, "", Answer::Done(None)),
-            (200, "", Answer::Broken("HTTP 200, an answer that is not Discord's".into())),
-            (200, "<html>", Answer::Broken("HTTP 200, an answer that is not Discord's".into())),
-            (200, "{}", Answer::Broken("HTTP 200, an answer that is not Discord's".into())),
+            (200, "", Answer::ServerError("HTTP 200, but the answer is not from Discord".into())),
+            (200, "<html>", Answer::ServerError("HTTP 200, but the answer is not from Discord".into())),
+            (200, "{}", Answer::ServerError("HTTP 200, but the answer is not from Discord".into())),
             (404, r#"{"code": 10008}"#, Answer::MessageGone),
             (
                 404,
                 r#"{"code": 10015, "message": "Unknown Webhook"}"#,
-                Answer::ChannelGone(format!("{GONE} (HTTP 404, Unknown Webhook (code 10015))")),
+                Answer::ChannelGone(format!("HTTP 404, Unknown Webhook (code 10015): {GONE}")),
             ),
-            (401, "", Answer::ChannelGone(format!("{GONE} (HTTP 401)"))),
+            (401, "", Answer::ChannelGone(format!("HTTP 401: {GONE}"))),
             (
                 400,
                 nested,
-                Answer::Malformed(
+                Answer::InvalidFields(
                     vec![path],
                     "HTTP 400, Invalid Form Body (code 50035): embeds.0.fields.3.value".into(),
                 ),
             ),
-            (400, r#"{"embeds":["0"]}"#, Answer::Malformed(vec![], "HTTP 400".into())),
-            (400, r#"{"code": 240000}"#, Answer::Unwanted("HTTP 400 (code 240000)".into())),
-            (400, r#"{"code": 220001}"#, Answer::ThreadsOnly),
-            (400, r#"{"code": 220003}"#, Answer::Refused("HTTP 400 (code 220003)".into())),
-            (502, "<html>", Answer::Broken("HTTP 502".into())),
-            (302, "", Answer::Refused("HTTP 302".into())),
+            (400, r#"{"embeds":["0"]}"#, Answer::InvalidFields(vec![], "HTTP 400".into())),
+            (400, r#"{"code": 240000}"#, Answer::ContentBlocked("HTTP 400 (code 240000)".into())),
+            (400, r#"{"code": 220001}"#, Answer::ThreadRequired),
+            (400, r#"{"code": 220003}"#, Answer::Rejected("HTTP 400 (code 220003)".into())),
+            (502, "<html>", Answer::ServerError("HTTP 502".into())),
+            (302, "", Answer::Rejected("HTTP 302".into())),
         ] {
             assert_eq!(answer(Server::Discord, status, None, body), want, "{status} {body}");
         }

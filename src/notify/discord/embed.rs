@@ -1,8 +1,8 @@
-//! A [`Message`] as the body of a Discord webhook call: one embed, within every limit. PURE.
+//! Renders a [`Message`] as a Discord embed within all limits. PURE.
 //!
-//! Limits and fields: <https://discord.com/developers/docs/resources/message#embed-object>. Each length is counted
-//! in code points after escaping. What does not fit goes in this order: old log lines, the lesser lines of the
-//! images, whole images, the instruction, the commit.
+//! Limits and fields: <https://discord.com/developers/docs/resources/message#embed-object>. Lengths are counted in code
+//! points after escaping. If the message is too long, parts are removed in this order: old log lines, the less important
+//! lines of images, whole images, the instruction, the commit.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use super::markup::{self, LinkStyle};
 use crate::notify::{
     color::Colors,
     message::{FailureBlock, Field, Line, Message, Span},
-    service::{Attention, Words},
+    service::{Alert, Content},
     text::{self, length},
 };
 
@@ -23,14 +23,14 @@ const FOOTER: usize = 200;
 const THREAD_NAME: usize = 100;
 const TOTAL: usize = 6000;
 
-/// How many lines of a log a message shows at most, and how wide: more is what the linked log is for.
+/// Maximum number and width of log lines in a message. The rest is in the linked log.
 const LOG_LINES: usize = 15;
 const LOG_WIDTH: usize = 160;
 
-/// How messages look, whatever they say.
+/// The appearance of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// The bar's colours.
+    /// Colors of the bar.
     pub colors: Colors,
     username: Option<String>,
     avatar_url: Option<String>,
@@ -38,20 +38,19 @@ pub struct Look {
 }
 
 impl Look {
-    /// Takes over what Discord accepts of the inputs `discord-username`, `discord-avatar-url` and
-    /// `discord-thumbnail-url` and says why it drops the rest: one of them wrong would cost the whole message.
-    /// Empty means none.
+    /// Validates the inputs `discord-username`, `discord-avatar-url` and `discord-thumbnail-url`. Returns a warning for
+    /// each value that Discord would reject, and ignores the value, since Discord would reject the whole message. Empty
+    /// means unset.
     pub fn new(colors: Colors, username: &str, avatar_url: &str, thumbnail_url: &str) -> (Self, Vec<String>) {
         let mut warnings = Vec::new();
-        let username = checked_username(username).unwrap_or_else(|why| {
-            warnings.push(format!("`discord-username` is not used: {why}"));
+        let username = valid_username(username).unwrap_or_else(|reason| {
+            warnings.push(format!("`discord-username` is ignored: {reason}"));
             None
         });
         let mut address = |input: &str, url: &str| {
             let checked = text::web_address(url);
             if checked.is_none() && !url.trim().is_empty() {
-                warnings
-                    .push(format!("`{input}` is not used: it must be an http(s) address of at most 2048 characters"));
+                warnings.push(format!("`{input}` is ignored: it must be an http(s) URL of at most 2048 characters"));
             }
             checked
         };
@@ -61,55 +60,55 @@ impl Look {
     }
 }
 
-/// Discord's rules for a webhook's name
+/// Checks Discord's rules for webhook names
 /// (<https://discord.com/developers/docs/resources/user#usernames-and-nicknames>).
-fn checked_username(name: &str) -> Result<Option<String>, &'static str> {
+fn valid_username(name: &str) -> Result<Option<String>, &'static str> {
     let name = text::first_line(name);
     let lower = name.to_lowercase();
     match () {
         () if name.is_empty() => Ok(None),
         () if lower.contains("discord") || lower.contains("clyde") => {
-            Err("Discord refuses names with `discord` or `clyde` in them")
+            Err("Discord rejects names that contain `discord` or `clyde`")
         }
-        () if lower == "everyone" || lower == "here" => Err("Discord refuses the names `everyone` and `here`"),
-        () if length(&name) > 80 => Err("Discord refuses names of more than 80 characters"),
+        () if lower == "everyone" || lower == "here" => Err("Discord rejects the names `everyone` and `here`"),
+        () if length(&name) > 80 => Err("Discord rejects names of more than 80 characters"),
         () => Ok(Some(name)),
     }
 }
 
-/// The body that creates a message with this embed.
-pub fn create_body(embed: &Value, look: &Look, attention: Attention) -> Value {
+/// The body of the call that posts a message with this embed.
+pub fn create_body(embed: &Value, look: &Look, alert: Alert) -> Value {
     /// `SUPPRESS_NOTIFICATIONS`.
     const SILENT: u32 = 1 << 12;
     let mut body = edit_body(embed);
     for (key, value) in identity(look) {
         body[key] = json!(value);
     }
-    if attention == Attention::Silent {
+    if alert == Alert::Silent {
         body["flags"] = json!(SILENT);
     }
     body
 }
 
-/// Who a new message is from.
+/// The sender of a new message.
 pub(super) fn identity(look: &Look) -> impl Iterator<Item = (&'static str, &str)> {
     let fields = [("username", &look.username), ("avatar_url", &look.avatar_url)];
     fields.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)))
 }
 
-/// The body that gives a message this embed. Who posted it cannot be changed, and mentions must be forbidden
-/// anew each time.
+/// The body of the call that edits a message to this embed. The sender cannot be edited; mentions must be disabled in
+/// every call.
 pub fn edit_body(embed: &Value) -> Value {
     json!({ "embeds": [embed], "allowed_mentions": { "parse": [] } })
 }
 
-/// The message as an embed.
+/// Renders the message as an embed.
 pub fn embed(message: &Message, look: &Look) -> Value {
     let title = title(message);
     let footer = text::plain(&message.footer, FOOTER);
     let room = TOTAL - length(&title) - length(&footer);
     let mut best = None;
-    // From all of it to less and less, until there is room for the text and a good part of the log.
+    // Show less and less of the fields, until the description and enough of the log fit.
     for (fields, lines) in [(24, 5), (24, 2), (24, 1), (12, 1), (4, 1)] {
         let fields = draw_fields(&message.fields, fields, lines);
         let used: usize = fields.iter().map(|(name, value)| length(name) + length(value)).sum();
@@ -124,7 +123,7 @@ pub fn embed(message: &Message, look: &Look) -> Value {
     let mut embed = Map::new();
     let mut put = |key: &str, value: Value| embed.insert(key.to_owned(), value);
     put("title", json!(title));
-    put("color", json!(look.colors.of(message.phase.role())));
+    put("color", json!(look.colors.of(message.phase.kind())));
     if let Some(url) = text::web_address(&message.url) {
         put("url", json!(url));
     }
@@ -146,34 +145,35 @@ pub fn embed(message: &Message, look: &Look) -> Value {
     Value::Object(embed)
 }
 
-/// An embed with nothing in it that Discord could object to: state, link, colour, and no word of others.
+/// An embed with state, link and color only: no untrusted text that Discord could reject.
 pub fn minimal(message: &Message, look: &Look) -> Value {
-    let mut embed = json!({ "title": our_title(message), "color": look.colors.of(message.phase.role()) });
+    let mut embed = json!({ "title": minimal_title(message), "color": look.colors.of(message.phase.kind()) });
     if let Some(url) = text::web_address(&message.url) {
         embed["url"] = json!(url);
     }
     embed
 }
 
-fn our_title(message: &Message) -> String {
-    format!("{} build-deploy: {}", message.phase.sign(), message.phase.word())
+fn minimal_title(message: &Message) -> String {
+    format!("{} build-deploy: {}", message.phase.emoji(), message.phase.label())
 }
 
-/// The name of a thread that a forum makes for the message. It stays when the message changes, so it names no state.
-pub(super) fn thread_name(message: &Message, words: Words) -> String {
-    let place = text::plain(&message.place, THREAD_NAME);
-    match words {
-        Words::All if !place.is_empty() => place,
-        Words::All | Words::Ours => "build-deploy".to_owned(),
+/// The name of the thread for the message in a forum channel. It does not change with the message, so it contains no
+/// state.
+pub(super) fn thread_name(message: &Message, content: Content) -> String {
+    let source = text::plain(&message.source, THREAD_NAME);
+    match content {
+        Content::Full if !source.is_empty() => source,
+        Content::Full | Content::Minimal => "build-deploy".to_owned(),
     }
 }
 
-/// The body without the fields that Discord named as wrong (`["embeds", "0", "fields", "3", "value"]`); `None` if
-/// that leaves no message to speak of.
+/// The body without the fields that Discord rejected (`["embeds", "0", "fields", "3", "value"]`); `None` if too little
+/// would be left.
 pub fn without(body: &Value, wrong: &[Vec<String>]) -> Option<Value> {
     let mut body = body.clone();
     let mut wrong: Vec<Vec<&str>> = wrong.iter().map(|path| path.iter().map(String::as_str).collect()).collect();
-    // From the back, so that the numbers before stay right.
+    // From the last to the first, so that removing one does not shift the indices of the others.
     wrong.sort_by_key(|path| std::cmp::Reverse(path.get(3).and_then(|index| index.parse::<usize>().ok())));
     wrong.dedup_by_key(|path| path.get(..4).map(<[&str]>::to_vec).unwrap_or_default());
     for path in &wrong {
@@ -196,13 +196,13 @@ pub fn without(body: &Value, wrong: &[Vec<String>]) -> Option<Value> {
     (!wrong.is_empty()).then_some(body)
 }
 
-/// Place and state as markdown, within the limit of a title.
+/// Repository, branch and status as Markdown, within the limit of a title.
 pub(super) fn title(message: &Message) -> String {
     let status = markup::escape(&message.status, TITLE / 2);
-    let sign = message.phase.sign();
-    let room = TITLE - length(&status) - length(sign) - length(" : ");
-    let place = markup::escape(&message.place, room);
-    if place.is_empty() { format!("{sign} {status}") } else { format!("{sign} {place}: {status}") }
+    let emoji = message.phase.emoji();
+    let room = TITLE - length(&status) - length(emoji) - length(" : ");
+    let source = markup::escape(&message.source, room);
+    if source.is_empty() { format!("{emoji} {status}") } else { format!("{emoji} {source}: {status}") }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -211,9 +211,9 @@ enum Fit {
     Cut,
 }
 
-/// The description within `room`, and whether it is all of it.
+/// The description, cut to `room`, and whether it is complete.
 fn draw_description(message: &Message, room: usize) -> (String, Fit) {
-    /// A part of the description: the lower its rank, the longer it stays.
+    /// A part of the description. The parts with the highest rank are removed first.
     struct Part {
         rank: u8,
         text: String,
@@ -234,8 +234,8 @@ fn draw_description(message: &Message, room: usize) -> (String, Fit) {
         let shown = instruction.get(..instruction.len().min(8)).unwrap_or_default();
         part(4, "\n", markup::fence(shown, "dockerfile", LOG_WIDTH, 700));
         log = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
-        // Holds the log's place; what room is left is its.
-        part(6, "\n", if log.is_empty() { String::new() } else { LOG_PLACE.to_owned() });
+        // A placeholder: the log gets the room that the other parts leave.
+        part(6, "\n", if log.is_empty() { String::new() } else { LOG_PLACEHOLDER.to_owned() });
         part(2, "\n", hint.as_ref().map_or_else(String::new, |hint| format!("💡 {}", markup::escape(hint, 500))));
     }
     let gap = if message.failure.is_some() { "\n\n" } else { "\n" };
@@ -249,8 +249,8 @@ fn draw_description(message: &Message, room: usize) -> (String, Fit) {
         parts.remove(last);
     }
     let left = room.saturating_sub(used(&parts));
-    if let Some(place) = parts.iter_mut().find(|p| p.text == LOG_PLACE) {
-        place.text = markup::fence(log, "", LOG_WIDTH, left + LOG_PLACE.len());
+    if let Some(place) = parts.iter_mut().find(|p| p.text == LOG_PLACEHOLDER) {
+        place.text = markup::fence(log, "", LOG_WIDTH, left + LOG_PLACEHOLDER.len());
         let shown = place.text.lines().count().saturating_sub(2);
         if shown < log.len().min(8) {
             fit = Fit::Cut;
@@ -259,7 +259,7 @@ fn draw_description(message: &Message, room: usize) -> (String, Fit) {
     let mut description = String::new();
     for Part { text, gap, .. } in parts.iter().filter(|p| !p.text.is_empty()) {
         if !description.is_empty() {
-            // A block stands apart by itself.
+            // A code block has its own margin.
             let gap = if description.ends_with("```") && *gap == "\n\n" { "\n" } else { gap };
             description.push_str(gap);
         }
@@ -268,10 +268,10 @@ fn draw_description(message: &Message, room: usize) -> (String, Fit) {
     (description, fit)
 }
 
-/// Cannot be anything else's text, which has no control characters.
-const LOG_PLACE: &str = "\u{0}";
+/// Marks the place of the log. Cannot occur in other parts, since they contain no control characters.
+const LOG_PLACEHOLDER: &str = "\u{0}";
 
-/// Name and value of at most `count` fields of at most `lines` lines each, the rest summed up in one.
+/// Names and values of at most `count` fields with at most `lines` lines each, and one field that names the rest.
 fn draw_fields(fields: &[Field], count: usize, lines: usize) -> Vec<(String, String)> {
     let (shown, rest) = if fields.len() <= count { (fields, &[][..]) } else { fields.split_at(count) };
     let mut drawn: Vec<(String, String)> = shown
@@ -286,13 +286,13 @@ fn draw_fields(fields: &[Field], count: usize, lines: usize) -> Vec<(String, Str
                     value.push_str(&text);
                 }
             }
-            // Discord refuses an empty value.
+            // Discord rejects an empty value.
             let value = if value.is_empty() { "–".to_owned() } else { value };
-            (format!("{} {}", field.sign, markup::escape(&field.name, FIELD_NAME / 4)), value)
+            (format!("{} {}", field.emoji, markup::escape(&field.name, FIELD_NAME / 4)), value)
         })
         .collect();
     if !rest.is_empty() {
-        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.sign, markup::escape(&f.name, 60))).collect();
+        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.emoji, markup::escape(&f.name, 60))).collect();
         let mut value = String::new();
         let mut left = names.len();
         for name in &names {
@@ -312,7 +312,7 @@ fn draw_fields(fields: &[Field], count: usize, lines: usize) -> Vec<(String, Str
     drawn
 }
 
-/// A line as markdown, of at most `max` code points: spans that do not fit are left out, with a `…`.
+/// Renders a line as Markdown of at most `max` code points. Spans that do not fit are replaced by `…`.
 fn line(spans: &Line, max: usize) -> String {
     let mut out = String::new();
     for span in spans {
@@ -338,7 +338,7 @@ fn strong(text: &str, max: usize) -> String {
     if inner.is_empty() { inner } else { format!("**{inner}**") }
 }
 
-/// A path with a line number is a fine label once its colon is known to be harmless.
+/// A link in code style, or only code if the URL is too long.
 fn code_link(label: &str, url: &str) -> String {
     const LONGEST: usize = 700;
     if length(url) > LONGEST { markup::code(label, 200) } else { markup::link(label, url, LinkStyle::Code) }

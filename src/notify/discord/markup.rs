@@ -1,8 +1,8 @@
-//! Text of others in Discord's markdown, such that none of it acts. PURE.
+//! Escapes untrusted text for Discord's Markdown. PURE.
 
 use super::super::text::{NOT_A_BACKTICK, ZERO_WIDTH_SPACE, first_line, fit, length, push_plain, tail, web_address};
 
-/// One line as literal text within markdown: no emphasis, heading, list, quote, mention, link, emoji or time.
+/// Escapes one line: no part of it becomes emphasis, a heading, list, quote, mention, link, emoji or timestamp.
 pub fn escape(text: &str, max: usize) -> String {
     let line = first_line(text);
     let list_dot = line.find(|c: char| !c.is_ascii_digit()).filter(|&at| at > 0 && line[at..].starts_with('.'));
@@ -10,7 +10,7 @@ pub fn escape(text: &str, max: usize) -> String {
     fit(&line, max, length, |c, before, next, out| {
         let special = match c {
             '\\' | '*' | '_' | '~' | '|' | '<' | '>' | '[' | ']' | '`' => true,
-            // Opens an emoji's name or continues a link's scheme; `fix: this` stays readable.
+            // Could begin an emoji or be part of a URL; `fix: this` needs no escape.
             ':' => next.is_some_and(|n| !n.is_whitespace()),
             '(' => before == Some(']'),
             '#' | '-' | '+' | '=' => before.is_none(),
@@ -25,27 +25,27 @@ pub fn escape(text: &str, max: usize) -> String {
     })
 }
 
-/// One line as a code span, or nothing if there is nothing to show. `max` counts the backticks.
+/// One line as a code span; empty if the line is. `max` includes the backticks.
 pub fn code(text: &str, max: usize) -> String {
     let body = fit(&first_line(text), max.saturating_sub(2), length, push_code);
     if body.is_empty() { body } else { format!("`{body}`") }
 }
 
-/// The last of these lines that fit into a code block of at most `max` code points, fences included; nothing
-/// if none does. `language` is ours and picks the client's colours. A line longer than `width` is cut.
+/// A code block with the last lines that fit into `max` code points, including the fences; empty if none fits. `language`
+/// selects the syntax highlighting and must be trusted. Lines longer than `width` are cut.
 pub fn fence(lines: &[String], language: &str, width: usize, max: usize) -> String {
     let frame = length(language) + "```\n".len() + "\n```".len();
-    // A block whose first line is empty is not a block; `tail` sees to it.
+    // Discord renders no block if its first line is empty; `tail` removes such lines.
     let kept = tail(lines, width, max.saturating_sub(frame), length, push_code);
     if kept.is_empty() { String::new() } else { format!("```{language}\n{}\n```", kept.join("\n")) }
 }
 
-/// A link with its text in code style. Discord does not undo escapes within a link's text, so a label of other
-/// than plain letters, or a target that is no web address, gives the label alone.
+/// A link. Discord shows escapes in the label of a link, so if the label would need any, or the URL is not a web URL, only
+/// the label is rendered.
 pub fn link(label: &str, url: &str, style: LinkStyle) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || " ._/-:".contains(c);
     let label = first_line(label);
-    // Nor does it make a link of a text that has an address in it.
+    // A label that contains a URL does not become a link either.
     let is_plain = !label.is_empty() && label.chars().all(safe) && !label.contains("//");
     match web_address(url) {
         Some(url) if is_plain => match style {
@@ -59,16 +59,16 @@ pub fn link(label: &str, url: &str, style: LinkStyle) -> String {
     }
 }
 
-/// How a link's text looks.
+/// The style of a link's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkStyle {
-    /// As code: hashes and paths.
+    /// Code: hashes and paths.
     Code,
-    /// As words.
+    /// Plain text.
     Words,
 }
 
-/// Within code nothing is markup. Only what pings in a client that takes code for text is broken up.
+/// Nothing is markup within code. Mentions are broken up nevertheless, for clients that ignore code spans.
 fn push_code(c: char, before: Option<char>, next: Option<char>, out: &mut String) {
     out.push(if c == '`' { NOT_A_BACKTICK } else { c });
     if c == '@' && (before == Some('<') || matches!(next, Some('e' | 'E' | 'h' | 'H'))) {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_to_the_web_only() {
+    fn links_accept_web_urls_only() {
         let to = "https://github.com/o/r/commit/1";
         assert_eq!(link("3f2c1ab", to, LinkStyle::Code), format!("[`3f2c1ab`]({to})"));
         assert_eq!(link("x](https://evil.example)[y", to, LinkStyle::Words), "x\\]\\(https\\://evil.example)\\[y");

@@ -1,4 +1,4 @@
-//! Discord, through a webhook: one embed that is edited. PURE.
+//! Discord webhooks: one embed per run, which is edited. PURE.
 
 mod answer;
 pub mod embed;
@@ -11,51 +11,51 @@ use serde_json::{Value, json};
 use self::{embed::Look, webhook::DiscordWebhook};
 use super::{
     message::Message,
-    service::{Answer, Call, Manner, Place, Posted, Reply, Request, Service, Words},
+    service::{Answer, Call, Content, DeliveryMode, Destination, Posted, Reply, Request, Service},
     text,
 };
 use crate::domain::secret::Secret;
 
-/// Longer, a link would not fit into a mention beside the names that `mention` allows.
+/// Longest link in a mention, so that it fits next to the names that the input `mention` allows.
 const LONGEST_LINK: usize = 500;
 
-/// One webhook, and how its messages look.
+/// A webhook and the appearance of its messages.
 #[derive(Clone, Debug)]
 pub struct Discord {
     webhook: DiscordWebhook,
     look: Look,
-    manner: Manner,
+    mode: DeliveryMode,
     mentions: Mentions,
 }
 
-/// Whom to mention, by Discord's ids: digits.
+/// Whom to mention, by Discord id (digits).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mentions {
     /// Users.
     pub users: Vec<String>,
-    /// Roles. One that its server does not let everyone mention is shown, but not notified.
+    /// Roles. A role that not everyone may mention is shown but not notified.
     pub roles: Vec<String>,
 }
 
 impl Discord {
-    /// A webhook that tells of a run in this manner and mentions nobody.
-    pub fn new(webhook: DiscordWebhook, look: Look, manner: Manner) -> Self {
-        Self { webhook, look, manner, mentions: Mentions::default() }
+    /// Creates a channel that mentions nobody.
+    pub fn new(webhook: DiscordWebhook, look: Look, mode: DeliveryMode) -> Self {
+        Self { webhook, look, mode, mentions: Mentions::default() }
     }
 
-    /// The same with someone to mention.
+    /// Sets whom to mention.
     #[must_use]
     pub fn mentioning(mut self, mentions: Mentions) -> Self {
         self.mentions = mentions;
         self
     }
 
-    /// The webhook's address.
+    /// The webhook.
     pub fn webhook(&self) -> &DiscordWebhook {
         &self.webhook
     }
 
-    /// `<@1> <@&2> 🔴 shop · main: failed to build django <https://…>`. The brackets keep the link from being unfolded.
+    /// `<@1> <@&2> 🔴 shop · main: failed to build django <https://…>`. The angle brackets suppress the link preview.
     fn mention(&self, message: &Message) -> Value {
         let Mentions { users, roles } = &self.mentions;
         let names = users.iter().map(|id| format!("<@{id}>")).chain(roles.iter().map(|id| format!("<@&{id}>")));
@@ -74,24 +74,24 @@ impl Service for Discord {
         "Discord webhook"
     }
 
-    fn manner(&self) -> Manner {
-        self.manner
+    fn delivery_mode(&self) -> DeliveryMode {
+        self.mode
     }
 
     fn secrets(&self) -> Vec<Secret> {
         self.webhook.secrets()
     }
 
-    fn request(&self, call: Call<'_>, message: &Message, words: Words) -> Request {
-        let embed = || match words {
-            Words::All => embed::embed(message, &self.look),
-            Words::Ours => embed::minimal(message, &self.look),
+    fn request(&self, call: Call<'_>, message: &Message, content: Content) -> Request {
+        let embed = || match content {
+            Content::Full => embed::embed(message, &self.look),
+            Content::Minimal => embed::minimal(message, &self.look),
         };
         match call {
-            Call::Create(attention, place) => {
-                let mut body = embed::create_body(&embed(), &self.look, attention);
-                if place == Place::NewThread {
-                    body["thread_name"] = json!(embed::thread_name(message, words));
+            Call::Create(alert, destination) => {
+                let mut body = embed::create_body(&embed(), &self.look, alert);
+                if destination == Destination::NewThread {
+                    body["thread_name"] = json!(embed::thread_name(message, content));
                 }
                 Request::new(Method::POST, self.webhook.create_url(None), body)
             }
@@ -99,7 +99,7 @@ impl Service for Discord {
                 Request::new(Method::PATCH, self.webhook.message_url(posted), embed::edit_body(&embed()))
             }
             Call::Mention(about) => {
-                let thread = about.and_then(|posted| posted.place.as_deref());
+                let thread = about.and_then(|posted| posted.channel_id.as_deref());
                 let mut body = self.mention(message);
                 for (key, value) in embed::identity(&self.look) {
                     body[key] = json!(value);
@@ -113,40 +113,40 @@ impl Service for Discord {
         self.mentions != Mentions::default()
     }
 
-    fn look(&self, posted: &Posted) -> Option<Request> {
+    fn fetch_request(&self, posted: &Posted) -> Option<Request> {
         Some(Request::get(self.webhook.message_url(posted)))
     }
 
-    fn runs(&self, body: &Value) -> Option<bool> {
+    fn shows_running(&self, body: &Value) -> Option<bool> {
         let color = body.pointer("/embeds/0/color").and_then(Value::as_u64)?;
         Some(color == u64::from(self.look.colors.started))
     }
 
-    fn mend(&self, body: &Value, wrong: &[Vec<String>]) -> Option<Value> {
+    fn without_fields(&self, body: &Value, wrong: &[Vec<String>]) -> Option<Value> {
         embed::without(body, wrong)
     }
 
-    fn read(&self, call: Call<'_>, reply: &Reply) -> Answer {
-        match answer::read(self.webhook.server(), reply) {
-            // Its thread has the only address at which it can be found again.
-            Answer::Done(Some(Posted { message_id, place: channel })) => {
-                let place = match call {
-                    Call::Create(_, Place::NewThread) => channel,
-                    Call::Create(_, Place::Channel) | Call::Mention(_) => None,
-                    Call::Edit(posted) => posted.place.clone(),
+    fn parse_reply(&self, call: Call<'_>, reply: &Reply) -> Answer {
+        match answer::parse(self.webhook.server(), reply) {
+            // A message in a new thread can be found only with the id of the thread.
+            Answer::Done(Some(Posted { message_id, channel_id: answered })) => {
+                let channel_id = match call {
+                    Call::Create(_, Destination::NewThread) => answered,
+                    Call::Create(_, Destination::Channel) | Call::Mention(_) => None,
+                    Call::Edit(posted) => posted.channel_id.clone(),
                 };
-                Answer::Done(Some(Posted { message_id, place }))
+                Answer::Done(Some(Posted { message_id, channel_id }))
             }
             other => other,
         }
     }
 
-    /// An id begins with the milliseconds since 2015
+    /// The first bits of an id are the milliseconds since 2015
     /// (<https://discord.com/developers/docs/reference#snowflakes>).
     fn posted_at(&self, message_id: &str) -> Option<i64> {
         const EPOCH: i64 = 1_420_070_400;
         let id: u64 = message_id.parse().ok()?;
-        // A foreign server may count otherwise.
+        // Another server may use ids of another format.
         (id > 1 << 50).then(|| i64::try_from((id >> 22) / 1000).ok().map(|seconds| seconds + EPOCH)).flatten()
     }
 }

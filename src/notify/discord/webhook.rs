@@ -1,6 +1,6 @@
-//! The address of a Discord webhook, as people paste it. PURE.
+//! Parses the URL of a Discord webhook. PURE.
 //!
-//! Whoever knows the address can post, edit and delete: it is a [`Secret`] in every form.
+//! Whoever knows the URL can post, edit and delete messages: it is a [`Secret`] in every form.
 
 use thiserror::Error;
 
@@ -12,95 +12,94 @@ use crate::{
 /// A webhook and the thread to post to.
 #[derive(Clone, Debug)]
 pub struct DiscordWebhook {
-    /// As it was given, to be masked.
+    /// The URL as given, to mask it.
     given: Secret,
-    /// Scheme, host and path, without a slash at the end.
+    /// Scheme, host and path, without a trailing slash.
     base: Secret,
-    /// What a foreign address carries in its query, without `wait`; empty for Discord's own.
+    /// The query of a URL on another server, without `wait`; empty for Discord.
     query: Secret,
     token: Secret,
     thread_id: Option<String>,
     server: Server,
 }
 
-/// Whose server the address is on, and so which dialect it speaks.
+/// The server of the webhook, which determines the API version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// Discord's: called as API v10.
+    /// Discord: called as API v10.
     Discord,
-    /// Another one, called as it stands: a proxy, a test.
+    /// Another server, such as a proxy: called with the URL as given.
     Foreign {
-        /// Whether the address names an API version from 8 on. Below it, or with none, waiting times are
-        /// milliseconds.
+        /// Whether the URL names API version 8 or later. Otherwise, wait times are in milliseconds.
         versioned: Versioned,
         /// Whether the connection is encrypted.
         transport: Transport,
     },
 }
 
-/// Whether an address names API version 8 or later.
+/// Whether a URL names API version 8 or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Versioned {
     /// It does.
     Yes,
-    /// It names an older one or none.
+    /// It names an older version or none.
     No,
 }
 
-/// How an address is reached.
+/// Whether a connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// https.
     Tls,
-    /// http: whoever is on the way can read the token. The caller warns of it.
+    /// http: the network can read the token. The caller shows a warning.
     Plain,
 }
 
-/// Why a text is no webhook address. Never shows the text, since it may be one but for a slip.
+/// Why a text is not a webhook URL. Never contains the text, which may be a mistyped secret.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum WebhookError {
-    /// No `https://` in front.
-    #[error("the Discord webhook is not a URL: copy it from the channel's settings under Integrations, Webhooks")]
-    NoAddress,
-    /// On Discord, but something else than a webhook.
-    #[error("the Discord URL is not a webhook's: it must look like https://discord.com/api/webhooks/ID/TOKEN")]
-    NoWebhook,
+    /// It does not begin with `https://`.
+    #[error("not a URL; copy it from the channel's settings in Discord, under Integrations > Webhooks")]
+    NotAUrl,
+    /// A URL on Discord, but not of a webhook.
+    #[error("not the URL of a Discord webhook; expected https://discord.com/api/webhooks/ID/TOKEN")]
+    NotAWebhook,
     /// Discord over http.
-    #[error("the Discord webhook begins with http: Discord takes https only")]
+    #[error("Discord requires https; the URL begins with http")]
     PlainHttp,
-    /// A thread id of other than digits.
-    #[error("the Discord thread id is not a number: copy it with \"Copy Thread ID\"")]
+    /// A thread id that is not a number.
+    #[error("the thread id is not a number; copy it in Discord with \"Copy Thread ID\"")]
     BadThread,
 }
 
 impl DiscordWebhook {
-    /// Reads an address with everything that people paste along: blanks, quotes, angle brackets, the suffixes
-    /// `/github` and `/slack`, the hosts of Discord's test clients, any API version, `?wait` and `?thread_id`.
-    /// `thread_id` wins over the address's; empty means none.
+    /// Parses a URL as people paste it: with spaces, quotes, angle brackets, the suffixes `/github` and `/slack`, the hosts
+    /// of Discord's test clients, any API version, `?wait` and `?thread_id`. The argument `thread_id` overrides that of the
+    /// URL; empty means none.
     pub fn parse(given: &str, thread_id: Option<&str>) -> Result<Self, WebhookError> {
         let address = given.trim_matches(|c: char| c.is_whitespace() || "\"'<>`".contains(c));
-        let (scheme, rest) = address.split_once("://").ok_or(WebhookError::NoAddress)?;
+        let (scheme, rest) = address.split_once("://").ok_or(WebhookError::NotAUrl)?;
         let transport = match scheme.to_ascii_lowercase().as_str() {
             "https" => Transport::Tls,
             "http" => Transport::Plain,
-            _ => return Err(WebhookError::NoAddress),
+            _ => return Err(WebhookError::NotAUrl),
         };
         let rest = rest.split('#').next().unwrap_or_default();
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (host, path) = place.split_once('/').unwrap_or((place, ""));
+        let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (host, path) = location.split_once('/').unwrap_or((location, ""));
         if host.is_empty() || rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(WebhookError::NoAddress);
+            return Err(WebhookError::NotAUrl);
         }
-        let mut asked_thread = None;
+        let mut url_thread = None;
         let mut kept = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=').unwrap_or((pair, "")) {
-                ("thread_id", id) => asked_thread = Some(id),
+                ("thread_id", id) => url_thread = Some(id),
                 ("wait", _) => {}
                 _ => kept.push(pair),
             }
         }
-        let thread = thread_id.map(str::trim).filter(|id| !id.is_empty()).or(asked_thread);
+        let thread = thread_id.map(str::trim).filter(|id| !id.is_empty()).or(url_thread);
         if thread.is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
             return Err(WebhookError::BadThread);
         }
@@ -110,7 +109,7 @@ impl DiscordWebhook {
             if transport == Transport::Plain {
                 return Err(WebhookError::PlainHttp);
             }
-            let (id, token) = discord_path(&segments).ok_or(WebhookError::NoWebhook)?;
+            let (id, token) = discord_path(&segments).ok_or(WebhookError::NotAWebhook)?;
             (Server::Discord, format!("https://discord.com/api/v10/webhooks/{id}/{token}"), token)
         } else {
             let versioned = segments.iter().any(|part| api_version(part).is_some_and(|version| version >= 8));
@@ -128,36 +127,35 @@ impl DiscordWebhook {
         })
     }
 
-    /// The texts that must be masked and redacted: GitHub masks what it knows exactly, and of our form of the
-    /// address it knows nothing.
+    /// The texts to mask and redact. GitHub masks exact matches only, so the rewritten URL needs its own mask.
     pub fn secrets(&self) -> Vec<Secret> {
         let all = [&self.given, &self.base, &self.token, &self.query];
         all.into_iter().filter(|secret| !secret.is_empty()).cloned().collect()
     }
 
-    /// Whose server it is on.
+    /// The server.
     pub fn server(&self) -> Server {
         self.server
     }
 
-    /// What the user should know about the address.
+    /// A warning about the URL, if there is reason for one.
     pub fn warning(&self) -> Option<&'static str> {
         match self.server {
             Server::Foreign { transport: Transport::Plain, .. } => {
-                Some("the Discord webhook is sent over http, unencrypted: whoever is on the way can use it")
+                Some("the URL uses http: anyone on the network can read it and post messages; use https")
             }
             _ => None,
         }
     }
 
-    /// Where to POST a message so that the answer says what became of it; into this thread, else into the address's.
+    /// The URL to POST a message to, with the message as answer. `thread` overrides the configured thread.
     pub fn create_url(&self, thread: Option<&str>) -> Secret {
         self.url("", "wait=true", thread)
     }
 
-    /// Where to GET and PATCH a message.
+    /// The URL to GET and PATCH a message.
     pub fn message_url(&self, posted: &Posted) -> Secret {
-        self.url(&format!("/messages/{}", id(&posted.message_id)), "", posted.place.as_deref())
+        self.url(&format!("/messages/{}", id(&posted.message_id)), "", posted.channel_id.as_deref())
     }
 
     fn url(&self, path: &str, query: &str, thread: Option<&str>) -> Secret {
@@ -170,7 +168,7 @@ impl DiscordWebhook {
     }
 }
 
-/// Ids come from a server, a state file or an input; only what can be one goes into an address.
+/// Removes everything but letters and digits from an id, which may come from a server, a state file or an input.
 fn id(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).collect()
 }
@@ -182,7 +180,7 @@ fn is_discord(host: &str) -> bool {
     matches!(host, "discord.com" | "discordapp.com")
 }
 
-/// Id and token of `api[/vN]/webhooks/ID/TOKEN[/github|/slack]`.
+/// The id and token of `api[/vN]/webhooks/ID/TOKEN[/github|/slack]`.
 fn discord_path<'a>(segments: &[&'a str]) -> Option<(&'a str, &'a str)> {
     let rest = segments.strip_prefix(&["api"])?;
     let rest = match rest.split_first() {
@@ -211,7 +209,7 @@ mod tests {
     const TOKEN: &str = "abcDEF-_0123456789abcDEF-_0123456789abcDEF-_0123456789abcDEF-_012345";
 
     #[test]
-    fn reads_what_people_paste() {
+    fn parses_urls_as_people_paste_them() {
         let want = format!("https://discord.com/api/v10/webhooks/{ID}/{TOKEN}?wait=true");
         for (prefix, suffix) in [
             ("https://discord.com/api/webhooks/", ""),
@@ -235,12 +233,13 @@ mod tests {
         let address = format!("https://discord.com/api/webhooks/{ID}/{TOKEN}?wait=true&thread_id=42&x=y");
         let base = format!("https://discord.com/api/v10/webhooks/{ID}/{TOKEN}");
         let webhook = DiscordWebhook::parse(&address, None).expect("a webhook");
-        let posted = |id: &str, place: Option<&str>| Posted { message_id: id.into(), place: place.map(Into::into) };
+        let posted =
+            |id: &str, channel: Option<&str>| Posted { message_id: id.into(), channel_id: channel.map(Into::into) };
         let message = |id: &str| webhook.message_url(&posted(id, None));
         assert_eq!(
             webhook.message_url(&posted("7", Some("8"))).expose(),
             format!("{base}/messages/7?thread_id=8"),
-            "a thread that the message made wins"
+            "the thread of the message takes precedence"
         );
         assert_eq!(message("7").expose(), format!("{base}/messages/7?thread_id=42"));
         assert_eq!(message("7/../x?y").expose(), format!("{base}/messages/7xy?thread_id=42"));
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn uses_foreign_hosts_as_they_stand() {
+    fn keeps_urls_of_other_hosts_unchanged() {
         let tls = |versioned| Server::Foreign { versioned, transport: Transport::Tls };
         let plain = |versioned| Server::Foreign { versioned, transport: Transport::Plain };
         for (address, create, server) in [
@@ -275,15 +274,15 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn rejects_other_texts() {
         for (address, want) in [
-            ("", WebhookError::NoAddress),
-            ("discord.com/api/webhooks/1/2", WebhookError::NoAddress),
-            ("ftp://discord.com/api/webhooks/1/2", WebhookError::NoAddress),
-            ("https:///x", WebhookError::NoAddress),
-            ("https://h/a b", WebhookError::NoAddress),
-            ("https://discord.com/channels/1/2", WebhookError::NoWebhook),
-            ("https://discord.com/api/webhooks/123/short", WebhookError::NoWebhook),
+            ("", WebhookError::NotAUrl),
+            ("discord.com/api/webhooks/1/2", WebhookError::NotAUrl),
+            ("ftp://discord.com/api/webhooks/1/2", WebhookError::NotAUrl),
+            ("https:///x", WebhookError::NotAUrl),
+            ("https://h/a b", WebhookError::NotAUrl),
+            ("https://discord.com/channels/1/2", WebhookError::NotAWebhook),
+            ("https://discord.com/api/webhooks/123/short", WebhookError::NotAWebhook),
             (&format!("http://discord.com/api/webhooks/{ID}/{TOKEN}"), WebhookError::PlainHttp),
         ] {
             assert_eq!(DiscordWebhook::parse(address, None).err(), Some(want), "{address}");

@@ -1,31 +1,32 @@
-//! The fields of a message: one an image, and the warnings. PURE.
+//! The fields of a message: one per image, and the warnings. PURE.
 
 use crate::domain::{
     diagnostic::Severity,
     event::{ImageResult, StepOutcome},
     failure::Failure,
     run::{ImageState, ImageStatus, RunState, is_dockerfile_step},
+    tag::Tag,
 };
 
 use super::{Field, Line, Span, duration, size};
 
-/// One image of a run. A failure that the message explains at length is not repeated here.
+/// The field of one image. If the message explains the image's failure in its own block, the field does not repeat it.
 pub(super) fn image_field(image: &ImageState, run: &RunState) -> Field {
     let explained = run.failure().and_then(Failure::image) == Some(&image.name);
-    let (sign, mut lines) = match &image.status {
+    let (emoji, mut lines) = match &image.status {
         ImageStatus::Waiting => ("🕓", vec![vec![Span::text("waiting")]]),
         ImageStatus::Building => ("🔨", vec![building(image)]),
         ImageStatus::Pushing => ("📤", vec![pushing(image)]),
         ImageStatus::Done(result) => done(image, result, run),
         ImageStatus::Failed(_) if explained => ("❌", vec![vec![Span::text("failed")]]),
         ImageStatus::Failed(failure) => ("❌", vec![vec![Span::text(format!("failed: {}", failure.headline))]]),
-        ImageStatus::Cancelled => ("⏹️", vec![vec![Span::text("stopped")]]),
+        ImageStatus::Cancelled => ("⏹️", vec![vec![Span::text("cancelled")]]),
     };
     let others = image.services.iter().any(|service| *service != image.name);
     if others {
-        lines.push(vec![Span::text(format!("for {}", image.services.join(", ")))]);
+        lines.push(vec![Span::text(format!("used by {}", image.services.join(", ")))]);
     }
-    Field { sign: sign.into(), name: image.name.clone(), lines }
+    Field { emoji: emoji.into(), name: image.name.clone(), lines }
 }
 
 /// `building · step 5/12 · RUN pip install …`.
@@ -63,15 +64,16 @@ fn pushing(image: &ImageState) -> Line {
 
 fn done(image: &ImageState, result: &ImageResult, run: &RunState) -> (&'static str, Vec<Line>) {
     let broken = image.publication.as_ref().filter(|publication| !publication.is_complete());
-    let (sign, word) = match (result.pushed, result.changed) {
-        (true, Some(false)) => ("✅", "pushed, same as before"),
+    let (emoji, label) = match (result.pushed, result.changed) {
+        (true, Some(false)) => ("✅", "pushed, unchanged"),
         (true, _) => ("✅", "pushed"),
-        (false, _) if broken.is_some() => ("❌", "not published"),
+        (false, _) if broken.is_some() => ("❌", "publishing failed"),
+        (false, _) if image.publication.is_some() => ("✅", "uploaded, no tag moved"),
         (false, _) if !image.publishes => ("✅", "built, not pushed"),
-        (false, _) if run.outcome.is_none() => ("📦", "built, its tags move when all images are ready"),
-        (false, _) => ("⏹️", "built, no tag moved"),
+        (false, _) if run.outcome.is_none() => ("📦", "built, waiting for the other images"),
+        (false, _) => ("⏹️", "built, not published"),
     };
-    let mut facts = vec![word.to_owned()];
+    let mut facts = vec![label.to_owned()];
     facts.extend(result.size.map(size));
     facts.push(duration(result.duration));
     if result.steps > 0 {
@@ -83,17 +85,26 @@ fn done(image: &ImageState, result: &ImageResult, run: &RunState) -> (&'static s
             line.extend(references.into_iter().flat_map(|reference| [Span::text(" "), Span::code(reference)]));
             line
         });
-        return (sign, std::iter::once(vec![Span::text(facts.join(" · "))]).chain(states).collect());
+        return (emoji, std::iter::once(vec![Span::text(facts.join(" · "))]).chain(states).collect());
     }
     let mut names = vec![Span::code(image.destinations.repository.as_str())];
     for copy in &image.destinations.copies {
         names.extend([Span::text(" and "), Span::code(copy.as_str())]);
     }
-    for tag in &image.destinations.tags {
+    let kept = |tag: &&Tag| {
+        let repository = image.destinations.repository.as_str();
+        image.publication.as_ref().is_some_and(|one| one.is_kept(repository, tag.as_str()))
+    };
+    let (kept, shown): (Vec<_>, Vec<_>) = image.destinations.tags.iter().partition(kept);
+    for tag in shown {
         names.extend([Span::text(" "), Span::code(tag.as_str())]);
     }
+    let kept = (!kept.is_empty()).then(|| {
+        let tags = kept.into_iter().flat_map(|tag| [Span::text(" "), Span::code(tag.as_str())]);
+        std::iter::once(Span::text("kept at a newer image:")).chain(tags).collect()
+    });
     let digest = result.digest.as_ref().map(|digest| vec![Span::code(digest.short())]);
-    (sign, [vec![Span::text(facts.join(" · "))], names].into_iter().chain(digest).collect())
+    (emoji, [vec![Span::text(facts.join(" · "))], names].into_iter().chain(kept).chain(digest).collect())
 }
 
 pub(super) fn warnings(state: &RunState) -> Option<Field> {
@@ -114,5 +125,5 @@ pub(super) fn warnings(state: &RunState) -> Option<Field> {
         lines.push(vec![Span::text(format!("and {} more", all.len() - SHOWN))]);
     }
     let name = format!("{} warning{}", all.len(), if all.len() == 1 { "" } else { "s" });
-    (!all.is_empty()).then_some(Field { sign: "⚠️".into(), name, lines })
+    (!all.is_empty()).then_some(Field { emoji: "⚠️".into(), name, lines })
 }

@@ -1,54 +1,54 @@
-//! Where a run stands, in a word, a sign and a colour. PURE.
+//! The phase of a run, with its label, emoji and color. PURE.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{outcome::RunOutcome, run::RunState, stage::Stage};
 
-/// Where a run stands, as a reader distinguishes it: each has a word and a colour of its own.
+/// The phase of a run as messages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// It runs, and is in this stage.
+    /// In this stage.
     Running(Stage),
-    /// All was done.
+    /// Succeeded.
     Succeeded,
     /// A stage failed.
     Failed,
-    /// Someone stopped it.
+    /// Cancelled.
     Cancelled,
     /// It took longer than the input `timeout` allows.
     TimedOut,
-    /// It was killed and could not say so itself; the post stage says it.
+    /// Killed without a result. Only the post stage reports it.
     Interrupted,
-    /// The deployed release was bad, and the one before runs again.
+    /// The deployment failed and was rolled back.
     RolledBack,
-    /// The deployed release was bad, and the one before does not run again.
+    /// The deployment failed, and so did its rollback.
     RollbackFailed,
-    /// It runs elsewhere: nothing is known of its stages.
-    Underway,
+    /// A job that builds by other means is running; its stages are unknown.
+    RunningExternal,
 }
 
-/// What a colour stands for.
+/// The kinds of phases, each with its own color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Yellow.
+pub enum PhaseKind {
+    /// In progress: yellow.
     Started,
-    /// Green.
+    /// Succeeded: green.
     Success,
-    /// Red.
+    /// Failed: red.
     Failure,
-    /// Grey.
+    /// Cancelled or interrupted: gray.
     Cancelled,
-    /// Orange.
+    /// Timed out: orange.
     TimedOut,
-    /// Purple.
+    /// Rolled back: purple.
     RolledBack,
-    /// Dark red.
+    /// Rollback failed: dark red.
     RollbackFailed,
 }
 
 impl Phase {
-    /// Where this run stands. What the state does not tell ([`Phase::Interrupted`] and those below it) is for the caller
-    /// to know.
+    /// The phase of this run. [`Phase::Interrupted`] and the variants after it do not follow from the state; the caller
+    /// sets them.
     pub fn of(state: &RunState) -> Self {
         match &state.outcome {
             None => Self::Running(state.stage),
@@ -59,26 +59,26 @@ impl Phase {
         }
     }
 
-    /// Its colour.
-    pub fn role(self) -> Role {
+    /// The kind, which decides the color.
+    pub fn kind(self) -> PhaseKind {
         match self {
-            Self::Running(_) | Self::Underway => Role::Started,
-            Self::Succeeded => Role::Success,
-            Self::Failed => Role::Failure,
-            Self::Cancelled | Self::Interrupted => Role::Cancelled,
-            Self::TimedOut => Role::TimedOut,
-            Self::RolledBack => Role::RolledBack,
-            Self::RollbackFailed => Role::RollbackFailed,
+            Self::Running(_) | Self::RunningExternal => PhaseKind::Started,
+            Self::Succeeded => PhaseKind::Success,
+            Self::Failed => PhaseKind::Failure,
+            Self::Cancelled | Self::Interrupted => PhaseKind::Cancelled,
+            Self::TimedOut => PhaseKind::TimedOut,
+            Self::RolledBack => PhaseKind::RolledBack,
+            Self::RollbackFailed => PhaseKind::RollbackFailed,
         }
     }
 
-    /// The colour as a sign, for clients that hide the colour bar.
-    pub fn sign(self) -> &'static str {
+    /// An emoji for the kind, for clients that hide the color bar.
+    pub fn emoji(self) -> &'static str {
         match self {
-            Self::Running(_) | Self::Underway => "🟡",
+            Self::Running(_) | Self::RunningExternal => "🟡",
             Self::Succeeded => "🟢",
             Self::Failed => "🔴",
-            // With the selector that asks for an emoji: by itself it is a letter-like sign in many fonts.
+            // With the emoji variation selector: without it, many fonts draw a text symbol.
             Self::Cancelled | Self::Interrupted => "⚪\u{FE0F}",
             Self::TimedOut => "🟠",
             Self::RolledBack => "🟣",
@@ -86,8 +86,8 @@ impl Phase {
         }
     }
 
-    /// The state in a word.
-    pub fn word(self) -> &'static str {
+    /// The phase in a word or two.
+    pub fn label(self) -> &'static str {
         match self {
             Self::Running(Stage::Plan | Stage::Preflight) => "starting…",
             Self::Running(Stage::Build) => "building…",
@@ -100,13 +100,13 @@ impl Phase {
             Self::Interrupted => "interrupted",
             Self::RolledBack => "rolled back",
             Self::RollbackFailed => "rollback failed",
-            Self::Underway => "running…",
+            Self::RunningExternal => "running…",
         }
     }
 
-    /// Whether the run goes on.
-    pub fn is_open(self) -> bool {
-        self.role() == Role::Started
+    /// Whether the run is still in progress.
+    pub fn is_running(self) -> bool {
+        self.kind() == PhaseKind::Started
     }
 }
 
@@ -114,11 +114,11 @@ impl Phase {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Phase, Role, Stage};
+    use super::{Phase, PhaseKind, Stage};
     use crate::notify::color::Colors;
 
     #[test]
-    fn every_state_has_a_word_and_every_role_a_colour_and_a_sign_of_its_own() {
+    fn every_phase_has_its_own_label_and_every_kind_its_own_color_and_emoji() {
         let open = [Stage::Preflight, Stage::Build, Stage::Publish, Stage::Deploy].map(Phase::Running);
         let ends = [
             Phase::Succeeded,
@@ -128,11 +128,11 @@ mod tests {
             Phase::RolledBack,
             Phase::RollbackFailed,
         ];
-        let all = [&open[..], &ends, &[Phase::Interrupted, Phase::Underway]].concat();
-        assert_eq!(all.iter().map(|phase| phase.word()).collect::<BTreeSet<_>>().len(), all.len());
-        let signs: BTreeSet<_> = ends.iter().map(|phase| (phase.sign(), Colors::default().of(phase.role()))).collect();
-        assert_eq!(signs.len(), ends.len());
-        assert!(ends.iter().all(|phase| !phase.is_open() && phase.role() != Role::Started));
-        assert!(open.iter().all(|phase| phase.is_open()));
+        let all = [&open[..], &ends, &[Phase::Interrupted, Phase::RunningExternal]].concat();
+        assert_eq!(all.iter().map(|phase| phase.label()).collect::<BTreeSet<_>>().len(), all.len());
+        let looks: BTreeSet<_> = ends.iter().map(|phase| (phase.emoji(), Colors::default().of(phase.kind()))).collect();
+        assert_eq!(looks.len(), ends.len());
+        assert!(ends.iter().all(|phase| !phase.is_running() && phase.kind() != PhaseKind::Started));
+        assert!(open.iter().all(|phase| phase.is_running()));
     }
 }

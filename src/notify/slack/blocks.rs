@@ -1,8 +1,8 @@
-//! A [`Message`] as the body of a Slack call: a title, and an attachment with the coloured bar. PURE.
+//! Renders a [`Message`] as the body of a Slack call: a title, and an attachment with the colored bar. PURE.
 //!
 //! Limits: <https://docs.slack.dev/reference/block-kit/blocks>; the sum of all texts is limited too
-//! (`msg_blocks_too_long`), at about 13,000, which is not documented. What does not fit goes in this order: the lesser
-//! lines of the images, whole images, old log lines.
+//! (`msg_blocks_too_long`), at about 13,000, which is not documented. If the message is too long, parts are removed in
+//! this order: the less important lines of images, whole images, old log lines.
 
 use serde_json::{Value, json};
 
@@ -10,35 +10,35 @@ use super::{Look, markup};
 use crate::notify::{
     color::Colors,
     message::{FailureBlock, Field, Line, Message, Span},
-    service::Words,
+    service::Content,
     text,
 };
 
-/// Of one text.
+/// Maximum length of one text.
 const SECTION: usize = 3000;
-/// Of all texts together.
+/// Maximum length of all texts together.
 const TOTAL: usize = 10_000;
-/// What is read aloud and shown in lists; more is cut there.
+/// Maximum length of the text for screen readers and notifications.
 const FALLBACK: usize = 300;
 
-/// How many lines of a log a message shows at most, and how wide: more is what the linked log is for.
+/// Maximum number and width of log lines in a message. The rest is in the linked log.
 const LOG_LINES: usize = 15;
 const LOG_WIDTH: usize = 160;
 
-/// The body that says this, without an address.
-pub(super) fn body(message: &Message, colors: Colors, words: Words) -> Value {
-    let title = match words {
-        Words::All => title(message),
-        Words::Ours => our_title(message),
+/// The body of a call that posts or edits the message, without the channel.
+pub(super) fn body(message: &Message, colors: Colors, content: Content) -> Value {
+    let title = match content {
+        Content::Full => title(message),
+        Content::Minimal => minimal_title(message),
     };
-    let fallback = match words {
-        Words::All => markup::escape(&plain_title(message), FALLBACK),
-        Words::Ours => our_title(message),
+    let fallback = match content {
+        Content::Full => markup::escape(&plain_title(message), FALLBACK),
+        Content::Minimal => minimal_title(message),
     };
-    let color = format!("#{:06x}", colors.of(message.phase.role()));
-    let blocks = match words {
-        Words::All => blocks(message),
-        Words::Ours => vec![section(&our_link(message))],
+    let color = format!("#{:06x}", colors.of(message.phase.kind()));
+    let blocks = match content {
+        Content::Full => blocks(message),
+        Content::Minimal => vec![section(&job_link(message))],
     };
     json!({
         "text": fallback,
@@ -50,12 +50,12 @@ pub(super) fn body(message: &Message, colors: Colors, words: Words) -> Value {
     })
 }
 
-/// A line that mentions those who asked for it.
+/// The body of a call that mentions the configured users.
 pub(super) fn mention(message: &Message, look: &Look) -> Value {
     let users = look.users.iter().map(|id| format!("<@{id}>"));
     let groups = look.groups.iter().map(|id| format!("<!subteam^{id}>"));
     let names = users.chain(groups).collect::<Vec<_>>().join(" ");
-    let line = format!("{names} {} {}", markup::escape(&plain_title(message), FALLBACK), our_link(message));
+    let line = format!("{names} {} {}", markup::escape(&plain_title(message), FALLBACK), job_link(message));
     json!({
         "text": line,
         "blocks": [section(line.trim())],
@@ -66,29 +66,29 @@ pub(super) fn mention(message: &Message, look: &Look) -> Value {
 }
 
 fn plain_title(message: &Message) -> String {
-    let (sign, status) = (message.phase.sign(), &message.status);
-    match text::first_line(&message.place) {
-        place if place.is_empty() => format!("{sign} {status}"),
-        place => format!("{sign} {place}: {status}"),
+    let (emoji, status) = (message.phase.emoji(), &message.status);
+    match text::first_line(&message.source) {
+        source if source.is_empty() => format!("{emoji} {status}"),
+        source => format!("{emoji} {source}: {status}"),
     }
 }
 
 /// The title as a link to the run.
 fn title(message: &Message) -> String {
-    let (sign, rest) = (message.phase.sign(), plain_title(message));
-    let words = rest.strip_prefix(sign).unwrap_or(&rest);
-    format!("{sign} *{}*", markup::link(words, &message.url))
+    let (emoji, rest) = (message.phase.emoji(), plain_title(message));
+    let text = rest.strip_prefix(emoji).unwrap_or(&rest);
+    format!("{emoji} *{}*", markup::link(text, &message.url))
 }
 
-fn our_title(message: &Message) -> String {
-    format!("{} build-deploy: {}", message.phase.sign(), message.phase.word())
+fn minimal_title(message: &Message) -> String {
+    format!("{} build-deploy: {}", message.phase.emoji(), message.phase.label())
 }
 
-fn our_link(message: &Message) -> String {
+fn job_link(message: &Message) -> String {
     markup::link("Open the job", message.job_url())
 }
 
-/// What stands beside the bar, from all of it to less and less until it fits.
+/// The blocks next to the bar: everything, or as much as fits.
 fn blocks(message: &Message) -> Vec<Value> {
     let levels = [(20, 5, LOG_LINES), (20, 2, LOG_LINES), (20, 1, LOG_LINES), (8, 1, LOG_LINES), (4, 1, 5)];
     let mut drawn = Vec::new();
@@ -104,10 +104,10 @@ fn blocks(message: &Message) -> Vec<Value> {
         let element = json!({ "type": "plain_text", "text": footer, "emoji": false });
         blocks.push(json!({ "type": "context", "elements": [element] }));
     }
-    if blocks.is_empty() { vec![section(&our_title(message))] } else { blocks }
+    if blocks.is_empty() { vec![section(&minimal_title(message))] } else { blocks }
 }
 
-/// The texts of the sections, none of them empty.
+/// The texts of the sections, without empty ones.
 fn draw(message: &Message, fields: usize, lines: usize, log: usize) -> Vec<String> {
     let intro: Vec<String> = message.intro.iter().map(|l| line(l, 900)).filter(|l| !l.is_empty()).collect();
     let mut texts = vec![intro.join("\n")];
@@ -118,7 +118,7 @@ fn draw(message: &Message, fields: usize, lines: usize, log: usize) -> Vec<Strin
     let (shown, rest) = message.fields.split_at(message.fields.len().min(fields));
     texts.extend(shown.iter().map(|field| draw_field(field, lines)));
     if !rest.is_empty() {
-        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.sign, markup::escape(&f.name, 60))).collect();
+        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.emoji, markup::escape(&f.name, 60))).collect();
         let named = names.get(..names.len().min(20)).unwrap_or_default();
         texts.push(format!("and {} more: {}", rest.len(), named.join("  ")));
     }
@@ -137,7 +137,7 @@ fn draw_failure(failure: &FailureBlock, log: usize) -> Vec<String> {
 }
 
 fn draw_field(field: &Field, lines: usize) -> String {
-    let mut text = format!("{} *{}*", field.sign, markup::escape(&field.name, 64));
+    let mut text = format!("{} *{}*", field.emoji, markup::escape(&field.name, 64));
     for line in field.lines.iter().take(lines).map(|l| line(l, 500)).filter(|line| !line.is_empty()) {
         text.push('\n');
         text.push_str(&line);
@@ -149,7 +149,7 @@ fn section(text: &str) -> Value {
     json!({ "type": "section", "text": { "type": "mrkdwn", "text": text, "verbatim": true } })
 }
 
-/// A line as mrkdwn of at most `max`: spans that do not fit are left out, with a `…`.
+/// Renders a line as mrkdwn of at most `max`. Spans that do not fit are replaced by `…`.
 fn line(spans: &Line, max: usize) -> String {
     let mut out = String::new();
     for span in spans {
@@ -157,12 +157,12 @@ fn line(spans: &Line, max: usize) -> String {
             Span::Text(text) => text::spaced(text, |text| markup::escape(text, 300)),
             Span::Strong(text) => markup::strong(text, 120),
             Span::Code(text) => markup::code(text, 140),
-            // Within a link's label, code style is not to be had.
+            // Slack supports no code style in the label of a link.
             Span::CodeLink(label, url) if url.is_empty() => markup::code(label, 140),
             Span::CodeLink(label, url) | Span::Link(label, url) => markup::link(label, url),
             Span::Ago(moment) => {
-                let (time, words) = (moment.timestamp(), moment.format("%Y-%m-%d %H:%M UTC"));
-                format!("<!date^{time}^{{ago}}|{words}>")
+                let (time, fallback) = (moment.timestamp(), moment.format("%Y-%m-%d %H:%M UTC"));
+                format!("<!date^{time}^{{ago}}|{fallback}>")
             }
         };
         if markup::measure(&out) + markup::measure(&text) > max {

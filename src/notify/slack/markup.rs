@@ -1,18 +1,17 @@
-//! Text of others in Slack's mrkdwn, such that none of it acts. PURE.
+//! Escapes untrusted text for Slack's mrkdwn. PURE.
 //!
-//! `&`, `<` and `>` are all that acts, and are written as entities
-//! (<https://docs.slack.dev/messaging/formatting-message-text#escaping>). Nothing else can be escaped: a mark of
-//! emphasis that could begin or end some is replaced by a character that looks like it. Texts go into objects with
-//! `verbatim`, where no address, name or channel becomes a link by itself.
+//! `&`, `<` and `>` are written as entities (<https://docs.slack.dev/messaging/formatting-message-text#escaping>). Nothing
+//! else can be escaped, so characters that could begin or end emphasis are replaced by similar ones. All texts are sent
+//! with `verbatim`, so that URLs, names and channels do not become links.
 
 use crate::notify::text::{NOT_A_BACKTICK, ZERO_WIDTH_SPACE, first_line, fit, tail, web_address};
 
-/// The unit in which lengths are counted. Slack does not say which; no other unit gives a larger number.
+/// The length in UTF-16 code units. Slack does not document its unit; code units and code points never exceed this.
 pub fn measure(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// One line as literal text.
+/// Escapes one line.
 pub fn escape(text: &str, max: usize) -> String {
     let line = first_line(text);
     let mut at = 0;
@@ -27,41 +26,41 @@ pub fn escape(text: &str, max: usize) -> String {
             '~' if edge => out.push('\u{223C}'),
             '`' => out.push(NOT_A_BACKTICK),
             ':' if opens_emoji(rest) => out.extend([c, ZERO_WIDTH_SPACE]),
-            // A quote, if it begins the line, even as an entity.
+            // Begins a quote at the start of a line, even as an entity.
             '>' if before.is_none() => out.extend([ZERO_WIDTH_SPACE, '&', 'g', 't', ';']),
-            // `@here` and names, in the one place that knows no `verbatim`.
+            // The field `text` does not support `verbatim`: break up `@here` and names.
             '@' => out.extend([c, ZERO_WIDTH_SPACE]),
             c => push_entity(c, out),
         }
     })
 }
 
-/// Whether this begins with `:name:`.
+/// Whether the text begins with `:name:`.
 fn opens_emoji(rest: &str) -> bool {
     let name = rest.strip_prefix(':').and_then(|rest| rest.split_once(':')).map_or("", |(name, _)| name);
     !name.is_empty() && !name.contains(char::is_whitespace)
 }
 
-/// One line as a code span, or nothing if there is nothing to show.
+/// One line as a code span; empty if the line is.
 pub fn code(text: &str, max: usize) -> String {
     let body = fit(&first_line(text), max.saturating_sub(2), measure, push_code);
     if body.is_empty() { body } else { format!("`{body}`") }
 }
 
-/// Text that stands out.
+/// One line in bold.
 pub fn strong(text: &str, max: usize) -> String {
     let body = escape(text, max.saturating_sub(2));
     if body.is_empty() { body } else { format!("*{body}*") }
 }
 
-/// The last of these lines that fit into a code block of at most `max`, fences included; nothing if none does.
+/// A code block with the last lines that fit into `max`, including the fences; empty if none fits.
 pub fn fence(lines: &[String], width: usize, max: usize) -> String {
     let frame = "```\n\n```".len();
     let kept = tail(lines, width, max.saturating_sub(frame), measure, push_code);
     if kept.is_empty() { String::new() } else { format!("```\n{}\n```", kept.join("\n")) }
 }
 
-/// A link, or its label alone if its target is no web address or longer than any that we make.
+/// A link, or only its label if the target is not a web URL or is too long.
 pub fn link(label: &str, url: &str) -> String {
     const LONGEST: usize = 700;
     let label = escape(label, 200);
@@ -70,7 +69,7 @@ pub fn link(label: &str, url: &str) -> String {
     for c in url.chars() {
         match c {
             '&' => target.push_str("&amp;"),
-            // Marks of emphasis, should a client look for them here too.
+            // Characters of emphasis, in case a client interprets them in URLs.
             '*' => target.push_str("%2A"),
             '_' => target.push_str("%5F"),
             '~' => target.push_str("%7E"),
@@ -80,7 +79,7 @@ pub fn link(label: &str, url: &str) -> String {
     if measure(&target) > LONGEST { label } else { format!("<{target}|{label}>") }
 }
 
-/// One line for a place that shows characters as they are (`plain_text`).
+/// One line for a `plain_text` object.
 pub fn plain(text: &str, max: usize) -> String {
     fit(&first_line(text), max, measure, |c, _, _, out| push_entity(c, out))
 }
@@ -103,7 +102,7 @@ mod tests {
     use super::{code, escape, fence, link, measure, plain};
 
     #[test]
-    fn nothing_but_prose_is_left() {
+    fn escapes_markup() {
         for (text, want) in [
             ("fix: the total (again), 50% off - really", "fix: the total (again), 50% off - really"),
             ("a < b && c > d", "a &lt; b &amp;&amp; c &gt; d"),
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_no_entity() {
+    fn does_not_cut_entities() {
         assert_eq!(escape("a<b", 5), "a…");
         assert_eq!(escape("a<b", 6), "a&lt;b");
         assert!(measure(&escape(&"😀&".repeat(300), 151)) <= 151);

@@ -1,4 +1,4 @@
-//! Slack, in two ways: by a webhook, which posts the end of a run, and by a bot's token, which also edits. PURE.
+//! Slack: incoming webhooks, which only post the outcome of a run, and bot tokens, which also edit messages. PURE.
 //!
 //! Calls: <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>,
 //! <https://docs.slack.dev/reference/methods/chat.postMessage>, `chat.update`.
@@ -14,31 +14,31 @@ use thiserror::Error;
 use super::{
     color::Colors,
     message::Message,
-    service::{Answer, Call, Manner, Posted, Reply, Request, Service, Words},
+    service::{Answer, Call, Content, DeliveryMode, Posted, Reply, Request, Service},
 };
 use crate::domain::secret::Secret;
 
-/// One webhook.
+/// An incoming webhook.
 #[derive(Clone, Debug)]
 pub struct SlackWebhook {
     url: Secret,
     look: Look,
 }
 
-/// One channel that a bot posts to.
+/// A channel that a bot posts to.
 #[derive(Clone, Debug)]
 pub struct SlackBot {
-    /// Such as `https://slack.com/api`.
+    /// Base URL, such as `https://slack.com/api`.
     api: String,
     token: Secret,
     channel: String,
     look: Look,
 }
 
-/// What messages look like and whom they may mention.
+/// The appearance of messages, and whom to mention.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// The bar's colours.
+    /// Colors of the bar.
     pub colors: Colors,
     /// Users to mention, by id.
     pub users: Vec<String>,
@@ -46,55 +46,52 @@ pub struct Look {
     pub groups: Vec<String>,
 }
 
-/// Why a text is no webhook address. Never shows the text, since it may be one but for a slip.
+/// Why a text is not a webhook URL. Never contains the text, which may be a mistyped secret.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum SlackError {
-    /// No `https://` in front.
-    #[error("the Slack webhook is not a URL: copy it from the app's page under Incoming Webhooks")]
-    NoAddress,
-    /// At Slack, but something else than a webhook.
-    #[error(
-        "the Slack URL is not a webhook's: it must look like https://hooks.slack.com/services/T…/B…/…, or \
-         https://hooks.slack.com/triggers/… is for workflows, which take no messages"
-    )]
-    NoWebhook,
+    /// It does not begin with `https://`.
+    #[error("not a URL; copy it from the Slack app's settings, under Incoming Webhooks")]
+    NotAUrl,
+    /// A URL at Slack, but not of an incoming webhook. A frequent mistake is the URL of a workflow's trigger.
+    #[error("not the URL of an incoming webhook; expected https://hooks.slack.com/services/T…/B…/…")]
+    NotAWebhook,
 }
 
 impl SlackWebhook {
-    /// Reads an address with the blanks, quotes and angle brackets that people paste along. Addresses of other hosts
-    /// are used as they stand: a proxy, a test.
+    /// Parses a URL as people paste it: with spaces, quotes and angle brackets. URLs on other hosts, such as proxies, are
+    /// used unchanged.
     pub fn parse(given: &str, look: Look) -> Result<Self, SlackError> {
         let address = given.trim_matches(|c: char| c.is_whitespace() || "\"'<>`".contains(c));
         let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
-        let (host, path) = rest.and_then(|rest| rest.split_once('/')).ok_or(SlackError::NoAddress)?;
+        let (host, path) = rest.and_then(|rest| rest.split_once('/')).ok_or(SlackError::NotAUrl)?;
         if host.is_empty() || address.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(SlackError::NoAddress);
+            return Err(SlackError::NotAUrl);
         }
-        let slacks = matches!(host, "hooks.slack.com" | "hooks.slack-gov.com");
+        let is_slack = matches!(host, "hooks.slack.com" | "hooks.slack-gov.com");
         let parts = path.split('/').filter(|part| !part.is_empty()).count();
-        if slacks && !(path.starts_with("services/") && parts == 4 && address.starts_with("https://")) {
-            return Err(SlackError::NoWebhook);
+        if is_slack && !(path.starts_with("services/") && parts == 4 && address.starts_with("https://")) {
+            return Err(SlackError::NotAWebhook);
         }
         Ok(Self { url: Secret::new(address.trim_end_matches('/')), look })
     }
 
-    /// What the user should know about the address.
+    /// A warning about the URL, if there is reason for one.
     pub fn warning(&self) -> Option<&'static str> {
         let plain = self.url.expose().starts_with("http://");
-        plain.then_some("the Slack webhook is sent over http, unencrypted: whoever is on the way can use it")
+        plain.then_some("the URL uses http: anyone on the network can read it and post messages; use https")
     }
 }
 
 impl SlackBot {
-    /// A channel by id or name, and the token that may post in it.
+    /// Creates a bot for a channel, given by id or name. The token must be allowed to post in it.
     pub fn new(api: impl Into<String>, token: Secret, channel: impl Into<String>, look: Look) -> Self {
         Self { api: api.into(), token, channel: channel.into(), look }
     }
 
-    /// What the user should know about the address of the API.
+    /// A warning about the URL of the API, if there is reason for one.
     pub fn warning(&self) -> Option<&'static str> {
         let plain = self.api.starts_with("http://");
-        plain.then_some("the Slack token is sent over http, unencrypted: whoever is on the way can use it")
+        plain.then_some("the Slack API URL uses http: anyone on the network can read the token; use https")
     }
 
     fn call(&self, method: &str, body: Value) -> Request {
@@ -113,8 +110,8 @@ impl Service for SlackWebhook {
         "Slack webhook"
     }
 
-    fn manner(&self) -> Manner {
-        Manner::Last
+    fn delivery_mode(&self) -> DeliveryMode {
+        DeliveryMode::EndOnly
     }
 
     fn secrets(&self) -> Vec<Secret> {
@@ -122,9 +119,9 @@ impl Service for SlackWebhook {
         vec![self.url.clone(), Secret::new(token)]
     }
 
-    fn request(&self, call: Call<'_>, message: &Message, words: Words) -> Request {
+    fn request(&self, call: Call<'_>, message: &Message, content: Content) -> Request {
         let body = match call {
-            Call::Create(..) | Call::Edit(_) => blocks::body(message, self.look.colors, words),
+            Call::Create(..) | Call::Edit(_) => blocks::body(message, self.look.colors, content),
             Call::Mention(_) => blocks::mention(message, &self.look),
         };
         Request::new(Method::POST, self.url.clone(), body)
@@ -134,8 +131,8 @@ impl Service for SlackWebhook {
         self.look.mentions()
     }
 
-    fn read(&self, _call: Call<'_>, reply: &Reply) -> Answer {
-        answer::of_webhook(reply)
+    fn parse_reply(&self, _call: Call<'_>, reply: &Reply) -> Answer {
+        answer::parse_webhook(reply)
     }
 }
 
@@ -144,20 +141,20 @@ impl Service for SlackBot {
         "Slack channel"
     }
 
-    fn manner(&self) -> Manner {
-        Manner::Live
+    fn delivery_mode(&self) -> DeliveryMode {
+        DeliveryMode::Edit
     }
 
     fn secrets(&self) -> Vec<Secret> {
         vec![self.token.clone()]
     }
 
-    fn request(&self, call: Call<'_>, message: &Message, words: Words) -> Request {
+    fn request(&self, call: Call<'_>, message: &Message, content: Content) -> Request {
         let mut body = match call {
-            Call::Create(..) | Call::Edit(_) => blocks::body(message, self.look.colors, words),
+            Call::Create(..) | Call::Edit(_) => blocks::body(message, self.look.colors, content),
             Call::Mention(_) => blocks::mention(message, &self.look),
         };
-        let channel = |posted: &Posted| posted.place.clone().unwrap_or_else(|| self.channel.clone());
+        let channel = |posted: &Posted| posted.channel_id.clone().unwrap_or_else(|| self.channel.clone());
         body["parse"] = json!("none");
         match call {
             Call::Create(..) | Call::Mention(None) => {
@@ -167,13 +164,13 @@ impl Service for SlackBot {
             Call::Edit(posted) => {
                 body["channel"] = json!(channel(posted));
                 body["ts"] = json!(posted.message_id);
-                // Not known to this method.
+                // Not parameters of this method.
                 for key in ["unfurl_links", "unfurl_media"] {
                     body.as_object_mut().and_then(|body| body.remove(key));
                 }
                 self.call("chat.update", body)
             }
-            // In the message's thread, which pings just as well and leaves the channel one line.
+            // In the thread of the message: it notifies too, and adds no message to the channel.
             Call::Mention(Some(posted)) => {
                 body["channel"] = json!(channel(posted));
                 body["thread_ts"] = json!(posted.message_id);
@@ -186,23 +183,23 @@ impl Service for SlackBot {
         self.look.mentions()
     }
 
-    /// Needs a scope (`channels:history`) that a bot which only posts has not; then nothing is known.
-    fn look(&self, posted: &Posted) -> Option<Request> {
-        let (channel, ts) = (posted.place.as_ref()?, &posted.message_id);
+    /// Requires the scope `channels:history`, which a bot that only posts does not have.
+    fn fetch_request(&self, posted: &Posted) -> Option<Request> {
+        let (channel, ts) = (posted.channel_id.as_ref()?, &posted.message_id);
         let query = format!("channel={channel}&latest={ts}&oldest={ts}&inclusive=true&limit=1");
         Some(Request::get(Secret::new(format!("{}/conversations.history?{query}", self.api))).bearer(&self.token))
     }
 
-    fn runs(&self, body: &Value) -> Option<bool> {
+    fn shows_running(&self, body: &Value) -> Option<bool> {
         let color = body.pointer("/messages/0/attachments/0/color")?.as_str()?;
         Some(color.trim_start_matches('#').eq_ignore_ascii_case(&format!("{:06x}", self.look.colors.started)))
     }
 
-    fn read(&self, _call: Call<'_>, reply: &Reply) -> Answer {
-        answer::of_method(reply)
+    fn parse_reply(&self, _call: Call<'_>, reply: &Reply) -> Answer {
+        answer::parse_method(reply)
     }
 
-    /// An id is the time in seconds.
+    /// The id is the time in seconds.
     fn posted_at(&self, message_id: &str) -> Option<i64> {
         message_id.split('.').next()?.parse().ok()
     }
@@ -213,7 +210,7 @@ mod tests {
     use super::{Look, Service as _, SlackError, SlackWebhook};
 
     #[test]
-    fn reads_addresses_as_they_are_pasted() {
+    fn parses_urls_as_people_paste_them() {
         let parse = |address: &str| SlackWebhook::parse(address, Look::default());
         let good = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX";
         for given in [good.to_owned(), format!(" \"{good}\"\n"), format!("<{good}/>")] {
@@ -225,11 +222,11 @@ mod tests {
         }
         assert!(parse("http://127.0.0.1:9/services/x").expect("a proxy").warning().is_some());
         for (given, want) in [
-            ("", SlackError::NoAddress),
-            ("hooks.slack.com/services/T/B/X", SlackError::NoAddress),
-            ("https://hooks.slack.com/triggers/T/1/2", SlackError::NoWebhook),
-            ("http://hooks.slack.com/services/T/B/X", SlackError::NoWebhook),
-            ("https://hooks.slack.com/services/T/B", SlackError::NoWebhook),
+            ("", SlackError::NotAUrl),
+            ("hooks.slack.com/services/T/B/X", SlackError::NotAUrl),
+            ("https://hooks.slack.com/triggers/T/1/2", SlackError::NotAWebhook),
+            ("http://hooks.slack.com/services/T/B/X", SlackError::NotAWebhook),
+            ("https://hooks.slack.com/services/T/B", SlackError::NotAWebhook),
         ] {
             assert_eq!(parse(given).err(), Some(want), "{given}");
         }

@@ -1,29 +1,29 @@
-//! A [`Message`] as an Adaptive Card 1.4 in the envelope that a flow's trigger takes. PURE.
+//! Renders a [`Message`] as an Adaptive Card 1.4 in the format of a workflow's trigger. PURE.
 //!
-//! Elements: <https://adaptivecards.io/explorer/>. Teams takes about 28 KB a message, counted in bytes; from about 21 KB
-//! on, parts have been seen missing. Colours are styles, not values. What does not fit goes in this order: the lesser
-//! lines of the images, whole images, old log lines.
+//! Elements: <https://adaptivecards.io/explorer/>. Teams accepts about 28 KB per message; from about 21 KB on, parts have
+//! been seen missing. Colors are named styles. If the message is too long, parts are removed in this order: the less
+//! important lines of images, whole images, old log lines.
 
 use serde_json::{Value, json};
 
 use super::markup;
 use crate::notify::{
-    message::{FailureBlock, Field, Line, Message, Role, Span},
-    service::Words,
+    message::{FailureBlock, Field, Line, Message, PhaseKind, Span},
+    service::Content,
     text,
 };
 
-/// Bytes of a body.
+/// Maximum size of a body in bytes.
 pub const LARGEST: usize = 20 * 1024;
 
-/// How many lines of a log a message shows at most, and how wide: more is what the linked log is for.
+/// Maximum number and width of log lines in a message. The rest is in the linked log.
 const LOG_LINES: usize = 15;
 const LOG_WIDTH: usize = 160;
 
 /// The body of a call.
-pub fn body(message: &Message, words: Words) -> Value {
+pub fn body(message: &Message, content: Content) -> Value {
     let levels = [(20, 5, LOG_LINES), (20, 2, LOG_LINES), (20, 1, LOG_LINES), (8, 1, LOG_LINES), (4, 1, 5)];
-    if words == Words::All {
+    if content == Content::Full {
         for (fields, lines, log) in levels {
             let body = envelope(message, &title(message), draw(message, fields, lines, log));
             if body.to_string().len() <= LARGEST {
@@ -31,14 +31,14 @@ pub fn body(message: &Message, words: Words) -> Value {
             }
         }
     }
-    envelope(message, &format!("build-deploy: {}", message.phase.word()), Vec::new())
+    envelope(message, &format!("build-deploy: {}", message.phase.label()), Vec::new())
 }
 
 fn envelope(message: &Message, title: &str, rest: Vec<Value>) -> Value {
-    let title = format!("{} {title}", message.phase.sign());
+    let title = format!("{} {title}", message.phase.emoji());
     let headline = json!({
         "type": "Container",
-        "style": style(message.phase.role()),
+        "style": style(message.phase.kind()),
         "bleed": true,
         "items": [rich([json!({ "type": "TextRun", "text": title, "size": "medium", "weight": "bolder" })])],
     });
@@ -71,18 +71,18 @@ fn envelope(message: &Message, title: &str, rest: Vec<Value>) -> Value {
 }
 
 fn title(message: &Message) -> String {
-    let (place, status) = (markup::plain(&message.place, 120), markup::plain(&message.status, 120));
-    if place.is_empty() { status } else { format!("{place}: {status}") }
+    let (source, status) = (markup::plain(&message.source, 120), markup::plain(&message.status, 120));
+    if source.is_empty() { status } else { format!("{source}: {status}") }
 }
 
-/// The nearest that Teams has to a colour; the sign and the words of the title tell the rest apart.
-fn style(role: Role) -> &'static str {
+/// The style closest to the color. The emoji and the text of the title distinguish the rest.
+fn style(role: PhaseKind) -> &'static str {
     match role {
-        Role::Started | Role::TimedOut => "warning",
-        Role::Success => "good",
-        Role::Failure | Role::RollbackFailed => "attention",
-        Role::Cancelled => "emphasis",
-        Role::RolledBack => "accent",
+        PhaseKind::Started | PhaseKind::TimedOut => "warning",
+        PhaseKind::Success => "good",
+        PhaseKind::Failure | PhaseKind::RollbackFailed => "attention",
+        PhaseKind::Cancelled => "emphasis",
+        PhaseKind::RolledBack => "accent",
     }
 }
 
@@ -94,7 +94,7 @@ fn draw(message: &Message, fields: usize, lines: usize, log: usize) -> Vec<Value
     let (shown, rest) = message.fields.split_at(message.fields.len().min(fields));
     body.extend(shown.iter().map(|field| draw_field(field, lines)));
     if !rest.is_empty() {
-        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.sign, markup::plain(&f.name, 60))).collect();
+        let names: Vec<String> = rest.iter().map(|f| format!("{} {}", f.emoji, markup::plain(&f.name, 60))).collect();
         let named = names.get(..names.len().min(20)).unwrap_or_default();
         body.push(rich([run(&format!("and {} more: {}", rest.len(), named.join("  ")))]));
     }
@@ -117,11 +117,11 @@ fn draw_failure(failure: &FailureBlock, log: usize) -> Vec<Value> {
     blocks.into_iter().flatten().collect()
 }
 
-/// Lines as they are, in a box.
+/// Lines in a monospace box.
 fn literal(lines: &[String]) -> Option<Value> {
     let mut items = Vec::new();
     for text in markup::last(lines, LOG_WIDTH, 3000) {
-        // An element without text is refused; blanks that begin a line are dropped.
+        // Teams rejects elements without text and drops leading spaces.
         let indent = text.len() - text.trim_start_matches(' ').len();
         let text =
             format!("{}{}", "\u{A0}".repeat(indent.max(usize::from(text.is_empty()))), text.trim_start_matches(' '));
@@ -135,7 +135,7 @@ fn literal(lines: &[String]) -> Option<Value> {
 }
 
 fn draw_field(field: &Field, lines: usize) -> Value {
-    let name = format!("{} {}", field.sign, markup::plain(&field.name, 64));
+    let name = format!("{} {}", field.emoji, markup::plain(&field.name, 64));
     let mut items = vec![rich([json!({ "type": "TextRun", "text": name, "weight": "bolder" })])];
     for mut line in field.lines.iter().take(lines).filter_map(line) {
         line["spacing"] = json!("none");
@@ -152,7 +152,7 @@ fn run(text: &str) -> Value {
     json!({ "type": "TextRun", "text": text })
 }
 
-/// A line, if there is anything in it.
+/// Renders a line; `None` if it is empty.
 fn line(spans: &Line) -> Option<Value> {
     let mut runs = Vec::new();
     for span in spans {
@@ -163,7 +163,7 @@ fn line(spans: &Line) -> Option<Value> {
                 json!({ "type": "TextRun", "text": markup::plain(text, 140), "fontType": "monospace" })
             }
             Span::Link(label, _) => run(&markup::plain(label, 140)),
-            // A card is read later than it was posted: the moment itself.
+            // A card is not updated, so it shows the time itself.
             Span::Ago(moment) => run(&moment.format("%Y-%m-%d %H:%M UTC").to_string()),
         };
         if let Span::CodeLink(_, url) | Span::Link(_, url) = span

@@ -1,9 +1,8 @@
-//! Text of others in an Adaptive Card, such that none of it acts. PURE.
+//! Escapes untrusted text for Adaptive Cards. PURE.
 //!
-//! A card's `TextBlock` reads markdown, and no escape holds in every client of Teams. So all text goes into the runs of
-//! a `RichTextBlock`, which know no markup at all (<https://adaptivecards.io/explorer/TextRun.html>). What is left are
-//! the functions `{{DATE(…)}}` and `{{TIME(…)}}`, and `${…}` of the template language, should a flow put the card
-//! through it.
+//! A `TextBlock` interprets Markdown, and no escape works in every client of Teams. So all text is put into the runs of a
+//! `RichTextBlock`, which supports no markup (<https://adaptivecards.io/explorer/TextRun.html>). What remains to be broken
+//! up are the functions `{{DATE(…)}}` and `{{TIME(…)}}`, and `${…}`, in case the workflow uses the card as a template.
 
 use crate::notify::text::{ZERO_WIDTH_SPACE, first_line, fit, length, tail};
 
@@ -12,7 +11,7 @@ pub fn plain(text: &str, max: usize) -> String {
     fit(&first_line(text), max, length, push)
 }
 
-/// The last of these lines that fit into `max` code points.
+/// The last lines that fit into `max` code points.
 pub fn last(lines: &[String], width: usize, max: usize) -> Vec<String> {
     tail(lines, width, max, length, push)
 }
@@ -29,7 +28,7 @@ mod tests {
     use super::plain;
 
     #[test]
-    fn only_functions_need_breaking() {
+    fn breaks_up_functions_and_templates() {
         let text = "<at>All</at> [x](javascript:alert(1)) **b** {{DATE(2017-02-14T06:08:39Z)}} ${x}";
         let want = text.replace("{{", "{\u{200B}{").replace("${", "$\u{200B}{");
         assert_eq!(plain(text, 200), want);

@@ -1,61 +1,61 @@
-//! Which moments of a run are worth a message, and which a mention. PURE.
+//! Decides which phases of a run send a message and which outcomes mention someone. PURE.
 
-use super::message::{Phase, Role};
+use super::message::{Phase, PhaseKind};
 use crate::domain::{history::Change, run::RunState};
 
-/// Which moments are worth a message: the input `notify-on`.
+/// When a message is sent: the input `notify-on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotifyOn {
-    /// These, whatever came before.
-    Moments(Moments),
-    /// An end that differs from that of the run before: it broke, or it is fixed. Where the runs before are not known,
-    /// every failure.
+    /// In these phases, regardless of earlier runs.
+    Kinds(PhaseKinds),
+    /// When the outcome differs from that of the previous run: a new failure, or a fix. If the earlier runs are unknown,
+    /// on every failure.
     Change,
 }
 
-/// A set of moments.
+/// A set of phase kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moments(u8);
+pub struct PhaseKinds(u8);
 
-impl Moments {
+impl PhaseKinds {
     /// All of them.
     pub const ALL: Self = Self(0b1111);
 
-    /// These and one more. A run that timed out or whose release was bad has failed.
+    /// Adds a kind. A timeout and a failed deployment count as failures.
     #[must_use]
-    pub fn and(self, role: Role) -> Self {
-        Self(self.0 | Self::bit(role))
+    pub fn and(self, kind: PhaseKind) -> Self {
+        Self(self.0 | Self::bit(kind))
     }
 
-    fn has(self, role: Role) -> bool {
-        self.0 & Self::bit(role) != 0
+    fn has(self, kind: PhaseKind) -> bool {
+        self.0 & Self::bit(kind) != 0
     }
 
-    fn bit(role: Role) -> u8 {
-        match role {
-            Role::Started => 1,
-            Role::Success => 2,
-            Role::Failure | Role::TimedOut | Role::RolledBack | Role::RollbackFailed => 4,
-            Role::Cancelled => 8,
+    fn bit(kind: PhaseKind) -> u8 {
+        match kind {
+            PhaseKind::Started => 1,
+            PhaseKind::Success => 2,
+            PhaseKind::Failure | PhaseKind::TimedOut | PhaseKind::RolledBack | PhaseKind::RollbackFailed => 4,
+            PhaseKind::Cancelled => 8,
         }
     }
 }
 
 impl NotifyOn {
     /// No message at all.
-    pub const NEVER: Self = Self::Moments(Moments(0));
-    /// All moments.
-    pub const ALWAYS: Self = Self::Moments(Moments::ALL);
+    pub const NEVER: Self = Self::Kinds(PhaseKinds(0));
+    /// A message in every phase.
+    pub const ALWAYS: Self = Self::Kinds(PhaseKinds::ALL);
 
-    /// Whether the start is worth one.
+    /// Whether the start of a run sends a message.
     pub fn start(self) -> bool {
-        matches!(self, Self::Moments(moments) if moments.has(Role::Started))
+        matches!(self, Self::Kinds(kinds) if kinds.has(PhaseKind::Started))
     }
 
-    /// Whether this end of the run is worth one.
+    /// Whether this outcome sends a message.
     pub fn end(self, phase: Phase, state: &RunState) -> bool {
         match self {
-            Self::Moments(moments) => moments.has(phase.role()),
+            Self::Kinds(kinds) => kinds.has(phase.kind()),
             Self::Change => match state.change() {
                 Some(Change::Broke | Change::Fixed) => true,
                 Some(Change::StillFailing(_)) => false,
@@ -68,17 +68,17 @@ impl NotifyOn {
 /// When someone is mentioned: the input `mention-on`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MentionOn {
-    /// Whenever a run fails.
+    /// On every failure.
     #[default]
     Failure,
-    /// When a run fails and the one before did not, as far as that is known.
+    /// On a failure, unless the previous run is known to have failed too.
     FirstFailure,
     /// Never.
     Never,
 }
 
 impl MentionOn {
-    /// Whether this end of the run calls for it.
+    /// Whether this outcome mentions someone.
     pub fn end(self, phase: Phase, state: &RunState) -> bool {
         failed(phase)
             && match self {
@@ -90,7 +90,7 @@ impl MentionOn {
 }
 
 fn failed(phase: Phase) -> bool {
-    Moments::default().and(Role::Failure).has(phase.role())
+    PhaseKinds::default().and(PhaseKind::Failure).has(phase.kind())
 }
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ mod tests {
 
     use chrono::DateTime;
 
-    use super::{MentionOn, Moments, NotifyOn};
+    use super::{MentionOn, NotifyOn, PhaseKinds};
     use crate::{
         domain::{
             failure::Failure,
@@ -108,7 +108,7 @@ mod tests {
             run::{RunInfo, RunState},
             stage::Stage,
         },
-        notify::message::{Phase, Role},
+        notify::message::{Phase, PhaseKind},
     };
 
     fn ended(failures: Option<u32>, outcome: RunOutcome) -> RunState {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_what_broke_or_was_fixed() {
+    fn a_change_is_a_new_failure_or_a_fix() {
         let failure = || RunOutcome::Failure(Box::new(Failure::new(Stage::Build, "no", None)));
         for (failures, outcome, message, first) in [
             (Some(0), failure(), true, true),
@@ -145,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_release_is_a_failure() {
+    fn a_failed_deployment_is_a_failure() {
         let state = ended(None, RunOutcome::Success);
-        let failure = NotifyOn::Moments(Moments::default().and(Role::Failure));
+        let failure = NotifyOn::Kinds(PhaseKinds::default().and(PhaseKind::Failure));
         for phase in [Phase::RolledBack, Phase::RollbackFailed, Phase::TimedOut] {
             assert!(failure.end(phase, &state) && MentionOn::Failure.end(phase, &state));
         }

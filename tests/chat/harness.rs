@@ -1,4 +1,4 @@
-//! A run under way, told to channels.
+//! The notifications of a run in progress, for tests.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -10,8 +10,10 @@ use build_deploy::{
     domain::{history::History, run::RunState},
     notify::{
         delivery::Timing,
-        live::{self, Live, Options, Report},
-        occasion::{MentionOn, NotifyOn},
+        notifier::{self, Notifier},
+        options::Options,
+        policy::{MentionOn, NotifyOn},
+        report::ChannelReport,
         service::Service,
     },
 };
@@ -32,41 +34,41 @@ pub(crate) fn quick() -> Options {
     }
 }
 
-pub(crate) struct Told {
-    pub(crate) live: Live,
+pub(crate) struct RunningNotifier {
+    pub(crate) notifier: Notifier,
     pub(crate) states: watch::Sender<Arc<RunState>>,
     pub(crate) last: Arc<RunState>,
 }
 
-pub(crate) fn begin(service: impl Service + 'static, options: Options, end: End) -> Told {
+pub(crate) fn begin(service: impl Service + 'static, options: Options, end: End) -> RunningNotifier {
     let mut all = run(end);
     let last = Arc::new(all.pop().expect("an end"));
     let (states, receiver) = watch::channel(Arc::new(all.swap_remove(3)));
-    Told { live: live::start(vec![Arc::new(service)], options, &receiver), states, last }
+    RunningNotifier { notifier: notifier::start(vec![Arc::new(service)], options, &receiver), states, last }
 }
 
-impl Told {
+impl RunningNotifier {
     pub(crate) async fn posted(&self) -> String {
-        let mut posted = self.live.posted();
+        let mut posted = self.notifier.posted();
         let all = tokio::time::timeout(Duration::from_secs(10), posted.wait_for(|all| all.iter().all(Option::is_some)));
-        let all = all.await.expect("in time").expect("is told");
+        let all = all.await.expect("in time").expect("is posted");
         all[0].as_ref().expect("posted").message_id.clone()
     }
 
-    /// The same with so many failures before it.
+    /// Sets the number of failed runs before this one.
     pub(crate) fn after(mut self, failures: Option<u32>) -> Self {
         Arc::make_mut(&mut self.last).history = failures.map(|failures| History { failures });
         self
     }
 
-    pub(crate) async fn end(self, budget: Duration) -> (Report, Duration) {
+    pub(crate) async fn end(self, budget: Duration) -> (ChannelReport, Duration) {
         let began = Instant::now();
-        let mut reports = self.live.finish(self.last, budget).await;
+        let mut reports = self.notifier.finish(self.last, budget).await;
         (reports.remove(0), began.elapsed())
     }
 }
 
-/// Waits for so many calls.
+/// Waits for this number of calls.
 pub(crate) async fn calls<D: Desk>(receiver: &Receiver<D>, count: usize) -> Vec<Call> {
     let mut changes = receiver.changes();
     loop {

@@ -1,20 +1,19 @@
-//! How a run ended, as its last message says it: saved before that message is sent, so that the post stage can send it if
-//! the run could not. PURE.
+//! The final message of a run. It is saved before it is sent, so that the post stage can send it if the run could not.
+//! PURE.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     message::{Field, Message, Span},
-    occasion::{MentionOn, NotifyOn},
+    policy::{MentionOn, NotifyOn},
 };
 use crate::domain::run::RunState;
 
-/// Bytes of [`Outcome::to_json`] at most. It becomes a variable of the post stage's environment, of which Linux takes
-/// 128 KiB (`MAX_ARG_STRLEN`).
+/// Maximum size of [`FinalMessage::to_json`] in bytes. The text becomes an environment variable of the post stage, which
+/// Linux limits to 128 KiB (`MAX_ARG_STRLEN`).
 pub const LARGEST: usize = 64 << 10;
 
-/// From all that a message may show to less and less: log lines, fields, lines of a field, and characters of a text. No
-/// service shows more than the first.
+/// The limits that are tried in turn until the message fits. No service shows more than the first one allows.
 const SIZES: [Size; 4] = [
     Size { log: 40, fields: 60, lines: 8, text: 2000 },
     Size { log: 20, fields: 30, lines: 4, text: 400 },
@@ -22,26 +21,31 @@ const SIZES: [Size; 4] = [
     Size { log: 0, fields: 0, lines: 0, text: 200 },
 ];
 
+/// Limits on the parts of a message.
 struct Size {
+    /// Log lines.
     log: usize,
+    /// Fields.
     fields: usize,
+    /// Lines of a field.
     lines: usize,
+    /// Characters of a text.
     text: usize,
 }
 
-/// The last message of a run, and whom it is for.
+/// The final message of a run, and whether to send it and mention someone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// What it says.
+pub struct FinalMessage {
+    /// The message.
     pub message: Message,
-    /// Whether it is worth a message of its own: the input `notify-on`.
+    /// Whether `notify-on` includes this outcome. If not, only a message that is already posted is updated.
     pub wanted: bool,
-    /// Whether it calls for a mention: the input `mention-on`.
+    /// Whether `mention-on` includes this outcome.
     pub mention: bool,
 }
 
-impl Outcome {
-    /// The outcome of a run that has ended.
+impl FinalMessage {
+    /// The final message of a finished run.
     pub fn of(state: &RunState, on: NotifyOn, mention_on: MentionOn) -> Self {
         let message = Message::of(state);
         let wanted = on.end(message.phase, state);
@@ -49,17 +53,17 @@ impl Outcome {
         Self { message, wanted, mention }
     }
 
-    /// Text that [`Outcome::from_json`] reads, of [`LARGEST`] bytes at most: a message that is larger loses what matters
-    /// least. `None` if even that is not enough.
+    /// Serializes the message to at most [`LARGEST`] bytes for [`FinalMessage::from_json`]. A larger message loses its
+    /// least important parts. `None` if it is still too large then.
     pub fn to_json(&self) -> Option<String> {
-        let mut outcome = self.clone();
+        let mut saved = self.clone();
         SIZES.iter().find_map(|size| {
-            size.fit(&mut outcome.message);
-            serde_json::to_string(&outcome).ok().filter(|text| text.len() <= LARGEST)
+            size.fit(&mut saved.message);
+            serde_json::to_string(&saved).ok().filter(|text| text.len() <= LARGEST)
         })
     }
 
-    /// Reads what was saved; `None` if it is something else.
+    /// Reads a saved message; `None` if the text is not one.
     pub fn from_json(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
@@ -67,13 +71,13 @@ impl Outcome {
 
 impl Size {
     fn fit(&self, message: &mut Message) {
-        let Message { phase: _, place, status, url: _, intro, failure, fields, links, footer, ended: _ } = message;
-        for text in [place, status, footer] {
+        let Message { phase: _, source, status, url: _, intro, failure, fields, links, footer, ended: _ } = message;
+        for text in [source, status, footer] {
             self.cut(text);
         }
         intro.iter_mut().flatten().chain(links).for_each(|span| self.span(span));
         if let Some(failure) = failure {
-            // The newest lines tell the most.
+            // The last lines matter most.
             failure.log.drain(..failure.log.len().saturating_sub(self.log));
             failure.instruction.truncate(self.log);
             failure.facts.iter_mut().for_each(|span| self.span(span));
@@ -81,11 +85,11 @@ impl Size {
             texts.chain([&mut failure.headline]).for_each(|text| self.cut(text));
         }
         fields.truncate(self.fields);
-        for Field { sign: _, name, lines } in fields {
+        for Field { emoji: _, name, lines } in fields {
             self.cut(name);
             lines.truncate(self.lines);
             for line in lines {
-                // A line of an image with very many tags.
+                // An image with very many tags has a very long line.
                 line.truncate(4 * self.lines);
                 for span in line {
                     self.span(span);
@@ -96,7 +100,7 @@ impl Size {
 
     fn span(&self, span: &mut Span) {
         match span {
-            // An address that is cut leads elsewhere.
+            // A truncated URL would be a different one.
             Span::Text(text)
             | Span::Strong(text)
             | Span::Code(text)
@@ -122,7 +126,7 @@ mod tests {
 
     use chrono::DateTime;
 
-    use super::{LARGEST, Outcome};
+    use super::{FinalMessage, LARGEST};
     use crate::{
         domain::{
             destinations::Destinations,
@@ -135,7 +139,7 @@ mod tests {
             stage::Stage,
             tag::Tag,
         },
-        notify::occasion::{MentionOn, NotifyOn},
+        notify::policy::{MentionOn, NotifyOn},
     };
 
     fn ended(outcome: RunOutcome) -> RunState {
@@ -159,21 +163,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_is_read_as_it_was() {
+    fn a_saved_message_is_read_unchanged() {
         let log = vec!["\u{1b}[31mé\0\n".into(), "```".into()];
         for outcome in [RunOutcome::Success, failure(log), RunOutcome::Cancelled, RunOutcome::TimedOut] {
-            let outcome = Outcome::of(&ended(outcome), NotifyOn::ALWAYS, MentionOn::Failure);
-            let text = outcome.to_json().unwrap();
-            assert_eq!(Outcome::from_json(&text), Some(outcome), "{text}");
+            let saved = FinalMessage::of(&ended(outcome), NotifyOn::ALWAYS, MentionOn::Failure);
+            let text = saved.to_json().unwrap();
+            assert_eq!(FinalMessage::from_json(&text), Some(saved), "{text}");
         }
-        assert_eq!(Outcome::from_json("{}"), None);
+        assert_eq!(FinalMessage::from_json("{}"), None);
     }
 
     #[test]
-    fn says_whom_the_end_is_for() {
+    fn decides_whether_to_send_and_to_mention() {
         let of = |outcome, on, mention_on| {
-            let outcome = Outcome::of(&ended(outcome), on, mention_on);
-            (outcome.wanted, outcome.mention)
+            let saved = FinalMessage::of(&ended(outcome), on, mention_on);
+            (saved.wanted, saved.mention)
         };
         assert_eq!(of(failure(vec![]), NotifyOn::ALWAYS, MentionOn::Failure), (true, true));
         assert_eq!(of(failure(vec![]), NotifyOn::ALWAYS, MentionOn::FirstFailure), (true, false));
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_message_still_fits_and_keeps_what_matters() {
+    fn the_largest_message_fits_and_keeps_its_important_parts() {
         let mut state = ended(failure(vec!["\u{1}".repeat(32 << 10); Failure::LOG_LINES]));
         let tags = vec![Tag::repaired(&"t".repeat(Tag::LONGEST)); 500];
         state.images = (0..500)
@@ -203,14 +207,11 @@ mod tests {
                 publication: None,
             })
             .collect();
-        let outcome = Outcome::of(&state, NotifyOn::ALWAYS, MentionOn::Never);
-        let text = outcome.to_json().unwrap();
+        let saved = FinalMessage::of(&state, NotifyOn::ALWAYS, MentionOn::Never);
+        let text = saved.to_json().unwrap();
         assert!(text.len() <= LARGEST, "{}", text.len());
-        let read = Outcome::from_json(&text).unwrap().message;
-        assert_eq!(
-            (read.phase, read.status, read.url),
-            (outcome.message.phase, outcome.message.status, outcome.message.url)
-        );
+        let read = FinalMessage::from_json(&text).unwrap().message;
+        assert_eq!((read.phase, read.status, read.url), (saved.message.phase, saved.message.status, saved.message.url));
         assert_eq!(read.failure.unwrap().headline, "no");
     }
 }
