@@ -21,7 +21,7 @@ pub async fn report(
 ) -> RunState {
     let mut order = Order::default();
     while let Some(event) = events.recv().await {
-        if let Err(error) = order.take(&event) {
+        if let Err(error) = order.check(&event) {
             // The harness of the tests looks for these words in the log of every run.
             log(&Event::Note(format!("internal error, please report it: {error}")));
         }

@@ -152,7 +152,7 @@ fn each_image_has_one_group_however_their_events_mix() {
                 "django".to_owned(),
                 lines(
                     "[1/5] FROM docker.io/library/python\n[1/5] CACHED\n[2/5] RUN pip install django\n    Collecting django\n\
-                     [2/5] DONE 1.2s\nuploading\nreset; attempt 2 in 1.0s"
+                     [2/5] DONE 1.2s\nuploading\nreset; retrying in 1.0s (attempt 2)"
                 )
             ),
             ("docs".to_owned(), lines("[1/2] FROM docker.io/library/python\n[1/2] CACHED")),
@@ -336,9 +336,9 @@ fn a_loud_image_that_waits_keeps_its_beginning_and_end() {
     let groups: BTreeMap<_, _> = log.groups.into_iter().collect();
     let lines = &groups["loud"];
     assert!(lines.iter().map(String::len).sum::<usize>() < 1 << 20);
-    let gap = lines.iter().position(|line| line.ends_with("lines left out here …")).unwrap();
-    let left_out: usize = lines[gap].split(' ').nth(1).unwrap().parse().unwrap();
-    assert_eq!(left_out + lines.len() - 2, 5000);
+    let gap = lines.iter().position(|line| line.ends_with("lines omitted …")).unwrap();
+    let omitted: usize = lines[gap].split(' ').nth(1).unwrap().parse().unwrap();
+    assert_eq!(omitted + lines.len() - 2, 5000);
     assert!(lines[1].starts_with("    0 ") && lines[lines.len() - 1].starts_with("    4999 "));
 }
 

@@ -173,7 +173,7 @@ fn a_red_page_shows_why() {
     let failure = failure("pip install failed");
     let images = vec![image("django", ImageStatus::Failed(failure.clone())), image("docs", ImageStatus::Cancelled)];
     let text = visible(&summary(&run(images, RunOutcome::Failure(failure))));
-    for part in ["❌ Failed in 1m 23s", "at pip install failed:7", "exit code 1", "| failed", "| stopped"] {
+    for part in ["❌ Failed in 1m 23s", "at pip install failed:7", "exit code 1", "| failed", "| cancelled"] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
     assert!(!text.contains("docker pull"));
@@ -311,8 +311,8 @@ fn a_page_shows_when_things_happened() {
     );
     let text = visible(&page);
     for part in [
-        "The run before had failed.",
-        "2 images, 6 of 10 steps from the cache (60 %), 90.5 MB (+2.6 MB)",
+        "Fixed: the previous run failed.",
+        "2 images, 6 of 10 steps cached (60%), 90.5 MB (+2.6 MB)",
         " | production | success | open",
         " | [build 2/3] RUN pip wheel -r production.txt | django | 40.0s\n | [build 3/3] COPY . /app | django | 1.0s",
         &format!("imagetools create --tag ghcr.io/o/r/django:main ghcr.io/o/r/django@sha256:{}\n", "cd".repeat(32)),
@@ -343,9 +343,9 @@ fn a_comment_is_short_and_has_the_sizes() {
     assert!(body.starts_with("<!-- m -->\n### ✅ Built and pushed in 1m 23s\n"), "{body}");
     let text = visible(&body);
     assert!(text.contains(" | django | 45.2 MB | +1.3 MB | 1m 05s | 3/5 | pushed, changed"), "{text}");
-    assert!(text.contains(" | docs | – | – | – | – | stopped"), "{text}");
+    assert!(text.contains(" | docs | – | – | – | – | cancelled"), "{text}");
     assert!(
-        body.ends_with("for <code>0123456</code> · [log](https://github.com/o/r/actions/runs/1/job/2)\n"),
+        body.ends_with("Commit <code>0123456</code> · [log](https://github.com/o/r/actions/runs/1/job/2)\n"),
         "{body}"
     );
     let long = "`<|é".repeat(1000);
@@ -371,7 +371,7 @@ fn a_page_is_never_too_long() {
     }
     let page = summary(&run);
     assert!(page.len() <= LONGEST, "{}", page.len());
-    assert!(page.contains("images more, left out here"));
+    assert!(page.contains("images omitted"));
 }
 
 fn value(run: &RunState, name: &str) -> String {

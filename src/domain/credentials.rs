@@ -1,4 +1,4 @@
-//! Registry credentials by host, held in memory only.
+//! Registry credentials by host. They are kept in memory only.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -14,44 +14,44 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login by an identity token, as `docker login` keeps it for registries that give one: what `OAuth2` calls a
-    /// refresh token (<https://distribution.github.io/distribution/spec/auth/oauth/>).
+    /// A login with an identity token, which `docker login` stores for some registries: an `OAuth2` refresh token
+    /// (<https://distribution.github.io/distribution/spec/auth/oauth/>).
     pub fn identity(token: Secret) -> Self {
         Self { username: String::new(), password: token }
     }
 
-    /// The token, if that is what the login is by.
+    /// The identity token, if the login uses one.
     pub fn identity_token(&self) -> Option<&Secret> {
         self.username.is_empty().then_some(&self.password)
     }
 
-    /// The value of an `Authorization` header of the scheme Basic (RFC 7617). As secret as the password.
+    /// The value of an `Authorization` header with the Basic scheme (RFC 7617). Contains the password.
     pub fn basic(&self) -> String {
         format!("Basic {}", self.basic_token())
     }
 
-    /// The same without the scheme: base64 of user name and password.
+    /// The credentials of the Basic scheme: base64 of user name and password.
     pub fn basic_token(&self) -> String {
         STANDARD.encode(format!("{}:{}", self.username, self.password.expose()))
     }
 }
 
-/// Which login goes to which registry.
+/// The logins, by registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials(Vec<(String, Login)>);
 
-/// The names by which Docker Hub is known: in image references, in `config.json`, and to the daemon.
+/// The host names of Docker Hub, as used in image references, in `config.json` and by the daemon.
 const DOCKER_HUB: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 
 impl Credentials {
-    /// Adds a login for a registry, in any spelling: `ghcr.io`, `https://index.docker.io/v1/`. The last one wins.
+    /// Sets the login of a registry, given in any form: `ghcr.io`, `https://index.docker.io/v1/`.
     pub fn insert(&mut self, registry: &str, login: Login) {
         let host = canonical(registry);
         self.0.retain(|(known, _)| *known != host);
         self.0.push((host, login));
     }
 
-    /// Adds a login for a registry that has none yet.
+    /// Sets the login of a registry if it has none yet.
     pub fn insert_missing(&mut self, registry: &str, login: Login) {
         if self.for_host(registry).is_none() {
             self.insert(registry, login);
@@ -65,8 +65,7 @@ impl Credentials {
     }
 }
 
-/// The registry as images name it: `docker.io` for Docker Hub by any of its names, such as the one that `docker login`
-/// uses.
+/// The registry as in image references: `docker.io` for any name of Docker Hub, such as that of `docker login`.
 pub fn as_in_images(registry: &str) -> String {
     let host = canonical(registry);
     let rest = registry.split_once("://").map_or(registry, |(_, rest)| rest);
@@ -74,7 +73,7 @@ pub fn as_in_images(registry: &str) -> String {
     if host == DOCKER_HUB[0] && is_whole { host } else { registry.to_ascii_lowercase() }
 }
 
-/// `host[:port]` in lower case, all names of Docker Hub folded into one.
+/// `host[:port]` in lower case, with a single name for Docker Hub.
 fn canonical(registry: &str) -> String {
     let registry = registry.trim();
     let rest = registry.split_once("://").map_or(registry, |(_, rest)| rest);

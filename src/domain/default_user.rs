@@ -1,20 +1,20 @@
-//! The user names that registries want where a token alone is the credential.
+//! Default user names for registries whose tokens belong to no user.
 
 use super::ecr::EcrHost;
 
-/// The user name to go with `password` on a registry whose tokens belong to no named user; `None` where one is needed.
+/// The user name to send with `password`; `None` if the registry requires a real one.
 pub fn default_user(host: &str, password: &str) -> Option<&'static str> {
-    let below = |domains: &[&str]| {
+    let is_in = |domains: &[&str]| {
         domains
             .iter()
             .any(|domain| host == *domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
     };
     // https://cloud.google.com/artifact-registry/docs/docker/authentication
-    if host.ends_with("-docker.pkg.dev") || below(&["docker.pkg.dev", "gcr.io"]) {
+    if host.ends_with("-docker.pkg.dev") || is_in(&["docker.pkg.dev", "gcr.io"]) {
         return Some(if password.trim_start().starts_with('{') { "_json_key" } else { "oauth2accesstoken" });
     }
     // https://learn.microsoft.com/azure/container-registry/container-registry-authentication
-    if below(&["azurecr.io", "azurecr.cn", "azurecr.us"]) {
+    if is_in(&["azurecr.io", "azurecr.cn", "azurecr.us"]) {
         return Some("00000000-0000-0000-0000-000000000000");
     }
     // https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
@@ -26,7 +26,7 @@ mod tests {
     use super::default_user;
 
     #[test]
-    fn only_where_a_token_is_enough() {
+    fn only_for_registries_that_accept_a_token_alone() {
         for (host, password, want) in [
             ("europe-west1-docker.pkg.dev", "ya29.x", Some("oauth2accesstoken")),
             ("eu.gcr.io", "ya29.x", Some("oauth2accesstoken")),

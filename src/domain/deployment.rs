@@ -1,31 +1,31 @@
-//! What was deployed where, for the page and the outputs of a run.
+//! The deployments of a run, for the summary and the outputs.
 
 /// One deployment of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
-    /// Where: a GitHub environment or a deploy target. Text of the workflow's author.
+    /// The GitHub environment or deploy target. Written by the workflow's author.
     pub place: String,
-    /// Where the deployed site can be seen.
+    /// URL of the deployed site.
     pub url: Option<String>,
-    /// GitHub's number for it, where GitHub knows of it.
+    /// Id of the GitHub deployment, if there is one.
     pub id: Option<u64>,
-    /// What came of it.
+    /// The outcome.
     pub outcome: DeploymentOutcome,
 }
 
-/// What came of a deployment.
+/// The outcome of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeploymentOutcome {
-    /// It runs there now.
+    /// Deployed.
     Success,
-    /// It does not.
+    /// Failed.
     Failure,
-    /// It was stopped before it said which.
+    /// Cancelled before it had a result.
     Cancelled,
 }
 
 impl DeploymentOutcome {
-    /// The outcome in one word, for people.
+    /// The outcome in one word, for users.
     pub fn word(self) -> &'static str {
         match self {
             Self::Success => "success",

@@ -1,4 +1,4 @@
-//! Content digests as registries and BuildKit write them.
+//! Content digests of registries and BuildKit.
 
 use std::{fmt, str::FromStr};
 
@@ -12,9 +12,9 @@ use thiserror::Error;
 #[serde(try_from = "String")]
 pub struct Digest(String);
 
-/// A text that is no digest.
+/// The text is not a digest.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("`{0}` is no sha256 digest")]
+#[error("`{0}` is not a sha256 digest")]
 pub struct DigestError(String);
 
 impl Digest {
@@ -23,7 +23,7 @@ impl Digest {
         Self(format!("sha256:{:x}", Sha256::digest(bytes)))
     }
 
-    /// The digest in full, `sha256:…`.
+    /// The full digest, `sha256:…`.
     pub fn as_str(&self) -> &str {
         &self.0
     }

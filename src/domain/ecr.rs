@@ -1,27 +1,28 @@
-//! Amazon's registries, told by their host names.
+//! Recognizes Amazon ECR registries by their host names.
 
 /// A registry of Amazon ECR (<https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html>).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EcrHost {
-    /// An account's registry in a region.
+    /// The registry of an account in a region.
     Private {
         /// The account: 12 digits.
         account: String,
-        /// Such as `eu-west-1`.
+        /// The region, such as `eu-west-1`.
         region: String,
         /// The domain of the partition's endpoints: `amazonaws.com`, in China `amazonaws.com.cn`.
         domain: &'static str,
-        /// Whether its FIPS endpoint is meant.
+        /// Whether it is the FIPS endpoint.
         fips: bool,
     },
     /// The public gallery.
     Public,
 }
 
-/// What a host name begins with after the account, and whether it is of a FIPS endpoint.
+/// The part of a host name after the account, and whether it is a FIPS endpoint.
 const SERVICES: [(&str, bool); 4] =
     [("dkr.ecr.", false), ("dkr.ecr-fips.", true), ("dkr-ecr.", false), ("dkr-ecr-fips.", true)];
-/// What it ends with after the region, and the domain of the partition's endpoints. A credential is sent to nobody else.
+/// The part of a host name after the region, and the domain of the partition's endpoints. Credentials are sent to these
+/// domains only.
 const DOMAINS: [(&str, &str); 5] = [
     ("amazonaws.com", "amazonaws.com"),
     ("amazonaws.com.cn", "amazonaws.com.cn"),
@@ -31,10 +32,10 @@ const DOMAINS: [(&str, &str); 5] = [
 ];
 
 impl EcrHost {
-    /// How many registries one text may name: each is asked for a login.
+    /// Maximum number of registries found in a text. Each one needs a login.
     pub const MOST: usize = 100;
 
-    /// Reads a registry's host name; `None` for one that is not Amazon's.
+    /// Parses a host name; `None` if it is not a registry of Amazon ECR.
     pub fn parse(host: &str) -> Option<Self> {
         if matches!(host, "public.ecr.aws" | "ecr-public.aws.com") {
             return Some(Self::Public);
@@ -53,8 +54,7 @@ impl EcrHost {
         })
     }
 
-    /// The private registries that a text names, such as a Dockerfile: the first [`Self::MOST`] of their host names, each
-    /// once.
+    /// The host names of private registries in a text such as a Dockerfile, without duplicates, at most [`Self::MOST`].
     pub fn private_in(text: &str) -> Vec<&str> {
         let mut hosts = Vec::new();
         for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-') {
@@ -69,7 +69,7 @@ impl EcrHost {
     }
 }
 
-/// Whether the text can be an AWS region.
+/// Whether the text has the form of an AWS region.
 pub fn is_region(text: &str) -> bool {
     text.contains('-') && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::EcrHost;
 
     #[test]
-    fn tells_amazons_hosts_from_others() {
+    fn recognizes_hosts_of_amazon() {
         for (host, region, domain, fips) in [
             ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "eu-west-1", "amazonaws.com", false),
             ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1", "amazonaws.com", true),

@@ -1,4 +1,4 @@
-//! The values that every part of a run speaks of. Pure: no I/O, no clock, nothing of ours imported.
+//! The values that all parts of a run share. Pure: no I/O, no clock, no imports from other modules.
 
 pub mod credentials;
 pub mod default_user;

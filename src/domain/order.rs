@@ -1,20 +1,20 @@
-//! The order in which events come, as a grammar.
+//! The order of events, as a grammar.
 //!
 //! ```text
 //! run     = { remark | stage | image } finished { remark }
 //! stage   = preflight, then build, then publish, then deploy; each once at most
 //! image   = compared, once, at any time; and
-//!           [ started { step | uploading | retrying } ( built | failed | stopped ) ]    in the stage build
-//!           after built: { uploading | retrying } published                            in the stage publish
+//!           [ started { step | uploading | retrying } ( built | failed | cancelled ) ]    in stage build
+//!           after built: { uploading | retrying } published                           in stage publish
 //! step    = started { line } finished { line }; steps are numbered from 0 in order of appearance
 //! remark  = diagnostic, note, history, the newer commit or the job's address, at any time
 //! ```
 //!
-//! An image that has not started may be stopped, as another one may fail first. When a run is stopped, what has begun
-//! simply ends: the end of the run says so for all of it.
+//! An image may be cancelled before it has started, if another one fails first. When a run is cancelled, no further events
+//! are sent for images in progress: the end of the run applies to all of them.
 //!
-//! The reporter holds every event of every run against this grammar, so that no picture or test shows an order that a run
-//! does not have.
+//! The reporter checks every event of every run against this grammar, so no picture or test can show an order that does
+//! not occur in a run.
 
 use std::collections::HashMap;
 
@@ -25,12 +25,12 @@ use super::{
     stage::Stage,
 };
 
-/// An event that must not come where it came.
+/// An event in an invalid position.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("event out of order: {0}")]
 pub struct OutOfOrder(String);
 
-/// What came so far.
+/// Checks the order of events.
 #[derive(Debug, Default)]
 pub struct Order {
     stage: Option<Stage>,
@@ -61,17 +61,17 @@ enum Step {
 }
 
 impl Order {
-    /// Takes the next event.
+    /// Checks the next event.
     ///
     /// # Errors
-    /// If it must not come here. It counts all the same.
-    pub fn take(&mut self, event: &Event) -> Result<(), OutOfOrder> {
-        let wrong = |what: String| Err(OutOfOrder(what));
+    /// Fails if the grammar does not allow the event here. The event is recorded nevertheless.
+    pub fn check(&mut self, event: &Event) -> Result<(), OutOfOrder> {
+        let invalid = |problem: String| Err(OutOfOrder(problem));
         match event {
             Event::Diagnostic(_) | Event::Note(_) | Event::History(_) | Event::Superseded(_) | Event::JobUrl(_) => {
                 Ok(())
             }
-            _ if self.finished => wrong(format!("{event:?} after the end of the run")),
+            _ if self.finished => invalid(format!("{event:?} after the end of the run")),
             Event::Finished(_) => {
                 self.finished = true;
                 Ok(())
@@ -79,20 +79,20 @@ impl Order {
             Event::StageStarted(stage) => {
                 let before = self.stage.replace(*stage);
                 if before.is_some_and(|before| before >= *stage) {
-                    return wrong(format!("the stage {} began after {before:?}", stage.word()));
+                    return invalid(format!("stage {} started after {before:?}", stage.word()));
                 }
                 Ok(())
             }
             Event::Image { image, event } => {
                 let state = self.images.entry(image.clone()).or_default();
-                state.take(event, self.stage).map_err(|what| OutOfOrder(format!("{image}: {what}")))
+                state.check(event, self.stage).map_err(|problem| OutOfOrder(format!("{image}: {problem}")))
             }
         }
     }
 }
 
 impl Image {
-    fn take(&mut self, event: &ImageEvent, stage: Option<Stage>) -> Result<(), String> {
+    fn check(&mut self, event: &ImageEvent, stage: Option<Stage>) -> Result<(), String> {
         use Progress::{Building, Built, Over, Waiting};
         let (building, publishing) = (stage == Some(Stage::Build), stage == Some(Stage::Publish));
         let next = match (event, &self.progress) {
@@ -119,7 +119,7 @@ impl Image {
             (ImageEvent::Pushing | ImageEvent::Retrying { .. }, Built) if publishing => return Ok(()),
             (ImageEvent::Finished(_), Building) if building => Built,
             (ImageEvent::Published(_), Built) if publishing => Over,
-            _ => return Err(format!("{event:?} in the stage {stage:?} while it is {:?}", self.progress)),
+            _ => return Err(format!("{event:?} in stage {stage:?} while the image is {:?}", self.progress)),
         };
         self.progress = next;
         Ok(())
@@ -172,7 +172,7 @@ mod tests {
     /// How many events are taken before one is refused.
     fn taken(events: &[Event]) -> usize {
         let mut order = Order::default();
-        events.iter().take_while(|event| order.take(event).is_ok()).count()
+        events.iter().take_while(|event| order.check(event).is_ok()).count()
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_may_be_stopped_before_it_begins() {
+    fn an_image_may_be_cancelled_before_it_starts() {
         let events = [Event::StageStarted(Stage::Build), image(ImageEvent::Cancelled)];
         assert_eq!(taken(&events), 2);
     }

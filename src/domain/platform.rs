@@ -1,7 +1,7 @@
-//! Platforms as images and builders name them: `os/architecture[/variant]`.
+//! Platforms of images and builders: `os/architecture[/variant]`.
 
-/// The one spelling of a platform, as containerd's `platforms.Normalize` has it: `linux/arm64/v8` is `linux/arm64`,
-/// `linux/arm` is `linux/arm/v7`.
+/// Normalizes a platform like containerd's `platforms.Normalize`: `linux/arm64/v8` becomes `linux/arm64`, `linux/arm`
+/// becomes `linux/arm/v7`.
 pub fn normal(platform: &str) -> String {
     let mut parts = platform.split('/');
     let os = parts.next().unwrap_or_default();

@@ -1,70 +1,70 @@
-//! What became of an image's tags.
+//! The results of publishing an image's tags.
 
 use super::digest::Digest;
 
-/// What became of the tags of one image, in all of its repositories.
+/// The results of publishing one image, for all tags in all of its repositories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// The digest that the tags stand for.
+    /// The digest to which the tags were to be moved.
     pub digest: Option<Digest>,
-    /// Whether it differs from what the first tag pointed to before; `None` if that is unknown.
+    /// Whether the digest differs from the previous one of the first tag; `None` if unknown.
     pub changed: Option<bool>,
-    /// Compressed bytes, where they became known only now.
+    /// Compressed size in bytes, if it became known only when publishing.
     pub size: Option<u64>,
-    /// Every tag in every repository, in the plan's order.
+    /// Every tag in every repository, in the order of the plan.
     pub tags: Vec<TagResult>,
 }
 
-/// What became of one tag.
+/// The result for one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagResult {
     /// `registry/path`.
     pub repository: String,
     /// The tag.
     pub tag: String,
-    /// What became of it.
+    /// The result.
     pub state: TagState,
 }
 
 /// Where a tag points after the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagState {
-    /// It points to the image now, and did not before.
+    /// Moved to the image.
     Moved,
-    /// It pointed to the image already.
+    /// It already pointed to the image.
     Unchanged,
-    /// It was moved, and moved back to what it pointed to before, since another tag of the run failed.
+    /// Moved, then restored to its previous image because another tag of the run failed.
     Restored,
-    /// It points to the image: it was moved, and could not be moved back.
+    /// Moved, and could not be restored: it points to the image.
     RestoreFailed,
-    /// It points to what it did before.
+    /// Not moved: it still points to its previous image.
     NotMoved,
-    /// It was left where it is on purpose: it belongs to a newer commit.
+    /// Deliberately not moved, because it belongs to a newer commit.
     Kept,
-    /// The registry did not say whether it moved.
+    /// The registry did not confirm whether it moved.
     Unknown,
 }
 
 impl TagState {
-    /// The state in a few words, for people.
+    /// The state in a few words, for users.
     pub fn words(&self) -> &'static str {
         match self {
             Self::Moved => "moved",
-            Self::Unchanged => "unchanged",
+            Self::Unchanged => "already up to date",
             Self::Restored => "restored",
             Self::RestoreFailed => "restore failed",
             Self::NotMoved => "not moved",
-            Self::Kept => "kept",
+            Self::Kept => "kept at a newer image",
             Self::Unknown => "unknown",
         }
     }
 
-    /// Whether the tag certainly points to the image.
+    /// Whether the tag is known to point to the image.
     pub fn is_published(&self) -> bool {
         matches!(self, Self::Moved | Self::Unchanged | Self::RestoreFailed)
     }
 
-    /// Whether the tag ended as it was meant to.
+    /// Whether the tag points to where it should.
     fn is_as_planned(&self) -> bool {
         matches!(self, Self::Moved | Self::Unchanged | Self::Kept)
     }
@@ -78,7 +78,7 @@ impl TagResult {
 }
 
 impl Publication {
-    /// Whether every tag ended as it was meant to.
+    /// Whether every tag points to where it should.
     pub fn is_complete(&self) -> bool {
         self.tags.iter().all(|tag| tag.state.is_as_planned())
     }
@@ -89,12 +89,12 @@ impl Publication {
         kept.any(|result| result.repository == repository && result.tag == tag)
     }
 
-    /// The tags that point to the image.
+    /// The tags that are known to point to the image.
     pub fn published(&self) -> impl Iterator<Item = &TagResult> {
         self.tags.iter().filter(|tag| tag.state.is_published())
     }
 
-    /// The results in groups of one state, for a line each: `moved`, and the references.
+    /// The references of the tags, grouped by the words for their state.
     pub fn by_state(&self) -> Vec<(&'static str, Vec<String>)> {
         let mut groups: Vec<(&'static str, Vec<String>)> = Vec::new();
         for tag in &self.tags {

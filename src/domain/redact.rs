@@ -1,7 +1,7 @@
-//! Takes secrets out of text that is about to be shown.
+//! Removes secrets from text before it is shown.
 //!
-//! The secrets are looked for in what a reader sees of the text ([`super::visible`]), and what a reader does not see is
-//! removed with them: nothing that shows the text can bring the letters of a secret together again.
+//! Secrets are searched in the visible part of the text ([`super::visible`]), and invisible characters are removed too, so
+//! that no program that shows the text can reassemble a secret.
 
 mod forms;
 mod hex;
@@ -25,11 +25,11 @@ use super::{
     visible::{Escapes, Skeleton, clean, is_plain},
 };
 
-/// What stands where a secret stood.
+/// Replaces a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// What is a credential whoever it belongs to, by its form: a build may print one that nobody told us of. The groups
-/// `keep`, `argument` and `at` stay.
+/// Credentials that are recognizable by their form, even if they are not known secrets. The groups `keep`, `argument`
+/// and `at` are not replaced.
 static CREDENTIALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&CREDENTIAL_FORMS.join("|")).ok());
 
 const CREDENTIAL_FORMS: [&str; 9] = [
@@ -42,25 +42,26 @@ const CREDENTIAL_FORMS: [&str; 9] = [
     r"https://(?:[a-z]+\.)?discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/[0-9]+/[A-Za-z0-9_-]+",
     r"https://hooks\.slack(?:-gov)?\.com/services/[A-Za-z0-9/]+",
     r"https://[A-Za-z0-9.:-]+/(?:[A-Za-z0-9._-]+/)*workflows/\S*[?&]sig=[A-Za-z0-9%_-]+",
-    // A private key, to its end or the text's.
+    // A private key, up to its end or the end of the text.
     r"(?s-u:-----BEGIN [A-Z ]*PRIVATE KEY-----)(?:[A-Za-z0-9+/=\s]*[A-Za-z0-9+/=])?(?:\s?-----END [A-Z ]*PRIVATE KEY-----)?",
-    // Name and password in an address; a build argument that is named like a secret.
+    // User name and password in a URL; a build argument whose name suggests a secret.
     r#"(?<keep>[a-z]+://)[^/\s:@"']+:[^/\s@"']+(?<at>@)|(?<argument>--build-arg[= ]["']?[A-Za-z0-9_]*(?:TOKEN|SECRET|PASSW|KEY|token|secret|passw)[A-Za-z0-9_]*=)[^\s"']+"#,
 ];
 
-/// Bytes that are held back of a line that goes on, besides the longest form of a secret: a credential of one of those
-/// forms may begin there.
+/// Number of bytes held back at the end of an incomplete line, in addition to the longest form of a secret, because a
+/// recognizable credential may begin there.
 const HELD_BACK: usize = 512;
-/// The most that is held back: a secret is not longer than this, or its forms are not.
+/// Maximum number of bytes held back. Longer forms of secrets are not considered.
 const MOST_HELD_BACK: usize = 256 << 10;
 
-/// Replaces every known secret by [`REDACTED`], in the forms that programs write it in too: base64, also as a part of
-/// something longer, percent-encoded, escaped for JSON or XML, and hex digits with separators or without; and what looks
-/// like a credential of one of the kinds that are told by their form.
+/// Replaces known secrets and recognizable credentials by [`REDACTED`].
 ///
-/// Output is redacted line by line, so of a secret of many lines, its lines and values are looked for too
-/// ([`super::secrecy`] says which). Texts shorter than [`Redactor::SHORTEST`] are not looked for: to replace each `a` would
-/// hide nothing and destroy the log.
+/// Secrets are found in the encodings that programs use too: base64, also as part of something longer, percent-encoding,
+/// JSON and XML escapes, and hex digits with or without separators.
+///
+/// Output is redacted line by line, so the lines and values of a multi-line secret are searched too ([`super::secrecy`]
+/// decides which). Texts shorter than [`Redactor::SHORTEST`] are not searched: replacing every `a` would hide nothing and
+/// make the log unreadable.
 #[derive(Clone, Default)]
 pub struct Redactor {
     texts: Needles,
@@ -69,14 +70,14 @@ pub struct Redactor {
     longest: usize,
 }
 
-/// What is looked for.
+/// The texts to search for.
 #[derive(Clone, Default)]
 enum Needles {
     #[default]
     Nothing,
-    /// Found in one pass, however many they are: every line of a build's output is searched.
+    /// Found in a single pass, regardless of their number, since every line of output is searched.
     These(Arc<AhoCorasick>),
-    /// More than can be searched for.
+    /// Too many to search for: every text is redacted as a whole.
     TooMany,
 }
 
@@ -87,17 +88,16 @@ impl Needles {
         if forms.is_empty() {
             return Self::Nothing;
         }
-        // Secrets of many kilobytes would make a faster kind large.
+        // Other kinds are faster, but need much memory for large secrets.
         let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&forms);
         automaton.map_or(Self::TooMany, |automaton| Self::These(Arc::new(automaton)))
     }
 
-    /// Where they stand in the text, overlapping ones too.
+    /// All matches in the text, including overlapping ones.
     fn find(&self, text: &str) -> Vec<Range<usize>> {
         match self {
             Self::Nothing => Vec::new(),
             Self::These(automaton) => automaton.find_overlapping_iter(text).map(|hit| hit.range()).collect(),
-            // A range over everything.
             Self::TooMany if text.is_empty() => Vec::new(),
             Self::TooMany => Vec::from_iter(Some(0..text.len())),
         }
@@ -105,17 +105,17 @@ impl Needles {
 }
 
 impl fmt::Debug for Redactor {
-    /// Nothing: its states spell the secrets.
+    /// Shows nothing, since the state contains the secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Redactor")
     }
 }
 
 impl Redactor {
-    /// Fewer bytes than this are not treated as secret.
+    /// Minimum length in bytes of a secret.
     pub const SHORTEST: usize = SHORTEST;
 
-    /// A redactor of these secrets.
+    /// Creates a redactor for these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let (mut texts, mut digits) = (Vec::new(), Vec::new());
         for secret in secrets {
@@ -126,7 +126,7 @@ impl Redactor {
                 digits.extend(hex::windows(&value));
             }
         }
-        // Texts are looked for as a reader sees them.
+        // Search for the visible part of each form.
         let mut texts: Vec<String> =
             texts.iter().map(|form| Skeleton::new(form, Escapes::Whole).text.trim().to_owned()).collect();
         texts.retain(|form| form.len() >= Self::SHORTEST);
@@ -134,10 +134,10 @@ impl Redactor {
         Self { texts: Needles::new(texts), digits: Needles::new(digits), longest }
     }
 
-    /// The text without any secret, and without anything that is not seen ([`clean`]).
+    /// Replaces secrets and removes invisible characters ([`clean`]).
     pub fn redact(&self, text: &str) -> String {
         let once = self.pass(text);
-        // What stood around a secret may be none of it only as long as that stood there.
+        // Replacing one secret may join the parts of another.
         if once == text || is_plain(text) { once } else { self.pass(&once) }
     }
 
@@ -153,8 +153,8 @@ impl Redactor {
         redacted
     }
 
-    /// The beginning of a text that goes on, redacted, and how many bytes of the text it is. What may be the beginning of
-    /// a secret is not in it.
+    /// Redacts the beginning of an incomplete text and returns it with its original length in bytes. The end, in which a
+    /// secret may begin, is left out.
     pub fn redact_beginning(&self, text: &str) -> (String, usize) {
         let hits = self.find(text);
         let held_back = self.held_back().min(text.len());
@@ -164,7 +164,7 @@ impl Redactor {
         }
         let open = hits.iter().filter(|hit| hit.end > end).map(|hit| hit.start).min();
         let cut = match open.map_or(end, |start| start.min(end)) {
-            // A secret longer than a line may get.
+            // A secret longer than the maximum line.
             0 => merged(hits.clone()).first().map_or(end, |first| first.end.max(end)),
             cut => cut,
         };
@@ -181,17 +181,17 @@ impl Redactor {
         (redacted, cut)
     }
 
-    /// How many bytes at the end of a text that goes on may be the beginning of a secret.
+    /// The number of bytes at the end of an incomplete text in which a secret may begin.
     pub fn held_back(&self) -> usize {
         (self.longest + HELD_BACK).min(MOST_HELD_BACK)
     }
 
-    /// Where secrets and credentials stand in the text.
+    /// Finds secrets and credentials in the text.
     fn find(&self, text: &str) -> Vec<Range<usize>> {
         if is_plain(text) {
             return self.find_visible(text);
         }
-        // Terminals do not agree on what an escape takes with it, so a secret is looked for in each reading.
+        // Terminals parse invalid escapes differently, so search every interpretation.
         let readings: &[Escapes] = if text.contains(|c| matches!(c, '\u{1b}' | '\u{80}'..='\u{9f}')) {
             &[Escapes::Whole, Escapes::Long, Escapes::Bare]
         } else {
@@ -221,7 +221,7 @@ impl Redactor {
         found
     }
 
-    /// The event with every text in it redacted.
+    /// Redacts all texts of an event.
     pub fn event(&self, mut event: Event) -> Event {
         match &mut event {
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic),
@@ -250,7 +250,7 @@ impl Redactor {
         event
     }
 
-    /// Redacts the texts of a diagnostic, a file's name among them: the checkout chooses it.
+    /// Redacts the texts of a diagnostic, including the file name, which comes from the checkout.
     pub fn diagnostic(&self, diagnostic: &mut Diagnostic) {
         self.text(&mut diagnostic.title);
         self.text(&mut diagnostic.message);
@@ -272,7 +272,7 @@ impl Redactor {
     }
 }
 
-/// The ranges in order; those that overlap are one.
+/// Sorts the ranges and merges overlapping ones.
 fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_unstable_by_key(|range| (range.start, range.end));
     let mut merged: Vec<Range<usize>> = Vec::new();

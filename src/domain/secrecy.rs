@@ -1,15 +1,14 @@
-//! Which texts are secret: by their name, by what they look like, and as a part of a secret.
+//! Decides which texts are secret: by their name, by their look, and as parts of a secret.
 //!
-//! A secret that someone hands in is hidden whole, whatever it is. What stands in it is hidden by itself only if it looks
-//! like a secret, since it is hidden in everything that a job prints: a secret file with the line `failed` must not
-//! hide that word. The rules:
+//! A given secret is always hidden as a whole. A part of it is hidden only if it looks like a secret itself, since it would
+//! be hidden in all output of a job: a secret file with the line `failed` must not hide that word. The rules:
 //!
-//! 1. A secret of one line is hidden as it is.
-//! 2. A line of a secret of many lines is hidden if it has at least 8 bytes and is not [ordinary](is_ordinary). The frame
-//!    of a PEM block is not hidden.
+//! 1. A single-line secret is hidden as a whole.
+//! 2. A line of a multi-line secret is hidden if it has at least 8 bytes and is not [ordinary](is_ordinary). The BEGIN and
+//!    END lines of a PEM block are not hidden.
 //! 3. The value of `KEY=value`, `key: value` and `"key": "value"` is hidden if the key [names a secret](names_a_secret)
-//!    and the value is not a [word](is_word), or by rule 2.
-//! 4. A word of a line that [looks random](looks_random) is hidden wherever it stands in it.
+//!    and the value is not a [word](is_word), or if rule 2 applies to it.
+//! 4. A word of a line that [looks random](looks_random) is hidden.
 
 use std::collections::BTreeSet;
 
@@ -17,29 +16,29 @@ use serde_json::Value;
 
 use super::secret::Secret;
 
-/// Fewer bytes than this are never hidden.
+/// Minimum length in bytes of a hidden text.
 pub const SHORTEST: usize = 4;
-/// A line with fewer bytes is not hidden by itself.
+/// Minimum length in bytes of a line that is hidden by itself.
 const SHORTEST_LINE: usize = 8;
-/// A value with fewer bytes does not look random.
+/// Minimum length in bytes of a value that looks random.
 const SHORTEST_RANDOM: usize = 16;
-/// A line of more words and numbers than these is no name and no version, or no address.
+/// Maximum number of words and numbers in a name or version, and in an address.
 const MOST_ORDINARY: usize = 3;
 const MOST_IN_ADDRESS: usize = 12;
-/// How deep values may lie in JSON.
+/// Maximum nesting of values in JSON.
 const MOST_NESTED: usize = 8;
 
-/// What is secret of a secret.
+/// The parts of a secret that are hidden.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// Texts that are secrets themselves: the whole, and values in it.
+    /// The whole secret, and values in it.
     pub values: BTreeSet<String>,
-    /// Lines of a text of many lines.
+    /// Lines of a multi-line secret.
     pub lines: BTreeSet<String>,
 }
 
 impl Parts {
-    /// The parts of a secret that are hidden.
+    /// Determines the parts of a secret.
     pub fn of(secret: &Secret) -> Self {
         let whole = secret.expose().trim();
         let mut parts = Self::default();
@@ -91,7 +90,7 @@ impl Parts {
     }
 }
 
-/// Key and value of `KEY=value`, `export KEY='value'`, `key: value` and `"key": "value",`.
+/// The key and value of `KEY=value`, `export KEY='value'`, `key: value` and `"key": "value",`.
 fn assignment(line: &str) -> Option<(&str, &str)> {
     let line = line.strip_prefix("export ").unwrap_or(line);
     ['=', ':'].iter().find_map(|sign| {
@@ -111,7 +110,7 @@ pub fn names_a_secret(name: &str) -> bool {
     const WITHIN: [&str; 8] =
         ["TOKEN", "SECRET", "PASSW", "PASSPHRASE", "CREDENTIAL", "APIKEY", "PRIVATEKEY", "WEBHOOK"];
     const WORDS: [&str; 8] = ["KEY", "KEYS", "PASS", "PWD", "PAT", "PIN", "AUTH", "DSN"];
-    // What is known of a secret, and keys that are none.
+    // Names that end in these describe a secret but do not contain it.
     const OTHERWISE: [&str; 24] = [
         "FILE",
         "FILES",
@@ -151,7 +150,7 @@ pub fn names_a_secret(name: &str) -> bool {
     secret && !open && (!otherwise || is_webhook)
 }
 
-/// The words of a name, in capitals: `MY_TOKEN`, `my-token`, `myToken`.
+/// The words of a name, in upper case: `MY_TOKEN`, `my-token`, `myToken`.
 fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -171,12 +170,12 @@ fn words_of(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether a text says what many others say too: up to three words and numbers, such as `failed`, `us-east-1`,
-/// `linux/amd64`, `python3` or `1.2.3`, or an address of words, such as `ghcr.io/acme/shop/web`.
+/// Whether a text is too common to be a secret: up to three words and numbers, such as `failed`, `us-east-1`,
+/// `linux/amd64`, `python3` or `1.2.3`, or an address made of words, such as `ghcr.io/acme/shop/web`.
 pub fn is_ordinary(text: &str) -> bool {
     let pieces: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|piece| !piece.is_empty()).collect();
     let marks = text.chars().filter(|c| !c.is_alphanumeric() && !c.is_whitespace()).count();
-    // What generators of passwords make: more marks than words, or marks that are in no name.
+    // As in generated passwords: more punctuation than words, or punctuation that does not occur in names.
     let odd = text.trim_matches(|c: char| !c.is_alphanumeric()).contains(|c| "!#$%^&*~?<>|".contains(c));
     let is_odd = marks > 2 * pieces.len().max(1) + 1 || odd && text.contains(|c: char| c.is_ascii_digit());
     let is_address = !text.contains(char::is_whitespace) && text.contains(['/', '.', '@']);
@@ -190,7 +189,7 @@ pub fn is_word(text: &str) -> bool {
     number || text.chars().all(char::is_alphabetic) && is_piece(text)
 }
 
-/// A word, a number, or one after the other, such as `sha256` or `64bit`.
+/// Whether a text is a word, a number, or both in sequence, such as `sha256` or `64bit`.
 fn is_piece(piece: &str) -> bool {
     let changes = changes(piece, |c| c.is_ascii_digit());
     let digits = piece.chars().filter(char::is_ascii_digit).count();
@@ -206,7 +205,7 @@ fn is_piece(piece: &str) -> bool {
     }
 }
 
-/// Letters that could be a word or two: of no more than 20, with vowels, and with capitals where words begin.
+/// Whether letters could form one or two words: at most 20, with vowels, and with capitals only where words begin.
 fn is_pronounceable(letters: &str) -> bool {
     let count = letters.chars().count();
     let is_vowel = |c: char| !c.is_ascii() || "aeiouyAEIOUY".contains(c);
@@ -219,15 +218,15 @@ fn is_pronounceable(letters: &str) -> bool {
     count <= 5 || (count <= 20 && humps(letters) * 3 <= count && longest <= 5 && vowels * 8 >= count)
 }
 
-/// How many words `camelCase` is of.
+/// The number of words in a `camelCase` text.
 fn humps(letters: &str) -> usize {
     let upper: Vec<bool> = letters.chars().map(char::is_uppercase).collect();
     let begins = |at: usize| upper[at] && (!upper[at - 1] || upper.get(at + 1) == Some(&false));
     1 + (1..upper.len()).filter(|at| begins(*at)).count()
 }
 
-/// Whether nobody would have made the text up: at least 16 characters without a blank, among them a run of 12 letters
-/// and digits that is no word. Digests with their algorithm (`sha256:…`) are public.
+/// Whether the text looks generated: at least 16 characters without spaces, with a run of 12 letters and digits that is
+/// not a word. Digests with their algorithm (`sha256:…`) are public and do not count.
 pub fn looks_random(text: &str) -> bool {
     let is_digest = ["sha256:", "sha384:", "sha512:", "sha1:", "md5:"].iter().any(|name| text.contains(name));
     let runs = text.split(|c: char| !c.is_ascii_alphanumeric());
@@ -242,7 +241,7 @@ pub fn looks_random(text: &str) -> bool {
         && runs.into_iter().any(is_random)
 }
 
-/// How often neighbors differ in this.
+/// How often neighboring characters differ in this property.
 fn changes(text: &str, is: impl Fn(char) -> bool + Copy) -> usize {
     text.chars().zip(text.chars().skip(1)).filter(|(one, next)| is(*one) != is(*next)).count()
 }

@@ -2,25 +2,25 @@
 
 use std::fmt;
 
-/// A credential, webhook address or build secret.
+/// A credential, webhook URL or build secret.
 ///
-/// It has no `Display` and no `Serialize`, and its `Debug` shows `***`: the only way to its text is
-/// [`Secret::expose`], so every place that lets one out can be found by that name.
+/// It implements neither `Display` nor `Serialize`, and its `Debug` shows `***`. The text is available through
+/// [`Secret::expose`] only, so that all uses can be found by that name.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text as it is. Never fails, so that no parser can echo it in an error.
+    /// Wraps the text. Never fails, so that no error can contain it.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one call that must send it.
+    /// The text, for the call that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

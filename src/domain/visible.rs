@@ -1,52 +1,52 @@
-//! What a reader sees of text that others wrote.
+//! The visible part of untrusted text.
 //!
-//! Between the letters of a text may stand escape sequences, control characters and characters of no width. Whoever
-//! shows the text leaves them out, so they hide nothing from a reader, but from a search. [`clean`] removes what must
-//! not reach a reader; [`Skeleton`] is the text to search in.
+//! A text may contain escape sequences, control characters and zero-width characters between its letters. Programs that
+//! show the text drop them, so they hide a secret from a search but not from a reader. [`clean`] removes them;
+//! [`Skeleton`] is the text to search in.
 
 use std::ops::Range;
 
-/// How escape sequences are read. Terminals agree on well-formed ones only.
+/// How to parse escape sequences. Terminals agree on well-formed ones only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escapes {
-    /// As ECMA-48 has it: control sequences, strings, and the character after an escape.
+    /// As in ECMA-48: control sequences, strings, and the character after an escape.
     Whole,
-    /// The same, but the character after an escape that begins neither a sequence nor a string is text.
+    /// The same, but a character after an escape that begins neither a sequence nor a string is text.
     Long,
-    /// The escape character alone is none of the text.
+    /// Only the escape character itself is removed.
     Bare,
 }
 
-/// What a part of a text is to its reader.
+/// How a part of a text affects the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Seen.
+    /// Visible.
     Shown,
-    /// Changes how the text looks: a color, a joiner, the sign for a byte that is no text.
+    /// Changes how the text looks: a color, a joiner, or U+FFFD for an invalid byte.
     Mark,
-    /// Not seen.
+    /// Invisible.
     Hidden,
 }
 
-/// The text without escape sequences, control characters and invisible ones. Ends of line and tabs stay, and so do
-/// colors (`ESC [ … m`), joiners and U+FFFD.
+/// Removes escape sequences, control characters and invisible characters. Keeps line ends, tabs, colors (`ESC [ … m`),
+/// joiners and U+FFFD.
 pub fn clean(text: &str) -> String {
     keep(text, |kind| kind != Kind::Hidden)
 }
 
-/// The same without colors, joiners and U+FFFD.
+/// Like [`clean`], but removes colors, joiners and U+FFFD too.
 pub fn bare(text: &str) -> String {
     keep(text, |kind| kind == Kind::Shown)
 }
 
-/// The bytes at the end of the text that an escape sequence takes whose end is not there yet.
+/// The length in bytes of an incomplete escape sequence at the end of the text.
 pub fn unfinished(text: &str) -> usize {
     let last = parts(text, Escapes::Whole).last();
     last.filter(|(part, kind)| *kind == Kind::Hidden && begins_sequence(&text[part.clone()]))
         .map_or(0, |(part, _)| part.len())
 }
 
-/// Whether it is an escape sequence, finished or not.
+/// Whether the text begins with an escape sequence, complete or not.
 fn begins_sequence(text: &str) -> bool {
     text.starts_with(['\u{1b}', '\u{90}', '\u{98}', '\u{9b}', '\u{9d}', '\u{9e}', '\u{9f}'])
 }
@@ -61,17 +61,17 @@ fn keep(text: &str, wanted: impl Fn(Kind) -> bool) -> String {
     kept
 }
 
-/// The visible characters of a text, each run of white space as one blank, and where they stand in it.
+/// The visible characters of a text, with runs of white space collapsed to one space, and their positions.
 #[derive(Debug, Default)]
 pub(super) struct Skeleton {
     /// The characters.
     pub(super) text: String,
-    /// For each byte of `text`, where it stands.
+    /// For each byte of `text`, its position in the original.
     places: Vec<usize>,
 }
 
 impl Skeleton {
-    /// The skeleton of a text.
+    /// Creates the skeleton of a text.
     pub(super) fn new(text: &str, escapes: Escapes) -> Self {
         let mut skeleton = Self::default();
         for (part, kind) in parts(text, escapes) {
@@ -95,7 +95,7 @@ impl Skeleton {
         self.places.extend(place..place + shown.len());
     }
 
-    /// Where a range of the skeleton, which does not end in a blank, stands in the text.
+    /// The range of the original text for a range of the skeleton that does not end in a space.
     pub(super) fn place(&self, range: &Range<usize>) -> Range<usize> {
         let start = self.places.get(range.start).copied().unwrap_or_default();
         let last = range.end.checked_sub(1).and_then(|last| self.places.get(last).copied());
@@ -103,7 +103,7 @@ impl Skeleton {
     }
 }
 
-/// Whether a text is its own skeleton: most lines are.
+/// Whether a text equals its skeleton, as most lines do.
 pub(super) fn is_plain(text: &str) -> bool {
     let mut before = b'x';
     text.bytes().all(|byte| {
@@ -113,7 +113,7 @@ pub(super) fn is_plain(text: &str) -> bool {
     })
 }
 
-/// The parts of a text, one a visible character or something else.
+/// Splits a text into visible characters and everything else.
 fn parts(text: &str, escapes: Escapes) -> impl Iterator<Item = (Range<usize>, Kind)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -144,14 +144,14 @@ fn part(rest: &str, escapes: Escapes) -> Option<(usize, Kind)> {
     })
 }
 
-/// Length of the color sequence (SGR) that the text begins with.
+/// The length of the color sequence (SGR) at the start of the text.
 fn color(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\u{1b}[")?;
     let end = parameters.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == ':'))?;
     parameters[end..].starts_with('m').then_some(end + 3)
 }
 
-/// Length of the escape sequence that the text begins with.
+/// The length of the escape sequence at the start of the text.
 fn escape(text: &str, escapes: Escapes) -> usize {
     let rest = &text[1..];
     match rest.chars().next() {
@@ -167,7 +167,7 @@ fn escape(text: &str, escapes: Escapes) -> usize {
     }
 }
 
-/// Length of parameters and final character. Terminals obey control characters within and go on.
+/// The length of parameters and final character. Terminals execute control characters within and continue.
 fn control_sequence(rest: &str) -> usize {
     for (at, character) in rest.char_indices() {
         match character {
@@ -181,7 +181,7 @@ fn control_sequence(rest: &str) -> usize {
     rest.len()
 }
 
-/// Length of a string up to BEL or ST, its end included; one without an end ends with its line.
+/// The length of a string including its BEL or ST; an unterminated string ends with its line.
 fn string(rest: &str) -> usize {
     for (at, character) in rest.char_indices() {
         match character {
@@ -194,7 +194,7 @@ fn string(rest: &str) -> usize {
     rest.len()
 }
 
-/// Whether it is a character that no reader sees: of no width, a bidirectional control, a filler, a tag.
+/// Whether the character is invisible: zero-width, a bidirectional control, a filler or a tag.
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'

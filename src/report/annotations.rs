@@ -1,4 +1,4 @@
-//! What becomes an annotation of the run.
+//! Selects the annotations of a run.
 
 use crate::{
     domain::{
@@ -10,20 +10,20 @@ use crate::{
 
 use super::human;
 
-/// The runner keeps this many annotations of each kind from one step and drops the rest.
+/// Maximum number of annotations of each kind per step. The runner drops the rest.
 const MOST: usize = 10;
 
-/// The annotations of a run, and what found no room among them.
+/// The annotations of a run, and the diagnostics that exceed the limit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Annotations {
-    /// Lines for the runner.
+    /// Workflow commands for the runner.
     pub commands: Vec<String>,
-    /// What is to be shown as plain text.
-    pub left_out: Vec<Diagnostic>,
+    /// Diagnostics to be shown as plain text.
+    pub omitted: Vec<Diagnostic>,
 }
 
-/// Chooses, for each kind, the most important: why the run failed, then what is about the run as a whole, then
-/// what is about single lines of files; each in the order in which it came up. What was said twice is said once.
+/// Selects the most important diagnostics of each kind: first the failure, then those about the whole run, then those about
+/// lines of files, each in order of appearance. Duplicates are dropped.
 pub fn annotations(diagnostics: &[Diagnostic], failure: Option<&Failure>) -> Annotations {
     let failure = failure.map(diagnostic_of);
     let mut all: Vec<&Diagnostic> = Vec::new();
@@ -33,29 +33,30 @@ pub fn annotations(diagnostics: &[Diagnostic], failure: Option<&Failure>) -> Ann
         }
     }
     let mut commands = Vec::new();
-    let mut left_out: Vec<Diagnostic> = Vec::new();
+    let mut omitted: Vec<Diagnostic> = Vec::new();
     let mut more: Vec<String> = Vec::new();
     for (severity, word) in [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Notice, "notice")] {
         let mut kind: Vec<&Diagnostic> = all.iter().copied().filter(|one| one.severity == severity).collect();
         kind.sort_by_key(|one| (failure.as_ref() != Some(*one), one.place.is_some()));
-        // To say that some were left out takes a notice itself.
-        let all_fit = left_out.is_empty() && kind.len() <= MOST;
+        // The note about omitted annotations is a notice itself.
+        let all_fit = omitted.is_empty() && kind.len() <= MOST;
         let room = if severity == Severity::Notice && !all_fit { MOST - 1 } else { MOST };
         let (shown, rest) = kind.split_at(kind.len().min(room));
         commands.extend(shown.iter().map(|one| annotation(severity, &one.title, &one.message, one.place.as_ref())));
-        left_out.extend(rest.iter().copied().cloned());
+        omitted.extend(rest.iter().copied().cloned());
         if !rest.is_empty() {
             more.push(human::count(rest.len(), word));
         }
     }
     if !more.is_empty() {
-        let message = format!("{} more in the log: GitHub shows {MOST} of a kind", more.join(", "));
-        commands.push(annotation(Severity::Notice, "not all is shown", &message, None));
+        let message =
+            format!("{} in the log only; GitHub shows at most {MOST} annotations of each kind", more.join(" and "));
+        commands.push(annotation(Severity::Notice, "annotations omitted", &message, None));
     }
-    Annotations { commands, left_out }
+    Annotations { commands, omitted }
 }
 
-/// Why the run failed, as an annotation on the line that is to blame.
+/// The failure as an annotation on the line that caused it.
 fn diagnostic_of(failure: &Failure) -> Diagnostic {
     let title = match failure.image() {
         Some(image) => format!("{} of {image} failed", failure.stage.word()),
@@ -117,11 +118,11 @@ mod tests {
         let drawn = annotations(&all, None);
         let count = |prefix: &str| drawn.commands.iter().filter(|command| command.starts_with(prefix)).count();
         assert_eq!((count("::warning"), count("::notice")), (10, 10));
-        assert_eq!(drawn.commands[0], "::warning title=t::m99", "what is about the whole run comes first");
-        assert_eq!(drawn.left_out.len(), 6 + 1);
+        assert_eq!(drawn.commands[0], "::warning title=t::m99", "diagnostics about the whole run come first");
+        assert_eq!(drawn.omitted.len(), 6 + 1);
         assert_eq!(
             drawn.commands.last().unwrap(),
-            "::notice title=not all is shown::6 warnings, 1 notice more in the log: GitHub shows 10 of a kind"
+            "::notice title=annotations omitted::6 warnings and 1 notice in the log only; GitHub shows at most 10 annotations of each kind"
         );
     }
 }

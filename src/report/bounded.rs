@@ -1,11 +1,11 @@
-//! Lines kept for later in bounded memory.
+//! A buffer for lines with limited memory.
 
 use std::collections::VecDeque;
 
 use super::human;
 
-/// Keeps lines up to a number of bytes: past it, those in the middle are left out and counted, since the beginning
-/// says what was done and the end what went wrong.
+/// Keeps lines up to a number of bytes. If there are more, those in the middle are dropped and counted: the beginning shows
+/// what was done, the end shows what went wrong.
 #[derive(Debug)]
 pub struct BoundedLines {
     half: usize,
@@ -13,24 +13,24 @@ pub struct BoundedLines {
     head_bytes: usize,
     tail: VecDeque<String>,
     tail_bytes: usize,
-    left_out: usize,
+    omitted: usize,
 }
 
 impl BoundedLines {
-    /// Keeps at most `bytes` of text.
+    /// Creates a buffer for `bytes` of text.
     pub fn new(bytes: usize) -> Self {
         let half = bytes / 2;
-        Self { half, head: Vec::new(), head_bytes: 0, tail: VecDeque::new(), tail_bytes: 0, left_out: 0 }
+        Self { half, head: Vec::new(), head_bytes: 0, tail: VecDeque::new(), tail_bytes: 0, omitted: 0 }
     }
 
-    /// Adds a line. One that is longer than half of the room is cut.
+    /// Adds a line. A line longer than half of the buffer is cut.
     pub fn push(&mut self, mut line: String) {
         let mut end = line.len().min(self.half);
         while !line.is_char_boundary(end) {
             end -= 1;
         }
         line.truncate(end);
-        // An empty line takes room too.
+        // An empty line needs memory too.
         let size = line.len() + 1;
         if self.tail.is_empty() && self.head_bytes + size <= self.half {
             self.head_bytes += size;
@@ -42,13 +42,13 @@ impl BoundedLines {
         while self.tail_bytes > self.half + 1 {
             let Some(oldest) = self.tail.pop_front() else { break };
             self.tail_bytes -= oldest.len() + 1;
-            self.left_out += 1;
+            self.omitted += 1;
         }
     }
 
-    /// The lines, with one in the place of those that were left out.
+    /// The lines, with a placeholder for those that were dropped.
     pub fn into_lines(self) -> impl Iterator<Item = String> {
-        let gap = (self.left_out > 0).then(|| format!("… {} left out here …", human::count(self.left_out, "line")));
+        let gap = (self.omitted > 0).then(|| format!("… {} omitted …", human::count(self.omitted, "line")));
         self.head.into_iter().chain(gap).chain(self.tail)
     }
 }
@@ -64,7 +64,7 @@ mod tests {
             kept.push(format!("line {number:02}"));
         }
         let lines: Vec<String> = kept.into_lines().collect();
-        assert_eq!(lines, ["line 00", "line 01", "… 96 lines left out here …", "line 98", "line 99"]);
+        assert_eq!(lines, ["line 00", "line 01", "… 96 lines omitted …", "line 98", "line 99"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The comment on a pull request: what a run made of it, as GitHub-flavoured Markdown.
+//! The comment on a pull request with the result of a run, as GitHub-flavored Markdown.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,10 @@ use super::{
     summary::{self, failure_section},
 };
 
-/// GitHub refuses a comment of more than 65,536 characters.
+/// Maximum size in bytes. GitHub rejects comments of more than 65,536 characters.
 pub const LONGEST: usize = 60 << 10;
 
-/// The line by which the comment is found again, which nobody sees: the same for the same `parts`, such as workflow and job.
+/// The invisible line that identifies the comment for later runs. It depends on `parts`, such as workflow and job.
 pub fn marker(parts: &[&str]) -> String {
     let mut name = String::new();
     for (index, part) in parts.iter().enumerate() {
@@ -22,7 +22,7 @@ pub fn marker(parts: &[&str]) -> String {
             name.push(' ');
         }
         for byte in part.bytes() {
-            // Nothing that could end an HTML comment.
+            // Only characters that cannot end an HTML comment.
             if byte.is_ascii_alphanumeric() || b"./_".contains(&byte) {
                 name.push(char::from(byte));
             } else {
@@ -34,21 +34,24 @@ pub fn marker(parts: &[&str]) -> String {
     format!("<!-- build-deploy {name} -->")
 }
 
-/// Draws the comment of a run that has ended, beginning with `marker`. Never more than [`LONGEST`] bytes.
+/// Renders the comment of a finished run, beginning with `marker`. At most [`LONGEST`] bytes.
 pub fn body(marker: &str, run: &RunState) -> String {
     let mut page = Page::new(LONGEST);
-    let (mark, words) = summary::ending(run);
+    let (mark, label) = summary::outcome(run);
     let time = run.outcome.as_ref().map_or_else(String::new, |(_, time)| format!(" in {}", human::duration(*time)));
-    page.add(&format!("{marker}\n### {mark} {words}{time}\n"));
+    page.add(&format!("{marker}\n### {mark} {label}{time}\n"));
     if let Some(failure) = run.failure() {
         page.add(&failure_section(failure, &run.info.job_url));
+    }
+    if let Some(note) = summary::superseded(run) {
+        page.add(&format!("\n{note}\n"));
     }
     if !run.images.is_empty() {
         page.add("\n| Image | Size | Change | Time | Cached | Result |\n|---|--:|--:|--:|--:|---|\n");
         page.add_each(&run.images, row, "image");
         page.add(&format!("\n{}\n", totals(run)));
     }
-    let commit = run.info.sha.get(..7).map(|sha| format!("for {}", code(sha)));
+    let commit = run.info.sha.get(..7).map(|sha| format!("Commit {}", code(sha)));
     let log = (!run.info.job_url.is_empty()).then(|| link("log", &run.info.job_url));
     let last: Vec<String> = commit.into_iter().chain(log).collect();
     if !last.is_empty() {

@@ -1,13 +1,13 @@
-//! Numbers as people read them.
+//! Formats durations, sizes and counts.
 
 use std::time::Duration;
 
-/// `0.4s`, `12.3s`, `1m 05s`, `1h 02m`.
+/// A duration: `0.4s`, `12.3s`, `1m 05s`, `1h 02m`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => {
-            // Cut, not rounded: 59.96 s must not become 60.0s.
+            // Truncated, so that 59.96 s does not become 60.0s.
             format!("{seconds}.{}s", duration.subsec_millis() / 100)
         }
         60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
@@ -15,7 +15,7 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// Decimal units, as registries show them: `999 B`, `45.2 MB`.
+/// A size in decimal units, as registries show it: `999 B`, `45.2 MB`.
 pub fn bytes(bytes: u64) -> String {
     let mut unit = 1_u64;
     let mut name = "B";
@@ -29,7 +29,7 @@ pub fn bytes(bytes: u64) -> String {
     if unit == 1 { format!("{bytes} B") } else { format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit) }
 }
 
-/// `1 warning`, `2 warnings`.
+/// A count with its noun: `1 warning`, `2 warnings`.
 pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

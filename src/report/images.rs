@@ -1,4 +1,4 @@
-//! Images as rows of a table, in the summary and in the comment on a pull request.
+//! The table of images in the summary and in the comment on a pull request.
 
 use crate::domain::{
     event::ImageResult,
@@ -7,10 +7,10 @@ use crate::domain::{
 
 use super::{human, markdown::code};
 
-/// Most names or tags in a cell.
+/// Maximum number of names or tags in a cell.
 const MOST: usize = 20;
 
-/// What came out of an image's build, if it came to its end.
+/// The result of an image's build, if it finished.
 pub(super) fn result(image: &ImageState) -> Option<&ImageResult> {
     match &image.status {
         ImageStatus::Done(result) => Some(result),
@@ -18,26 +18,29 @@ pub(super) fn result(image: &ImageState) -> Option<&ImageResult> {
     }
 }
 
-/// Where an image stands, in words.
+/// The outcome of an image in words.
 pub(super) fn outcome(image: &ImageState) -> &'static str {
     match &image.status {
-        ImageStatus::Waiting => "not begun",
-        ImageStatus::Building => "not finished",
+        ImageStatus::Waiting => "not started",
+        ImageStatus::Building => "build not finished",
         ImageStatus::Pushing => "upload not finished",
         ImageStatus::Failed(_) => "**failed**",
-        ImageStatus::Cancelled => "stopped",
+        ImageStatus::Cancelled => "cancelled",
         ImageStatus::Done(result) => match (result.pushed, result.changed) {
             (true, Some(true)) => "pushed, changed",
             (true, Some(false)) => "pushed, unchanged",
             (true, None) => "pushed",
-            (false, _) if image.publication.is_some() => "**not published**",
-            (false, _) if image.publishes => "built, no tag moved",
-            (false, _) => "built",
+            (false, _) => match &image.publication {
+                Some(publication) if publication.is_complete() => "uploaded, no tag moved",
+                Some(_) => "**publishing failed**",
+                None if image.publishes => "built, not published",
+                None => "built, not pushed",
+            },
         },
     }
 }
 
-/// A cell with texts of others.
+/// A cell with untrusted texts.
 pub(super) fn codes<T: AsRef<str>>(texts: &[T]) -> String {
     let shown: Vec<String> = texts.iter().take(MOST).map(|text| code(text.as_ref())).collect();
     let more = if texts.len() > MOST { format!(" and {} more", texts.len() - MOST) } else { String::new() };
@@ -49,7 +52,7 @@ pub(super) fn cell(text: Option<String>) -> String {
     text.unwrap_or_else(|| "–".to_owned())
 }
 
-/// `45.2 MB`, and the change where the size before is known: `45.2 MB (+1.3 MB)`.
+/// The size, and its change if the previous size is known: `45.2 MB (+1.3 MB)`.
 pub(super) fn size(image: &ImageState) -> Option<String> {
     let size = human::bytes(result(image)?.size?);
     Some(match change(image) {
@@ -58,7 +61,7 @@ pub(super) fn size(image: &ImageState) -> Option<String> {
     })
 }
 
-/// How the size differs from that of the image before: `+1.3 MB`, `-20.0 kB`, `±0`.
+/// The difference to the size of the previous image: `+1.3 MB`, `-20.0 kB`, `±0`.
 pub(super) fn change(image: &ImageState) -> Option<String> {
     Some(difference(result(image)?.size?, previous_size(image)?))
 }
@@ -67,27 +70,27 @@ fn previous_size(image: &ImageState) -> Option<u64> {
     image.previous.as_ref()?.size
 }
 
-/// A table of what became of the tags of images that could not be published as a whole; empty if there are none.
-pub(super) fn unpublished(run: &RunState) -> Vec<(String, String)> {
-    let broken = run.images.iter().filter_map(|image| image.publication.as_ref().filter(|one| !one.is_complete()));
-    broken
-        .flat_map(|publication| &publication.tags)
-        .map(|tag| (tag.reference(), tag.state.words().to_owned()))
-        .collect()
+/// The results for the tags of all images, if a tag of any image was not published; otherwise empty.
+pub(super) fn tag_results(run: &RunState) -> Vec<(String, String)> {
+    let all = || run.images.iter().filter_map(|image| image.publication.as_ref()).flat_map(|one| &one.tags);
+    if all().all(|tag| tag.state.is_published()) {
+        return Vec::new();
+    }
+    all().map(|tag| (tag.reference(), tag.state.words().to_owned())).collect()
 }
 
-/// `3/5`.
+/// The cached steps: `3/5`.
 pub(super) fn cached(result: &ImageResult) -> String {
     format!("{}/{}", result.cached, result.steps)
 }
 
-/// The run in numbers: `2 images, 12 of 20 steps from the cache (60 %), 228.7 MB (+1.3 MB)`.
+/// The totals of a run: `2 images, 12 of 20 steps cached (60%), 228.7 MB (+1.3 MB)`.
 pub(super) fn totals(run: &RunState) -> String {
     let results: Vec<&ImageResult> = run.images.iter().filter_map(result).collect();
     let (steps, cached) = results.iter().fold((0, 0), |(a, b), result| (a + result.steps, b + result.cached));
     let mut parts = vec![human::count(run.images.len(), "image")];
     if let Some(percent) = (cached * 100).checked_div(steps) {
-        parts.push(format!("{cached} of {} from the cache ({percent} %)", human::count(steps, "step")));
+        parts.push(format!("{cached} of {} cached ({percent}%)", human::count(steps, "step")));
     }
     let sizes: Option<Vec<u64>> = results.iter().map(|result| result.size).collect();
     if let Some(sizes) = sizes.filter(|sizes| !sizes.is_empty()) {

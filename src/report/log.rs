@@ -1,11 +1,11 @@
 //! The log: every event as text, in one ordered stream.
 //!
-//! Images build at the same time, but a log is read from top to bottom. So one image at a time is printed as things
-//! happen, in a group of its own; what the others say is kept and printed as whole groups once its group is closed.
-//! What failed comes last, and after it, outside any group, why.
+//! Images are built in parallel, but a log is read from top to bottom. So one image at a time is printed live, in a group
+//! of its own; the lines of the others are buffered and printed as complete groups when its group is closed. Failed images
+//! are printed last, followed by the cause of the failure outside any group.
 //!
-//! On GitHub, all of a group stands in a bracket in which the runner obeys no commands, and each line of others is
-//! made harmless besides ([`crate::github::untrusted`]).
+//! On GitHub, workflow commands are disabled within a group, and untrusted lines are escaped as well
+//! ([`crate::github::untrusted`]).
 
 mod image;
 mod text;
@@ -31,12 +31,12 @@ use super::annotations::annotations;
 use image::{ImageLog, Progress};
 use text::{diagnostic_text, failure_text, result_text};
 
-/// Who reads the log.
+/// The reader of the log.
 #[derive(Clone)]
 pub enum Reader {
-    /// GitHub's runner, which understands commands.
+    /// GitHub's runner, which executes workflow commands.
     Runner {
-        /// Guards what others wrote.
+        /// Disables commands around untrusted lines.
         token: StopToken,
         /// Whether diagnostics become annotations.
         annotations: Annotate,
@@ -48,29 +48,28 @@ pub enum Reader {
 /// Whether diagnostics become annotations of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Annotate {
-    /// Yes.
+    /// Diagnostics become annotations.
     Yes,
-    /// No: they are plain text in the log.
+    /// Diagnostics are plain text in the log.
     No,
 }
 
-/// Writes the log. Flushes after each event, so nothing is lost to a kill.
+/// Writes the log. Flushes after each event, so that nothing is lost if the process is killed.
 pub struct Log<W> {
     sink: W,
     reader: Reader,
     images: Vec<ImageLog>,
-    /// The image that is being printed.
+    /// The image whose group is open.
     live: Option<usize>,
     diagnostics: Vec<Diagnostic>,
-    /// For what is told beside the events of a run, which are redacted already.
+    /// For texts outside the events of a run; events are already redacted.
     redactor: Redactor,
     /// The step whose output was printed last.
     last: Option<(usize, StepId)>,
 }
 
 impl<W: Write> Log<W> {
-    /// A log that writes to `sink`, which must be the only writer to its stream: the runner does not keep the order
-    /// between two.
+    /// Creates a log. `sink` must be the only writer to its stream, since the runner does not keep the order of two streams.
     pub fn new(sink: W, reader: Reader) -> Self {
         Self {
             sink,
@@ -83,29 +82,29 @@ impl<W: Write> Log<W> {
         }
     }
 
-    /// Makes the runner hide a secret from here on.
+    /// Tells the runner to mask a secret from now on.
     pub fn mask(&mut self, secret: &Secret) -> io::Result<()> {
         if let Reader::Runner { token, .. } = self.reader.clone() {
-            let guarded = self.live.is_some();
-            if guarded {
+            let commands_disabled = self.live.is_some();
+            if commands_disabled {
                 self.line(&token.resume())?;
             }
             for command in commands::masks(secret) {
                 self.line(&command)?;
             }
-            if guarded {
+            if commands_disabled {
                 self.line(&token.stop())?;
             }
         }
         self.sink.flush()
     }
 
-    /// Takes these secrets out of diagnostics from here on.
+    /// Sets the redactor for diagnostics.
     pub fn redact(&mut self, redactor: Redactor) {
         self.redactor = redactor;
     }
 
-    /// Writes text of our own among the events, such as the plan. Names in it may come from others.
+    /// Writes text between events, such as the plan. It may contain untrusted names.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
         for line in inert(text) {
             self.line(&line)?;
@@ -113,11 +112,11 @@ impl<W: Write> Log<W> {
         self.sink.flush()
     }
 
-    /// Writes what happened.
+    /// Writes an event.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::StageStarted(stage) if self.live.is_none() => self.line(&format!("» {}", stage.word()))?,
-            // The images in their groups tell how far they are.
+            // Within a group, the lines of the image show the progress.
             Event::StageStarted(_) | Event::History(_) | Event::Superseded(_) | Event::JobUrl(_) => {}
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic)?,
             Event::Note(text) => self.text(text)?,
@@ -127,7 +126,7 @@ impl<W: Write> Log<W> {
         self.sink.flush()
     }
 
-    /// Writes a diagnostic that came up after the end of the run, when the annotations are out.
+    /// Writes a diagnostic after the end of the run, when the other annotations are already written.
     pub fn late(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         let mut diagnostic = diagnostic.clone();
         self.redactor.diagnostic(&mut diagnostic);
@@ -139,13 +138,13 @@ impl<W: Write> Log<W> {
         self.sink.flush()
     }
 
-    /// Ends the log and gives the sink back.
+    /// Ends the log and returns the sink.
     pub fn into_sink(self) -> W {
         self.sink
     }
 
     fn line(&mut self, line: &str) -> io::Result<()> {
-        // One write a line: a kill in between leaves no half command.
+        // A single write per line, so that a kill cannot leave half a command.
         self.sink.write_all(format!("{line}\n").as_bytes())
     }
 
@@ -154,7 +153,7 @@ impl<W: Write> Log<W> {
         self.redactor.diagnostic(&mut diagnostic);
         if !self.diagnostics.contains(&diagnostic) {
             self.diagnostics.push(diagnostic.clone());
-            // An annotation shows up in the log as well, so there it is said once, at the end.
+            // Annotations are shown in the log too; they are written once, at the end.
             if !self.annotates() {
                 return self.text(&diagnostic_text(&diagnostic));
             }
@@ -174,7 +173,7 @@ impl<W: Write> Log<W> {
         let Some(image) = self.images.get_mut(index) else { return Ok(()) };
         let lines = image.lines_of(event);
         if image.progress == Progress::Printed {
-            // Its group is closed: what is said of its tags stands in the open.
+            // Its group is closed: lines about its tags are printed outside.
             for line in lines {
                 self.text(&format!("{name}: {line}"))?;
             }
@@ -185,13 +184,13 @@ impl<W: Write> Log<W> {
         }
         match event {
             ImageEvent::Finished(result) => image.progress = Progress::Ended(result_text(name, result)),
-            ImageEvent::Cancelled => image.progress = Progress::Ended(format!("- {name}: stopped")),
+            ImageEvent::Cancelled => image.progress = Progress::Ended(format!("- {name}: cancelled")),
             ImageEvent::Failed(failure) => {
                 image.progress = Progress::Failed(format!("✗ {name}: {}", failure.headline));
             }
             _ => {}
         }
-        let speaking = image.speaking;
+        let current_step = image.current_step;
         let open = image.progress == Progress::Open;
         if self.live.is_none() && open {
             self.open_group(index)?;
@@ -200,7 +199,7 @@ impl<W: Write> Log<W> {
             for line in lines {
                 self.line(&line)?;
             }
-            self.last = speaking.map(|step| (index, step)).or(self.last);
+            self.last = current_step.map(|step| (index, step)).or(self.last);
             if !open {
                 self.close_group(index)?;
                 self.print_ended()?;
@@ -211,7 +210,7 @@ impl<W: Write> Log<W> {
             }
         } else if let Some(image) = self.images.get_mut(index) {
             for line in lines {
-                image.kept.push(line);
+                image.buffered.push(line);
             }
             if self.live.is_none() {
                 self.print_ended()?;
@@ -220,21 +219,21 @@ impl<W: Write> Log<W> {
         Ok(())
     }
 
-    /// Opens an image's group and prints what was kept for it.
+    /// Opens the group of an image and prints its buffered lines.
     fn open_group(&mut self, index: usize) -> io::Result<()> {
         let Some(image) = self.images.get_mut(index) else { return Ok(()) };
-        let kept = image.take_kept();
-        let (name, speaking) = (image.name.clone(), image.speaking);
+        let buffered = image.take_buffered();
+        let (name, current_step) = (image.name.clone(), image.current_step);
         self.live = Some(index);
         self.begin(&name)?;
-        for line in kept.into_lines() {
+        for line in buffered.into_lines() {
             self.line(&line)?;
         }
-        self.last = speaking.map(|step| (index, step)).or(self.last);
+        self.last = current_step.map(|step| (index, step)).or(self.last);
         Ok(())
     }
 
-    /// Closes the live group; the line about its image stands below it, where it is seen without unfolding.
+    /// Closes the open group. The result of the image is printed below it, where it is visible without expanding.
     fn close_group(&mut self, index: usize) -> io::Result<()> {
         self.live = None;
         self.end()?;
@@ -245,7 +244,7 @@ impl<W: Write> Log<W> {
         }
     }
 
-    /// Prints the groups of images that ended while another was live; those that failed wait for the end.
+    /// Prints the groups of images that finished while another group was open. Failed images are printed at the end.
     fn print_ended(&mut self) -> io::Result<()> {
         while let Some(index) = self.images.iter().position(|image| matches!(image.progress, Progress::Ended(_))) {
             self.open_group(index)?;
@@ -262,11 +261,11 @@ impl<W: Write> Log<W> {
         let is_failed = |image: &ImageLog| matches!(image.progress, Progress::Failed(_));
         for failed in [false, true] {
             for index in 0..self.images.len() {
-                let waits = self
+                let is_due = self
                     .images
                     .get(index)
                     .is_some_and(|image| image.progress != Progress::Printed && is_failed(image) == failed);
-                if waits {
+                if is_due {
                     self.open_group(index)?;
                     self.close_group(index)?;
                 }
@@ -275,7 +274,7 @@ impl<W: Write> Log<W> {
         match outcome {
             RunOutcome::Success => {}
             RunOutcome::Cancelled => self.line("cancelled: the runner stopped this step")?,
-            RunOutcome::TimedOut => self.line("stopped: the time of the input `timeout` is over")?,
+            RunOutcome::TimedOut => self.line("timed out: the run took longer than the input `timeout` allows")?,
             RunOutcome::Failure(failure) => self.failure(failure)?,
         }
         if self.annotates() {
@@ -284,15 +283,15 @@ impl<W: Write> Log<W> {
             for command in drawn.commands {
                 self.line(&command)?;
             }
-            for diagnostic in drawn.left_out {
+            for diagnostic in drawn.omitted {
                 self.text(&diagnostic_text(&diagnostic))?;
             }
         }
         Ok(())
     }
 
-    /// The end of a failed run: the failing step's output, if something else was printed after it, and why it
-    /// failed, in the open.
+    /// Writes the end of a failed run: the output of the failed step, if anything was printed after it, and the cause
+    /// outside any group.
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
         let image = self.images.iter().position(|image| Some(image.name.as_str()) == failure.image());
         let failed = image.and_then(|index| {

@@ -1,7 +1,7 @@
-//! Text of others in GitHub-flavoured Markdown, so that none of it means anything, and pages of bounded length.
+//! Escapes untrusted text for GitHub-flavored Markdown, and builds pages of limited length.
 //!
-//! Short texts are drawn as `<code>` with every character that could mean something written as an entity; long ones
-//! stand in a fence that they cannot close.
+//! Short texts become `<code>` with special characters written as entities; long ones are put in a code fence that they
+//! cannot close.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use crate::github::untrusted::plain;
 
 use super::human;
 
-/// Longest text from others within a line, in characters.
+/// Maximum length of an untrusted text within a line, in characters.
 const LONGEST_TEXT: usize = 500;
 
-/// A page so far; what does not fit any more is left out.
+/// A page of limited size. Parts that do not fit are omitted.
 #[derive(Debug)]
 pub(super) struct Page {
     text: String,
@@ -20,10 +20,10 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Room that is kept for words about what was left out.
+    /// Bytes reserved for notes about omitted parts.
     const MARGIN: usize = 1 << 10;
 
-    /// An empty page that never gets longer than `limit` bytes.
+    /// Creates an empty page of at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self { text: String::new(), limit }
     }
@@ -37,29 +37,29 @@ impl Page {
         fits
     }
 
-    /// Adds as many as fit and says how many did not.
+    /// Adds as many items as fit, and a note with the number of the others.
     pub(super) fn add_each<T>(&mut self, items: &[T], draw: impl Fn(&T) -> String, thing: &str) {
         let shown = items.iter().take_while(|item| self.add(&draw(item))).count();
         if shown < items.len() {
-            // The margin is kept for this line.
-            let _ = write!(self.text, "\n{} more, left out here\n\n", human::count(items.len() - shown, thing));
+            // The margin is reserved for this line.
+            let _ = write!(self.text, "\n{} omitted\n\n", human::count(items.len() - shown, thing));
         }
     }
 
-    /// The page.
+    /// The text of the page.
     pub(super) fn into_text(self) -> String {
         self.text
     }
 }
 
-/// Text from others as code within a line. Everything but letters, digits and what can mean nothing is an entity,
-/// which Markdown never takes for syntax; in `<code>` GitHub links no names, numbers or commits.
+/// Untrusted text as inline code. Punctuation is written as entities, which Markdown never interprets as syntax; within
+/// `<code>` GitHub does not link names, numbers or commits.
 pub(super) fn code(text: &str) -> String {
     let mut inner = String::new();
     for character in shortened(text).chars() {
         match character {
             ' ' | '-' => inner.push(character),
-            // The addition to Markdown that links mail addresses looks at text after entities are read.
+            // GitHub links e-mail addresses after decoding entities.
             '@' => inner.push_str("&#8203;&#64;"),
             _ if character.is_ascii_punctuation() => {
                 let _ = write!(inner, "&#{};", u32::from(character));
@@ -70,7 +70,7 @@ pub(super) fn code(text: &str) -> String {
     format!("<code>{inner}</code>")
 }
 
-/// Lines from others in a fence that none of them closes.
+/// Untrusted lines in a code fence that none of them can close.
 pub(super) fn fenced<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let lines: Vec<String> = lines.map(shortened).collect();
     let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or_default();
@@ -78,8 +78,8 @@ pub(super) fn fenced<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     format!("{fence}text\n{}\n{fence}\n", lines.join("\n"))
 }
 
-/// A link to an address of ours or of the workflow's author. What could end it is percent-encoded.
-pub(super) fn link(words: &str, url: &str) -> String {
+/// A link to a trusted URL. Characters that could end the link are percent-encoded.
+pub(super) fn link(label: &str, url: &str) -> String {
     let mut safe = String::new();
     for character in plain(url).chars() {
         if character.is_ascii_alphanumeric() || "-._~:/?#@!$&+,;=%".contains(character) {
@@ -91,12 +91,12 @@ pub(super) fn link(words: &str, url: &str) -> String {
             }
         }
     }
-    format!("[{words}]({safe})")
+    format!("[{label}]({safe})")
 }
 
-/// One line without control characters, colours among them, and not too long.
+/// One line without control characters and colors, cut to the maximum length.
 fn shortened(text: &str) -> String {
-    // Of a very long text not even the controls are looked at.
+    // Limit the work on very long texts.
     let end = text.char_indices().nth(8 * LONGEST_TEXT).map_or(text.len(), |(end, _)| end);
     let mut short = plain(&text[..end]);
     if let Some((end, _)) = short.char_indices().nth(LONGEST_TEXT) {

@@ -1,6 +1,6 @@
-//! What a run shows on GitHub: the log with its annotations, outputs, the job summary, a comment.
+//! The reports of a run on GitHub: log, annotations, outputs, job summary, and comment.
 //!
-//! All are drawn from [`crate::domain::event::Event`] and [`crate::domain::run::RunState`] alone.
+//! All are rendered from [`crate::domain::event::Event`] and [`crate::domain::run::RunState`] alone.
 
 pub mod annotations;
 pub mod bounded;

@@ -12,35 +12,35 @@ use crate::domain::{
     run::{ImageState, ImageStatus, RunState},
 };
 
-/// Every output and what it says, in the order of `action.yml`.
+/// Every output with its description, in the order of `action.yml`.
 pub const OUTPUTS: &[(&str, &str)] = &[
     (
         "images",
-        "JSON list, one object an image: `name`, `services`, `repository`, `tags` (full references), `digest`, `ref`, \
+        "JSON list with one object per image: `name`, `services`, `repository`, `tags` (full references), `digest`, `ref`, \
          `platforms`, `size` (compressed bytes), `duration` (seconds), `steps`, `cached`, `pushed`, `changed`, `previous` \
-         (digest that the first tag pointed to before) and `previous_size`.",
+         (previous digest of the first tag) and `previous_size`.",
     ),
     ("digests", "JSON map from image name to digest."),
     ("digest", "Digest of the first image."),
     ("ref", "`repository@digest` of the first image."),
-    ("tags", "Every full reference, one a line; of a run that pushes, only those that point to its images."),
+    ("tags", "Full references, one per line. If images are pushed, only the tags that point to them."),
     ("version", "The first tag."),
-    ("changed", "`true` if any image differs from what its first tag pointed to before."),
+    ("changed", "`true` if any image differs from the previous image of its first tag."),
     ("result", "`success`, `failure` or `cancelled`."),
     (
         "superseded",
-        "`true` if a newer commit of the branch is published already, so that the tags that move stayed where they are.",
+        "`true` if a newer commit of the branch is already published, so that tags such as `latest` were not moved.",
     ),
     (
         "message-id",
-        "Id of the message, for a later `command: notify`; with several channels that can be edited, one a line.",
+        "Id of the message, for a later `command: notify`. One line for each channel whose messages can be edited.",
     ),
-    ("run-url", "The link that the messages carry."),
-    ("deployment-id", "Number of the GitHub deployment, with the input `environment`."),
-    ("duration", "Seconds that the run took."),
+    ("run-url", "URL of the run."),
+    ("deployment-id", "Id of the GitHub deployment that the input `environment` creates."),
+    ("duration", "Duration of the run in seconds."),
 ];
 
-/// One image in the output `images`. What is not known is null.
+/// One image in the output `images`. Unknown values are null.
 #[derive(Serialize)]
 struct Image<'a> {
     name: &'a str,
@@ -61,7 +61,7 @@ struct Image<'a> {
     previous_size: Option<u64>,
 }
 
-/// All outputs with their values, [`OUTPUTS`]' names in its order. What a failed run does not know is empty.
+/// All outputs with their values, in the order of [`OUTPUTS`]. Values that are unknown after a failure are empty.
 pub fn outputs(run: &RunState, message_id: Option<&str>) -> Vec<(&'static str, String)> {
     let images: Vec<Image<'_>> = run.images.iter().map(image).collect();
     let digests: BTreeMap<&str, &str> = images.iter().filter_map(|image| Some((image.name, image.digest?))).collect();
@@ -123,7 +123,7 @@ fn image(state: &ImageState) -> Image<'_> {
     }
 }
 
-/// The full references: of an image that is to be pushed, only those that point to it.
+/// The full references. If the image is pushed, only the tags that point to it.
 fn tags(state: &ImageState) -> Vec<String> {
     match &state.publication {
         Some(publication) => publication.published().map(TagResult::reference).collect(),
@@ -132,12 +132,12 @@ fn tags(state: &ImageState) -> Vec<String> {
     }
 }
 
-/// Seconds with one digit after the point.
+/// Seconds with one decimal.
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 10.0).round() / 10.0
 }
 
 fn json(value: &impl Serialize) -> String {
-    // These types have text keys only, so they always serialise.
+    // Serializing these types cannot fail, since their keys are strings.
     serde_json::to_string(value).unwrap_or_default()
 }

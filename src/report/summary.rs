@@ -1,5 +1,4 @@
-//! The job summary: what a run did, as GitHub-flavoured Markdown. Nothing of others in it means anything
-//! ([`super::markdown`]).
+//! The job summary: the result of a run as GitHub-flavored Markdown. Untrusted text is escaped ([`super::markdown`]).
 
 use crate::domain::{
     deployment::Deployment,
@@ -8,24 +7,25 @@ use crate::domain::{
     history::Change,
     outcome::RunOutcome,
     run::{ImageState, RunState},
+    tag::Tag,
 };
 
 use super::{
     human,
-    images::{cached, cell, codes, outcome, result, size, totals, unpublished},
+    images::{self, cached, cell, codes, result, size, tag_results, totals},
     markdown::{Page, code, fenced, link},
     timeline::{self, Slow},
 };
 
-/// GitHub drops a summary of more than 1 MiB whole. Ours stays below, with room for what other writers add.
+/// Maximum size in bytes. GitHub drops summaries of more than 1 MiB; this leaves room for those of other steps.
 pub const LONGEST: usize = 900 << 10;
 
-/// Most warnings that are listed.
+/// Maximum number of listed warnings.
 const MOST_WARNINGS: usize = 50;
-/// Most steps that are listed as the slowest.
+/// Maximum number of listed slow steps.
 const MOST_SLOW: usize = 5;
 
-/// Draws the summary of a run that has ended. Never more than [`LONGEST`] bytes.
+/// Renders the summary of a finished run. At most [`LONGEST`] bytes.
 pub fn summary(run: &RunState) -> String {
     let mut page = Page::new(LONGEST);
     page.add(&headline(run));
@@ -40,10 +40,10 @@ pub fn summary(run: &RunState) -> String {
         page.add_each(&run.images, row, "image");
         page.add(&format!("\n{}\n", totals(run)));
     }
-    let unpublished = unpublished(run);
-    if !unpublished.is_empty() {
-        page.add("\n| Tag | After this run |\n|---|---|\n");
-        page.add_each(&unpublished, |(tag, state)| format!("| {} | {state} |\n", code(tag)), "tag");
+    let tags = tag_results(run);
+    if !tags.is_empty() {
+        page.add("\n| Tag | Result |\n|---|---|\n");
+        page.add_each(&tags, |(tag, state)| format!("| {} | {state} |\n", code(tag)), "tag");
     }
     if !run.deployments.is_empty() {
         page.add("\n| Deployed to | Result | |\n|---|---|---|\n");
@@ -62,12 +62,12 @@ pub fn summary(run: &RunState) -> String {
     page.into_text()
 }
 
-/// Lines for a terminal: to have the images, and to put back what their tags pointed to before.
+/// Commands for a terminal: to pull the images, and to restore the previous image of their first tag.
 fn commands(run: &RunState, page: &mut Page) {
     let pushed = || run.images.iter().filter_map(|image| Some((image, result(image).filter(|result| result.pushed)?)));
     let pull: Vec<String> = pushed()
         .filter_map(|(image, _)| {
-            Some(format!("docker pull {}:{}", image.destinations.repository, image.destinations.version()?))
+            Some(format!("docker pull {}:{}", image.destinations.repository, first_own_tag(image)?))
         })
         .collect();
     if pull.is_empty() {
@@ -77,15 +77,24 @@ fn commands(run: &RunState, page: &mut Page) {
     let back: Vec<String> = pushed()
         .filter(|(_, result)| result.changed == Some(true))
         .filter_map(|(image, _)| {
-            let before = image.previous.as_ref()?.digest.as_ref()?;
-            let (repository, tag) = (&image.destinations.repository, image.destinations.version()?);
-            Some(format!("docker buildx imagetools create --tag {repository}:{tag} {repository}@{before}"))
+            let previous = image.previous.as_ref()?.digest.as_ref()?;
+            // The previous image is that of the first tag, which the run may not have moved.
+            let tag = first_own_tag(image).filter(|tag| image.destinations.version() == Some(tag))?;
+            let repository = &image.destinations.repository;
+            Some(format!("docker buildx imagetools create --tag {repository}:{tag} {repository}@{previous}"))
         })
         .collect();
     if !back.is_empty() {
         let lines = fenced(back.iter().map(String::as_str));
-        page.add(&format!("\n**Roll back** to what the first tag was before this run\n\n{lines}"));
+        page.add(&format!("\n**Roll back** to the previous image\n\n{lines}"));
     }
+}
+
+/// The first tag that points to this image and not to that of a newer commit.
+fn first_own_tag(image: &ImageState) -> Option<&str> {
+    let repository = image.destinations.repository.as_str();
+    let is_kept = |tag: &str| image.publication.as_ref().is_some_and(|one| one.is_kept(repository, tag));
+    image.destinations.tags.iter().map(Tag::as_str).find(|tag| !is_kept(tag))
 }
 
 fn warnings(run: &RunState, page: &mut Page) {
@@ -101,8 +110,8 @@ fn warnings(run: &RunState, page: &mut Page) {
     }
 }
 
-/// The mark and words for how a run ended.
-pub(super) fn ending(run: &RunState) -> (&'static str, &'static str) {
+/// The emoji and label for the outcome of a run.
+pub(super) fn outcome(run: &RunState) -> (&'static str, &'static str) {
     match &run.outcome {
         Some((RunOutcome::Success, _)) => {
             let pushed = run.images.iter().any(|image| result(image).is_some_and(|result| result.pushed));
@@ -115,19 +124,28 @@ pub(super) fn ending(run: &RunState) -> (&'static str, &'static str) {
     }
 }
 
-/// What the run changed, in a sentence.
+/// How the outcome compares with that of the previous run.
 pub(super) fn change(run: &RunState) -> Option<String> {
     Some(match run.change()? {
-        Change::Broke => "The run before did not fail.".to_owned(),
+        Change::Broke => "New failure: the previous run did not fail.".to_owned(),
         Change::StillFailing(times) => format!("This is failure number {times} in a row."),
-        Change::Fixed => "The run before had failed.".to_owned(),
+        Change::Fixed => "Fixed: the previous run failed.".to_owned(),
     })
 }
 
+/// Why tags were left at the image of a newer commit.
+pub(super) fn superseded(run: &RunState) -> Option<String> {
+    let newer = run.superseded.as_deref()?;
+    let newer = code(newer.get(..7).unwrap_or(newer));
+    Some(format!(
+        "Superseded: the branch has the newer commit {newer}, so tags that point to its image were not moved."
+    ))
+}
+
 fn headline(run: &RunState) -> String {
-    let (mark, words) = ending(run);
+    let (mark, label) = outcome(run);
     let time = run.outcome.as_ref().map_or_else(String::new, |(_, time)| format!(" in {}", human::duration(*time)));
-    let mut line = format!("### {mark} {words}{time}\n\n");
+    let mut line = format!("### {mark} {label}{time}\n\n");
     let parts = [
         (!run.info.ref_name.is_empty()).then(|| code(&run.info.ref_name)),
         run.info.sha.get(..7).map(code),
@@ -138,8 +156,8 @@ fn headline(run: &RunState) -> String {
         line.push_str(&parts.join(" "));
         line.push('\n');
     }
-    if let Some(change) = change(run) {
-        line.extend(["\n", &change, "\n"]);
+    for note in [change(run), superseded(run)].into_iter().flatten() {
+        line.extend(["\n", &note, "\n"]);
     }
     line
 }
@@ -155,7 +173,7 @@ fn row(image: &ImageState) -> String {
         cell(size(image)),
         cell(result.map(|result| human::duration(result.duration))),
         cell(result.map(cached)),
-        outcome(image),
+        images::outcome(image),
     )
 }
 
@@ -168,10 +186,10 @@ fn slow(slow: &Slow<'_>) -> String {
     format!("| {} | {} | {} |\n", code(slow.step), code(slow.image), human::duration(slow.time))
 }
 
-/// Why a run failed, with a link to where the log tells it.
+/// The cause of a failure, with a link to the log.
 pub(super) fn failure_section(failure: &Failure, job_url: &str) -> String {
     let of = failure.image().map_or_else(String::new, |image| format!(" of {}", code(image)));
-    let headline = format!("\n**{}{of}**: {}\n", failure.stage.word(), code(&failure.headline));
+    let headline = format!("\n**{}{of} failed**: {}\n", failure.stage.word(), code(&failure.headline));
     let place = |place: &Place| format!("\nat {}\n", code(&format!("{}:{}", place.file, place.line)));
     let last = failure.log.len().saturating_sub(Failure::LOG_LINES);
     let log = failure.log.iter().skip(last).map(String::as_str);
@@ -182,7 +200,7 @@ pub(super) fn failure_section(failure: &Failure, job_url: &str) -> String {
         failure.exit_code.map(|exit_code| format!("\nexit code {exit_code}\n")),
         (!failure.log.is_empty()).then(|| format!("\n{}", fenced(log))),
         failure.hint.as_ref().map(|hint| format!("\n→ {}\n", code(hint))),
-        (!job_url.is_empty()).then(|| format!("\n{}\n", link("the whole log", job_url))),
+        (!job_url.is_empty()).then(|| format!("\n{}\n", link("full log", job_url))),
     ];
     parts.into_iter().flatten().collect()
 }

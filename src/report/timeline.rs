@@ -1,8 +1,8 @@
-//! The build as a picture: a Gantt chart in Mermaid, which GitHub draws, and its slowest steps as a list.
+//! The timeline of a build: a Gantt chart in Mermaid, which GitHub renders, and the slowest steps.
 //!
-//! Syntax: <https://mermaid.js.org/syntax/gantt.html>. Names of steps come from Dockerfiles, which anyone may change in
-//! a pull request: of them only letters, digits and a few marks that mean nothing there are drawn, after a mark or
-//! number of ours, so that no line begins as a keyword does.
+//! Syntax: <https://mermaid.js.org/syntax/gantt.html>. The names of steps are untrusted, since anyone can change a Dockerfile
+//! in a pull request. Only letters, digits and a few harmless characters of them are shown, and each name is preceded by a
+//! dot or number, so that no line begins with a keyword.
 
 use std::{cmp::Reverse, fmt::Write as _, time::Duration};
 
@@ -11,24 +11,24 @@ use crate::domain::{
     run::{ImageState, ImageStatus, RunState, StepState, is_dockerfile_step},
 };
 
-/// Shorter than this is no bar that anyone could see.
+/// Minimum duration of a visible bar.
 const SHORTEST: Duration = Duration::from_millis(500);
-/// Most bars of an image, and in the chart: more than GitHub can draw at a readable size.
+/// Maximum number of bars per image, and in the chart, so that it remains readable.
 const MOST_OF_IMAGE: usize = 12;
 const MOST: usize = 60;
-/// Longest name of a bar, in characters.
+/// Maximum length of a bar's name in characters.
 const LONGEST_NAME: usize = 48;
-/// A day on which no clock is changed anywhere: the chart counts from its midnight.
+/// The chart counts from midnight of this day, on which no time zone changes its clocks.
 const DAY: &str = "2001-01-10";
 
-/// A step that took time.
+/// A slow step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slow<'a> {
-    /// The image's name.
+    /// Name of the image.
     pub(super) image: &'a str,
-    /// The step's name.
+    /// Name of the step.
     pub(super) step: &'a str,
-    /// How long it ran.
+    /// Its duration.
     pub(super) time: Duration,
 }
 
@@ -39,7 +39,7 @@ struct Bar {
     time: Duration,
 }
 
-/// The chart in its fence; `None` if nothing took long enough to be seen.
+/// The chart in a code fence; `None` if no step took long enough to be visible.
 pub(super) fn chart(run: &RunState) -> Option<String> {
     let (_, end) = run.outcome.as_ref()?;
     let rows: Vec<(&ImageState, Vec<Bar>)> = run.images.iter().map(|image| (image, bars(image, *end))).collect();
@@ -69,7 +69,7 @@ pub(super) fn chart(run: &RunState) -> Option<String> {
     Some(text)
 }
 
-/// The steps that took longest, at most `most`, slowest first; what came from the cache took no time.
+/// The steps that took longest, slowest first, at most `most`.
 pub(super) fn slowest(run: &RunState, most: usize) -> Vec<Slow<'_>> {
     let mut all: Vec<Slow<'_>> = Vec::new();
     for image in &run.images {
@@ -82,10 +82,10 @@ pub(super) fn slowest(run: &RunState, most: usize) -> Vec<Slow<'_>> {
     all
 }
 
-/// The longest bars of an image, in the order in which they began.
+/// The longest bars of an image, in the order of their start.
 fn bars(image: &ImageState, end: Duration) -> Vec<Bar> {
     let until = image.ended.unwrap_or(end);
-    // An export holds the push, which has a bar of its own.
+    // An export includes the push, which has its own bar.
     let steps = image.steps.iter().filter(|step| !step.name.starts_with("exporting "));
     let mut bars: Vec<Bar> = steps.filter_map(|step| bar(step, until)).collect();
     let push = image.pushing.map(|began| Bar {
@@ -121,7 +121,7 @@ fn name(step: &str) -> String {
     format!("{} {}", harmless(number), harmless(&format!("{stage} {rest}")))
 }
 
-/// Text without what means something in a chart. Never empty.
+/// The text without characters that have a meaning in a chart. Never empty.
 fn harmless(text: &str) -> String {
     let kept = text.chars().map(|character| {
         let fits = character.is_alphanumeric() || matches!(character, '.' | '/' | '_' | '-' | '+' | '=');
@@ -138,7 +138,7 @@ fn harmless(text: &str) -> String {
 }
 
 fn at(since_start: Duration) -> String {
-    // Nothing runs for a day; what did would end at midnight.
+    // No run takes a day; a longer time is cut at midnight.
     let seconds = since_start.as_secs().min(86_399);
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{DAY} {hours:02}:{minutes:02}:{rest:02}.{:03}", since_start.subsec_millis())

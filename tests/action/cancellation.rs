@@ -97,7 +97,7 @@ async fn an_image_that_fails_stops_the_others() {
         let report = run.expect(1).await;
         gone_soon(&sleep).await;
         let log = log(&report);
-        assert!(log.contains("- one: stopped"), "{engine:?}: {log}");
+        assert!(log.contains("- one: cancelled"), "{engine:?}: {log}");
         assert!(log.contains("✗ two:"), "{engine:?}: {log}");
     }
 }

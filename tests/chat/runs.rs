@@ -194,7 +194,7 @@ pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
     });
     let mut order = Order::default();
     for event in &events {
-        order.take(event).expect("an order that a run has");
+        order.check(event).expect("an order that a run has");
     }
     let mut state = RunState::new(info(), started);
     let mut states = vec![state.clone()];

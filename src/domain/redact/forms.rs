@@ -1,11 +1,11 @@
-//! The forms in which programs write a secret.
+//! The encodings in which programs print a secret.
 
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
-/// Every form of a secret but hex digits, as text: as it is, in base64, percent-encoded, escaped.
+/// All forms of a secret except hex digits: plain, base64, percent-encoded, escaped.
 pub(super) fn of_value(value: &str) -> Vec<String> {
     let mut forms = of_line(value);
     forms.extend(in_base64(value));
@@ -14,15 +14,15 @@ pub(super) fn of_value(value: &str) -> Vec<String> {
     forms
 }
 
-/// The forms of a line of a secret: as it is, and escaped.
+/// The forms of a line of a secret: plain and escaped.
 pub(super) fn of_line(line: &str) -> Vec<String> {
     let mut forms = vec![line.to_owned()];
     forms.extend(escaped(line));
     forms
 }
 
-/// What base64 makes of the text, of the text and a line's end, and of something longer that contains it, such as
-/// `user:password`: only the characters that the text alone decides. Also in lines, as `base64` and `openssl` cut it.
+/// The base64 of the text, also with a line end and within a longer text such as `user:password`: then only the characters
+/// that depend on nothing but the text. Also split into lines, as `base64` and `openssl` do.
 fn in_base64(text: &str) -> Vec<String> {
     let mut forms = vec![STANDARD.encode(text)];
     for before in 0..3 {
@@ -34,18 +34,18 @@ fn in_base64(text: &str) -> Vec<String> {
     }
     let whole = forms[1].clone();
     for columns in [76, 64] {
-        // What is left for a last line may be a word of its own.
+        // A very short last line could be an ordinary word.
         let lines = whole.as_bytes().chunks(columns).filter(|line| (8..whole.len()).contains(&line.len()));
         forms.extend(lines.map(|line| String::from_utf8_lossy(line).into_owned()));
     }
     forms
 }
 
-/// The spellings differ in what is left as it is, in the case of the digits, and in what a blank becomes.
+/// The variants differ in the unescaped characters, the case of the digits, and the encoding of a space.
 fn percent_encoded(text: &str) -> [String; 5] {
-    let encoded = |left: &[u8], hex: fn(u8) -> String| -> String {
-        let left = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || left.contains(&byte);
-        text.bytes().map(|byte| if left(byte) { char::from(byte).to_string() } else { hex(byte) }).collect()
+    let encoded = |unescaped: &[u8], hex: fn(u8) -> String| -> String {
+        let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || unescaped.contains(&byte);
+        text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { hex(byte) }).collect()
     };
     let upper = |byte| format!("%{byte:02X}");
     let strict = encoded(b"", upper);
@@ -53,9 +53,9 @@ fn percent_encoded(text: &str) -> [String; 5] {
     [encoded(b"/", upper), encoded(b"!*'()", upper), strict.replace("%20", "+"), lower, strict]
 }
 
-/// As text of JSON, as Go and Python write it too, and of XML.
+/// Escaped for JSON, in the variants of Go and Python too, and for XML.
 fn escaped(text: &str) -> [String; 6] {
-    // A string can always be written.
+    // Serializing a string cannot fail.
     let quoted = serde_json::to_string(text).unwrap_or_default();
     let json = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     let html = json.replace('<', r"\u003c").replace('>', r"\u003e").replace('&', r"\u0026");
@@ -69,12 +69,12 @@ fn escaped(text: &str) -> [String; 6] {
     });
     let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     let [python, go] = ["&#x27;", "&#39;"].map(|quote| xml.replace('\'', quote));
-    // Go writes double quotes as a number too.
+    // Go escapes double quotes numerically too.
     let go = go.replace("&quot;", "&#34;");
     [json.to_owned(), html, ascii, xml, python, go]
 }
 
-/// What is left of the text when its other letters come as bytes that are no UTF-8, as in Latin-1 and UTF-16.
+/// The ASCII characters of the text, which remain if the others are invalid UTF-8, as in Latin-1 and UTF-16.
 fn one_byte_wide(text: &str) -> Option<String> {
     const SHORTEST: usize = 8;
     let ascii: String = text.chars().filter(char::is_ascii).collect();

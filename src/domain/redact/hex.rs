@@ -1,19 +1,19 @@
 //! Secrets as hex digits: `xxd`, `od -t x1`, `hexdump`, `%x`, `\x68\x75`, `68:75`, `0x68, 0x75`.
 //!
-//! A dump breaks a secret into lines and puts separators between its bytes. So the digits of a text are strung together,
-//! and windows of a few bytes of each secret are looked for in them.
+//! A dump splits a secret into lines and separates its bytes. So the digits of a text are joined, and short windows of
+//! each secret are searched in them.
 
 use std::ops::Range;
 
-/// Bytes of a secret that are looked for at a time.
+/// Size of a window in bytes.
 const WINDOW: usize = 8;
-/// Of a secret with more bytes than this, only windows side by side are looked for.
+/// Longer secrets, in bytes, are searched in windows that do not overlap.
 const LONG: usize = 2 << 10;
-/// Most characters between two bytes.
+/// Maximum number of characters between two bytes.
 const WIDEST_GAP: usize = 5;
 
-/// The digits of a secret's windows; those of the bytes in pairs the other way round, as `hexdump` and `od -x` write
-/// them on a little-endian machine, too.
+/// The digits of a secret's windows, also with the bytes of each pair swapped, as `hexdump` and `od -x` print them on
+/// little-endian machines.
 pub(super) fn windows(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let step = if bytes.len() > LONG { WINDOW } else { 1 };
@@ -33,7 +33,8 @@ fn digits<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
     bytes.fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
 
-/// The bytes that a text spells in hex digits, in lower case, and where each digit stands. Runs of them are apart.
+/// The bytes that a text contains as hex digits, in lower case, and the position of each digit. Separate runs are
+/// separated by newlines.
 #[derive(Debug, Default)]
 pub(super) struct Spelled {
     pub(super) digits: String,
@@ -41,7 +42,7 @@ pub(super) struct Spelled {
 }
 
 impl Spelled {
-    /// Reads the digits of a text.
+    /// Collects the digits of a text.
     pub(super) fn new(text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut spelled = Self::default();
@@ -67,7 +68,7 @@ impl Spelled {
                 spelled.places.extend(at..at + run);
                 gap = 0;
             } else {
-                // No bytes, such as the offset that `od` begins a line with.
+                // An odd number of digits is not bytes, such as the offset at the start of a line of `od`.
                 spelled.end_run();
             }
             at += run;
@@ -82,8 +83,8 @@ impl Spelled {
         }
     }
 
-    /// Where a range of the digits stands in the text; in the line of a dump, to its end, where the characters are shown
-    /// once more.
+    /// The range of the text for a range of the digits. In a line of a dump it extends to the end of the line, which shows
+    /// the characters again.
     pub(super) fn place(&self, range: &Range<usize>, text: &str) -> Range<usize> {
         let start = self.places.get(range.start).copied().unwrap_or_default();
         let end = range.end.checked_sub(1).and_then(|last| self.places.get(last)).map_or(start, |last| last + 1);
@@ -92,7 +93,7 @@ impl Spelled {
     }
 }
 
-/// Whether a line begins with an offset, as `xxd` and `hexdump` write it.
+/// Whether a line begins with an offset, as in the output of `xxd` and `hexdump`.
 fn is_dump(line: &str) -> bool {
     let offset = line.split(|c: char| !c.is_ascii_hexdigit()).next().unwrap_or_default();
     matches!(offset.len(), 6..=8) && line[offset.len()..].starts_with([' ', ':'])

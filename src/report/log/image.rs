@@ -1,4 +1,4 @@
-//! What one image says, as lines of its group.
+//! The lines of one image in the log.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::{
     report::{bounded::BoundedLines, human, log::text::publication_lines},
 };
 
-/// Bytes of text that are kept of an image that is not being printed.
-const KEPT_OF_IMAGE: usize = 1 << 20;
-/// Bytes of text that are kept of a running step, to be shown again if it fails.
-const KEPT_OF_STEP: usize = 128 << 10;
+/// Maximum bytes of buffered lines of an image whose group is not open.
+const IMAGE_BUFFER: usize = 1 << 20;
+/// Maximum bytes kept of a step's output, to be shown again if it fails.
+const STEP_BUFFER: usize = 128 << 10;
 
 pub(super) struct ImageLog {
     pub(super) name: String,
     pub(super) steps: Vec<StepLog>,
-    /// The step that the last line of output belongs to.
-    pub(super) speaking: Option<StepId>,
-    pub(super) kept: BoundedLines,
+    /// The step of the last line of output.
+    pub(super) current_step: Option<StepId>,
+    pub(super) buffered: BoundedLines,
     pub(super) progress: Progress,
 }
 
@@ -30,13 +30,13 @@ pub(super) struct StepLog {
 
 #[derive(PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Being built.
+    /// In progress.
     Open,
-    /// Ended, and this is the line about it; its group is still to be printed.
+    /// Finished with this result line; its group is not printed yet.
     Ended(String),
-    /// As before, but failed.
+    /// Failed with this result line; its group is not printed yet.
     Failed(String),
-    /// Its group is printed.
+    /// Its group has been printed.
     Printed,
 }
 
@@ -45,18 +45,18 @@ impl ImageLog {
         Self {
             name: name.to_owned(),
             steps: Vec::new(),
-            speaking: None,
-            kept: BoundedLines::new(KEPT_OF_IMAGE),
+            current_step: None,
+            buffered: BoundedLines::new(IMAGE_BUFFER),
             progress: Progress::Open,
         }
     }
 
-    /// What was kept so far.
-    pub(super) fn take_kept(&mut self) -> BoundedLines {
-        std::mem::replace(&mut self.kept, BoundedLines::new(KEPT_OF_IMAGE))
+    /// Takes the buffered lines.
+    pub(super) fn take_buffered(&mut self) -> BoundedLines {
+        std::mem::replace(&mut self.buffered, BoundedLines::new(IMAGE_BUFFER))
     }
 
-    /// The event as harmless lines of the image's group.
+    /// The lines for an event, with workflow commands escaped.
     pub(super) fn lines_of(&mut self, event: &ImageEvent) -> Vec<String> {
         match event {
             ImageEvent::StepStarted { step, name } => {
@@ -65,19 +65,19 @@ impl ImageLog {
                 }
                 self.steps.push(StepLog {
                     name: name.clone(),
-                    output: Some(BoundedLines::new(KEPT_OF_STEP)),
+                    output: Some(BoundedLines::new(STEP_BUFFER)),
                     failed: false,
                 });
-                self.speaking = Some(*step);
+                self.current_step = Some(*step);
                 inert(name)
             }
             ImageEvent::StepLog { step, line } => {
                 let Some(state) = self.steps.get_mut(*step) else { return Vec::new() };
                 let mut lines: Vec<String> = Vec::new();
-                // Steps run at the same time: a line of another step than before says whose it is.
-                if self.speaking != Some(*step) {
+                // Steps run in parallel: name the step if it is not that of the previous line.
+                if self.current_step != Some(*step) {
                     lines.push(inert(&format!("{} …", label(&state.name))).join(" "));
-                    self.speaking = Some(*step);
+                    self.current_step = Some(*step);
                 }
                 for line in inert(line) {
                     let line = format!("    {line}");
@@ -91,7 +91,7 @@ impl ImageLog {
             ImageEvent::StepFinished { step, outcome, duration } => self.step_finished(*step, outcome, *duration),
             ImageEvent::Pushing => vec!["uploading".to_owned()],
             ImageEvent::Retrying { reason, attempt, wait } => {
-                inert(&format!("{reason}; attempt {attempt} in {}", human::duration(*wait)))
+                inert(&format!("{reason}; retrying in {} (attempt {attempt})", human::duration(*wait)))
             }
             ImageEvent::Published(publication) => {
                 publication_lines(publication).iter().flat_map(|line| inert(line)).collect()
@@ -112,10 +112,10 @@ impl ImageLog {
             StepOutcome::Cached => "CACHED".to_owned(),
             StepOutcome::Failed(message) => {
                 state.failed = true;
-                self.speaking = Some(step);
+                self.current_step = Some(step);
                 format!("FAILED {time}: {message}")
             }
-            StepOutcome::Cancelled => format!("STOPPED {time}"),
+            StepOutcome::Cancelled => format!("CANCELLED {time}"),
         };
         let lines = inert(&format!("{} {outcome}", label(&state.name)));
         if state.failed {
@@ -131,7 +131,7 @@ impl ImageLog {
     }
 }
 
-/// What stands for a step where its whole name would be too much: `[2/5]` of `[2/5] RUN …`.
+/// The short label of a step: `[2/5]` of `[2/5] RUN …`.
 fn label(name: &str) -> &str {
     match name.split_once(']') {
         Some((head, _)) if head.starts_with('[') && head.contains('/') => &name[..=head.len()],

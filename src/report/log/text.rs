@@ -1,5 +1,4 @@
-//! Results, warnings and failures in words. Names and lines of others stand in them as they are: the log makes them
-//! harmless.
+//! The texts of results, diagnostics and failures. They may contain untrusted text; the log escapes it.
 
 use crate::{
     domain::{
@@ -22,7 +21,7 @@ pub(super) fn result_text(name: &str, result: &ImageResult) -> String {
     parts.join(", ")
 }
 
-/// What became of an image's tags: a line for each repository, or for each state where not all went well.
+/// The results for an image's tags: one line per repository, or one per state if a tag was not published as planned.
 pub(super) fn publication_lines(publication: &Publication) -> Vec<String> {
     if !publication.is_complete() {
         let groups = publication.by_state().into_iter();
