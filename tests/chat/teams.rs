@@ -73,13 +73,13 @@ async fn faults_are_overcome() {
 }
 
 #[tokio::test]
-async fn what_does_not_get_through_is_a_warning_without_the_address() {
+async fn a_message_that_is_not_delivered_is_a_warning_without_the_url() {
     let error = |status, code: &str| Fault::Answer(status, format!(r#"{{"error": {{"code": "{code}"}}}}"#));
     for (name, faults, words) in [
-        ("gone", vec![error(404, "WorkflowNotFound")], "does not exist any more"),
-        ("off", vec![error(400, "WorkflowTriggerIsNotEnabled")], "switched off"),
-        ("signature", vec![error(401, "DirectApiAuthorizationRequired")], "address is wrong"),
-        ("hang", vec![Fault::Hang; 9], "no answer within"),
+        ("gone", vec![error(404, "WorkflowNotFound")], "was deleted or disabled"),
+        ("off", vec![error(400, "WorkflowTriggerIsNotEnabled")], "was deleted or disabled"),
+        ("signature", vec![error(401, "DirectApiAuthorizationRequired")], "its URL is wrong"),
+        ("hang", vec![Fault::Hang; 9], "timed out after"),
         ("redirect", vec![Fault::Answer(302, String::new())], "HTTP 302"),
         ("never", vec![error(400, "TriggerInputSchemaMismatch"); 9], "TriggerInputSchemaMismatch"),
     ] {
