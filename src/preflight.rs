@@ -12,16 +12,12 @@ use std::{
 pub use builder::builder;
 
 use crate::{
-    builder::{
-        Builder,
-        caches::Accounts,
-        container::Seats,
-        explain,
-        recipe::{Context, Dockerfile, LARGEST_DOCKERFILE, Recipe},
+    builder::{Builder, caches::Accounts, container::Seats, explain, recipe::Recipe, support},
+    buildkit::{
+        build::{Context, Dockerfile},
         session::{BuildSecret, LARGEST_SECRET},
-        support,
+        ssh::{AgentSource, Agents},
     },
-    buildkit::ssh::{AgentSource, Agents},
     domain::{credentials::Credentials, diagnostic::Diagnostic, failure::Failure, stage::Stage},
     inputs::builder::{BuilderInput, ContainerInput},
     plan::{Plan, images::Purpose},
@@ -75,8 +71,8 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
                 "add a rule that does, such as `type=ref,event=branch` or `type=sha`, or run this workflow on other events",
             ));
         }
-        let named = recipe.named_contexts.iter().map(|(_, context)| context);
-        for context in named.chain([&recipe.context]) {
+        let named = recipe.build.named_contexts.iter().map(|(_, context)| context);
+        for context in named.chain([&recipe.build.context]) {
             if let Context::Directory(path) = context
                 && !path.is_dir()
             {
@@ -87,7 +83,7 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
                 ));
             }
         }
-        if let Dockerfile::File { directory, name } = &recipe.dockerfile
+        if let Dockerfile::File { directory, name } = &recipe.build.dockerfile
             && !directory.join(name).is_file()
         {
             return Err(wrong(
@@ -114,7 +110,7 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
 /// Takes the file `dockerfile` where there is no `Dockerfile`, as all of Docker's clients do
 /// (<https://github.com/moby/moby/pull/10858>).
 pub fn take_lower_case(recipe: &mut Recipe) {
-    let Dockerfile::File { directory, name } = &mut recipe.dockerfile else { return };
+    let Dockerfile::File { directory, name } = &mut recipe.build.dockerfile else { return };
     if name == "Dockerfile" && !directory.join("Dockerfile").exists() && directory.join("dockerfile").is_file() {
         recipe.dockerfile_place.truncate(recipe.dockerfile_place.len() - name.len());
         *name = name.to_lowercase();
@@ -127,7 +123,7 @@ pub async fn support(builder: &Builder, recipes: &mut [Recipe]) -> Result<Vec<Di
     let mut doubts = Vec::new();
     let runs: Vec<String> = builder.nodes.iter().flat_map(|node| node.worker.platforms.iter().cloned()).collect();
     for recipe in recipes {
-        if builder.nodes.len() > 1 && recipe.bases().next().is_some() {
+        if builder.nodes.len() > 1 && recipe.build.bases().next().is_some() {
             let hint =
                 "name one endpoint in the input `builder`, or push the base first and name it as `docker-image://`";
             return Err(wrong(
@@ -137,8 +133,8 @@ pub async fn support(builder: &Builder, recipes: &mut [Recipe]) -> Result<Vec<Di
             ));
         }
         match builder.nodes.iter().find_map(|node| node.worker.host_gateway.as_ref()) {
-            Some(address) => recipe.resolve_host(address),
-            None if recipe.names_host() => {
+            Some(address) => recipe.build.set_host_gateway(address),
+            None if recipe.build.needs_host_gateway() => {
                 let hint = "write the host's address as the containers see it, such as 172.17.0.1";
                 return Err(wrong(&recipe.name, "this builder does not tell what `host-gateway` is".to_owned(), hint));
             }
@@ -147,13 +143,7 @@ pub async fn support(builder: &Builder, recipes: &mut [Recipe]) -> Result<Vec<Di
         if builder.engine_pushes() {
             support::of_classic_store(recipe)?;
         }
-        let text = match &recipe.dockerfile {
-            Dockerfile::File { directory, name } => {
-                regular_file::read_text(&directory.join(name), LARGEST_DOCKERFILE).ok()
-            }
-            Dockerfile::Inline(text) => Some(text.clone()),
-            Dockerfile::InContext(_) => None,
-        };
+        let text = recipe.dockerfile_text();
         if support::is_new(recipe) && builder.is_old().await {
             support::of_old_engine(recipe, text.as_deref())?;
         }

@@ -1,6 +1,6 @@
 //! The protocol of SSH agents.
 
-#[path = "../../src/builder/ssh/protocol.rs"]
+#[path = "../../src/buildkit/ssh/protocol.rs"]
 mod protocol;
 
 pub use protocol::{Frames, Request, failure, request};

@@ -5,7 +5,7 @@
 
 use super::recipe::Recipe;
 use crate::{
-    inputs::typed::CacheSpec,
+    buildkit::{build::Cache, version::Version},
     plan::{
         ImagePlan,
         builder::{Demand, demands},
@@ -23,9 +23,6 @@ pub enum Store {
     /// None: a BuildKit without an engine around it. It does everything but leave an image in the engine.
     Standalone,
 }
-
-/// Major and minor number of BuildKit's version.
-pub type Version = (u64, u64);
 
 /// What a BuildKit can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,23 +74,15 @@ impl Abilities {
 
     /// Leaves the caches out that it cannot read or write, and returns those that the user asked for: a cache fails no
     /// build.
-    pub fn fit_caches(self, recipe: &mut Recipe) -> Vec<CacheSpec> {
-        let mut left_out: Vec<CacheSpec> = Vec::new();
-        let mut fit = |list: &mut Vec<CacheSpec>, able: &dyn Fn(&str) -> bool| {
+    pub fn fit_caches(self, recipe: &mut Recipe) -> Vec<Cache> {
+        let mut left_out: Vec<Cache> = Vec::new();
+        let mut fit = |list: &mut Vec<Cache>, able: &dyn Fn(&str) -> bool| {
             left_out.extend(list.extract_if(.., |cache| !able(&cache.kind)));
         };
-        fit(&mut recipe.cache_from, &|kind| self.reads(kind));
-        fit(&mut recipe.cache_to, &|kind| self.writes(kind));
+        fit(&mut recipe.build.cache_from, &|kind| self.reads(kind));
+        fit(&mut recipe.build.cache_to, &|kind| self.writes(kind));
         if recipe.cache_origin == Origin::Offered { Vec::new() } else { left_out }
     }
-}
-
-/// Reads a version as BuildKit tells it, such as `v0.25.2` or `v0.13.0-rc1`. Debian's builds all say `v0.0.0+unknown`,
-/// which is none.
-pub fn version(text: &str) -> Option<Version> {
-    let mut numbers = text.trim_start_matches('v').split('.');
-    let version = (numbers.next()?.parse().ok()?, numbers.next()?.split(['-', '+']).next()?.parse().ok()?);
-    (version != (0, 0)).then_some(version)
 }
 
 /// The BuildKit inside a Docker engine of this version, as far as it matters here.
@@ -109,19 +98,15 @@ pub fn version_in_engine(engine: &str) -> Option<Version> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Abilities, Store, version, version_in_engine};
+    use super::{Abilities, Store, version_in_engine};
     use crate::{
         builder::recipe::Recipe,
-        inputs::cache::cache_spec,
+        buildkit::build::{Build, Cache},
         plan::{builder::Demand, caches::Origin},
     };
 
     #[test]
-    fn versions() {
-        assert_eq!(version("v0.25.2"), Some((0, 25)));
-        assert_eq!(version("v0.13.0-rc1"), Some((0, 13)));
-        assert_eq!(version("0.8+unknown"), Some((0, 8)));
-        assert_eq!([version("v0.0.0+unknown"), version(""), version("master")], [None; 3]);
+    fn engines_have_a_buildkit_of_their_age() {
         assert!(version_in_engine("28.5.2+dfsg4") >= Some((0, 20)) && version_in_engine("27.5.1") < Some((0, 20)));
         assert_eq!(version_in_engine("dev"), None);
     }
@@ -143,18 +128,19 @@ mod tests {
 
     #[test]
     fn caches_that_cannot_be_had_are_left_out() {
-        let spec = |text: &str| cache_spec(text).unwrap();
-        let recipe = Recipe {
-            cache_from: vec![spec("r/x:c"), spec("type=gha")],
-            cache_to: vec![spec("type=inline"), spec("type=gha,mode=max")],
-            ..Recipe::default()
+        let cache = |kind: &str| Cache { kind: kind.into(), attributes: Vec::new() };
+        let build = Build {
+            cache_from: vec![cache("registry"), cache("gha")],
+            cache_to: vec![cache("inline"), cache("gha")],
+            ..Build::default()
         };
+        let recipe = Recipe { build, ..Recipe::default() };
         let classic = Abilities { store: Store::Classic, version: None };
         let mut asked = recipe.clone();
         assert_eq!(classic.fit_caches(&mut asked).len(), 2);
-        assert_eq!((asked.cache_from, asked.cache_to), (vec![spec("r/x:c")], vec![spec("type=inline")]));
+        assert_eq!((asked.build.cache_from, asked.build.cache_to), (vec![cache("registry")], vec![cache("inline")]));
         let mut offered = Recipe { cache_origin: Origin::Offered, ..recipe };
         assert_eq!(classic.fit_caches(&mut offered), []);
-        assert_eq!(offered.cache_to.len(), 1);
+        assert_eq!(offered.build.cache_to.len(), 1);
     }
 }

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt, io,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -28,10 +29,9 @@ use super::{
     buildkitd,
     engine::{ApiError, Engine, RegistryRules, api_error, credentials},
     node::{Node, NodeError},
-    reach::Reach,
 };
 use crate::{
-    buildkit::exec::{self, Exec},
+    buildkit::{Endpoint, endpoint::Dial, exec, transport::Stream},
     domain::credentials::Credentials,
     inputs::builder::ContainerInput,
 };
@@ -79,18 +79,14 @@ impl Seat {
         Arc::new(Self { engine, container, ours: Mutex::default() })
     }
 
+    /// The endpoint of its BuildKit.
+    pub fn endpoint(self: Arc<Self>) -> Endpoint {
+        Endpoint::Dialer(self)
+    }
+
     /// The container's name.
     pub fn container(&self) -> &str {
         &self.container
-    }
-
-    /// A new stream to its BuildKit.
-    pub(super) async fn dial(&self) -> Result<Exec, ApiError> {
-        let docker = self.engine.client().await?;
-        let (id, stream) =
-            exec::start(docker, &self.container, &["buildctl", "dial-stdio"]).await.map_err(api_error)?;
-        lock(&self.ours).push(id);
-        Ok(stream)
     }
 
     /// Removes the container unless somebody else uses it. Its volume stays.
@@ -111,6 +107,23 @@ impl Seat {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+#[tonic::async_trait]
+impl Dial for Seat {
+    async fn dial(&self) -> io::Result<Stream> {
+        let docker = self.engine.client().await.map_err(io::Error::other)?;
+        let started = exec::start(docker, &self.container, &["buildctl", "dial-stdio"]).await;
+        let (id, stream) = started.map_err(|error| io::Error::other(api_error(error)))?;
+        lock(&self.ours).push(id);
+        Ok(Box::new(stream))
+    }
+}
+
+impl fmt::Display for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "docker-container://{}", self.container)
     }
 }
 
@@ -265,7 +278,7 @@ async fn booted(docker: &Docker, seat: &Arc<Seat>) -> Result<Node, ContainerErro
     let began = Instant::now();
     let mut pause = Duration::from_millis(25);
     loop {
-        let error = match Node::connect(Reach::Container(seat.clone()), Vec::new()).await {
+        let error = match Node::connect(seat.clone().endpoint(), Vec::new()).await {
             Ok(node) => return Ok(node),
             Err(error) => error,
         };

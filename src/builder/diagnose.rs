@@ -1,111 +1,13 @@
-//! Makes a [`Failure`] that people understand out of a BuildKit error. Pure.
-//!
-//! BuildKit sends typed details beside the message since 0.9: JSON under a `…+json` type URL
-//! (<https://github.com/moby/buildkit/blob/master/util/grpcerrors/grpcerrors.go>,
-//! <https://github.com/moby/buildkit/blob/master/solver/errdefs/errdefs.proto>). Older daemons (Engine 20.10) send
-//! the message only; then the Dockerfile itself tells where the failing step stands.
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bollard_buildkit_proto::google::rpc;
-use prost::Message as _;
-use serde::Deserialize;
+//! Turns the daemon's error into the [`Failure`] that the user is shown. Pure.
 
 use super::{
     explain::{explain, hint_in, missing_base_image},
     progress::FailedStep,
 };
-use crate::domain::{diagnostic::Place, failure::Failure, redact::Redactor, stage::Stage};
-
-/// What an error of the daemon says, taken apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SolveFault {
-    /// The message.
-    pub message: String,
-    /// The digest of the step that failed.
-    pub vertex: Option<String>,
-    /// The exit code of its command.
-    pub exit_code: Option<i64>,
-    /// The lines of the Dockerfile that it is about, first and last, from 1.
-    pub lines: Option<(u32, u32)>,
-    /// The Dockerfile as the daemon has it.
-    pub dockerfile: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct VertexDetail {
-    digest: String,
-}
-
-#[derive(Deserialize)]
-struct ExitDetail {
-    #[serde(rename = "Code")]
-    code: i64,
-}
-
-#[derive(Deserialize)]
-struct SourceDetail {
-    info: Option<SourceInfo>,
-    #[serde(default)]
-    ranges: Vec<SourceRange>,
-}
-
-#[derive(Deserialize)]
-struct SourceInfo {
-    #[serde(default)]
-    data: String,
-}
-
-#[derive(Deserialize)]
-struct SourceRange {
-    start: Option<SourcePosition>,
-    end: Option<SourcePosition>,
-}
-
-#[derive(Deserialize)]
-struct SourcePosition {
-    #[serde(default)]
-    line: u32,
-}
-
-impl SolveFault {
-    /// Takes the daemon's answer apart: its message, and the encoded `google.rpc.Status` that comes with it. Details
-    /// that do not parse are left out: the message is always there.
-    pub fn new(message: &str, details: &[u8]) -> Self {
-        let mut fault = Self { message: message.to_owned(), ..Self::default() };
-        let details = rpc::Status::decode(details).map(|status| status.details).unwrap_or_default();
-        for detail in details {
-            let json = detail.value.as_slice();
-            // The type URL is `github.com/moby/buildkit/errdefs.Vertex+json`, or its short form.
-            let kind = detail.type_url.rsplit('/').next().unwrap_or_default();
-            match kind.trim_end_matches("+json") {
-                "errdefs.Vertex" => {
-                    fault.vertex = serde_json::from_slice::<VertexDetail>(json).ok().map(|v| v.digest);
-                }
-                "gatewayapi.ExitMessage" => {
-                    fault.exit_code = serde_json::from_slice::<ExitDetail>(json).ok().map(|e| e.code);
-                }
-                "errdefs.Source" => {
-                    if let Ok(source) = serde_json::from_slice::<SourceDetail>(json) {
-                        fault.source(source);
-                    }
-                }
-                _ => {}
-            }
-        }
-        fault.exit_code = fault.exit_code.or_else(|| exit_code_of(&fault.message));
-        fault
-    }
-
-    fn source(&mut self, source: SourceDetail) {
-        self.dockerfile =
-            source.info.and_then(|info| STANDARD.decode(info.data).ok()).and_then(|raw| String::from_utf8(raw).ok());
-        let line = |position: Option<&SourcePosition>| position.map(|p| p.line).filter(|line| *line > 0);
-        // An instruction of several lines comes as a range for each of them.
-        let first = source.ranges.first().and_then(|range| line(range.start.as_ref()));
-        let last = source.ranges.last().and_then(|range| line(range.end.as_ref()));
-        self.lines = first.map(|first| (first, last.unwrap_or(first).max(first)));
-    }
-}
+use crate::{
+    buildkit::SolveError,
+    domain::{diagnostic::Place, failure::Failure, redact::Redactor, stage::Stage},
+};
 
 /// What is known about the image whose build failed.
 pub struct Subject<'a> {
@@ -122,19 +24,18 @@ pub struct Subject<'a> {
 }
 
 /// The failure that the user is shown.
-pub fn failure(fault: &SolveFault, step: Option<FailedStep>, subject: &Subject<'_>) -> Failure {
-    let text = fault.dockerfile.as_deref().or(subject.dockerfile);
+pub fn failure(error: &SolveError, step: Option<FailedStep>, subject: &Subject<'_>) -> Failure {
+    let text = error.dockerfile.as_deref().or(subject.dockerfile);
     let step_name = step.as_ref().map(|step| step.name.as_str());
-    let lines = fault
+    let lines = error
         .lines
-        .or_else(|| line_of_parse_error(&fault.message))
-        .or_else(|| find_from(text?, &missing_base_image(&fault.message)?))
+        .or_else(|| find_from(text?, &missing_base_image(&error.message)?))
         .or_else(|| find_instruction(text?, step_name?));
     let instruction = text.zip(lines).and_then(|(text, lines)| instruction_at(text, lines));
     let instruction = instruction.map(|text| subject.redactor.redact(&text));
-    let explained = explain(fault, instruction.as_deref(), subject.registry);
+    let explained = explain(error, instruction.as_deref(), subject.registry);
     let failure = Failure {
-        exit_code: fault.exit_code,
+        exit_code: error.exit_code,
         ..Failure::new(explained.stage, explained.headline, explained.hint).of_image(subject.image)
     };
     if explained.stage != Stage::Build {
@@ -149,19 +50,6 @@ pub fn failure(fault: &SolveFault, step: Option<FailedStep>, subject: &Subject<'
     let log = step.map(|step| step.log).unwrap_or_default();
     let hint = failure.hint.clone().or_else(|| hint_in(&log));
     Failure { hint, place, instruction, log, ..failure }
-}
-
-fn exit_code_of(message: &str) -> Option<i64> {
-    let (_, rest) = message.rsplit_once("exit code: ")?;
-    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// `dockerfile parse error line 3: …` (before BuildKit 0.12) or `… on line 3: …`.
-fn line_of_parse_error(message: &str) -> Option<(u32, u32)> {
-    let (_, rest) = message.split_once("parse error ")?;
-    let rest = rest.strip_prefix("on ").unwrap_or(rest).strip_prefix("line ")?;
-    let line = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-    Some((line, line))
 }
 
 /// The instruction as written, continuation lines included; `None` if the lines are not in the text.
@@ -218,9 +106,10 @@ mod tests {
     use bollard_buildkit_proto::google::{protobuf::Any, rpc};
     use prost::Message as _;
 
-    use super::{SolveFault, Subject, failure, find_instruction};
+    use super::{Subject, failure, find_instruction};
     use crate::{
         builder::progress::FailedStep,
+        buildkit::SolveError,
         domain::{diagnostic::Place, redact::Redactor, secret::Secret},
     };
 
@@ -228,14 +117,14 @@ mod tests {
 
     const DOCKERFILE: &str = "FROM python\nRUN pip install \\\n    nope\nCMD x\n";
 
-    fn fault(details: &[(&str, String)]) -> SolveFault {
+    fn fault(details: &[(&str, String)]) -> SolveError {
         let any = |(kind, json): &(&str, String)| Any {
             type_url: format!("github.com/moby/buildkit/{kind}+json"),
             value: json.clone().into(),
         };
         let message = "process \"/bin/sh -c pip install nope\" did not complete successfully: exit code: 1";
         let status = rpc::Status { code: 2, message: message.into(), details: details.iter().map(any).collect() };
-        SolveFault::new(message, &status.encode_to_vec())
+        SolveError::new(message, &status.encode_to_vec())
     }
 
     fn subject() -> Subject<'static> {
@@ -254,7 +143,7 @@ mod tests {
         for before in 80..130 {
             let dockerfile = format!("FROM x\nRUN {} correct horse battery && y\n", "-".repeat(before));
             let subject = Subject { dockerfile: Some(&dockerfile), ..subject() };
-            let fault = SolveFault { exit_code: Some(1), lines: Some((2, 2)), ..SolveFault::default() };
+            let fault = SolveError { exit_code: Some(1), lines: Some((2, 2)), ..SolveError::default() };
             let failure = failure(&fault, None, &subject);
             let shown = format!("{} {:?}", failure.headline, failure.instruction);
             assert!(!shown.contains("correct") && shown.contains("[redacted]"), "{shown}");
@@ -285,7 +174,7 @@ mod tests {
 
     #[test]
     fn without_details_the_dockerfile_tells_where() {
-        let fault = SolveFault::new(
+        let fault = SolveError::new(
             "failed to solve with frontend dockerfile.v0: failed to build LLB: executor failed running \
              [/bin/sh -c pip install nope]: exit code: 1",
             &[],
@@ -300,7 +189,7 @@ mod tests {
     fn parse_errors_name_their_line_in_both_wordings() {
         for on in ["", "on "] {
             let message = format!("dockerfile parse error {on}line 4: unknown instruction: CMDD");
-            let failure = failure(&SolveFault::new(&message, &[]), None, &subject());
+            let failure = failure(&SolveError::new(&message, &[]), None, &subject());
             assert_eq!(failure.place.map(|p| p.line), Some(4), "{message}");
             assert_eq!(failure.instruction.as_deref(), Some("CMD x"));
         }
@@ -317,7 +206,7 @@ mod tests {
             let subject = Subject { dockerfile: Some(&dockerfile), ..subject() };
             let message =
                 format!("failed to solve with frontend dockerfile.v0: failed to create LLB definition: {said}");
-            let failure = failure(&SolveFault::new(&message, &[]), None, &subject);
+            let failure = failure(&SolveError::new(&message, &[]), None, &subject);
             assert_eq!(failure.place.map(|p| p.line), Some(3), "{from}");
             assert_eq!(failure.instruction.as_deref(), Some(from));
         }

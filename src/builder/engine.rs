@@ -21,9 +21,11 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::{diagnose::SolveFault, explain::is_temporary};
 use crate::{
-    buildkit::transport::{Address, CONNECT_TIMEOUT},
+    buildkit::{
+        error::is_temporary,
+        transport::{Address, CONNECT_TIMEOUT},
+    },
     domain::{credentials::Login, digest::Digest},
     retry::{Retry, Transient},
 };
@@ -113,8 +115,7 @@ impl ApiError {
 impl Transient for ApiError {
     fn retry(&self) -> Retry {
         // The engine passes a registry's answer on as text.
-        let fault = SolveFault { message: self.to_string(), ..SolveFault::default() };
-        if is_temporary(&fault) { Retry::Later } else { Retry::Never }
+        if is_temporary(&self.to_string()) { Retry::Later } else { Retry::Never }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! BuildKit and registries send most reasons as text only, so text it is that is looked at here, and nowhere else.
 
-use super::{caches::SILENT, diagnose::SolveFault};
 use crate::{
+    buildkit::{SolveError, caches::NO_ANSWER},
     domain::stage::Stage,
     registry::permissions::{missing_repository_hint, push_hint},
 };
@@ -20,9 +20,9 @@ pub struct Explained {
 }
 
 /// Explains a failed solve. `instruction` is the Dockerfile instruction that it is about, as written.
-pub fn explain(fault: &SolveFault, instruction: Option<&str>, registry: &str) -> Explained {
-    let message = without_wrapping(&fault.message);
-    if let Some(code) = fault.exit_code {
+pub fn explain(error: &SolveError, instruction: Option<&str>, registry: &str) -> Explained {
+    let message = without_wrapping(&error.message);
+    if let Some(code) = error.exit_code {
         return exit(code, instruction, message);
     }
     if message.contains("failed to push") {
@@ -73,38 +73,6 @@ pub fn push(message: &str, registry: &str) -> Explained {
     Explained { stage: Stage::Publish, headline, hint: Some(hint) }
 }
 
-/// Whether the same request may well succeed when it is sent again: a broken connection, an overloaded server.
-pub fn is_temporary(fault: &SolveFault) -> bool {
-    const SIGNS: [&str; 23] = [
-        "connection reset",
-        // net/http, when a server hangs up in the middle of an answer.
-        "transport connection broken",
-        "connection refused",
-        "connection timed out",
-        "broken pipe",
-        "unexpected EOF",
-        ": EOF",
-        "i/o timeout",
-        "TLS handshake timeout",
-        "Client.Timeout exceeded",
-        "Temporary failure in name resolution",
-        "server sent GOAWAY",
-        "use of closed network connection",
-        "408 Request Timeout",
-        "429 Too Many Requests",
-        "toomanyrequests",
-        "received unexpected HTTP status: 5",
-        "unexpected status code 5",
-        // `unexpected status from PUT request to https://…: 503 Service Unavailable`
-        ": 500 Internal",
-        ": 502 Bad",
-        ": 503 Service",
-        ": 504 Gateway",
-        "server misbehaving",
-    ];
-    fault.exit_code.is_none() && SIGNS.iter().any(|sign| fault.message.contains(sign))
-}
-
 /// Whether an engine that was asked to try a login says that the registry refused it. Engines pass the registry's
 /// answer on with a status of their own, such as 500 for a 401.
 pub fn is_refused_login(status: Option<u16>, message: &str) -> bool {
@@ -149,7 +117,7 @@ fn build(message: &str) -> (String, Option<String>) {
         "check `target`: it must name a stage of the Dockerfile"
     } else if message.contains("secret ") && message.contains("not found") {
         "give it with the input `secrets` or `secret-files`"
-    } else if message.contains(SILENT) {
+    } else if message.contains(NO_ANSWER) {
         "the builder can do nothing while it waits for this cache: set `cache: off`, and restart the builder (the engine, if that builds) should it hang"
     } else if message.contains("is not allowed") {
         "allow it with the input `allow`"
@@ -300,11 +268,11 @@ fn missing_file(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{explain, hint_in, is_refused_login, is_temporary};
-    use crate::{builder::diagnose::SolveFault, domain::stage::Stage};
+    use super::{explain, hint_in, is_refused_login};
+    use crate::{buildkit::SolveError, domain::stage::Stage};
 
-    fn fault(message: &str) -> SolveFault {
-        SolveFault { message: message.into(), ..SolveFault::default() }
+    fn fault(message: &str) -> SolveError {
+        SolveError { message: message.into(), ..SolveError::default() }
     }
 
     /// Messages as engines really sent them.
@@ -430,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_command_that_failed_is_named_without_the_flags_of_its_run() {
-        let fault = SolveFault { exit_code: Some(2), ..fault("exit code: 2") };
+        let fault = SolveError { exit_code: Some(2), ..fault("exit code: 2") };
         let run = "RUN --mount=type=cache,target=/root/.cache/uv \\\n    --network=none \\\n    uv sync --locked";
         assert_eq!(explain(&fault, Some(run), "ghcr.io").headline, "`RUN uv sync --locked` failed with exit code 2");
         let bare = explain(&fault, Some("RUN"), "ghcr.io");
@@ -445,26 +413,5 @@ mod tests {
         );
         assert!(hint_in(&full).is_some_and(|hint| hint.contains("docker system prune")));
         assert_eq!(hint_in(&log("ERROR: No matching distribution found")), None);
-    }
-
-    #[test]
-    fn only_what_may_pass_is_tried_again() {
-        for message in [
-            "failed to push x: unexpected status from PUT request to https://x: 503 Service Unavailable",
-            "failed to push x: failed to do request: Put \"https://x\": EOF",
-            "failed to push x: write tcp 1.2.3.4:5->6.7.8.9:443: write: connection reset by peer",
-            "failed to push x: unexpected status: 429 Too Many Requests",
-        ] {
-            assert!(is_temporary(&fault(message)), "{message}");
-        }
-        for message in [
-            "failed to push x: unexpected status from POST request to https://x: 403 Forbidden",
-            "docker.io/nope:1: not found",
-            "dockerfile parse error on line 3: unknown instruction: RUM",
-        ] {
-            assert!(!is_temporary(&fault(message)), "{message}");
-        }
-        let run = SolveFault { exit_code: Some(1), ..fault("process \"curl: connection reset\": exit code: 1") };
-        assert!(!is_temporary(&run), "a command of the Dockerfile that failed is not ours to repeat");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,20 +10,24 @@ use super::{
     Builder, Goal,
     abilities::Store,
     caches, content,
-    diagnose::{self, SolveFault, Subject},
-    explain::{self, is_temporary},
-    gateway::{self, Links},
-    load::Intake,
+    diagnose::{self, Subject},
+    explain,
     node::{self, Node},
     progress::Progress,
-    recipe::{Context, Dockerfile, LARGEST_DOCKERFILE, NoCache, Recipe},
-    request::{self, Export, solve_request},
-    session::{self, Offer, Session},
+    recipe::Recipe,
     split,
 };
 use crate::{
     buildkit::{
-        filesync::{FileSync, Monitor, SharedDir, Source},
+        Build, SolveError,
+        build::{CompressionKind, NoCache},
+        caches as cache_steps,
+        error::root_cause,
+        export::ImageReceiver,
+        filesync::{FileSync, Monitor},
+        gateway::LinkedBuilds,
+        request::{Export, shared_dirs, solve_request},
+        session::{self, Attachables, Session},
         ssh::Agents,
     },
     domain::{
@@ -35,10 +39,8 @@ use crate::{
         stage::Stage,
     },
     events::Events,
-    inputs::typed::CompressionKind,
     plan::images::Purpose,
     registry::remote::Stored,
-    regular_file,
     retry::{Retry, RetryPolicy},
 };
 
@@ -94,7 +96,7 @@ pub(super) struct Outcome {
 /// Builds one image and, where it is to be pushed and BuildKit can, uploads it.
 pub(super) async fn build(
     builder: &Builder,
-    (recipe, links): (&Recipe, &Links),
+    (recipe, links): (&Recipe, &LinkedBuilds),
     goal: Goal,
     events: &Events,
 ) -> Result<Built, Failure> {
@@ -102,7 +104,7 @@ pub(super) async fn build(
     let started = Instant::now();
     events.image(&recipe.name, ImageEvent::Started).await;
     let Outcome { solved, manifest, size } = Box::pin(on_nodes(builder, (recipe, links), goal, events)).await?;
-    links.release_bases_of(recipe);
+    links.release_bases_of(&recipe.build);
     let Solved { digest, steps, cached } = solved;
     let content = match digest.clone() {
         _ if !goal.pushes() => Content::Unpublished,
@@ -129,11 +131,11 @@ pub(super) async fn build(
 /// Builds on the node or nodes that the platforms need.
 async fn on_nodes(
     builder: &Builder,
-    (recipe, links): (&Recipe, &Links),
+    (recipe, links): (&Recipe, &LinkedBuilds),
     goal: Goal,
     events: &Events,
 ) -> Result<Outcome, Failure> {
-    let shares = node::shares(&builder.nodes, &recipe.platforms).map_err(|platform| {
+    let shares = node::shares(&builder.nodes, &recipe.build.platforms).map_err(|platform| {
         Failure::new(
             Stage::Build,
             format!("none of the builders builds for {platform}"),
@@ -151,7 +153,7 @@ async fn on_nodes(
         (Goal::Measure, Store::Containerd | Store::Standalone) => Export::Pack,
         // Attestations name what they are about, so that one for the tags is not the one for the digest.
         (Goal::PushAndLoad, Store::Containerd)
-            if recipe.attestations.is_empty() && has_several_exporters(builder).await =>
+            if recipe.build.attestations.is_empty() && has_several_exporters(builder).await =>
         {
             Export::PushByDigestAndLoad
         }
@@ -160,16 +162,16 @@ async fn on_nodes(
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
     let mut progress = progress_of(recipe, events);
-    let digest = solve(builder, node, (recipe, links), export, &mut progress, events).await?;
+    let digest = solve(builder, node, (recipe, links), export, &mut progress).await?;
     let (steps, cached) = progress.counts();
     // At once: what nothing in the daemon refers to may be gone a moment later.
     let (manifest, size) = match &digest {
         Some(digest) if goal != Goal::Check && node.abilities.store != Store::Classic => {
-            let channel = node.control.channel();
-            let manifest = content::stored(channel, digest).await;
+            let client = &node.client;
+            let manifest = content::stored(client, digest).await;
             let size = match &manifest {
-                Some(manifest) => content::size_of(channel, &manifest.body).await,
-                None => content::image_size(channel, digest).await,
+                Some(manifest) => content::size_of(client, &manifest.body).await,
+                None => content::image_size(client, digest).await,
             };
             (manifest, size)
         }
@@ -179,9 +181,9 @@ async fn on_nodes(
         // Everything is in the cache now, the newest of it first. Two exports of different kinds in one solve would tell
         // only one of their digests.
         let again = if node.abilities.store == Store::Containerd { Export::Load } else { Export::Send };
-        let cached = Recipe { no_cache: NoCache::Never, ..recipe.without_caches() };
+        let cached = recipe.with(Build { no_cache: NoCache::Never, ..recipe.build.without_caches() });
         let quiet = events.unheard();
-        solve(builder, node, (&cached, links), again, &mut progress_of(recipe, &quiet), &quiet).await?;
+        solve(builder, node, (&cached, links), again, &mut progress_of(recipe, &quiet)).await?;
     }
     Ok(Outcome { solved: Solved { digest, steps, cached }, manifest, size })
 }
@@ -196,10 +198,10 @@ async fn has_several_exporters(builder: &Builder) -> bool {
 /// Solves once more and lets BuildKit push under the image's names; what is only a base goes nowhere.
 pub(super) async fn push_by_name(
     builder: &Builder,
-    (recipe, links): (&Recipe, &Links),
+    (recipe, links): (&Recipe, &LinkedBuilds),
     quiet: &Events,
 ) -> Result<Option<Digest>, Failure> {
-    let shares = node::shares(&builder.nodes, &recipe.platforms).unwrap_or_default();
+    let shares = node::shares(&builder.nodes, &recipe.build.platforms).unwrap_or_default();
     let [share] = &shares[..] else {
         return Err(push_failure(
             recipe,
@@ -207,17 +209,17 @@ pub(super) async fn push_by_name(
         ));
     };
     let export = if recipe.purpose == Purpose::Context { Export::Discard } else { Export::Push };
-    let digest = solve(builder, share.node, (recipe, links), export, &mut progress_of(recipe, quiet), quiet).await?;
-    links.release_bases_of(recipe);
+    let digest = solve(builder, share.node, (recipe, links), export, &mut progress_of(recipe, quiet)).await?;
+    links.release_bases_of(&recipe.build);
     Ok(digest)
 }
 
 /// What the image was built for: without a word, the builder's own platform.
 fn platforms(builder: &Builder, recipe: &Recipe) -> Vec<String> {
-    if recipe.platforms.is_empty() {
+    if recipe.build.platforms.is_empty() {
         builder.nodes.first().and_then(|node| node.worker.platforms.first()).cloned().into_iter().collect()
     } else {
-        recipe.platforms.clone()
+        recipe.build.platforms.clone()
     }
 }
 
@@ -231,36 +233,33 @@ fn goal_of(recipe: &Recipe, goal: Goal) -> Goal {
 
 /// What tells how a build of the recipe goes.
 pub(super) fn progress_of(recipe: &Recipe, events: &Events) -> Progress {
-    let progress = Progress::new(&recipe.name, &recipe.dockerfile_place).sparing(events.redactor());
-    if recipe.check { progress } else { progress.without_warnings() }
+    Progress::new(&recipe.name, &recipe.dockerfile_place, recipe.check, events)
 }
 
 /// Builds on one node, again and again where the fault may pass.
 pub(super) async fn solve(
     builder: &Builder,
     node: &Node,
-    (recipe, links): (&Recipe, &Links),
+    (recipe, links): (&Recipe, &LinkedBuilds),
     export: Export,
     progress: &mut Progress,
-    events: &Events,
 ) -> Result<Option<Digest>, Failure> {
-    let files = FileSync::new(shared_dirs(recipe));
+    let events = progress.report.events().clone();
+    let files = FileSync::new(shared_dirs(&recipe.build));
     let monitor = files.monitor();
-    let intake = match (&builder.engine, export) {
-        (Some(engine), Export::Send) => Some(Intake(engine.clone())),
+    let receiver = match (&builder.engine, export) {
+        (Some(engine), Export::Send) => Some(engine.clone() as Arc<dyn ImageReceiver>),
         _ => None,
     };
-    let session = open_session(builder, node, recipe, files, intake).await?;
+    let session = open_session(builder, node, recipe, files, receiver).await?;
+    let names = recipe.image_names();
     let mut attempt = 1;
     let mut without_caches = None;
     loop {
-        let recipe = without_caches.as_ref().unwrap_or(recipe);
-        let request = node.adapt(solve_request(recipe, export, &session::new_id(), session.id()));
-        let answer = if links.concern(recipe) {
-            gateway::solve(&node.control, request, (links, recipe), progress, events).await
-        } else {
-            node.control.solve(request, progress, events).await
-        };
+        let build = without_caches.as_ref().unwrap_or(&recipe.build);
+        let request = node.adapt(solve_request(build, export, &names, &session::new_id(), session.id()));
+        let Progress { steps, report } = &mut *progress;
+        let answer = links.solve(&node.client, (&recipe.name, build), request, steps, report).await;
         for failure in builder.ssh.get(&recipe.name).into_iter().flat_map(Agents::take_failures) {
             events.emit(agent_warning(&recipe.name, &failure)).await;
         }
@@ -270,31 +269,29 @@ pub(super) async fn solve(
             }
             Err(status) => status,
         };
-        if let Some(cause) = node::innermost(&status) {
+        if let Some(cause) = root_cause(&status) {
             return Err(broken(recipe, node, cause));
         }
-        // What becomes of the message is cut here and there: no secret may be cut in two.
-        let fault = SolveFault::new(&events.redactor().redact(status.message()), status.details());
-        if without_caches.is_none() && recipe.has_caches() && caches::is_about(&fault.message) {
-            events.emit(caches::refused(&recipe.name, &fault.message)).await;
-            for event in progress.give_caches_up() {
-                events.emit(event).await;
-            }
-            without_caches = Some(recipe.without_caches());
+        // Parts of the message are cut out later: no secret may be cut in two.
+        let error = SolveError::new(&events.redactor().redact(status.message()), status.details());
+        if without_caches.is_none() && build.has_caches() && cache_steps::is_cause(&error.message) {
+            events.emit(caches::refused(&recipe.name, &error.message)).await;
+            progress.cancel_cache_steps().await;
+            without_caches = Some(build.without_caches());
             continue;
         }
-        if fault.vertex.as_deref().is_some_and(|vertex| progress.leaves_out(vertex)) && !is_temporary(&fault) {
-            // It is a step of a base, whose own build fails with it and says so; that ends this one too, unless the
+        if error.vertex.as_deref().is_some_and(|vertex| progress.steps.hides(vertex)) && !error.is_temporary() {
+            // It is a step of a base, whose own build fails with it and reports it; that ends this one too, unless the
             // base's build is over already.
             tokio::time::sleep(OF_BASE).await;
         }
         attempt += 1;
-        let retry = if is_temporary(&fault) { Retry::Later } else { Retry::Never };
+        let retry = if error.is_temporary() { Retry::Later } else { Retry::Never };
         let Some(wait) = RetryPolicy::default().pause(attempt, retry) else {
-            return Err(solve_failure(&fault, progress, (recipe, events.redactor()), &monitor));
+            return Err(solve_failure(&error, progress, (recipe, events.redactor()), &monitor));
         };
-        progress.begin_attempt();
-        events.image(&recipe.name, ImageEvent::Retrying { reason: fault.message, attempt, wait }).await;
+        progress.steps.begin_attempt();
+        events.image(&recipe.name, ImageEvent::Retrying { reason: error.message, attempt, wait }).await;
         tokio::time::sleep(wait).await;
     }
 }
@@ -311,12 +308,12 @@ fn agent_warning(image: &str, failure: &str) -> Event {
 
 /// The connection to the builder broke, for which it has no words of its own.
 fn broken(recipe: &Recipe, node: &Node, cause: &dyn Error) -> Failure {
-    let hint = if recipe.compression.kind == CompressionKind::Estargz {
+    let hint = if recipe.build.compression.kind == CompressionKind::Estargz {
         "`compression: estargz` ends a BuildKit that was compiled with Go 1.27; does `compression: zstd` do?"
     } else {
         "did it stop or restart? What it says itself stands in its own log; then run the job again"
     };
-    let headline = format!("the connection to {} broke: {cause}", node.reach);
+    let headline = format!("the connection to {} broke: {cause}", node.endpoint);
     Failure::new(Stage::Build, headline, Some(hint.to_owned())).of_image(&recipe.name)
 }
 
@@ -325,68 +322,42 @@ async fn open_session(
     node: &Node,
     recipe: &Recipe,
     files: FileSync,
-    intake: Option<Intake>,
+    receiver: Option<Arc<dyn ImageReceiver>>,
 ) -> Result<Session, Failure> {
-    let offer = Offer {
+    let attachables = Attachables {
         files,
-        intake,
+        receiver,
         credentials: builder.registries.credentials().clone(),
         secrets: builder.secrets.get(&recipe.name).cloned().unwrap_or_default(),
         ssh: builder.ssh.get(&recipe.name).cloned().unwrap_or_default(),
         shared_key: recipe.shared_key.clone(),
     };
-    Session::open(&node.reach, &node.control, offer)
+    Session::open(&node.endpoint, &node.client, "build-deploy", attachables)
         .await
         .map_err(|error| Failure::new(Stage::Build, format!("no build session: {error}"), None).of_image(&recipe.name))
 }
 
-fn shared_dirs(recipe: &Recipe) -> Vec<SharedDir> {
-    let dir = |name: &str, path: &PathBuf| SharedDir { name: name.to_owned(), source: Source::Path(path.clone()) };
-    let mut dirs = Vec::new();
-    if let Context::Directory(path) = &recipe.context {
-        dirs.push(dir(request::CONTEXT, path));
-    }
-    match &recipe.dockerfile {
-        Dockerfile::File { directory, .. } => dirs.push(dir(request::DOCKERFILE, directory)),
-        Dockerfile::Inline(text) => dirs.push(SharedDir {
-            name: request::DOCKERFILE.to_owned(),
-            source: Source::Memory(vec![(request::INLINE_NAME.to_owned(), text.clone().into_bytes())]),
-        }),
-        Dockerfile::InContext(_) => {}
-    }
-    for (name, context) in &recipe.named_contexts {
-        if let Context::Directory(path) = context {
-            dirs.push(dir(&request::named_directory(name), path));
-        }
-    }
-    dirs
-}
-
 fn solve_failure(
-    fault: &SolveFault,
+    error: &SolveError,
     progress: &Progress,
     (recipe, redactor): (&Recipe, &Redactor),
     monitor: &Monitor,
 ) -> Failure {
-    if let Some(error) = monitor.failure() {
+    if let Some(reason) = monitor.failure() {
         // BuildKit says of it only that the transfer failed.
-        return Failure::new(Stage::Build, format!("send the build context: {error}"), None).of_image(&recipe.name);
+        return Failure::new(Stage::Build, format!("send the build context: {reason}"), None).of_image(&recipe.name);
     }
-    let text = match &recipe.dockerfile {
-        Dockerfile::File { directory, name } => regular_file::read_text(&directory.join(name), LARGEST_DOCKERFILE).ok(),
-        Dockerfile::Inline(text) => Some(text.clone()),
-        Dockerfile::InContext(_) => None,
-    };
+    let text = recipe.dockerfile_text();
     let subject = Subject {
         image: &recipe.name,
         dockerfile_place: &recipe.dockerfile_place,
         dockerfile: text.as_deref(),
-        registry: recipe.registry_in(&fault.message),
+        registry: recipe.registry_in(&error.message),
         redactor,
     };
-    let failure = diagnose::failure(fault, progress.failed_step(fault.vertex.as_deref()), &subject);
-    if explain::is_lint(&fault.message) && failure.place.is_none() {
-        return Failure { place: progress.broken_rule(&fault.message).cloned(), ..failure };
+    let failure = diagnose::failure(error, progress.failed_step(error.vertex.as_deref()), &subject);
+    if explain::is_lint(&error.message) && failure.place.is_none() {
+        return Failure { place: progress.broken_rule(&error.message).cloned(), ..failure };
     }
     failure
 }

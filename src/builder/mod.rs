@@ -1,9 +1,8 @@
-//! Builds all images of a run with BuildKit, and pushes them.
+//! Builds all images of a run with BuildKit, and uploads them.
 //!
-//! In reading order: what is built ([`recipe`]), how the daemon is asked ([`request`], pure), how it is reached
-//! ([`reach`], [`solve`], [`gateway`], [`engine`], [`container`]), what it can do and is waited for
-//! ([`abilities`], [`support`], [`caches`], [`patience`], pure), who builds what ([`node`]), what it is served
-//! ([`session`]), and what its answers mean ([`progress`], [`diagnose`], [`explain`], pure).
+//! In reading order: what is built ([`recipe`]) and with what ([`node`], [`container`], [`buildkitd`], [`engine`]); what a
+//! builder supports ([`abilities`], [`support`], [`caches`]); one image ([`image`]), on several builders (`split`); what is
+//! reported ([`progress`]) and why a build failed ([`diagnose`], [`explain`]); what is read back ([`content`]).
 
 pub mod abilities;
 pub mod buildkitd;
@@ -13,17 +12,12 @@ pub mod content;
 pub mod diagnose;
 pub mod engine;
 pub mod explain;
-pub mod gateway;
 pub mod image;
-pub mod load;
+mod lines;
+mod load;
 pub mod node;
-pub mod patience;
 pub mod progress;
-pub mod reach;
 pub mod recipe;
-pub mod request;
-pub mod session;
-pub mod solve;
 mod split;
 pub mod support;
 
@@ -32,16 +26,9 @@ use std::{collections::HashMap, sync::Arc};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 pub use self::image::{Built, Content};
-use self::{
-    abilities::Store,
-    engine::Engine,
-    gateway::Links,
-    node::Node,
-    recipe::{NoCache, Recipe},
-    session::BuildSecret,
-};
+use self::{abilities::Store, engine::Engine, node::Node, recipe::Recipe};
 use crate::{
-    buildkit::ssh::Agents,
+    buildkit::{Build, build::NoCache, gateway::LinkedBuilds, session::BuildSecret, ssh::Agents},
     domain::{digest::Digest, event::ImageEvent, failure::Failure},
     events::Events,
     plan::images::Purpose,
@@ -117,7 +104,7 @@ impl Builder {
 /// # Errors
 /// The first image that could not be built or uploaded.
 pub async fn all(builder: &Builder, recipes: &[Recipe], goal: Goal, events: &Events) -> Result<Vec<Built>, Failure> {
-    let links = Links::new(recipes);
+    let links = LinkedBuilds::new(recipes.iter().map(|recipe| &recipe.build));
     each(recipes, events, |recipe| image::build(builder, (recipe, &links), goal, events)).await
 }
 
@@ -133,7 +120,7 @@ pub async fn push_by_name(
     events: &Events,
 ) -> Result<HashMap<String, Digest>, Failure> {
     let recipes = with_bases(wanted, all);
-    let links = Links::new(&recipes);
+    let links = LinkedBuilds::new(recipes.iter().map(|recipe| &recipe.build));
     // Everything was told when it was built.
     let quiet = events.unheard();
     let pushed = each(&recipes, &quiet, |recipe| image::push_by_name(builder, (recipe, &links), &quiet)).await?;
@@ -143,12 +130,12 @@ pub async fn push_by_name(
 /// The wanted images and those that they are built upon, which are only built.
 fn with_bases(wanted: &[Recipe], all: &[Recipe]) -> Vec<Recipe> {
     // What was built a moment ago is the newest in the builder's cache.
-    let cached = |recipe: &Recipe| Recipe { no_cache: NoCache::Never, ..recipe.without_caches() };
+    let cached = |recipe: &Recipe| recipe.with(Build { no_cache: NoCache::Never, ..recipe.build.without_caches() });
     let mut recipes: Vec<Recipe> = wanted.iter().map(cached).collect();
     let mut next = 0;
     while let Some(recipe) = recipes.get(next) {
         let is_missing = |name: &&str| !recipes.iter().any(|known| known.name == *name);
-        let missing: Vec<&str> = recipe.bases().filter(is_missing).collect();
+        let missing: Vec<&str> = recipe.build.bases().filter(is_missing).collect();
         let bases = all.iter().filter(|one| missing.contains(&one.name.as_str()));
         let bases: Vec<Recipe> = bases.map(|base| Recipe { purpose: Purpose::Context, ..cached(base) }).collect();
         recipes.extend(bases);

@@ -5,23 +5,24 @@ use std::{error::Error, fmt};
 use bollard_buildkit_proto::moby::buildkit::v1::SolveRequest;
 use tokio::time::timeout;
 
-use super::{
-    abilities::{Abilities, Store, version},
-    reach::Reach,
-    solve::{Control, Worker},
-};
+use super::abilities::{Abilities, Store};
 use crate::{
-    buildkit::transport::{CONNECT_TIMEOUT, TransportError},
+    buildkit::{
+        Client, Endpoint,
+        client::Worker,
+        error::root_cause,
+        transport::{CONNECT_TIMEOUT, TransportError},
+    },
     domain::platform::normal,
 };
 
 /// A BuildKit that builds for a run.
 #[derive(Debug)]
 pub struct Node {
-    /// The way to it.
-    pub reach: Reach,
-    /// The connection.
-    pub control: Control,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The connection to it.
+    pub client: Client,
     /// What it can do.
     pub abilities: Abilities,
     /// What it is to build for, best first; empty if it is all the same.
@@ -58,7 +59,7 @@ impl fmt::Display for NodeError {
                 error.source().map_or(Ok(()), |source| write!(f, ": {source}"))
             }
             // Of a connection that broke, only the innermost cause says why.
-            Self::Unusable(status) => match innermost(status) {
+            Self::Unusable(status) => match root_cause(status) {
                 Some(cause) => write!(f, "{}: {cause}", status.message()),
                 None => f.write_str(status.message()),
             },
@@ -66,34 +67,25 @@ impl fmt::Display for NodeError {
     }
 }
 
-/// Why a connection broke; `None` for what the daemon itself says.
-pub(super) fn innermost(error: &dyn Error) -> Option<&dyn Error> {
-    let mut cause = error.source()?;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    Some(cause)
-}
-
 impl Node {
     /// Connects, and asks what it can do. `platforms` are those that the user wants it for.
-    pub async fn connect(reach: Reach, platforms: Vec<String>) -> Result<Self, NodeError> {
-        let control = Control::connect(&reach).await.map_err(NodeError::Unreachable)?;
+    pub async fn connect(endpoint: Endpoint, platforms: Vec<String>) -> Result<Self, NodeError> {
+        let client = Client::connect(&endpoint).await.map_err(NodeError::Unreachable)?;
         // What takes connections need not answer.
-        let late = |_| NodeError::Unreachable(TransportError::Late { endpoint: reach.to_string() });
-        let worker = timeout(CONNECT_TIMEOUT, control.worker()).await.map_err(late)?.map_err(NodeError::Unusable)?;
-        let store = match (&reach, worker.containerd) {
-            (Reach::Engine(_), true) => Store::Containerd,
-            (Reach::Engine(_), false) => Store::Classic,
-            (Reach::Endpoint(..) | Reach::Container(..), _) => Store::Standalone,
+        let late = |_| NodeError::Unreachable(TransportError::TimedOut { endpoint: endpoint.to_string() });
+        let worker = timeout(CONNECT_TIMEOUT, client.worker()).await.map_err(late)?.map_err(NodeError::Unusable)?;
+        let store = match (&endpoint, worker.containerd) {
+            (Endpoint::Engine(_), true) => Store::Containerd,
+            (Endpoint::Engine(_), false) => Store::Classic,
+            (Endpoint::Socket(..) | Endpoint::Dialer(_), _) => Store::Standalone,
         };
         let platforms = if platforms.is_empty() { worker.platforms.clone() } else { platforms };
-        Ok(Self { reach, control, abilities: Abilities { store, version: None }, platforms, worker })
+        Ok(Self { endpoint, client, abilities: Abilities { store, version: None }, platforms, worker })
     }
 
     /// Asks for its version, which only a few things depend on.
     pub async fn learn_version(&mut self) {
-        self.abilities.version = self.control.version().await.and_then(|text| version(&text));
+        self.abilities.version = self.client.version().await;
     }
 
     /// Fits a request to it.

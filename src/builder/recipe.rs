@@ -1,19 +1,21 @@
 //! What one image is built from, with every path resolved: the input of a build.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{
+    buildkit::{
+        build::{Build, Cache, Commit, Compression, CompressionKind, Context, Dockerfile, Epoch, NoCache},
+        request::ImageNames,
+    },
     compose::{self, ContextSource},
     domain::{destinations::Destinations, repository::Repository},
-    inputs::typed::{CacheSpec, Compression},
-    plan::{ImagePlan, caches::Origin, images::Purpose, origin::Commit},
+    inputs::typed::{self, CacheSpec, CompressionReach},
+    plan::{ImagePlan, caches::Origin, images::Purpose},
+    regular_file,
 };
 
 /// Bytes of a Dockerfile beyond which it is not read here; the builder reads it all the same.
 pub const LARGEST_DOCKERFILE: u64 = 1 << 20;
-
-/// What stands for the address of the engine's host in `add_hosts`.
-const HOST_GATEWAY: &str = "=host-gateway";
 
 /// One image to build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,123 +23,20 @@ const HOST_GATEWAY: &str = "=host-gateway";
 pub struct Recipe {
     /// The image's name in the plan.
     pub name: String,
-    /// Whether it is asked for, or only what others are built upon.
+    /// Whether the image was requested, or is only a base of others.
     pub purpose: Purpose,
-    /// The build context.
-    pub context: Context,
-    /// The Dockerfile.
-    pub dockerfile: Dockerfile,
+    /// How it is built.
+    pub build: Build,
     /// The Dockerfile's path in the repository, for messages and annotations; empty if it is not a file there.
     pub dockerfile_place: String,
-    /// Named contexts (`FROM name`, `COPY --from=name`).
-    pub named_contexts: Vec<(String, Context)>,
-    /// The stage to build; `None` for the last.
-    pub target: Option<String>,
-    /// Build arguments.
-    pub build_args: Vec<(String, String)>,
-    /// Platforms; empty for the engine's own.
-    pub platforms: Vec<String>,
-    /// Labels of the image's configuration.
-    pub labels: Vec<(String, String)>,
-    /// Annotations, by BuildKit's level and name: `manifest:key`.
-    pub annotations: Vec<(String, String)>,
-    /// Where it is published. At least one tag if the image is pushed or loaded.
+    /// Where it is published. At least one tag if it is pushed or loaded.
     pub destinations: Destinations,
-    /// Network of `RUN` steps: `host` or `none`; `None` for the default.
-    pub network: Option<String>,
-    /// Further `/etc/hosts` entries of `RUN` steps, `name=ip`.
-    pub add_hosts: Vec<String>,
-    /// Bytes of `/dev/shm`.
-    pub shm_size: Option<u64>,
-    /// Limits such as `nofile=1024:2048`.
-    pub ulimits: Vec<String>,
-    /// Cgroup that the containers of `RUN` steps are put below.
-    pub cgroup_parent: Option<String>,
-    /// Entitlements that the Dockerfile may use, such as `network.host`.
-    pub entitlements: Vec<String>,
-    /// Which stages ignore the cache.
-    pub no_cache: NoCache,
-    /// Whether the registries are asked for newer base images.
-    pub pull: bool,
-    /// Caches to read.
-    pub cache_from: Vec<CacheSpec>,
-    /// Caches to write.
-    pub cache_to: Vec<CacheSpec>,
-    /// Who wants these caches.
+    /// Who asked for its caches.
     pub cache_origin: Origin,
-    /// Attestations by kind (`provenance`, `sbom`), with BuildKit's attributes.
-    pub attestations: Vec<(&'static str, String)>,
     /// Whether the warnings of build checks are reported.
     pub check: bool,
-    /// The commit that the provenance names.
-    pub commit: Commit,
-    /// How layers are packed.
-    pub compression: Compression,
-    /// The time that stands for all times of the build, in seconds since 1970.
-    pub epoch: Option<Epoch>,
-    /// Names the daemon's own copy of the context over runs.
+    /// Names the daemon's copy of the context in all runs.
     pub shared_key: String,
-}
-
-/// The time that stands for all times of a build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Epoch {
-    /// That of the commit. It marks the image only: BuildKit would make a part of the cache's keys of one that it is
-    /// told as a build argument, and with each commit every `COPY` and `WORKDIR` would be new.
-    Commit(i64),
-    /// The user's, a build argument already.
-    Written,
-}
-
-/// Where a context comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Context {
-    /// A local directory, absolute.
-    Directory(PathBuf),
-    /// Something that the daemon fetches: a Git or HTTP URL, `docker-image://…`.
-    Remote(String),
-    /// Another image of the run, by its name in the plan.
-    Image(String),
-}
-
-impl Default for Context {
-    fn default() -> Self {
-        Self::Directory(PathBuf::new())
-    }
-}
-
-/// Where the Dockerfile comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dockerfile {
-    /// A local file: its directory, absolute, and its name.
-    File {
-        /// The directory, absolute.
-        directory: PathBuf,
-        /// The file's name in it.
-        name: String,
-    },
-    /// Its text.
-    Inline(String),
-    /// A path inside a remote context.
-    InContext(String),
-}
-
-impl Default for Dockerfile {
-    fn default() -> Self {
-        Self::InContext("Dockerfile".to_owned())
-    }
-}
-
-/// Which stages ignore the build cache.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum NoCache {
-    /// None does.
-    #[default]
-    Never,
-    /// All do.
-    All,
-    /// These stages do.
-    Stages(Vec<String>),
 }
 
 impl Recipe {
@@ -162,16 +61,14 @@ impl Recipe {
             (Dockerfile::File { .. }, Some(path)) => compose::join(place, path),
             _ => String::new(),
         };
-        Self {
-            name: image.name.clone(),
-            purpose: image.purpose,
+        let commit = Some(&image.commit).filter(|commit| !commit.source.is_empty());
+        let build = Build {
             named_contexts: build.additional_contexts.iter().map(|c| named_context(c, root)).collect(),
             target: image.target.clone(),
             build_args: build.args.clone(),
             platforms: image.platforms.clone(),
             labels: image.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             annotations: image.annotations.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            destinations: image.destinations.clone(),
             network: build.network.clone().filter(|network| network != "default"),
             add_hosts: build.extra_hosts.iter().map(|(host, address)| format!("{host}={address}")).collect(),
             shm_size: build.shm_size,
@@ -184,55 +81,56 @@ impl Recipe {
                 (false, stages) => NoCache::Stages(stages.to_vec()),
             },
             pull: build.pull,
-            cache_from: image.cache_from.clone(),
-            cache_to: image.cache_to.clone(),
-            cache_origin: image.cache_origin,
+            cache_from: image.cache_from.iter().map(cache).collect(),
+            cache_to: image.cache_to.iter().map(cache).collect(),
             attestations: [("provenance", &build.provenance), ("sbom", &build.sbom)]
                 .into_iter()
                 .filter_map(|(kind, attributes)| Some((kind, attributes.clone()?)))
                 .collect(),
-            check: image.check,
-            commit: image.commit.clone(),
-            compression: image.compression.clone(),
+            commit: commit.map(|c| Commit { source: c.source.clone(), revision: c.revision.clone() }),
+            compression: compression(&image.compression),
             epoch: match build.args.iter().find(|(key, _)| key == "SOURCE_DATE_EPOCH") {
-                Some((_, value)) => Some(Epoch::Written).filter(|_| !value.is_empty()),
+                Some((_, value)) => Some(Epoch::BuildArg).filter(|_| !value.is_empty()),
                 None => image.epoch.map(Epoch::Commit),
             },
-            shared_key: format!("build-deploy:{}:{place}", image.destinations.repository),
             context,
             dockerfile,
+        };
+        Self {
+            name: image.name.clone(),
+            purpose: image.purpose,
+            build,
             dockerfile_place,
+            destinations: image.destinations.clone(),
+            cache_origin: image.cache_origin,
+            check: image.check,
+            shared_key: format!("build-deploy:{}:{place}", image.destinations.repository),
         }
     }
 
-    /// Whether it reads or writes any cache but the builder's own.
-    pub fn has_caches(&self) -> bool {
-        !self.cache_from.is_empty() || !self.cache_to.is_empty()
+    /// The names that it is exported under.
+    pub fn image_names(&self) -> ImageNames {
+        let tagged = self.destinations.names().map(|(repository, tag)| format!("{repository}:{tag}"));
+        ImageNames {
+            repositories: self.destinations.repositories().map(ToString::to_string).collect(),
+            tagged: tagged.collect(),
+        }
     }
 
-    /// The same with the builder's own cache alone.
+    /// The same image with other build options.
     #[must_use]
-    pub fn without_caches(&self) -> Self {
-        Self { cache_from: Vec::new(), cache_to: Vec::new(), ..self.clone() }
+    pub fn with(&self, build: Build) -> Self {
+        Self { build, ..self.clone() }
     }
 
-    /// The images of the run that it is built upon.
-    pub fn bases(&self) -> impl Iterator<Item = &str> {
-        self.named_contexts.iter().filter_map(|(_, context)| match context {
-            Context::Image(name) => Some(name.as_str()),
-            Context::Directory(_) | Context::Remote(_) => None,
-        })
-    }
-
-    /// Whether `RUN` steps are to reach the engine's host by a name.
-    pub fn names_host(&self) -> bool {
-        self.add_hosts.iter().any(|host| host.ends_with(HOST_GATEWAY))
-    }
-
-    /// Puts the address of the engine's host where its name stands for it.
-    pub fn resolve_host(&mut self, address: &str) {
-        for host in self.add_hosts.iter_mut().filter(|host| host.ends_with(HOST_GATEWAY)) {
-            *host = format!("{}={address}", host.trim_end_matches(HOST_GATEWAY));
+    /// The Dockerfile's text, if it is a file here or a part of the compose file.
+    pub fn dockerfile_text(&self) -> Option<String> {
+        match &self.build.dockerfile {
+            Dockerfile::File { directory, name } => {
+                regular_file::read_text(&directory.join(name), LARGEST_DOCKERFILE).ok()
+            }
+            Dockerfile::Inline(text) => Some(text.clone()),
+            Dockerfile::InContext(_) => None,
         }
     }
 
@@ -258,9 +156,23 @@ fn named_context((name, source): &(String, ContextSource), root: &Path) -> (Stri
     let context = match source {
         ContextSource::Path(path) => Context::Directory(root.join(path)),
         ContextSource::Remote(url) => Context::Remote(url.clone()),
-        ContextSource::Service(image) => Context::Image(image.clone()),
+        ContextSource::Service(image) => Context::Build(image.clone()),
     };
     (name.clone(), context)
+}
+
+fn cache(spec: &CacheSpec) -> Cache {
+    Cache { kind: spec.kind.clone(), attributes: spec.attributes.clone() }
+}
+
+fn compression(input: &typed::Compression) -> Compression {
+    let kind = match input.kind {
+        typed::CompressionKind::Gzip => CompressionKind::Gzip,
+        typed::CompressionKind::Zstd => CompressionKind::Zstd,
+        typed::CompressionKind::Estargz => CompressionKind::Estargz,
+        typed::CompressionKind::Uncompressed => CompressionKind::Uncompressed,
+    };
+    Compression { kind, level: input.level, force: input.reach == CompressionReach::All }
 }
 
 #[cfg(test)]

@@ -8,13 +8,12 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Builder, caches,
-    gateway::Links,
     image::{self, Outcome, Solved, push_failure},
     node::Share,
     recipe::Recipe,
-    request::Export,
 };
 use crate::{
+    buildkit::{Build, gateway::LinkedBuilds, request::Export},
     domain::{
         event::{Event, ImageEvent, StepId},
         failure::Failure,
@@ -37,13 +36,13 @@ const SIZE: Duration = Duration::from_secs(5);
 /// Builds each share on its node at the same time; the first that fails stops the others.
 pub(super) async fn build(
     builder: &Builder,
-    (recipe, links): (&Recipe, &Links),
+    (recipe, links): (&Recipe, &LinkedBuilds),
     shares: &[Share<'_>],
     export: Export,
     events: &Events,
 ) -> Result<Outcome, Failure> {
     let (index_annotations, annotations): (Vec<_>, Vec<_>) =
-        recipe.annotations.iter().cloned().partition(|(key, _)| key.starts_with(INDEX_LEVEL));
+        recipe.build.annotations.iter().cloned().partition(|(key, _)| key.starts_with(INDEX_LEVEL));
     let mut senders = Vec::new();
     let mut receivers = Vec::new();
     for share in shares {
@@ -54,11 +53,12 @@ pub(super) async fn build(
     }
     let build = try_join_all(shares.iter().zip(senders).map(|(share, events)| {
         let platforms = share.platforms.clone();
-        let mut part = Recipe { platforms, annotations: annotations.clone(), ..recipe.clone() };
+        let mut part = Build { platforms, annotations: annotations.clone(), ..recipe.build.clone() };
         caches::divide(&mut part);
+        let part = recipe.with(part);
         async move {
             let mut progress = image::progress_of(&part, &events);
-            let digest = image::solve(builder, share.node, (&part, links), export, &mut progress, &events).await;
+            let digest = image::solve(builder, share.node, (&part, links), export, &mut progress).await;
             let digest = digest.map_err(|failure| of_share(failure, share))?;
             let (steps, cached) = progress.counts();
             Ok::<_, Failure>(Solved { digest, steps, cached })
@@ -84,7 +84,7 @@ pub(super) async fn build(
 const INDEX_LEVEL: &str = "index:";
 
 fn of_share(failure: Failure, share: &Share<'_>) -> Failure {
-    let headline = format!("{} ({} on {})", failure.headline, share.platforms.join(", "), share.node.reach);
+    let headline = format!("{} ({} on {})", failure.headline, share.platforms.join(", "), share.node.endpoint);
     Failure { headline, ..failure }
 }
 
@@ -135,7 +135,7 @@ async fn assemble(
     let failed = |message: String| push_failure(recipe, &message);
     let remote = remote(builder, recipe, &recipe.destinations.repository)?;
     let parts = try_join_all(shares.iter().zip(solved).map(async |(share, solved)| {
-        let node = &share.node.reach;
+        let node = &share.node.endpoint;
         let digest = solved.digest.as_ref().ok_or_else(|| failed(format!("{node} did not tell the image's digest")))?;
         let stored = RetryPolicy::default().quietly(async || remote.manifest(digest.as_str()).await).await;
         let stored = stored.map_err(|error| failed(error.to_string()))?;
@@ -143,7 +143,7 @@ async fn assemble(
         Ok::<_, Failure>(Part { stored, platform: share.platforms.first().map_or_else(String::new, |p| normal(p)) })
     }))
     .await?;
-    let order: Vec<String> = recipe.platforms.iter().map(|platform| normal(platform)).collect();
+    let order: Vec<String> = recipe.build.platforms.iter().map(|platform| normal(platform)).collect();
     let plain: Vec<(String, String)> = annotations
         .iter()
         .map(|(key, value)| (key.strip_prefix(INDEX_LEVEL).unwrap_or(key).to_owned(), value.clone()))

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use super::recipe::Recipe;
 use crate::{
+    buildkit::build::CompressionKind,
     domain::{
         diagnostic::{Diagnostic, Severity},
         failure::Failure,
         platform::normal,
         stage::Stage,
     },
-    inputs::typed::CompressionKind,
 };
 
 /// What the classic image store cannot do, and how an engine gets the other one.
@@ -24,15 +24,15 @@ pub fn of_classic_store(recipe: &Recipe) -> Result<(), Failure> {
         let hint = format!("{CONTAINERD_HINT}`{input}` out");
         Err(Failure::new(Stage::Preflight, what, Some(hint)).of_image(&recipe.name))
     };
-    if recipe.platforms.len() > 1 {
-        let what = format!("an image for {} platforms needs the containerd image store", recipe.platforms.len());
+    if recipe.build.platforms.len() > 1 {
+        let what = format!("an image for {} platforms needs the containerd image store", recipe.build.platforms.len());
         return refuse(what, "platforms");
     }
-    if let Some((kind, _)) = recipe.attestations.first() {
+    if let Some((kind, _)) = recipe.build.attestations.first() {
         return refuse(format!("`{kind}` needs the containerd image store"), kind);
     }
-    let what = match recipe.compression.kind {
-        _ if recipe.compression.is_usual() => return Ok(()),
+    let what = match recipe.build.compression.kind {
+        CompressionKind::Gzip if recipe.build.compression.level.is_none() => return Ok(()),
         CompressionKind::Gzip => "compression-level",
         CompressionKind::Zstd => "zstd",
         CompressionKind::Estargz => "estargz",
@@ -48,7 +48,8 @@ pub fn of_classic_store(recipe: &Recipe) -> Result<(), Failure> {
 /// the stage may not be needed.
 pub fn without_emulation(recipe: &Recipe, runs: &[String], dockerfile: &str) -> Option<Diagnostic> {
     let known = |platform: &&String| runs.contains(&normal(platform));
-    let foreign: Vec<&str> = recipe.platforms.iter().filter(|platform| !known(platform)).map(String::as_str).collect();
+    let foreign: Vec<&str> =
+        recipe.build.platforms.iter().filter(|platform| !known(platform)).map(String::as_str).collect();
     if foreign.is_empty() || runs.is_empty() || !runs_on_target(dockerfile) {
         return None;
     }
@@ -96,7 +97,7 @@ pub fn is_new(recipe: &Recipe) -> bool {
 /// `dockerfile` is the Dockerfile's text, if there is one here.
 pub fn of_old_engine(recipe: &Recipe, dockerfile: Option<&str>) -> Result<(), Failure> {
     let Some(option) = new_option(recipe) else { return Ok(()) };
-    if recipe.bases().next().is_none() && dockerfile.is_some_and(brings_frontend) {
+    if recipe.build.bases().next().is_none() && dockerfile.is_some_and(brings_frontend) {
         return Ok(());
     }
     let headline = format!("{option} needs Docker 23 or newer");
@@ -107,11 +108,11 @@ pub fn of_old_engine(recipe: &Recipe, dockerfile: Option<&str>) -> Result<(), Fa
 
 /// What came with BuildKit 0.10.
 fn new_option(recipe: &Recipe) -> Option<String> {
-    match recipe.named_contexts.first() {
+    match recipe.build.named_contexts.first() {
         Some((name, _)) => Some(format!("the named context `{name}`")),
-        None if recipe.shm_size.is_some() => Some("`shm-size`".to_owned()),
-        None if !recipe.ulimits.is_empty() => Some("`ulimits`".to_owned()),
-        None if recipe.cgroup_parent.is_some() => Some("`cgroup-parent`".to_owned()),
+        None if recipe.build.shm_size.is_some() => Some("`shm-size`".to_owned()),
+        None if !recipe.build.ulimits.is_empty() => Some("`ulimits`".to_owned()),
+        None if recipe.build.cgroup_parent.is_some() => Some("`cgroup-parent`".to_owned()),
         None => None,
     }
 }
@@ -126,23 +127,26 @@ fn brings_frontend(dockerfile: &str) -> bool {
 mod tests {
     use super::{brings_frontend, of_classic_store, of_old_engine, runs_on_target, without_emulation};
     use crate::{
-        builder::recipe::{Context, Recipe},
-        inputs::typed::{Compression, CompressionKind},
+        builder::recipe::Recipe,
+        buildkit::build::{Build, Compression, CompressionKind, Context},
     };
 
     #[test]
     fn the_classic_store_refuses_by_name() {
-        let base = || Recipe { name: "web".into(), ..Recipe::default() };
+        let with = |build| Recipe { name: "web".into(), build, ..Recipe::default() };
         let mut cases = Vec::new();
-        cases.push((Recipe { platforms: vec!["linux/amd64".into(), "linux/arm64".into()], ..base() }, "`platforms`"));
-        cases.push((Recipe { attestations: vec![("sbom", String::new())], ..base() }, "`sbom`"));
+        cases.push((
+            with(Build { platforms: vec!["linux/amd64".into(), "linux/arm64".into()], ..<_>::default() }),
+            "`platforms`",
+        ));
+        cases.push((with(Build { attestations: vec![("sbom", String::new())], ..<_>::default() }), "`sbom`"));
         let compression = Compression { kind: CompressionKind::Zstd, ..Compression::default() };
-        cases.push((Recipe { compression, ..base() }, "`compression`"));
+        cases.push((with(Build { compression, ..<_>::default() }), "`compression`"));
         for (recipe, input) in cases {
             let hint = of_classic_store(&recipe).unwrap_err().hint.unwrap();
             assert!(hint.contains(input) && hint.contains("containerd-snapshotter"), "{hint}");
         }
-        assert_eq!(of_classic_store(&Recipe { platforms: vec!["linux/arm64".into()], ..base() }), Ok(()));
+        assert_eq!(of_classic_store(&with(Build { platforms: vec!["linux/arm64".into()], ..<_>::default() })), Ok(()));
     }
 
     #[test]
@@ -157,7 +161,8 @@ mod tests {
         ] {
             assert_eq!(runs_on_target(dockerfile), want, "{dockerfile}");
         }
-        let recipe = Recipe { platforms: vec!["linux/amd64".into(), "linux/arm64/v8".into()], ..Recipe::default() };
+        let build = Build { platforms: vec!["linux/amd64".into(), "linux/arm64/v8".into()], ..<_>::default() };
+        let recipe = Recipe { build, ..Recipe::default() };
         let runs = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let told = without_emulation(&recipe, &runs(&["linux/amd64", "linux/386"]), "FROM a\nRUN x").unwrap();
         assert!(told.message.contains("cannot run linux/arm64/v8"), "{}", told.message);
@@ -169,11 +174,14 @@ mod tests {
         assert!(brings_frontend("# syntax=docker/dockerfile:1\nFROM a"));
         assert!(brings_frontend("#check=skip=all\n#SYNTAX = x\nFROM a"));
         assert!(!brings_frontend("# a comment\n# syntax=x\nFROM a") && !brings_frontend("FROM a\n# syntax=x"));
-        let with = |context| Recipe { named_contexts: vec![("x".into(), context)], ..Recipe::default() };
+        let with = |context| {
+            let build = Build { named_contexts: vec![("x".into(), context)], ..<_>::default() };
+            Recipe { build, ..Recipe::default() }
+        };
         let remote = with(Context::Remote("docker-image://a".into()));
         assert!(of_old_engine(&remote, Some("FROM a")).is_err());
         assert_eq!(of_old_engine(&remote, Some("# syntax=a\nFROM a")), Ok(()));
-        assert!(of_old_engine(&with(Context::Image("b".into())), Some("# syntax=a\nFROM a")).is_err());
+        assert!(of_old_engine(&with(Context::Build("b".into())), Some("# syntax=a\nFROM a")).is_err());
         assert_eq!(of_old_engine(&Recipe::default(), None), Ok(()));
     }
 }

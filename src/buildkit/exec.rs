@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
-/// What a program in a container reads and writes. RunOutcome it ends the program.
+/// What a program in a container reads and writes. Dropping it ends the program.
 pub struct Exec {
     output: Output,
     input: Pin<Box<dyn AsyncWrite + Send>>,

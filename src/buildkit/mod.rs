@@ -1,14 +1,35 @@
-//! A client of BuildKit: how a daemon is reached, what it is asked to build, and what it is served meanwhile.
+//! A client of BuildKit: reaches a daemon, asks it to build, and serves what it needs meanwhile.
 //!
-//! Knows nothing of plans, inputs or compose files; `tests/architecture.rs` says what it may import.
+//! Knows nothing of this action's inputs, plans, compose files and events, so that it could be a crate of its own;
+//! `tests/architecture.rs` lists what it may import.
+//!
+//! In reading order: where the daemon is ([`endpoint`], [`transport`], [`tls`], [`exec`]) and its control API
+//! ([`client`]); what is built ([`build`], [`request`], [`gateway`]); what the daemon is served ([`session`],
+//! [`filesync`], [`ssh`], [`export`], [`tunnel`]); what it reports ([`steps`], [`caches`], [`error`], [`version`],
+//! [`content`]).
 
+pub mod build;
+pub mod caches;
+pub mod client;
+pub mod content;
+pub mod endpoint;
+pub mod error;
 pub mod exec;
+pub mod export;
 pub mod filesync;
+pub mod gateway;
+pub mod request;
+pub mod session;
 pub mod ssh;
+pub mod steps;
+mod timeouts;
 pub mod tls;
 pub mod transport;
-pub mod tunnel;
+mod tunnel;
+pub mod version;
 
-/// Most bytes of a message of the daemon: the status of a build that logs much, or the definition of a large image, is
-/// larger than tonic's 4 MiB.
-pub(crate) const MAX_MESSAGE: usize = 64 << 20;
+pub use self::{build::Build, client::Client, endpoint::Endpoint, error::SolveError, steps::Steps};
+
+/// Most bytes of a message: the status of a build that logs much, and the graph of a large image, exceed tonic's limit of
+/// 4 MiB.
+const MAX_MESSAGE: usize = 64 << 20;

@@ -1,7 +1,7 @@
-//! Byte streams to the BuildKit inside a Docker engine. Other ways to a BuildKit are in [`super::reach`].
+//! Byte streams to sockets, and the upgrade that turns a Docker engine's HTTP/1.1 connection into one.
 //!
-//! The engine speaks HTTP/1.1 on its socket and hands out two kinds of raw HTTP/2 stream by an upgrade:
-//! `POST /grpc`, where we are the gRPC client, and `POST /session`, where the daemon is
+//! An engine hands out two kinds of raw HTTP/2 stream by an upgrade: `POST /grpc`, where we are the gRPC client, and
+//! `POST /session`, where the daemon is
 //! (<https://github.com/moby/moby/blob/master/daemon/server/router/build/build_routes.go>, `client/hijack.go`).
 //! Unversioned paths work from Engine 20.10 on.
 
@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-/// Where an engine listens.
+/// The address of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A Unix socket.
@@ -35,98 +35,79 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why no stream could be had.
+/// Why a daemon cannot be reached. `endpoint` is shown as [`super::Endpoint`] shows itself.
 #[derive(Debug, Error)]
 pub enum TransportError {
-    /// Nothing answers there.
-    #[error("connect to the Docker engine at {address}")]
+    /// The connection failed.
+    #[error("cannot connect to {endpoint}")]
     Connect {
-        /// Where.
-        address: Address,
-        /// Why.
+        /// The daemon's endpoint.
+        endpoint: String,
+        /// The system's reason, or the dialer's.
         #[source]
         source: io::Error,
     },
-    /// It answers, but not as an engine does.
-    #[error("ask the Docker engine at {address} for {path}")]
+    /// The daemon did not answer within [`CONNECT_TIMEOUT`].
+    #[error("{endpoint} did not answer within {limit} s", limit = CONNECT_TIMEOUT.as_secs())]
+    TimedOut {
+        /// The daemon's endpoint.
+        endpoint: String,
+    },
+    /// A Docker engine answered, but not with HTTP.
+    #[error("{endpoint} did not answer the request for {path}")]
     Request {
-        /// Where.
-        address: Address,
-        /// What was asked for.
+        /// The engine's endpoint.
+        endpoint: String,
+        /// The path that was requested.
         path: &'static str,
-        /// Why it failed.
+        /// What is wrong with the answer.
         #[source]
         source: hyper::Error,
     },
-    /// It refused to switch protocols.
-    #[error("the Docker engine at {address} answered {status} to {path}: it offers no BuildKit")]
+    /// A Docker engine refused to switch protocols.
+    #[error("{endpoint} does not offer BuildKit: it answered {status} to the request for {path}")]
     Refused {
-        /// Where.
-        address: Address,
-        /// What was asked for.
+        /// The engine's endpoint.
+        endpoint: String,
+        /// The path that was requested.
         path: &'static str,
-        /// Its answer.
+        /// The engine's answer.
         status: StatusCode,
     },
-    /// A BuildKit of its own does not answer, or not as it should.
-    #[error("connect to the builder {endpoint}")]
-    Endpoint {
-        /// Where.
-        endpoint: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A BuildKit in a container cannot be spoken to.
-    #[error("speak to BuildKit in the container {name}: {reason}")]
-    Container {
-        /// The container.
-        name: String,
-        /// Why.
-        reason: String,
-    },
-    /// A builder did not answer in time.
-    #[error("the builder {endpoint} did not answer within {limit} s", limit = CONNECT_TIMEOUT.as_secs())]
-    Late {
-        /// Where.
-        endpoint: String,
-    },
-    /// It takes no session.
-    #[error("the builder {endpoint} takes no session: {reason}")]
+    /// The daemon refused to open a session.
+    #[error("{endpoint} refused a build session: {reason}")]
     Session {
-        /// Where.
+        /// The daemon's endpoint.
         endpoint: String,
-        /// Why.
+        /// The daemon's reason.
         reason: String,
-    },
-    /// The engine did not answer in time.
-    #[error("the Docker engine at {address} did not answer within {limit} s", limit = CONNECT_TIMEOUT.as_secs())]
-    TimedOut {
-        /// Where.
-        address: Address,
     },
 }
 
-/// An engine that has not answered by then will not.
+/// How long a daemon may take to accept a connection and to answer its first request.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a byte stream must be able to do.
+/// A byte stream in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A byte stream of any kind.
 pub type Stream = Box<dyn Duplex>;
 
-/// Upgrades a new connection to raw HTTP/2 at `path` (`/grpc` or `/session`), sending `headers`.
+/// Connects to the Docker engine at `address` and upgrades the connection to raw HTTP/2 at `path` (`/grpc` or
+/// `/session`), sending `headers`.
 pub async fn upgrade(
     address: &Address,
     path: &'static str,
     headers: &[(&'static str, String)],
 ) -> Result<Upgraded, TransportError> {
-    let attempt = upgrade_unbounded(address, path, headers);
-    tokio::time::timeout(CONNECT_TIMEOUT, attempt)
-        .await
-        .unwrap_or_else(|_| Err(TransportError::TimedOut { address: address.clone() }))
+    let late = |_| TransportError::TimedOut { endpoint: engine(address) };
+    tokio::time::timeout(CONNECT_TIMEOUT, upgrade_unbounded(address, path, headers)).await.map_err(late)?
+}
+
+/// What the Docker engine at an address is called in messages.
+pub(super) fn engine(address: &Address) -> String {
+    format!("the Docker engine at {address}")
 }
 
 async fn upgrade_unbounded(
@@ -134,8 +115,10 @@ async fn upgrade_unbounded(
     path: &'static str,
     headers: &[(&'static str, String)],
 ) -> Result<Upgraded, TransportError> {
-    let failed = |source| TransportError::Request { address: address.clone(), path, source };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(connect(address).await?)).await.map_err(failed)?;
+    let unreachable = |source| TransportError::Connect { endpoint: engine(address), source };
+    let failed = |source| TransportError::Request { endpoint: engine(address), path, source };
+    let stream = open(address).await.map_err(unreachable)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     // The task ends by itself once the stream is upgraded or closed.
     tokio::spawn(connection.with_upgrades());
     let mut request = Request::post(path)
@@ -149,43 +132,12 @@ async fn upgrade_unbounded(
     let request = request.body(String::new()).unwrap_or_default();
     let response = sender.send_request(request).await.map_err(failed)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(TransportError::Refused { address: address.clone(), path, status: response.status() });
+        return Err(TransportError::Refused { endpoint: engine(address), path, status: response.status() });
     }
     hyper::upgrade::on(response).await.map_err(failed)
 }
 
-async fn connect(address: &Address) -> Result<Stream, TransportError> {
-    open(address).await.map_err(|source| TransportError::Connect { address: address.clone(), source })
-}
-
-/// Lets a connection break when the machine behind it is gone: a build is silent for as long as a step takes, so nothing
-/// else would tell.
-fn notice_death(stream: &TcpStream) -> io::Result<()> {
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, PROBE)?;
-    sockopt::set_tcp_keepintvl(stream, PROBE)?;
-    sockopt::set_tcp_keepcnt(stream, PROBES)?;
-    // Where something was sent that nobody confirms, nothing is asked.
-    sockopt::set_tcp_user_timeout(stream, UNCONFIRMED)?;
-    Ok(())
-}
-
-/// How long a connection is silent before it is asked for a sign of life, and how often that is done in vain.
-const PROBE: Duration = Duration::from_secs(15);
-const PROBES: u32 = 4;
-/// Milliseconds for which what was sent may stay unconfirmed.
-const UNCONFIRMED: u32 = 60_000;
-
-async fn tcp(host: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(host).await?;
-    // Small messages go both ways all the time: none may wait for another.
-    stream.set_nodelay(true)?;
-    // It works without.
-    let _ = notice_death(&stream);
-    Ok(stream)
-}
-
-/// Connects to whatever listens at `address`.
+/// Connects to the socket at `address`.
 pub async fn open(address: &Address) -> io::Result<Stream> {
     Ok(match address {
         Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
@@ -193,18 +145,46 @@ pub async fn open(address: &Address) -> io::Result<Stream> {
     })
 }
 
+async fn tcp(host: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(host).await?;
+    // Small messages go both ways all the time; none may wait for another.
+    stream.set_nodelay(true)?;
+    // The connection works without it.
+    let _ = set_keepalive(&stream);
+    Ok(stream)
+}
+
+/// Makes the system close a connection whose peer is gone: a build sends nothing for as long as a step runs, so nothing
+/// else would notice.
+fn set_keepalive(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE_INTERVAL)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    // No probes are sent while data is unacknowledged.
+    sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MS)?;
+    Ok(())
+}
+
+/// How long a connection is silent before a probe is sent, and the time between probes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+/// How many probes may stay unanswered.
+const PROBES: u32 = 4;
+/// Milliseconds for which sent data may stay unacknowledged.
+const UNACKNOWLEDGED_MS: u32 = 60_000;
+
 #[cfg(test)]
 mod tests {
     use rustix::net::sockopt;
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn a_connection_asks_for_signs_of_life() {
+    async fn a_connection_is_probed_while_it_is_silent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = super::tcp(&listener.local_addr().unwrap().to_string()).await.unwrap();
         assert!(sockopt::socket_keepalive(&stream).unwrap());
-        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), super::PROBE);
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), super::PROBE_INTERVAL);
         assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), super::PROBES);
-        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), super::UNCONFIRMED);
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), super::UNACKNOWLEDGED_MS);
     }
 }

@@ -26,7 +26,7 @@ const QUEUE: usize = 8;
 
 /// Opens a stream for a session that says `headers` of itself; one name may come more than once. The task carries the
 /// stream; aborting it ends the call and the stream.
-pub async fn open(
+pub(super) async fn open(
     channel: &Channel,
     headers: &[(&'static str, String)],
 ) -> Result<(DuplexStream, JoinHandle<()>), Status> {

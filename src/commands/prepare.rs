@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::{chat::Chat, checkout, inquiry, likely, trust};
 use crate::{
     boundary::Boundary,
-    builder::{caches::Accounts, container::Seats, session::BuildSecret},
-    buildkit::ssh::AgentSource,
+    builder::{caches::Accounts, container::Seats},
+    buildkit::{session::BuildSecret, ssh::AgentSource},
     compose::{self, ComposeError, ContextSource, SecretSource},
     compose_files::Directory,
     domain::{

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::{
-    builder::session::BuildSecret,
+    buildkit::session::BuildSecret,
     domain::{failure::Failure, secrecy::is_word, secret::Secret, stage::Stage},
     preflight::Edges,
     regular_file,

@@ -8,7 +8,8 @@ use std::{
 use super::prepare::{Context, mounts, reachable};
 use crate::{
     boundary::{Boundary, NamedBy},
-    builder::recipe::{self, Dockerfile, Recipe},
+    builder::recipe::Recipe,
+    buildkit::build::{self, Dockerfile},
     compose::{self, Access, SecretSource},
     domain::{diagnostic::Place, failure::Failure},
     inputs::{
@@ -141,13 +142,13 @@ fn paths(plan: &Plan, spec: &ImageSpec, env: &RunnerEnv, context: &Context) -> V
     if let Some(image) = plan.images.iter().find(|image| image.name == spec.name) {
         let mut recipe = Recipe::new(image, &context.project, ".");
         preflight::take_lower_case(&mut recipe);
-        paths.extend(local(&recipe.context).map(|path| (Access::Context, path)));
-        if let Dockerfile::File { directory, name } = &recipe.dockerfile {
+        paths.extend(local(&recipe.build.context).map(|path| (Access::Context, path)));
+        if let Dockerfile::File { directory, name } = &recipe.build.dockerfile {
             paths.push((Access::Dockerfile, directory.join(name)));
             // The build gets the directory, in which the file may be a link.
             paths.push((Access::Dockerfile, directory.clone()));
         }
-        for (name, context) in &recipe.named_contexts {
+        for (name, context) in &recipe.build.named_contexts {
             paths.extend(local(context).map(|path| (Access::NamedContext(name.clone()), path)));
         }
     }
@@ -164,11 +165,11 @@ fn paths(plan: &Plan, spec: &ImageSpec, env: &RunnerEnv, context: &Context) -> V
 }
 
 /// The directory of a context, if it is one of ours.
-fn local(context: &recipe::Context) -> Option<PathBuf> {
+fn local(context: &build::Context) -> Option<PathBuf> {
     match context {
-        recipe::Context::Directory(path) => Some(path.clone()),
-        recipe::Context::Remote(url) => url.strip_prefix("oci-layout://").map(PathBuf::from),
-        recipe::Context::Image(_) => None,
+        build::Context::Directory(path) => Some(path.clone()),
+        build::Context::Remote(url) => url.strip_prefix("oci-layout://").map(PathBuf::from),
+        build::Context::Build(_) => None,
     }
 }
 

@@ -19,10 +19,10 @@ use crate::{
         container::{self, ContainerError, Seat},
         engine::{self, Engine},
         node::{Node, NodeError},
-        reach::Reach,
         recipe::Recipe,
     },
     buildkit::{
+        Endpoint,
         tls::{Tls, TlsFiles},
         transport::Address,
     },
@@ -53,7 +53,10 @@ pub async fn builder(
         Ok(silent_services(recipes, github, http).await)
     })?;
     let (mut nodes, engine) = nodes;
-    if recipes.iter().any(|recipe| recipe.cache_from.iter().chain(&recipe.cache_to).any(|cache| cache.kind == "gha")) {
+    if recipes
+        .iter()
+        .any(|recipe| recipe.build.cache_from.iter().chain(&recipe.build.cache_to).any(|cache| cache.kind == "gha"))
+    {
         for node in &mut nodes {
             learn_version(node, engine.as_deref()).await;
         }
@@ -66,7 +69,7 @@ pub async fn builder(
     }
     let outside = nodes.iter().any(|node| node.abilities.store == Store::Standalone);
     let loaded = |recipe: &&Recipe| goal.loads() && recipe.purpose == Purpose::Wanted;
-    if let Some(recipe) = recipes.iter().filter(loaded).find(|recipe| outside && recipe.platforms.len() > 1) {
+    if let Some(recipe) = recipes.iter().filter(loaded).find(|recipe| outside && recipe.build.platforms.len() > 1) {
         return Err(super::wrong(
             &recipe.name,
             "an image for several platforms cannot be left in the engine by a builder outside of it".to_owned(),
@@ -85,7 +88,7 @@ pub async fn builder(
         events.emit(warning).await;
     }
     for recipe in recipes.iter_mut() {
-        edges.accounts.open(recipe);
+        edges.accounts.open(&mut recipe.build);
     }
     Ok(Builder { nodes, engine, registries, secrets: edges.secrets.clone(), ssh: super::agents(edges)? })
 }
@@ -149,7 +152,7 @@ async fn learn_version(node: &mut Node, engine: Option<&Engine>) {
         return;
     }
     node.learn_version().await;
-    if let (None, Reach::Engine(_), Some(engine)) = (node.abilities.version, &node.reach, engine) {
+    if let (None, Endpoint::Engine(_), Some(engine)) = (node.abilities.version, &node.endpoint, engine) {
         node.abilities.version = engine.version().await.and_then(|text| version_in_engine(&text));
     }
 }
@@ -160,7 +163,7 @@ fn address(edges: &Edges) -> Result<Address, Failure> {
 
 async fn of_engine(edges: &Edges) -> Result<(Node, Arc<Engine>), Failure> {
     let address = address(edges)?;
-    let node = Node::connect(Reach::Engine(address.clone()), Vec::new()).await.map_err(|error| match &error {
+    let node = Node::connect(Endpoint::Engine(address.clone()), Vec::new()).await.map_err(|error| match &error {
         NodeError::Unreachable(_) => {
             failed(error.to_string(), "is Docker running on this runner, and may this user open its socket?")
         }
@@ -208,11 +211,11 @@ async fn endpoints(list: &[EndpointInput], edges: &Edges) -> Result<(Vec<Node>, 
         let reach = match &endpoint.address {
             EndpointAddress::Tcp(host) => {
                 let tls = endpoint.tls.as_ref().map(|files| tls(files, host, edges)).transpose()?;
-                Reach::Endpoint(Address::Tcp(host.clone()), tls)
+                Endpoint::Socket(Address::Tcp(host.clone()), tls)
             }
-            EndpointAddress::Unix(path) => Reach::Endpoint(Address::Unix(edges.project.join(path)), None),
+            EndpointAddress::Unix(path) => Endpoint::Socket(Address::Unix(edges.project.join(path)), None),
             EndpointAddress::Container(name) => match &engine {
-                Some(engine) => Reach::Container(Seat::in_container(engine.clone(), name.clone())),
+                Some(engine) => Seat::in_container(engine.clone(), name.clone()).endpoint(),
                 None => return Err(located.clone().err().unwrap_or_else(|| failed("there is no engine".into(), ""))),
             },
         };

@@ -9,9 +9,10 @@ use reqwest::Client;
 
 use crate::{
     builder::{caches, recipe::Recipe},
+    buildkit::build::Cache,
     domain::event::Event,
     http::OnDemand,
-    inputs::{cache::CacheService, typed::CacheSpec},
+    inputs::cache::CacheService,
     registry::{plain::may_be_plain, remote::endpoint},
 };
 
@@ -22,7 +23,7 @@ pub(super) async fn silent_services(
     github: Option<&CacheService>,
     http: &OnDemand,
 ) -> BTreeSet<String> {
-    let all = recipes.iter().flat_map(|recipe| recipe.cache_from.iter().chain(&recipe.cache_to));
+    let all = recipes.iter().flat_map(|recipe| recipe.build.cache_from.iter().chain(&recipe.build.cache_to));
     let services: BTreeSet<String> = all.filter_map(|cache| service(cache, github)).collect();
     let Some(client) = (!services.is_empty()).then(|| http.client()).flatten() else { return BTreeSet::new() };
     let asked = join_all(services.into_iter().map(async |url| is_silent(client, &url).await.then_some(url))).await;
@@ -36,7 +37,7 @@ pub(super) fn leave_out(
     github: Option<&CacheService>,
 ) -> Vec<Event> {
     let mut left_out = BTreeSet::new();
-    for cache in recipes.iter_mut().flat_map(|recipe| [&mut recipe.cache_from, &mut recipe.cache_to]) {
+    for cache in recipes.iter_mut().flat_map(|recipe| [&mut recipe.build.cache_from, &mut recipe.build.cache_to]) {
         cache.retain(|cache| {
             let silent = service(cache, github).filter(|url| silent.contains(url));
             let answers = silent.is_none();
@@ -53,7 +54,7 @@ pub(super) fn leave_out(
 }
 
 /// Where a cache lies, if that can be told.
-fn service(cache: &CacheSpec, github: Option<&CacheService>) -> Option<String> {
+fn service(cache: &Cache, github: Option<&CacheService>) -> Option<String> {
     match cache.kind.as_str() {
         "registry" => {
             let (first, _) = cache.attribute("ref")?.split_once('/')?;

@@ -172,7 +172,7 @@ pub(super) async fn by_engine(builder: &Builder, repository: &str, tag: &str) ->
 /// Compressed bytes of an image: from a builder that still has it, else from the registry.
 pub(super) async fn size(builder: &Builder, repository: &Repository, digest: &Digest) -> Option<u64> {
     for node in builder.nodes.iter().filter(|node| node.abilities.store != Store::Classic) {
-        if let Some(size) = content::image_size(node.control.channel(), digest).await {
+        if let Some(size) = content::image_size(&node.client, digest).await {
             return Some(size);
         }
     }

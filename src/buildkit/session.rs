@@ -1,14 +1,15 @@
-//! A BuildKit session: the services that the daemon calls on us while it builds.
+//! A session: the services that the daemon calls on us while it builds.
 //!
-//! The daemon is the gRPC client here (<https://github.com/moby/buildkit/blob/master/session/session.go>). One
-//! session serves one image: its secrets reach no other image, and its shared key names its own copy of the context
-//! in the daemon, so that images with the same context but different `COPY`s do not overwrite each other's.
+//! The daemon is the gRPC client here (<https://github.com/moby/buildkit/blob/master/session/session.go>). One session
+//! serves one build: its secrets reach no other build, and its shared key names a copy of the context of its own in the
+//! daemon. Builds that have the same context but copy different files from it would overwrite each other's copy otherwise.
 
 use std::{
     collections::HashMap,
     io,
     path::PathBuf,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -44,20 +45,21 @@ use tokio::{
 };
 use tonic::{Request, Response, Status, transport::server::Connected};
 
-use super::{load::Intake, reach::Reach, solve::Control};
+use super::{
+    Client, Endpoint,
+    export::{ImageReceiver, Receiver},
+    filesync::{self, FileSync},
+    ssh::Agents,
+    transport::{self, Stream as ByteStream, TransportError},
+    tunnel,
+};
 use crate::{
-    buildkit::{
-        filesync::{self, FileSync},
-        ssh::Agents,
-        transport::{self, Stream as Bytes, TransportError},
-        tunnel,
-    },
     domain::{credentials::Credentials, secret::Secret},
     regular_file,
 };
 
-/// Methods that we serve, as the daemon wants them told. `grpc.health.v1.Health/Check` is called every 5 s and two
-/// failures end the session.
+/// The methods that we serve, in the form that the daemon expects. It calls `grpc.health.v1.Health/Check` every 5 s and
+/// ends the session after two failures.
 const METHODS: [&str; 10] = [
     "/moby.filesync.v1.FileSync/DiffCopy",
     "/moby.filesync.v1.FileSync/TarStream",
@@ -71,35 +73,35 @@ const METHODS: [&str; 10] = [
     "/grpc.health.v1.Health/Check",
 ];
 
-/// The method of an [`Intake`].
-const SENT: &str = "/moby.filesync.v1.FileSend/DiffCopy";
+/// The method of an [`ImageReceiver`].
+const EXPORT: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 
-/// What a session offers to the daemon.
-pub struct Offer {
+/// What a session offers to the daemon. BuildKit calls these attachables.
+pub struct Attachables {
     /// Directories (contexts, the Dockerfile's) by name.
     pub files: FileSync,
-    /// Registry credentials, answered from memory.
+    /// Registry credentials.
     pub credentials: Credentials,
     /// Build secrets by id.
     pub secrets: HashMap<String, BuildSecret>,
-    /// What takes the image that the daemon sends us, if it is to send one.
-    pub intake: Option<Intake>,
+    /// The receiver of the image, if the daemon is to export it to us.
+    pub receiver: Option<Arc<dyn ImageReceiver>>,
     /// SSH agents by id.
     pub ssh: Agents,
-    /// Names the daemon's own copy of our directories over runs, so that only what changed is sent again.
+    /// Names the daemon's copy of our directories. Sessions of later runs with the same key send only what changed.
     pub shared_key: String,
 }
 
 /// Where a build secret comes from.
 #[derive(Clone, Debug)]
 pub enum BuildSecret {
-    /// An input of the action, or a variable of the environment.
+    /// A value in memory.
     Value(Secret),
     /// A file, read when the daemon asks for it.
     File(PathBuf),
 }
 
-/// Bytes of a secret's file. BuildKit takes no more
+/// Most bytes of a secret's file; BuildKit accepts no more
 /// (<https://github.com/moby/buildkit/blob/master/session/secrets/secretsprovider/store.go>).
 pub const LARGEST_SECRET: u64 = 500 << 10;
 
@@ -107,54 +109,61 @@ pub const LARGEST_SECRET: u64 = 500 << 10;
 pub struct Session {
     id: String,
     server: JoinHandle<()>,
-    /// Carries the stream, where that is not the engine's own doing. The server's task for the one connection outlives
-    /// the server, and would hold the connection to the daemon open.
+    /// Carries the stream inside a call, for daemons outside an engine. The server's task for its connection outlives the
+    /// server, and would keep the connection to the daemon open.
     carrier: Option<JoinHandle<()>>,
 }
 
 impl Session {
-    /// Opens a session with the BuildKit behind `reach`, to which `control` is connected.
-    pub async fn open(reach: &Reach, control: &Control, offer: Offer) -> Result<Self, TransportError> {
+    /// Opens a session with the daemon at `endpoint`, to which `client` is connected. `name` identifies this program in
+    /// the daemon.
+    pub async fn open(
+        endpoint: &Endpoint,
+        client: &Client,
+        name: &str,
+        attachables: Attachables,
+    ) -> Result<Self, TransportError> {
         let id = new_id();
+        let Attachables { files, credentials, secrets, receiver, ssh, shared_key } = attachables;
         let mut headers = vec![
             ("x-docker-expose-session-uuid", id.clone()),
-            ("x-docker-expose-session-name", "build-deploy".to_owned()),
-            ("x-docker-expose-session-sharedkey", offer.shared_key),
+            ("x-docker-expose-session-name", name.to_owned()),
+            ("x-docker-expose-session-sharedkey", shared_key),
         ];
-        let sent = offer.intake.as_ref().map(|_| SENT);
-        let methods = METHODS.into_iter().chain(sent);
+        let export = receiver.as_ref().map(|_| EXPORT);
+        let methods = METHODS.into_iter().chain(export);
         headers.extend(methods.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
-        let (stream, carrier): (Bytes, _) = match reach {
-            Reach::Engine(address) => {
+        let (stream, carrier): (ByteStream, _) = match endpoint {
+            Endpoint::Engine(address) => {
                 (Box::new(TokioIo::new(transport::upgrade(address, "/session", &headers).await?)), None)
             }
-            Reach::Endpoint(..) | Reach::Container(..) => {
+            Endpoint::Socket(..) | Endpoint::Dialer(_) => {
                 let refused = |status: Status| TransportError::Session {
-                    endpoint: reach.to_string(),
+                    endpoint: endpoint.to_string(),
                     reason: status.message().to_owned(),
                 };
-                let (stream, carrier) = tunnel::open(control.channel(), &headers).await.map_err(refused)?;
+                let (stream, carrier) = tunnel::open(client.channel(), &headers).await.map_err(refused)?;
                 (Box::new(stream), Some(carrier))
             }
         };
         let services = filesync::server()
             .add_service(HealthServer::new(Alive))
-            .add_service(FileSyncServer::new(offer.files).max_encoding_message_size(MAX_MESSAGE))
-            .add_service(AuthServer::new(Keyring(offer.credentials)))
-            .add_service(SecretsServer::new(Safe(offer.secrets)))
-            .add_service(SshServer::new(offer.ssh))
-            .add_optional_service(offer.intake.map(FileSendServer::new));
+            .add_service(FileSyncServer::new(files).max_encoding_message_size(MAX_MESSAGE))
+            .add_service(AuthServer::new(CredentialService(credentials)))
+            .add_service(SecretsServer::new(SecretService(secrets)))
+            .add_service(SshServer::new(ssh))
+            .add_optional_service(receiver.map(|receiver| FileSendServer::new(Receiver(receiver))));
         // There is one connection; a pending stream behind it keeps the server from ending before it does.
         let connection = stream::once(async move { Ok::<_, io::Error>(Connection(stream)) });
         let incoming = connection.chain(stream::pending());
         let server = tokio::spawn(async move {
-            // How a session ends is told by the build that used it.
+            // If the session ends early, the build that uses it fails with the reason.
             let _ = services.serve_with_incoming(incoming).await;
         });
         Ok(Self { id, server, carrier })
     }
 
-    /// The id that a solve names to use this session.
+    /// The id by which a solve uses this session.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -169,7 +178,7 @@ impl Drop for Session {
     }
 }
 
-/// BuildKit's own limit of a message.
+/// BuildKit's own limit for a message of file sync.
 const MAX_MESSAGE: usize = 16 << 20;
 
 /// A new id for a session or a solve: 25 base-36 characters, as BuildKit makes them.
@@ -179,8 +188,8 @@ pub fn new_id() -> String {
     (0..25).map(|_| char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[rng.random_range(0..36)])).collect()
 }
 
-/// The stream in the shape that tonic's server takes.
-struct Connection(Bytes);
+/// Makes a byte stream a connection of a tonic server.
+struct Connection(ByteStream);
 
 impl Connected for Connection {
     type ConnectInfo = ();
@@ -220,6 +229,7 @@ impl AsyncWrite for Connection {
     }
 }
 
+/// Reports that we are alive.
 struct Alive;
 
 #[tonic::async_trait]
@@ -239,14 +249,14 @@ impl Health for Alive {
     }
 }
 
-/// Answers with credentials; the daemon fetches tokens itself.
-struct Keyring(Credentials);
+/// Serves credentials; the daemon fetches tokens itself.
+struct CredentialService(Credentials);
 
 #[tonic::async_trait]
-impl Auth for Keyring {
+impl Auth for CredentialService {
     async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
-        // An unknown host is asked anonymously, which is an empty answer and no error. A secret without a user name is an
-        // identity token.
+        // An empty answer, which is no error, makes the daemon ask the registry anonymously. A secret without a user name
+        // is an identity token.
         let (username, secret) = match self.0.for_host(&request.get_ref().host) {
             Some(login) => (login.username.clone(), login.password.expose().to_owned()),
             None => (String::new(), String::new()),
@@ -255,40 +265,42 @@ impl Auth for Keyring {
     }
 
     async fn fetch_token(&self, _: Request<FetchTokenRequest>) -> Result<Response<FetchTokenResponse>, Status> {
-        Err(fetched_by_the_daemon())
+        Err(no_tokens())
     }
 
     async fn get_token_authority(
         &self,
         _: Request<GetTokenAuthorityRequest>,
     ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
-        Err(fetched_by_the_daemon())
+        Err(no_tokens())
     }
 
     async fn verify_token_authority(
         &self,
         _: Request<VerifyTokenAuthorityRequest>,
     ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
-        Err(fetched_by_the_daemon())
+        Err(no_tokens())
     }
 }
 
-/// `Unavailable` is what makes the daemon ask for credentials instead of tokens.
-fn fetched_by_the_daemon() -> Status {
-    Status::unavailable("tokens are fetched by the daemon")
+/// The code `Unavailable` makes the daemon ask for credentials instead of tokens.
+fn no_tokens() -> Status {
+    Status::unavailable("only credentials are served, not tokens")
 }
 
-struct Safe(HashMap<String, BuildSecret>);
+/// Serves build secrets.
+struct SecretService(HashMap<String, BuildSecret>);
 
 #[tonic::async_trait]
-impl Secrets for Safe {
+impl Secrets for SecretService {
     async fn get_secret(&self, request: Request<GetSecretRequest>) -> Result<Response<GetSecretResponse>, Status> {
         let id = &request.get_ref().id;
         let data = match self.0.get(id) {
             Some(BuildSecret::Value(secret)) => secret.expose().as_bytes().to_vec(),
-            Some(BuildSecret::File(path)) => regular_file::read(path, LARGEST_SECRET)
-                .map_err(|error| Status::internal(format!("read secret {id} from {}: {error}", path.display())))?,
-            // BuildKit takes this very code for "no such secret" and goes on if the secret is optional.
+            Some(BuildSecret::File(path)) => regular_file::read(path, LARGEST_SECRET).map_err(|error| {
+                Status::internal(format!("cannot read the secret {id} from {}: {error}", path.display()))
+            })?,
+            // The code by which BuildKit knows that a secret is missing; it continues if the secret is optional.
             None => return Err(Status::not_found(format!("secret {id} not found"))),
         };
         Ok(Response::new(GetSecretResponse { data }))

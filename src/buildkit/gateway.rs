@@ -1,9 +1,9 @@
-//! Images that are built upon other images of the same run, as bake's `target:` contexts are.
+//! Builds that are contexts of each other, as targets that bake links with `target:` contexts are.
 //!
-//! The frontend of the base is called through the gateway, where its result is a graph of steps and not yet an image;
-//! the dependent's frontend gets that graph as an input. The steps are the same ones in both builds, so the daemon does
-//! them once. The base's build stays open until its dependents are done, since what is built without cache is only
-//! shared while it is being built.
+//! The base's frontend is called through the gateway, where its result is a graph of steps and not yet an image; the
+//! dependent's frontend gets that graph as an input. The steps of both builds are the same, so the daemon runs them once.
+//! The base's build stays open until its dependents are done, since steps that are built without cache are shared only
+//! while they run.
 //!
 //! API: <https://github.com/moby/buildkit/blob/master/frontend/gateway/pb/gateway.proto>.
 
@@ -31,31 +31,31 @@ use tokio::sync::watch;
 use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 
 use super::{
-    progress::Progress,
-    recipe::{Context, Recipe},
-    solve::Control,
+    Client, MAX_MESSAGE,
+    build::{Build, Context},
+    client::Observer,
+    steps::Steps,
 };
-use crate::{buildkit::MAX_MESSAGE, events::Events};
 
 /// Result metadata that holds an image's configuration; with several platforms, `/` and one of them follows.
 const IMAGE_CONFIG: &str = "containerimage.config";
 
-/// What a base's frontend made, by platform; the key is empty if there is only one.
+/// The graph that a base's frontend made for each platform; the key is empty if there is only one.
 #[derive(Debug, Default)]
 struct Graph {
-    parts: HashMap<String, Part>,
+    platforms: HashMap<String, PlatformGraph>,
 }
 
 #[derive(Debug)]
-struct Part {
+struct PlatformGraph {
     definition: Definition,
     /// The image's configuration, JSON.
     config: Option<Vec<u8>>,
 }
 
-/// How the images of a run hang together.
+/// Builds that run at the same time, some of which are contexts of others.
 #[derive(Debug)]
-pub struct Links {
+pub struct LinkedBuilds {
     bases: HashMap<String, Base>,
 }
 
@@ -66,12 +66,12 @@ struct Base {
     waiting: watch::Sender<usize>,
 }
 
-impl Links {
-    /// Finds out which images are built upon which. The plan has made sure that there is no circle.
-    pub fn new(recipes: &[Recipe]) -> Self {
+impl LinkedBuilds {
+    /// Finds the builds that are contexts of others in `builds`, which must not contain a circle.
+    pub fn new<'b>(builds: impl IntoIterator<Item = &'b Build>) -> Self {
         let mut bases: HashMap<String, Base> = HashMap::new();
-        for recipe in recipes {
-            for name in bases_of(recipe) {
+        for build in builds {
+            for name in bases_of(build) {
                 let new = || Base { graph: watch::Sender::new(None), waiting: watch::Sender::new(0) };
                 bases.entry(name.to_owned()).or_insert_with(new).waiting.send_modify(|count| *count += 1);
             }
@@ -79,24 +79,56 @@ impl Links {
         Self { bases }
     }
 
-    /// Whether a recipe takes part in any of it.
-    pub fn concern(&self, recipe: &Recipe) -> bool {
-        self.bases.contains_key(&recipe.name) || recipe.bases().next().is_some()
-    }
-
-    /// The recipe's build is over, and its bases need not be held open for it any longer.
-    pub fn release_bases_of(&self, recipe: &Recipe) {
-        for base in bases_of(recipe).into_iter().filter_map(|name| self.bases.get(name)) {
+    /// Closes the bases of a build that is done, unless other builds still need them.
+    pub fn release_bases_of(&self, build: &Build) {
+        for base in bases_of(build).into_iter().filter_map(|name| self.bases.get(name)) {
             base.waiting.send_modify(|count| *count = count.saturating_sub(1));
         }
     }
 
-    /// Waits for what a recipe is built upon; by image.
-    async fn graphs(&self, recipe: &Recipe) -> HashMap<String, Arc<Graph>> {
+    /// Solves the build `name`. `request` is its request; a build that is not linked is solved with it as it is.
+    ///
+    /// # Errors
+    /// The daemon's error, and for a step of a base too: [`Steps::hides`] tells those apart, which the base's own build
+    /// reports.
+    pub async fn solve(
+        &self,
+        client: &Client,
+        (name, build): (&str, &Build),
+        mut request: SolveRequest,
+        steps: &mut Steps,
+        observer: &mut impl Observer,
+    ) -> Result<HashMap<String, String>, Status> {
+        let base = self.bases.get(name);
+        if base.is_none() && build.bases().next().is_none() {
+            return client.solve(request, steps, observer).await;
+        }
+        let graphs = self.graphs(build).await;
+        steps.hide(graphs.values().flat_map(|graph| graph.vertices()));
+        let gateway = Gateway::new(client.channel(), &request.r#ref)?;
+        let inner = inner_request(&mut request, build, &graphs);
+        let conversation = async {
+            let answer = match gateway.run(inner, base).await {
+                Ok(result) => ReturnRequest { result: Some(without_empty_values(result)), error: None },
+                // The daemon answers the solve with it, details included.
+                Err(status) => ReturnRequest { result: None, error: Some(error_of(&status)) },
+            };
+            gateway.finish(answer).await;
+        };
+        let solving = client.solve(request, steps, observer);
+        tokio::pin!(solving, conversation);
+        tokio::select! {
+            answer = &mut solving => answer,
+            () = &mut conversation => solving.await,
+        }
+    }
+
+    /// Waits for the graphs of a build's bases; by name.
+    async fn graphs(&self, build: &Build) -> HashMap<String, Arc<Graph>> {
         let mut graphs = HashMap::new();
-        for name in bases_of(recipe) {
+        for name in bases_of(build) {
             let Some(base) = self.bases.get(name) else { continue };
-            // The sender lives as long as we do, so there will be one or this future is dropped.
+            // The sender lives as long as we do, so a graph arrives or this future is dropped.
             if let Ok(graph) = base.graph.subscribe().wait_for(Option::is_some).await {
                 graphs.extend(graph.clone().map(|graph| (name.to_owned(), graph)));
             }
@@ -105,60 +137,28 @@ impl Links {
     }
 }
 
-fn bases_of(recipe: &Recipe) -> HashSet<&str> {
-    recipe.bases().collect()
-}
-
-/// Builds a linked image. `request` is what a build of its own would be asked for with.
-///
-/// An error within the steps of a base is never returned: the base's own build tells it.
-pub async fn solve(
-    control: &Control,
-    mut request: SolveRequest,
-    (links, recipe): (&Links, &Recipe),
-    progress: &mut Progress,
-    events: &Events,
-) -> Result<HashMap<String, String>, Status> {
-    let graphs = links.graphs(recipe).await;
-    progress.leave_out(graphs.values().flat_map(|graph| graph.vertices()));
-    let bridge = Bridge::new(control.channel(), &request.r#ref)?;
-    let inner = inner_request(&mut request, recipe, &graphs);
-    let conversation = async {
-        let answer = bridge.converse(inner, links.bases.get(&recipe.name)).await;
-        match answer {
-            // What is wrong comes back as the answer of the solve, with all details.
-            Err(status) => bridge.finish(ReturnRequest { result: None, error: Some(error_of(&status)) }).await,
-            Ok(result) => {
-                bridge.finish(ReturnRequest { result: Some(without_empty_values(result)), error: None }).await;
-            }
-        }
-    };
-    let solving = control.solve(request, progress, events);
-    tokio::pin!(solving, conversation);
-    tokio::select! {
-        answer = &mut solving => answer,
-        () = &mut conversation => solving.await,
-    }
+fn bases_of(build: &Build) -> HashSet<&str> {
+    build.bases().collect()
 }
 
 /// Takes the frontend out of a request and makes the gateway's request of it, with the bases as inputs.
 fn inner_request(
     request: &mut SolveRequest,
-    recipe: &Recipe,
+    build: &Build,
     graphs: &HashMap<String, Arc<Graph>>,
 ) -> frontend::SolveRequest {
     let mut attrs = request.frontend_attrs.clone();
     let mut inputs = HashMap::new();
-    for (name, context) in &recipe.named_contexts {
-        let Context::Image(image) = context else { continue };
-        for (platform, part) in graphs.get(image).into_iter().flat_map(|graph| &graph.parts) {
+    for (name, context) in &build.named_contexts {
+        let Context::Build(base) = context else { continue };
+        for (platform, graph) in graphs.get(base).into_iter().flat_map(|graph| &graph.platforms) {
             let key = if platform.is_empty() { name.clone() } else { format!("{name}::{platform}") };
             attrs.insert(format!("context:{key}"), format!("input:{key}"));
-            if let Some(config) = &part.config {
+            if let Some(config) = &graph.config {
                 let metadata = json!({IMAGE_CONFIG: STANDARD.encode(config)}).to_string();
                 attrs.insert(format!("input-metadata:{key}"), metadata);
             }
-            inputs.insert(key, part.definition.clone());
+            inputs.insert(key, graph.definition.clone());
         }
     }
     frontend::SolveRequest {
@@ -173,32 +173,33 @@ fn inner_request(
 
 impl Graph {
     fn new(result: &GatewayResult) -> Self {
-        let part = |reference: &frontend::Ref, key: &str| {
+        let graph = |reference: &frontend::Ref, key: &str| {
             let config = result.metadata.get(key).cloned();
-            reference.def.clone().map(|definition| Part { definition: without_empty_places(definition), config })
+            let definition = reference.def.clone()?;
+            Some(PlatformGraph { definition: without_empty_locations(definition), config })
         };
-        let mut parts = HashMap::new();
+        let mut platforms = HashMap::new();
         match &result.result {
             Some(result::Result::Ref(reference)) => {
-                parts.extend(part(reference, IMAGE_CONFIG).map(|part| (String::new(), part)));
+                platforms.extend(graph(reference, IMAGE_CONFIG).map(|graph| (String::new(), graph)));
             }
             Some(result::Result::Refs(all)) => {
                 for (platform, reference) in &all.refs {
-                    let part = part(reference, &format!("{IMAGE_CONFIG}/{platform}"));
-                    parts.extend(part.map(|part| (platform.clone(), part)));
+                    let graph = graph(reference, &format!("{IMAGE_CONFIG}/{platform}"));
+                    platforms.extend(graph.map(|graph| (platform.clone(), graph)));
                 }
             }
             Some(result::Result::RefDeprecated(_) | result::Result::RefsDeprecated(_)) | None => {}
         }
-        Self { parts }
+        Self { platforms }
     }
 
-    /// The digests of its steps, as the status of any build tells them.
+    /// The digests of its steps, as the status of any build reports them.
     fn vertices(&self) -> impl Iterator<Item = String> + '_ {
-        let steps = self.parts.values().flat_map(|part| &part.definition.def);
+        let steps = self.platforms.values().flat_map(|graph| &graph.definition.def);
         steps.flat_map(|step| {
             let digest = digest(step);
-            // What is built without cache has a name of its own
+            // Steps without cache have a digest of their own
             // (<https://github.com/moby/buildkit/blob/master/solver/jobs.go>).
             let without_cache = self::digest(format!("{digest}-ignorecache").as_bytes());
             [digest, without_cache]
@@ -206,21 +207,21 @@ impl Graph {
     }
 }
 
-/// Leaves out the places in source files of steps that have none.
+/// Removes the entries of steps that have no location in a source file.
 ///
-/// prost encodes an entry of a map without its value if that is empty, and BuildKit's decoder (vtprotobuf) makes a null
-/// pointer of it, which ends the daemon with all builds in it (`NewDefinitionOp`, seen with BuildKit 0.32).
-fn without_empty_places(mut definition: Definition) -> Definition {
+/// prost encodes a map entry without its value if that is empty. BuildKit's decoder (vtprotobuf) turns it into a null
+/// pointer, which crashes the daemon and all builds in it (`NewDefinitionOp`, seen with BuildKit 0.32).
+fn without_empty_locations(mut definition: Definition) -> Definition {
     if let Some(source) = &mut definition.source {
-        source.locations.retain(|_, places| !places.locations.is_empty());
+        source.locations.retain(|_, locations| !locations.locations.is_empty());
         for info in &mut source.infos {
-            info.definition = info.definition.take().map(without_empty_places);
+            info.definition = info.definition.take().map(without_empty_locations);
         }
     }
     definition
 }
 
-/// Makes sure, for the same reason, that no entry of a result is empty: that of a platform whose image has no files is.
+/// For the same reason, gives a value to each entry of a result that is empty, as for an image without files.
 fn without_empty_values(mut result: GatewayResult) -> GatewayResult {
     if let Some(result::Result::Refs(all)) = &mut result.result {
         // BuildKit looks at the id alone.
@@ -238,16 +239,16 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// The gateway of one build.
-struct Bridge {
+struct Gateway {
     client: LlbBridgeClient<Channel>,
     build: MetadataValue<tonic::metadata::Ascii>,
 }
 
-impl Bridge {
+impl Gateway {
     fn new(channel: &Channel, build: &str) -> Result<Self, Status> {
         let client = LlbBridgeClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
         let client = client.max_encoding_message_size(MAX_MESSAGE);
-        let build = build.parse().map_err(|_| Status::invalid_argument("the build's id is no text"))?;
+        let build = build.parse().map_err(|_| Status::invalid_argument("the id of the build is not ASCII"))?;
         Ok(Self { client, build })
     }
 
@@ -259,11 +260,11 @@ impl Bridge {
 
     async fn call(&self, request: frontend::SolveRequest) -> Result<GatewayResult, Status> {
         let answer = self.client.clone().solve(self.request(request)).await?.into_inner();
-        answer.result.ok_or_else(|| Status::internal("the frontend made nothing"))
+        answer.result.ok_or_else(|| Status::internal("the frontend returned no result"))
     }
 
-    /// Calls the frontend; for a base, hands the graph on, builds it and waits for its dependents.
-    async fn converse(&self, request: frontend::SolveRequest, base: Option<&Base>) -> Result<GatewayResult, Status> {
+    /// Calls the frontend. For a base, also passes its graph on, builds it and waits for its dependents.
+    async fn run(&self, request: frontend::SolveRequest, base: Option<&Base>) -> Result<GatewayResult, Status> {
         let Some(base) = base else { return self.call(request).await };
         let mut result = self.call(request.clone()).await?;
         base.graph.send_replace(Some(Arc::new(Graph::new(&result))));
@@ -274,19 +275,19 @@ impl Bridge {
             // BuildKit before 0.11.
             result = self.call(frontend::SolveRequest { evaluate: true, ..request }).await?;
         }
-        // The sender is ours, so it cannot be gone.
+        // The sender is ours, so it is not dropped.
         let _ = base.waiting.subscribe().wait_for(|count| *count == 0).await;
         Ok(result)
     }
 
-    /// Builds what so far are only plans, so that what is wrong with the base is told as the base's.
+    /// Builds the graph of a result, so that the base's own build fails if a step of it does.
     async fn evaluate(&self, result: &GatewayResult) -> Result<(), Status> {
         let references: Vec<&str> = match &result.result {
             Some(result::Result::Ref(reference)) => vec![&reference.id],
             Some(result::Result::Refs(all)) => all.refs.values().map(|reference| reference.id.as_str()).collect(),
             Some(result::Result::RefDeprecated(_) | result::Result::RefsDeprecated(_)) | None => Vec::new(),
         };
-        // Nothing has no id.
+        // An image without files has no id.
         let evaluations = references.into_iter().filter(|id| !id.is_empty()).map(|id| async move {
             self.client.clone().evaluate(self.request(EvaluateRequest { r#ref: id.to_owned() })).await
         });
@@ -294,12 +295,12 @@ impl Bridge {
     }
 
     async fn finish(&self, request: ReturnRequest) {
-        // If this cannot be said, the solve itself has ended with an error.
+        // If this fails, the solve itself has ended with an error.
         let _ = self.client.clone().r#return(self.request(request)).await;
     }
 }
 
-/// The status as BuildKit sends it on, details included.
+/// The status in the form that BuildKit passes on, with its details.
 fn error_of(status: &Status) -> rpc::Status {
     let encoded = rpc::Status::decode(status.details()).ok().filter(|decoded| !decoded.details.is_empty());
     encoded.unwrap_or_else(|| rpc::Status {
@@ -323,7 +324,7 @@ mod tests {
     use super::{Graph, without_empty_values};
 
     #[test]
-    fn an_image_without_files_keeps_its_place() {
+    fn an_image_without_files_keeps_its_entry() {
         let refs = frontend::RefMap { refs: [("linux/arm64".to_owned(), frontend::Ref::default())].into() };
         let result = GatewayResult { result: Some(result::Result::Refs(refs)), ..<_>::default() };
         let sent = without_empty_values(result).encode_to_vec();
@@ -333,9 +334,9 @@ mod tests {
     }
 
     #[test]
-    fn no_entry_of_a_graph_is_without_a_value() {
-        let places = |count| Locations { locations: vec![Location::default(); count] };
-        let locations = BTreeMap::from([("sha256:a".to_owned(), places(0)), ("sha256:b".to_owned(), places(1))]);
+    fn no_entry_of_a_graph_is_empty() {
+        let locations = |count| Locations { locations: vec![Location::default(); count] };
+        let locations = BTreeMap::from([("sha256:a".to_owned(), locations(0)), ("sha256:b".to_owned(), locations(1))]);
         let inner =
             Definition { source: Some(Source { locations: locations.clone(), infos: vec![] }), ..<_>::default() };
         let infos = vec![SourceInfo { definition: Some(inner), ..<_>::default() }];
@@ -343,7 +344,7 @@ mod tests {
         let reference = frontend::Ref { id: "r".into(), def: Some(definition) };
         let result = GatewayResult { result: Some(result::Result::Ref(reference)), ..<_>::default() };
         let graph = Graph::new(&result);
-        let outer = graph.parts[""].definition.source.as_ref().unwrap();
+        let outer = graph.platforms[""].definition.source.as_ref().unwrap();
         let inner = outer.infos[0].definition.as_ref().unwrap().source.as_ref().unwrap();
         for source in [outer, inner] {
             assert_eq!(source.locations.keys().collect::<Vec<_>>(), ["sha256:b"]);

@@ -1,58 +1,61 @@
-//! Turns a [`Recipe`] into the request that BuildKit's Dockerfile frontend understands. Pure.
+//! Encodes a [`Build`] as a request to BuildKit's Dockerfile frontend. Pure.
 //!
 //! The attributes are those that `docker buildx build` sends for the same options
 //! (<https://github.com/docker/buildx/blob/master/build/opt.go>); an option that is not set sends none.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use bollard_buildkit_proto::moby::buildkit::v1::{CacheOptions, CacheOptionsEntry, Exporter, SolveRequest};
 use serde_json::json;
 
-use super::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe};
-use crate::{
-    domain::repository::Repository,
-    inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach},
+use super::{
+    build::{Build, Cache, Compression, CompressionKind, Context, Dockerfile, Epoch, NoCache},
+    filesync::{SharedDir, Source},
 };
 
 /// Name of the local directory that holds the Dockerfile.
-pub const DOCKERFILE: &str = "dockerfile";
+const DOCKERFILE: &str = "dockerfile";
 /// Name of the local directory that is the build context.
-pub const CONTEXT: &str = "context";
+const CONTEXT: &str = "context";
 /// The name that an inline Dockerfile is sent under.
-pub const INLINE_NAME: &str = "Dockerfile";
+const INLINE_NAME: &str = "Dockerfile";
 
-/// What becomes of the result.
+/// What the daemon does with the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Export {
     /// Nothing: the build only has to succeed.
     Discard,
-    /// It is packed as for a push, and nothing keeps it. Needs the containerd image store.
+    /// Packs it as for a push, and keeps it nowhere. Needs the containerd image store.
     Pack,
-    /// BuildKit pushes it under its tags. Needs the containerd image store.
+    /// Pushes it under its tags. Needs the containerd image store.
     Push,
-    /// BuildKit pushes it without a tag. Needs the containerd image store.
+    /// Pushes it without a tag. Needs the containerd image store.
     PushByDigest,
-    /// The same, and it is left in the engine's image store under its names. Needs BuildKit 0.13, which has several
-    /// exporters in one solve.
+    /// The same, and stores it in the engine under its names. Needs BuildKit 0.13, which supports several exporters.
     PushByDigestAndLoad,
-    /// It is left in the engine's image store under its names.
+    /// Stores it in the engine under its names.
     Load,
-    /// It is sent to us as an archive that an engine can load.
+    /// Sends it to the session's [`super::export::ImageReceiver`], as an archive that an engine can load.
     Send,
 }
 
-/// The solve request `id` for `recipe` in `session`.
-pub fn solve_request(recipe: &Recipe, export: Export, id: &str, session: &str) -> SolveRequest {
-    let exporters: Vec<Exporter> = match export {
-        Export::PushByDigestAndLoad => {
-            [Export::PushByDigest, Export::Load].map(|export| exporter(recipe, export)).into()
-        }
-        _ => vec![exporter(recipe, export)],
-    }
-    .into_iter()
-    .flatten()
-    .collect();
-    let mut attrs = frontend_attrs(recipe);
+/// The names that an image is exported under.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageNames {
+    /// Its repositories, for a push by digest.
+    pub repositories: Vec<String>,
+    /// `repository:tag`, for all other exports.
+    pub tagged: Vec<String>,
+}
+
+/// The request `id` for `build` in the session `session`.
+pub fn solve_request(build: &Build, export: Export, names: &ImageNames, id: &str, session: &str) -> SolveRequest {
+    let exports = match export {
+        Export::PushByDigestAndLoad => vec![Export::PushByDigest, Export::Load],
+        _ => vec![export],
+    };
+    let exporters: Vec<Exporter> = exports.into_iter().filter_map(|export| exporter(build, export, names)).collect();
+    let mut attrs = frontend_attrs(build);
     if export == Export::Discard {
         // There is nothing that they could be attached to.
         attrs.retain(|key, _| !key.starts_with("attest:") && !key.starts_with("vcs:"));
@@ -67,19 +70,19 @@ pub fn solve_request(recipe: &Recipe, export: Export, id: &str, session: &str) -
         exporter_attrs_deprecated: exporters.first().map(|e| e.attrs.clone()).unwrap_or_default(),
         exporters,
         cache: Some(CacheOptions {
-            imports: recipe.cache_from.iter().map(cache_entry).collect(),
-            exports: recipe.cache_to.iter().map(cache_entry).collect(),
+            imports: build.cache_from.iter().map(cache_entry).collect(),
+            exports: build.cache_to.iter().map(cache_entry).collect(),
             ..CacheOptions::default()
         }),
-        entitlements: entitlements(recipe),
-        // Keeps the build out of the engine's history, where the build arguments would stand in clear, and saves
-        // the provenance that is computed for it.
+        entitlements: entitlements(build),
+        // Keeps the build out of the engine's history, which would show the build arguments, and saves computing the
+        // provenance for it.
         internal: true,
         ..SolveRequest::default()
     }
 }
 
-fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
+fn exporter(build: &Build, export: Export, names: &ImageNames) -> Option<Exporter> {
     let mut attrs: HashMap<String, String> = HashMap::new();
     let kind = match export {
         Export::Discard => return None,
@@ -90,7 +93,7 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
         }
         Export::Push | Export::PushByDigest | Export::PushByDigestAndLoad => {
             attrs.insert("push".into(), "true".into());
-            // The image is wanted in the registry only: no name in the engine, no unpacked copy.
+            // The image is needed in the registry only: no name in the engine, no unpacked copy.
             attrs.insert("store".into(), "false".into());
             "image"
         }
@@ -99,60 +102,56 @@ fn exporter(recipe: &Recipe, export: Export) -> Option<Exporter> {
     };
     if export == Export::PushByDigest {
         attrs.insert("push-by-digest".into(), "true".into());
-        attrs.insert(
-            "name".into(),
-            recipe.destinations.repositories().map(Repository::as_str).collect::<Vec<_>>().join(","),
-        );
+        attrs.insert("name".into(), names.repositories.join(","));
     } else {
-        let names = recipe.destinations.names().map(|(repository, tag)| format!("{repository}:{tag}"));
-        attrs.insert("name".into(), names.collect::<Vec<_>>().join(","));
+        attrs.insert("name".into(), names.tagged.join(","));
     }
-    packing(recipe, &mut attrs);
-    times(recipe, export, &mut attrs);
-    attrs.extend(recipe.annotations.iter().map(|(key, value)| (annotation(key), value.clone())));
+    compression(build, &mut attrs);
+    timestamps(build, export, &mut attrs);
+    attrs.extend(build.annotations.iter().map(|(key, value)| (annotation(key), value.clone())));
     Some(Exporter { r#type: kind.to_owned(), attrs })
 }
 
-/// How layers are packed. The default sends nothing.
-fn packing(recipe: &Recipe, attrs: &mut HashMap<String, String>) {
-    let Compression { kind, level, reach } = &recipe.compression;
+/// How layers are compressed. The default sends nothing.
+fn compression(build: &Build, attrs: &mut HashMap<String, String>) {
+    if build.compression == Compression::default() {
+        return;
+    }
+    let Compression { kind, level, force } = build.compression;
     let kind = match kind {
         CompressionKind::Gzip => "gzip",
         CompressionKind::Zstd => "zstd",
         CompressionKind::Estargz => "estargz",
         CompressionKind::Uncompressed => "uncompressed",
     };
-    if recipe.compression == Compression::default() {
-        return;
-    }
     attrs.insert("compression".into(), kind.into());
     // Docker's media types have none for zstd and estargz.
     attrs.insert("oci-mediatypes".into(), "true".into());
     if let Some(level) = level {
         attrs.insert("compression-level".into(), level.to_string());
     }
-    if *reach == CompressionReach::All {
+    if force {
         attrs.insert("force-compression".into(), "true".into());
     }
 }
 
-/// The times in the image: of its making and its history, and where it is worth that, of every file in it.
+/// The timestamps in the image: of its creation and history, and in some builds of every file.
 ///
-/// The times of files mean reading and packing all layers once more, with every export, which costs seconds for a few
-/// hundred megabytes. Where layers may come from a cache they are the same with every build anyway, so it is done
-/// where the user sets the time, or keeps caches out. BuildKit cannot do it for an image that is left in the engine.
-fn times(recipe: &Recipe, export: Export, attrs: &mut HashMap<String, String>) {
-    let Some(epoch) = recipe.epoch else { return };
+/// To set those of files, BuildKit reads and compresses all layers again with every export, which takes seconds for a few
+/// hundred megabytes. Layers from a cache are the same in every build anyway, so files are included only where the user
+/// sets the time or disables the cache. BuildKit cannot do it for an image that it stores in an engine.
+fn timestamps(build: &Build, export: Export, attrs: &mut HashMap<String, String>) {
+    let Some(epoch) = build.epoch else { return };
     if let Epoch::Commit(seconds) = epoch {
         attrs.insert("source-date-epoch".into(), seconds.to_string());
     }
-    if export != Export::Load && (epoch == Epoch::Written || recipe.no_cache == NoCache::All) {
+    if export != Export::Load && (epoch == Epoch::BuildArg || build.no_cache == NoCache::All) {
         attrs.insert("rewrite-timestamp".into(), "true".into());
     }
 }
 
-/// The exporter's attribute for `level:key` (<https://docs.docker.com/build/metadata/annotations/>). BuildKit takes the
-/// first dot for the end of the level.
+/// The exporter's attribute for `level:key` (<https://docs.docker.com/build/metadata/annotations/>). For BuildKit, the
+/// level ends at the first dot.
 fn annotation(key: &str) -> String {
     match key.split_once(':') {
         Some((level, name)) => format!("annotation-{level}.{name}"),
@@ -160,88 +159,111 @@ fn annotation(key: &str) -> String {
     }
 }
 
-/// The name that a named context's directory is sent under, which is not that of the build context or the Dockerfile.
-pub fn named_directory(context: &str) -> String {
+/// The local directories that the daemon may read for a build.
+pub fn shared_dirs(build: &Build) -> Vec<SharedDir> {
+    let dir = |name: &str, path: &PathBuf| SharedDir { name: name.to_owned(), source: Source::Path(path.clone()) };
+    let mut dirs = Vec::new();
+    if let Context::Directory(path) = &build.context {
+        dirs.push(dir(CONTEXT, path));
+    }
+    match &build.dockerfile {
+        Dockerfile::File { directory, .. } => dirs.push(dir(DOCKERFILE, directory)),
+        Dockerfile::Inline(text) => dirs.push(SharedDir {
+            name: DOCKERFILE.to_owned(),
+            source: Source::Memory(vec![(INLINE_NAME.to_owned(), text.clone().into_bytes())]),
+        }),
+        Dockerfile::InContext(_) => {}
+    }
+    for (name, context) in &build.named_contexts {
+        if let Context::Directory(path) = context {
+            dirs.push(dir(&named_directory(name), path));
+        }
+    }
+    dirs
+}
+
+/// The name that a named context's directory is sent under; never that of the build context or the Dockerfile.
+fn named_directory(context: &str) -> String {
     if matches!(context, CONTEXT | DOCKERFILE) { format!("_{context}") } else { context.to_owned() }
 }
 
-fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
+fn frontend_attrs(build: &Build) -> HashMap<String, String> {
     let mut attrs: HashMap<String, String> = HashMap::new();
     let mut set = |key: &str, value: String| attrs.insert(key.to_owned(), value);
-    match &recipe.dockerfile {
+    match &build.dockerfile {
         Dockerfile::File { name, .. } | Dockerfile::InContext(name) => set("filename", name.clone()),
         Dockerfile::Inline(_) => set("filename", INLINE_NAME.into()),
     };
-    if let Context::Remote(url) = &recipe.context {
+    if let Context::Remote(url) = &build.context {
         set("context", url.clone());
-        if !matches!(recipe.dockerfile, Dockerfile::InContext(_)) {
-            // The Dockerfile is ours although the context is not.
+        if !matches!(build.dockerfile, Dockerfile::InContext(_)) {
+            // The Dockerfile is local although the context is remote.
             set("dockerfilekey", DOCKERFILE.into());
         }
     }
-    for (name, context) in &recipe.named_contexts {
+    for (name, context) in &build.named_contexts {
         let value = match context {
             Context::Directory(_) => format!("local:{}", named_directory(name)),
             Context::Remote(url) => url.clone(),
-            // Added when the other image's result is there.
-            Context::Image(_) => continue,
+            // Added when the other build's result is known.
+            Context::Build(_) => continue,
         };
         set(&format!("context:{name}"), value);
     }
     let mut caps = Vec::new();
-    if !recipe.named_contexts.is_empty() {
+    if !build.named_contexts.is_empty() {
         caps.push("moby.buildkit.frontend.contexts+forward");
     }
-    if matches!(&recipe.context, Context::Remote(url) if url.contains('?')) {
+    if matches!(&build.context, Context::Remote(url) if url.contains('?')) {
         caps.push("moby.buildkit.frontend.gitquerystring");
     }
     if !caps.is_empty() {
         set("frontend.caps", caps.join(","));
     }
-    if let Some(target) = &recipe.target {
+    if let Some(target) = &build.target {
         set("target", target.clone());
     }
-    if !recipe.platforms.is_empty() {
-        set("platform", recipe.platforms.join(","));
+    if !build.platforms.is_empty() {
+        set("platform", build.platforms.join(","));
     }
-    for (key, value) in &recipe.build_args {
+    for (key, value) in &build.build_args {
         set(&format!("build-arg:{key}"), value.clone());
     }
-    for (key, value) in &recipe.labels {
+    for (key, value) in &build.labels {
         set(&format!("label:{key}"), value.clone());
     }
-    for (kind, attributes) in &recipe.attestations {
+    for (kind, attributes) in &build.attestations {
         set(&format!("attest:{kind}"), attributes.clone());
-        if *kind == "provenance" && !recipe.commit.source.is_empty() {
-            set("vcs:source", recipe.commit.source.clone());
-            set("vcs:revision", recipe.commit.revision.clone());
+        if let ("provenance", Some(commit)) = (*kind, &build.commit) {
+            set("vcs:source", commit.source.clone());
+            set("vcs:revision", commit.revision.clone());
         }
     }
-    if let Some(network) = &recipe.network {
+    if let Some(network) = &build.network {
         set("force-network-mode", network.clone());
     }
-    if !recipe.add_hosts.is_empty() {
-        set("add-hosts", recipe.add_hosts.join(","));
+    if !build.add_hosts.is_empty() {
+        set("add-hosts", build.add_hosts.join(","));
     }
-    if let Some(bytes) = recipe.shm_size {
+    if let Some(bytes) = build.shm_size {
         set("shm-size", bytes.to_string());
     }
-    if !recipe.ulimits.is_empty() {
-        set("ulimit", recipe.ulimits.join(","));
+    if !build.ulimits.is_empty() {
+        set("ulimit", build.ulimits.join(","));
     }
-    if let Some(parent) = &recipe.cgroup_parent {
+    if let Some(parent) = &build.cgroup_parent {
         set("cgroup-parent", parent.clone());
     }
-    match &recipe.no_cache {
+    match &build.no_cache {
         NoCache::Never => {}
         NoCache::All => drop(set("no-cache", String::new())),
         NoCache::Stages(stages) => drop(set("no-cache", stages.join(","))),
     }
-    // As buildx does on a Docker engine: a base image that is there is used, unless asked otherwise.
-    set("image-resolve-mode", if recipe.pull { "pull" } else { "local" }.into());
-    if !recipe.cache_from.is_empty() {
+    // As buildx does on a Docker engine: a base image that exists is used, unless `pull` is set.
+    set("image-resolve-mode", if build.pull { "pull" } else { "local" }.into());
+    if !build.cache_from.is_empty() {
         // The frontend reads only this attribute, the solver only the request's own field.
-        let imports: Vec<_> = recipe
+        let imports: Vec<_> = build
             .cache_from
             .iter()
             .map(|cache| json!({"Type": cache.kind, "Attrs": cache.attributes.iter().cloned().collect::<HashMap<_, _>>()}))
@@ -251,16 +273,16 @@ fn frontend_attrs(recipe: &Recipe) -> HashMap<String, String> {
     attrs
 }
 
-/// `network: host` needs its entitlement told although the engine grants it to all.
-fn entitlements(recipe: &Recipe) -> Vec<String> {
-    let mut all = recipe.entitlements.clone();
-    if recipe.network.as_deref() == Some("host") && !all.iter().any(|e| e == "network.host") {
+/// `network: host` needs its entitlement in the request although the engine grants it to all.
+fn entitlements(build: &Build) -> Vec<String> {
+    let mut all = build.entitlements.clone();
+    if build.network.as_deref() == Some("host") && !all.iter().any(|e| e == "network.host") {
         all.push("network.host".to_owned());
     }
     all
 }
 
-fn cache_entry(cache: &CacheSpec) -> CacheOptionsEntry {
+fn cache_entry(cache: &Cache) -> CacheOptionsEntry {
     CacheOptionsEntry { r#type: cache.kind.clone(), attrs: cache.attributes.iter().cloned().collect() }
 }
 
@@ -268,45 +290,44 @@ fn cache_entry(cache: &CacheSpec) -> CacheOptionsEntry {
 mod tests {
     use std::{collections::BTreeMap, path::PathBuf};
 
-    use super::{Export, solve_request};
-    use crate::{
-        builder::recipe::{Context, Dockerfile, Epoch, NoCache, Recipe},
-        domain::{destinations::Destinations, repository::Repository, tag::Tag},
-        inputs::typed::{CacheSpec, Compression, CompressionKind, CompressionReach},
-        plan::origin::Commit,
+    use super::{Export, ImageNames};
+    use crate::buildkit::build::{
+        Build, Cache, Commit, Compression, CompressionKind, Context, Dockerfile, Epoch, NoCache,
     };
 
-    fn recipe() -> Recipe {
-        Recipe {
-            name: "django".into(),
+    fn build() -> Build {
+        Build {
             context: Context::Directory(PathBuf::from("/w")),
             dockerfile: Dockerfile::File {
                 directory: "/w/compose/production/django".into(),
                 name: "Dockerfile".into(),
             },
-            destinations: Destinations {
-                repository: Repository::parse("ghcr.io/o/r/django").unwrap(),
-                copies: Vec::new(),
-                tags: ["main", "latest"].map(Tag::repaired).into(),
-            },
-            ..Recipe::default()
+            ..Build::default()
         }
     }
 
-    fn attrs(recipe: &Recipe) -> BTreeMap<String, String> {
-        solve_request(recipe, Export::Discard, "id", "session").frontend_attrs.into_iter().collect()
+    fn solve_request(build: &Build, export: Export) -> super::SolveRequest {
+        let names = ImageNames {
+            repositories: vec!["ghcr.io/o/r/django".into()],
+            tagged: vec!["ghcr.io/o/r/django:main".into(), "ghcr.io/o/r/django:latest".into()],
+        };
+        super::solve_request(build, export, &names, "id", "session")
+    }
+
+    fn attrs(build: &Build) -> BTreeMap<String, String> {
+        solve_request(build, Export::Discard).frontend_attrs.into_iter().collect()
     }
 
     #[test]
     fn a_plain_build_sends_only_what_it_must() {
-        let sent = attrs(&recipe());
+        let sent = attrs(&build());
         let expected = [("filename", "Dockerfile"), ("image-resolve-mode", "local")];
         assert_eq!(sent, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     }
 
     #[test]
     fn every_option_has_its_attribute() {
-        let mut all = recipe();
+        let mut all = build();
         all.target = Some("run".into());
         all.platforms = vec!["linux/amd64".into(), "linux/arm64".into()];
         all.build_args = vec![("A".into(), "1".into())];
@@ -322,7 +343,7 @@ mod tests {
         all.cgroup_parent = Some("ci.slice".into());
         all.no_cache = NoCache::Stages(vec!["run".into()]);
         all.pull = true;
-        all.cache_from = vec![CacheSpec { kind: "registry".into(), attributes: vec![("ref".into(), "r".into())] }];
+        all.cache_from = vec![Cache { kind: "registry".into(), attributes: vec![("ref".into(), "r".into())] }];
         let sent = attrs(&all);
         for (key, value) in [
             ("target", "run"),
@@ -342,15 +363,15 @@ mod tests {
         ] {
             assert_eq!(sent.get(key).map(String::as_str), Some(value), "{key}");
         }
-        assert_eq!(solve_request(&all, Export::Discard, "i", "s").entitlements, ["network.host"]);
+        assert_eq!(solve_request(&all, Export::Discard).entitlements, ["network.host"]);
     }
 
     #[test]
-    fn attestations_and_their_commit_go_with_what_is_exported() {
-        let mut attested = recipe();
+    fn attestations_and_their_commit_need_an_export() {
+        let mut attested = build();
         attested.attestations = vec![("provenance", "mode=max".into()), ("sbom", String::new())];
-        attested.commit = Commit { source: "https://github.com/o/r".into(), revision: "abc".into() };
-        let sent = solve_request(&attested, Export::Push, "i", "s").frontend_attrs;
+        attested.commit = Some(Commit { source: "https://github.com/o/r".into(), revision: "abc".into() });
+        let sent = solve_request(&attested, Export::Push).frontend_attrs;
         let of = |key: &str| sent.get(key).map(String::as_str);
         assert_eq!((of("attest:provenance"), of("attest:sbom")), (Some("mode=max"), Some("")));
         assert_eq!((of("vcs:source"), of("vcs:revision")), (Some("https://github.com/o/r"), Some("abc")));
@@ -359,12 +380,12 @@ mod tests {
     }
 
     #[test]
-    fn packing_is_the_exporters_business() {
-        let mut packed = recipe();
-        let exporter = |recipe: &Recipe| solve_request(recipe, Export::Push, "i", "s").exporters[0].attrs.clone();
+    fn compression_is_up_to_the_exporter() {
+        let mut packed = build();
+        let exporter = |build: &Build| solve_request(build, Export::Push).exporters[0].attrs.clone();
         assert!(!exporter(&packed).keys().any(|key| key.contains("compression") || key.contains("media")));
         for (kind, word) in [(CompressionKind::Estargz, "estargz"), (CompressionKind::Gzip, "gzip")] {
-            packed.compression = Compression { kind, level: Some(3), reach: CompressionReach::All };
+            packed.compression = Compression { kind, level: Some(3), force: true };
             let sent = exporter(&packed);
             for (key, value) in [
                 ("compression", word),
@@ -378,10 +399,10 @@ mod tests {
     }
 
     #[test]
-    fn times_of_files_are_rewritten_where_the_cache_does_not_keep_them() {
+    fn timestamps_of_files_are_set_where_the_cache_does_not_keep_them() {
         let sent = |epoch, no_cache, export| {
-            let recipe = Recipe { no_cache, epoch, ..recipe() };
-            let attrs = solve_request(&recipe, export, "i", "s").exporters[0].attrs.clone();
+            let build = Build { no_cache, epoch, ..build() };
+            let attrs = solve_request(&build, export).exporters[0].attrs.clone();
             [attrs.get("source-date-epoch").cloned(), attrs.get("rewrite-timestamp").cloned()]
         };
         let commit = || Some("7".to_owned());
@@ -391,19 +412,19 @@ mod tests {
         assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::All, Export::Push), [commit(), yes()]);
         assert_eq!(sent(Some(Epoch::Commit(7)), NoCache::All, Export::Load), [commit(), None]);
         assert_eq!(
-            sent(Some(Epoch::Written), NoCache::Never, Export::Push),
+            sent(Some(Epoch::BuildArg), NoCache::Never, Export::Push),
             [None, yes()],
             "the daemon sees the argument"
         );
     }
 
     #[test]
-    fn annotations_go_to_their_level() {
-        let mut annotated = recipe();
+    fn annotations_have_their_level() {
+        let mut annotated = build();
         annotated.annotations = [("manifest:a.b", "1"), ("index[linux/arm64]:c", "2")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec();
-        let attrs = &solve_request(&annotated, Export::Push, "i", "s").exporters[0].attrs;
+        let attrs = &solve_request(&annotated, Export::Push).exporters[0].attrs;
         assert_eq!(
             (attrs["annotation-manifest.a.b"].as_str(), attrs["annotation-index[linux/arm64].c"].as_str()),
             ("1", "2")
@@ -412,18 +433,18 @@ mod tests {
 
     #[test]
     fn pushes_all_names_at_once_and_stores_nothing() {
-        let request = solve_request(&recipe(), Export::Push, "i", "s");
+        let request = solve_request(&build(), Export::Push);
         assert_eq!(request.exporters.len(), 1);
         let exporter = &request.exporters[0];
         assert_eq!(exporter.r#type, "image");
         assert_eq!(exporter.attrs["name"], "ghcr.io/o/r/django:main,ghcr.io/o/r/django:latest");
         assert_eq!((exporter.attrs["push"].as_str(), exporter.attrs["store"].as_str()), ("true", "false"));
         assert_eq!(request.exporter_deprecated, "image", "for BuildKit before 0.13");
-        assert!(solve_request(&recipe(), Export::Discard, "i", "s").exporters.is_empty());
-        let both = solve_request(&recipe(), Export::PushByDigestAndLoad, "i", "s").exporters;
+        assert!(solve_request(&build(), Export::Discard).exporters.is_empty());
+        let both = solve_request(&build(), Export::PushByDigestAndLoad).exporters;
         let kinds: Vec<_> = both.iter().map(|one| (one.r#type.as_str(), one.attrs.contains_key("push"))).collect();
         assert_eq!(kinds, [("image", true), ("moby", false)]);
-        let attrs = &solve_request(&recipe(), Export::PushByDigest, "i", "s").exporters[0].attrs;
+        let attrs = &solve_request(&build(), Export::PushByDigest).exporters[0].attrs;
         assert_eq!((attrs["name"].as_str(), attrs["push-by-digest"].as_str()), ("ghcr.io/o/r/django", "true"));
     }
 }

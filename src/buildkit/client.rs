@@ -1,4 +1,4 @@
-//! The control side of BuildKit: one gRPC channel to the daemon, solves and their status streams on it.
+//! A client of a daemon's control API: workers, version, solves and their status streams, on one gRPC channel.
 //!
 //! API: <https://github.com/moby/buildkit/blob/master/api/services/control/control.proto>.
 
@@ -15,127 +15,133 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
 use futures_util::{Stream, StreamExt as _};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Status, transport::Channel};
 use tower::service_fn;
 
-use super::{patience::Patience, progress::Progress, reach::Reach};
-use crate::{
-    buildkit::{MAX_MESSAGE, transport::TransportError},
-    domain::platform::normal,
-    events::Events,
+use super::{
+    Endpoint, MAX_MESSAGE,
+    steps::{Steps, Update},
+    timeouts::CacheTimeout,
+    transport::TransportError,
+    version::{self, Version},
 };
+use crate::domain::platform::normal;
 
 /// Error details travel in HTTP/2 trailers and hold the whole Dockerfile; hyper's default limit of 16 KiB would turn
 /// a large one into a protocol error.
 const MAX_HEADERS: u32 = 16 << 20;
-/// h2 takes more small frames than a connection's window explains for an attack and ends the connection; a build's
+/// h2 takes more small frames than a connection's window explains for an attack and closes the connection; a build's
 /// status is many small frames. A large window allows many, and costs nothing until it is used.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 /// How long the status stream may lag behind the end of its solve.
 const STATUS_GRACE: Duration = Duration::from_secs(3);
-/// The same if it has said nothing yet: the solve failed before it began, and the stream will hang for seconds.
+/// The same if nothing was received: the solve failed before it began, and the stream would hang for seconds.
 const SILENT_STATUS_GRACE: Duration = Duration::from_millis(50);
-
-/// How long a daemon may take to tell its version, which only details of a build depend on.
+/// How long a daemon may take to report its version, which only details of a build depend on.
 const VERSION: Duration = Duration::from_secs(5);
 
-/// Worker label that tells an engine with the containerd image store, as buildx tells it.
+/// Worker label that marks an engine with the containerd image store; buildx looks for it too.
 const SNAPSHOTTER: &str = "org.mobyproject.buildkit.worker.snapshotter";
-
 /// Worker label with the address of the engine's host.
 const HOST_GATEWAY: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
 
-/// What a BuildKit says of itself.
+/// What a daemon reports about its workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Worker {
     /// Whether it is part of an engine with the containerd image store.
     pub containerd: bool,
     /// The platforms that it can run, its own first, such as `linux/amd64`.
     pub platforms: Vec<String>,
-    /// Where `RUN` steps find the engine's host, if it tells (`host-gateway`).
+    /// Where `RUN` steps find the engine's host (`host-gateway`), if the daemon reports it.
     pub host_gateway: Option<String>,
 }
 
-/// A BuildKit.
+/// Receives the updates of a solve, in order. The daemon waits while an update is handled.
+pub trait Observer: Send {
+    /// Handles an update.
+    fn update(&mut self, update: Update) -> impl Future<Output = ()> + Send;
+}
+
+/// A client of a BuildKit daemon. Clones share its channel.
 #[derive(Clone, Debug)]
-pub struct Control {
+pub struct Client {
     channel: Channel,
 }
 
-impl Control {
-    /// Connects to a BuildKit.
-    pub async fn connect(reach: &Reach) -> Result<Self, TransportError> {
-        // The first connection is made here, so that its error is ours and not a wrapped one of tonic's.
-        let mut first = Some(reach.dial().await?);
-        let reach = reach.clone();
+impl Client {
+    /// Connects to a daemon.
+    pub async fn connect(endpoint: &Endpoint) -> Result<Self, TransportError> {
+        // The first connection is made here, so that its error is ours and not one that tonic wraps.
+        let mut first = Some(endpoint.dial().await?);
+        let endpoint = endpoint.clone();
         let connector = service_fn(move |_| {
-            let (first, reach) = (first.take(), reach.clone());
+            let (first, endpoint) = (first.take(), endpoint.clone());
             async move {
                 match first {
                     Some(stream) => Ok(TokioIo::new(stream)),
-                    None => reach.dial().await.map(TokioIo::new).map_err(io::Error::other),
+                    None => endpoint.dial().await.map(TokioIo::new).map_err(io::Error::other),
                 }
             }
         });
-        let channel = Endpoint::from_static("http://buildkit")
+        let channel = Channel::from_static("http://buildkit")
             .http2_max_header_list_size(MAX_HEADERS)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .connect_with_connector_lazy(connector);
         Ok(Self { channel })
     }
 
-    /// Asks what it is.
+    /// Asks the daemon about its workers.
     pub async fn worker(&self) -> Result<Worker, Status> {
-        let workers = self.client().list_workers(ListWorkersRequest::default()).await?.into_inner();
-        let mut told = Worker::default();
+        let workers = self.control().list_workers(ListWorkersRequest::default()).await?.into_inner();
+        let mut all = Worker::default();
         for mut worker in workers.record {
-            told.containerd |= worker.labels.contains_key(SNAPSHOTTER);
-            told.host_gateway = told.host_gateway.or_else(|| worker.labels.remove(HOST_GATEWAY));
+            all.containerd |= worker.labels.contains_key(SNAPSHOTTER);
+            all.host_gateway = all.host_gateway.or_else(|| worker.labels.remove(HOST_GATEWAY));
             let platforms = worker.platforms.iter();
-            told.platforms
+            all.platforms
                 .extend(platforms.map(|one| normal(&format!("{}/{}/{}", one.os, one.architecture, one.variant))));
         }
-        Ok(told)
+        Ok(all)
     }
 
-    /// Asks for its version; `None` before BuildKit 0.11.
-    pub async fn version(&self) -> Option<String> {
-        let mut client = self.client();
+    /// Asks for the daemon's version. `None` before BuildKit 0.11, and if there is no answer within 5 s.
+    pub async fn version(&self) -> Option<Version> {
+        let mut client = self.control();
         let info = timeout(VERSION, client.info(InfoRequest {})).await.ok()?.ok()?.into_inner();
-        Some(info.buildkit_version?.version)
+        version::parse(&info.buildkit_version?.version)
     }
 
-    /// Solves, telling the progress as it comes. Returns what the exporter reports. Dropping the future stops the
+    /// Solves a request, passing updates to `observer`. Returns what the exporter reports. To drop the future stops the
     /// build in the daemon.
+    ///
+    /// # Errors
+    /// The daemon's error; [`super::SolveError`] decodes it. A cache that does not respond for too long is one as well.
     pub async fn solve(
         &self,
         request: SolveRequest,
-        progress: &mut Progress,
-        events: &Events,
+        steps: &mut Steps,
+        observer: &mut impl Observer,
     ) -> Result<HashMap<String, String>, Status> {
         let status = StatusRequest { r#ref: request.r#ref.clone() };
-        let (mut solver, mut watcher) = (self.client(), self.client());
-        let heard = AtomicBool::new(false);
+        let (mut solver, mut watcher) = (self.control(), self.control());
+        let has_status = AtomicBool::new(false);
         let watch = async {
             let stream = watcher.status(status).await.ok()?.into_inner();
-            watch(stream, progress, events, &heard).await
+            watch(stream, steps, observer, &has_status).await
         };
         let solve = solver.solve(request);
         tokio::pin!(solve, watch);
         let answer = tokio::select! {
             answer = &mut solve => {
-                let still_open = tokio::time::timeout(SILENT_STATUS_GRACE, &mut watch).await.is_err();
-                if still_open && heard.load(Ordering::Relaxed) {
-                    // Its end is not awaited any longer than this; a build's last words come before.
-                    let _ = tokio::time::timeout(STATUS_GRACE, &mut watch).await;
+                let still_open = timeout(SILENT_STATUS_GRACE, &mut watch).await.is_err();
+                if still_open && has_status.load(Ordering::Relaxed) {
+                    // The build's last updates come before; the end of the stream is not worth more time.
+                    let _ = timeout(STATUS_GRACE, &mut watch).await;
                 }
                 answer
             }
             stalled = &mut watch => match stalled {
-                // To drop the solve is to stop it.
+                // Returning drops the solve, which stops it.
                 Some(stalled) => Err(stalled),
                 None => solve.await,
             },
@@ -148,33 +154,33 @@ impl Control {
         &self.channel
     }
 
-    fn client(&self) -> ControlClient<Channel> {
+    fn control(&self) -> ControlClient<Channel> {
         ControlClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 }
 
-/// Tells the progress until the stream ends, or a cache has been silent for too long: that is returned.
+/// Passes updates on until the stream ends, or until a cache did not respond for too long: that error is returned.
 async fn watch(
     mut stream: impl Stream<Item = Result<StatusResponse, Status>> + Unpin,
-    progress: &mut Progress,
-    events: &Events,
-    heard: &AtomicBool,
+    steps: &mut Steps,
+    observer: &mut impl Observer,
+    has_status: &AtomicBool,
 ) -> Option<Status> {
-    let mut patience = Patience::default();
+    let mut cache = CacheTimeout::default();
     loop {
-        let message = match patience.end() {
+        let message = match cache.deadline() {
             None => stream.next().await,
-            Some(end) => match timeout_at(end, stream.next()).await {
+            Some(deadline) => match timeout_at(deadline, stream.next()).await {
                 Ok(message) => message,
-                Err(_) => return patience.verdict(),
+                Err(_) => return cache.error(),
             },
         };
         let message = message?.ok()?;
-        heard.store(true, Ordering::Relaxed);
-        for event in progress.feed(&message) {
-            events.emit(event).await;
+        has_status.store(true, Ordering::Relaxed);
+        for update in steps.decode(&message) {
+            observer.update(update).await;
         }
-        patience.heard(progress.running_cache_step(), Instant::now());
+        cache.update(steps.running_cache_step(), Instant::now());
     }
 }
 
@@ -189,25 +195,30 @@ mod tests {
     use futures_util::{StreamExt as _, stream};
     use tokio::time::Instant;
 
-    use super::watch;
-    use crate::{builder::progress::Progress, domain::redact::Redactor, events::Events};
+    use super::{Observer, Steps, Update, watch};
 
-    /// What comes of a stream that tells of this step and then says nothing, and how long that took.
+    struct Nobody;
+
+    impl Observer for Nobody {
+        async fn update(&mut self, _: Update) {}
+    }
+
+    /// The error after a stream that reports this step and then nothing more, and how long that took.
     async fn silent_after(name: &str, ended: bool) -> (Option<String>, Duration) {
         let now = Some(Timestamp { seconds: 1, nanos: 0 });
         let completed = if ended { now } else { None };
         let step = Vertex { digest: "d".into(), name: name.into(), started: now, completed, ..Vertex::default() };
         let message = StatusResponse { vertexes: vec![step], ..StatusResponse::default() };
-        let (events, _receiver) = Events::channel(Redactor::default());
-        let (mut progress, heard, began) = (Progress::new("web", ""), AtomicBool::new(false), Instant::now());
+        let (mut steps, has_status, began) = (Steps::default(), AtomicBool::new(false), Instant::now());
         let stream = stream::iter([Ok(message)]).chain(stream::pending());
-        let watching = watch(stream, &mut progress, &events, &heard);
+        let mut nobody = Nobody;
+        let watching = watch(stream, &mut steps, &mut nobody, &has_status);
         let stalled = tokio::time::timeout(Duration::from_hours(6), watching).await.ok().flatten();
         (stalled.map(|status| status.message().to_owned()), began.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cache_that_falls_silent_ends_the_wait_and_nothing_else_does() {
+    async fn only_a_silent_cache_ends_the_wait() {
         let (stalled, waited) = silent_after("importing cache manifest from r/x:c", false).await;
         assert_eq!(stalled.as_deref(), Some("importing cache manifest from r/x:c: no answer within 150 s"));
         assert_eq!(waited.as_secs(), 150);
