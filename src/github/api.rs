@@ -1,4 +1,4 @@
-//! GitHub's API. Everything here is best effort: a run without a token, or whose token may not, goes on.
+//! GitHub's API, by octocrab. Everything here is best effort: a run without a token, or whose token may not, goes on.
 
 use std::time::Duration;
 

@@ -1,29 +1,22 @@
-//! The one client of GitHub's API, on top of the HTTP client of all modules: proxies, certificates and limits are the
-//! same everywhere.
+//! The one client of GitHub's API: octocrab on top of our own HTTP client, so that proxies, certificates and limits
+//! are the same as everywhere.
 //!
 //! API: <https://docs.github.com/en/rest>.
 
 use std::{error::Error, fmt::Write as _, iter};
 
-use http::{
-    HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, HeaderMap, USER_AGENT},
-};
-use reqwest::{RequestBuilder, Url};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use bytes::Bytes;
+use http::{HeaderName, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited, combinators::BoxBody};
+use octocrab::Octocrab;
+use reqwest::Url;
+use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::{
-    domain::secret::Secret,
-    http::{self as transport, BodyError, bounded_body},
-};
+use crate::{domain::secret::Secret, http as transport};
 
 /// The version of the API that is spoken.
-const VERSION: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-github-api-version"), HeaderValue::from_static("2022-11-28"));
-/// GitHub refuses calls without a name.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("build-deploy/", env!("CARGO_PKG_VERSION")));
+const VERSION: (HeaderName, &str) = (HeaderName::from_static("x-github-api-version"), "2022-11-28");
 
 /// Bytes of an answer that are read: a page of 100 long comments, or of 100 jobs with all their steps, is smaller.
 const LARGEST_ANSWER: usize = 8 << 20;
@@ -89,50 +82,43 @@ impl ApiError {
 /// One repository as the API knows it.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    /// Without a slash at its end.
-    api: String,
+    octocrab: Octocrab,
     repository: String,
 }
 
 impl Client {
     /// A client for `owner/repo` at the API's address, `GITHUB_API_URL`.
     pub fn new(api: &str, token: &Secret, owner: &str, repo: &str) -> Result<Self, ApiError> {
-        let url = Url::parse(api).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        url.ok_or_else(|| ApiError::Url(api.to_owned()))?;
         let unreachable = |reason: String| ApiError::Unreachable { path: api.to_owned(), reason };
-        let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()));
-        let mut bearer = bearer.map_err(|_| unreachable("the token is not a header's value".to_owned()))?;
-        bearer.set_sensitive(true);
-        let accept = HeaderValue::from_static("application/vnd.github+json");
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (ACCEPT, accept), (USER_AGENT, AGENT), VERSION]);
-        let http = transport::builder().default_headers(headers).build();
-        let http = http.map_err(|error| unreachable(error.to_string()))?;
-        let repository = format!("/repos/{owner}/{repo}");
-        Ok(Self { http, api: api.trim_end_matches('/').to_owned(), repository })
+        let http = transport::builder().build().map_err(|error| unreachable(error.to_string()))?;
+        let (name, version) = VERSION;
+        let octocrab = Octocrab::builder()
+            .base_uri(api)
+            .map_err(|_| ApiError::Url(api.to_owned()))?
+            .add_header(name, version.to_owned())
+            .personal_token(token.expose().to_owned())
+            .build_with_reqwest(http)
+            .map_err(|error| unreachable(reason(&error)))?;
+        Ok(Self { octocrab, repository: format!("/repos/{owner}/{repo}") })
     }
 
     /// What is at `path`, below the repository.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ApiError> {
         let path = self.path(path);
         let uri = if query.is_empty() { path.clone() } else { format!("{path}?{}", encoded(query)) };
-        read(&path, self.request(Method::GET, &uri)).await
+        read(&path, self.octocrab._get(uri).await).await
     }
 
     /// Makes something below `path`, which is not tried twice.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
         let path = self.path(path);
-        read(&path, self.request(Method::POST, &path).json(body)).await
+        read(&path, self.octocrab._post(path.as_str(), Some(body)).await).await
     }
 
     /// Changes what is at `path`.
     pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
         let path = self.path(path);
-        read(&path, self.request(Method::PATCH, &path).json(body)).await
-    }
-
-    fn request(&self, method: Method, uri: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{uri}", self.api))
+        read(&path, self.octocrab._patch(path.as_str(), Some(body)).await).await
     }
 
     fn path(&self, below: &str) -> String {
@@ -160,41 +146,42 @@ fn encoded(query: &[(&str, String)]) -> String {
     url.and_then(|url| url.query().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Sends a call and reads the answer.
-async fn read<T: DeserializeOwned>(path: &str, call: RequestBuilder) -> Result<T, ApiError> {
+type Answer = Response<BoxBody<Bytes, octocrab::Error>>;
+
+/// Reads an answer, which octocrab's own ways do without a bound.
+async fn read<T: DeserializeOwned>(path: &str, answer: octocrab::Result<Answer>) -> Result<T, ApiError> {
     let unreachable = |reason: String| ApiError::Unreachable { path: path.to_owned(), reason };
-    let answer = call.send().await.map_err(|error| unreachable(innermost(&error).to_string()))?;
-    let status = answer.status();
-    if !status.is_success() {
-        // What cannot be read of an error says no more than its status.
-        let body = bounded_body(answer, LARGEST_ERROR).await.unwrap_or_default();
-        let message = refusal(status, &body);
-        return Err(ApiError::Refused { path: path.to_owned(), status: status.as_u16(), message });
+    let (head, body) = answer.map_err(|error| refused(path, &error))?.into_parts();
+    let limit = if head.status.is_success() { LARGEST_ANSWER } else { LARGEST_ERROR };
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) if !head.status.is_success() => Bytes::new(),
+        Err(error) => return Err(unreachable(innermost(&*error).to_string())),
+    };
+    if !head.status.is_success() {
+        let body = Full::new(body).map_err(|never| match never {}).boxed();
+        let error = octocrab::map_github_error(Response::from_parts(head, body)).await;
+        return Err(error.err().map_or_else(|| unreachable("no answer".to_owned()), |error| refused(path, &error)));
     }
-    let body = bounded_body(answer, LARGEST_ANSWER).await.map_err(|error| match error {
-        BodyError::TooLarge(_) => unreachable(error.to_string()),
-        BodyError::Broken(error) => unreachable(innermost(&error).to_string()),
-    })?;
     serde_json::from_slice(&body).map_err(|error| unreachable(error.to_string()))
 }
 
-/// An error as the API sends it.
-#[derive(Deserialize)]
-struct Refusal {
-    message: String,
-    #[serde(default)]
-    errors: Vec<Value>,
-}
-
-/// What an error says: GitHub's words, or the text of whatever answered instead.
-fn refusal(status: StatusCode, body: &[u8]) -> String {
-    if let Ok(Refusal { message, errors }) = serde_json::from_slice(body) {
-        let details = errors.iter().map(ToString::to_string);
-        return shown(status, &iter::once(message).chain(details).collect::<Vec<_>>().join(" "));
-    }
-    match String::from_utf8_lossy(body).trim() {
-        "" => status.canonical_reason().unwrap_or("Unknown HTTP Error").to_owned(),
-        text => shown(status, text),
+fn refused(path: &str, error: &octocrab::Error) -> ApiError {
+    let path = path.to_owned();
+    match error {
+        octocrab::Error::GitHub { source, .. } => ApiError::Refused {
+            path,
+            status: source.status_code.as_u16(),
+            message: source.errors.as_ref().map_or_else(
+                || shown(source.status_code, &source.message),
+                |errors| {
+                    let details = errors.iter().map(ToString::to_string);
+                    let all = iter::once(source.message.clone()).chain(details).collect::<Vec<_>>().join(" ");
+                    shown(source.status_code, &all)
+                },
+            ),
+        },
+        other => ApiError::Unreachable { path, reason: reason(other) },
     }
 }
 
@@ -210,6 +197,10 @@ fn shown(status: StatusCode, message: &str) -> String {
 }
 
 /// The innermost cause, which is the one that tells something.
+fn reason(error: &octocrab::Error) -> String {
+    error.source().map_or_else(|| "no answer".to_owned(), |source| innermost(source).to_string())
+}
+
 fn innermost<'a>(mut cause: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     while let Some(inner) = cause.source() {
         cause = inner;
