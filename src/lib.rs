@@ -1,31 +1,47 @@
-//! `build-deploy`: builds, pushes, announces and deploys the images of a compose project.
+//! `build-deploy`: builds and pushes the images of a compose project, and notifies people, in one step of a workflow.
 //!
-//! The code in reading order. A module imports only from those above it; `pipeline` alone knows them all.
+//! The groups are in reading order; `tests/architecture.rs` says which module may import which. [`pipeline`] is the run on
+//! one page.
 
-pub mod aws;
+// Values that everything shares.
+pub mod domain;
+pub mod events;
+
+// Tools without any knowledge of a run.
 pub mod beside;
 pub mod boundary;
-pub mod builder;
-pub mod buildkit;
 pub mod cancel;
-pub mod commands;
-pub mod compose;
-pub mod compose_files;
-pub mod domain;
-pub mod environ;
-pub mod events;
-pub mod github;
 pub mod http;
-pub mod inputs;
-pub mod notify;
-pub mod pipeline;
-pub mod plan;
-pub mod preflight;
-pub mod publish;
-pub mod registry;
 pub mod regular_file;
-pub mod report;
-pub mod reporter;
 pub mod retry;
 pub mod signals;
+
+// From inputs and compose files to a plan.
+pub mod compose;
+pub mod compose_files;
+pub mod environ;
+pub mod inputs;
+pub mod plan;
 pub mod tags;
+
+// Clients of the services that a run talks to.
+pub mod aws;
+pub mod buildkit;
+pub mod github;
+pub mod registry;
+
+// The stages of a run, and the run itself.
+pub mod builder;
+pub mod context;
+pub mod pipeline;
+pub mod preflight;
+pub mod publish;
+
+// What people see of a run.
+pub mod notify;
+pub mod report;
+pub mod reporter;
+
+// Everything around the pipeline, and the subcommands.
+pub mod commands;
+pub mod run;

@@ -12,10 +12,11 @@ use crate::{
     beside::beside,
     builder::{self, Built, Goal},
     cancel::{Cancel, Stop},
+    context::RunContext,
     domain::{event::Event, failure::Failure, stage::Stage},
     events::Events,
     plan::Plan,
-    preflight::{self, Edges},
+    preflight,
     publish::{self, Move, Release, Survey, Unpublished},
 };
 
@@ -45,7 +46,7 @@ pub enum Unfinished {
 /// which. `journal` is given the tags that are about to move, right before they do.
 pub async fn run(
     plan: &Plan,
-    edges: &Edges,
+    cx: &RunContext,
     cancel: &Cancel,
     journal: &dyn Fn(&[Move]),
     events: &Events,
@@ -54,8 +55,8 @@ pub async fn run(
     let ready = cancel.unless(Box::pin(async {
         // Everything that can be known to fail is known before the first layer is built.
         events.emit(Event::StageStarted(Stage::Preflight)).await;
-        let mut recipes = preflight::recipes(plan, edges)?;
-        let builder = preflight::builder(plan, edges, &mut recipes, goal(plan), events).await?;
+        let mut recipes = preflight::recipes(plan, cx)?;
+        let builder = preflight::builder(plan, cx, &mut recipes, goal(plan), events).await?;
         for doubt in preflight::support(&builder, &mut recipes).await? {
             events.emit(Event::Diagnostic(doubt)).await;
         }
@@ -70,7 +71,7 @@ pub async fn run(
                 built = builder::all(&builder, &recipes, goal(plan), events) => built,
             }
         };
-        let survey_all = survey.take(plan, &builder, edges.branch.as_ref(), events);
+        let survey_all = survey.take(plan, &builder, cx.branch.as_ref(), events);
         // After a failure nothing depends on it.
         let (built, _) = beside(build, survey_all, |built| if built.is_ok() { SURVEY } else { Duration::ZERO }).await;
         Ok::<_, Failure>((builder, recipes, survey, built?))
@@ -86,7 +87,7 @@ pub async fn run(
         plan,
         builder: &builder,
         recipes: &recipes,
-        branch: edges.branch.as_ref(),
+        branch: cx.branch.as_ref(),
         survey: &survey,
         events,
         cancel,

@@ -4,60 +4,26 @@
 mod builder;
 mod caches;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::Path};
 
 pub use builder::builder;
 
 use crate::{
-    builder::{Builder, caches::Accounts, container::Seats, explain, recipe::Recipe, support},
+    builder::{Builder, explain, recipe::Recipe, support},
     buildkit::{
         build::{Context, Dockerfile},
         session::{BuildSecret, LARGEST_SECRET},
         ssh::{AgentSource, Agents},
     },
-    domain::{credentials::Credentials, diagnostic::Diagnostic, failure::Failure, stage::Stage},
-    inputs::builder::{BuilderInput, ContainerInput},
+    context::RunContext,
+    domain::{diagnostic::Diagnostic, failure::Failure, stage::Stage},
     plan::{Plan, images::Purpose},
-    publish::Branch,
     regular_file,
 };
 
-/// The world around a run.
-#[derive(Clone, Debug)]
-pub struct Edges {
-    /// The project's directory, absolute.
-    pub project: PathBuf,
-    /// The same, relative to the repository.
-    pub place: String,
-    /// The variable `DOCKER_HOST`.
-    pub docker_host: Option<String>,
-    /// Registry credentials.
-    pub credentials: Credentials,
-    /// Build secrets: by image, then by id.
-    pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
-    /// What is to build.
-    pub builder: BuilderInput,
-    /// What a container that builds is made of.
-    pub container: ContainerInput,
-    /// What opens caches.
-    pub accounts: Accounts,
-    /// Directories of the runner's host, and where they are mounted here.
-    pub mounts: Vec<(PathBuf, PathBuf)>,
-    /// The containers that the run sits in, to be left after it.
-    pub seats: Seats,
-    /// SSH agents of each image, by id.
-    pub ssh: HashMap<String, Vec<(String, AgentSource)>>,
-    /// The branch whose tags must not move backwards.
-    pub branch: Option<Branch>,
-}
-
 /// The plan's images with every path resolved, once all of them are there.
-pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
-    let mut recipes: Vec<Recipe> =
-        plan.images.iter().map(|image| Recipe::new(image, &edges.project, &edges.place)).collect();
+pub fn recipes(plan: &Plan, cx: &RunContext) -> Result<Vec<Recipe>, Failure> {
+    let mut recipes: Vec<Recipe> = plan.images.iter().map(|image| Recipe::new(image, &cx.project, &cx.place)).collect();
     for recipe in &mut recipes {
         take_lower_case(recipe);
         let goes_out = recipe.purpose == Purpose::Wanted && (plan.push.enabled || plan.load);
@@ -78,7 +44,7 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
             {
                 return Err(wrong(
                     &recipe.name,
-                    format!("the build context {} is no directory", shown(path, edges)),
+                    format!("the build context {} is no directory", shown(path, cx)),
                     "check `context`; it is relative to the compose file, or else to the working directory",
                 ));
             }
@@ -88,18 +54,18 @@ pub fn recipes(plan: &Plan, edges: &Edges) -> Result<Vec<Recipe>, Failure> {
         {
             return Err(wrong(
                 &recipe.name,
-                format!("the Dockerfile {} does not exist", shown(&directory.join(name), edges)),
+                format!("the Dockerfile {} does not exist", shown(&directory.join(name), cx)),
                 "check `dockerfile`, which is relative to the build context, or the input `file`, which is relative to the \
                  working directory",
             ));
         }
     }
-    for (image, secrets) in &edges.secrets {
+    for (image, secrets) in &cx.secrets {
         for (id, secret) in secrets {
             if let BuildSecret::File(path) = secret
                 && let Err(error) = regular_file::read(path, LARGEST_SECRET)
             {
-                let headline = format!("build secret {id}: {}: {error}", shown(path, edges));
+                let headline = format!("build secret {id}: {}: {error}", shown(path, cx));
                 return Err(wrong(image, headline, "check the input `secret-files` and `secrets` in the compose file"));
             }
         }
@@ -154,12 +120,12 @@ pub async fn support(builder: &Builder, recipes: &mut [Recipe]) -> Result<Vec<Di
 }
 
 /// Reads the keys for SSH mounts.
-fn agents(edges: &Edges) -> Result<HashMap<String, Agents>, Failure> {
+fn agents(cx: &RunContext) -> Result<HashMap<String, Agents>, Failure> {
     let read = |(image, sources): (&String, &Vec<(String, AgentSource)>)| {
         let agents = Agents::read(sources).map_err(|error| wrong(image, error.to_string(), error.hint()))?;
         Ok((image.clone(), agents))
     };
-    edges.ssh.iter().map(read).collect()
+    cx.ssh.iter().map(read).collect()
 }
 
 /// Resolves when a registry says that it does not accept the credentials; else never.
@@ -181,8 +147,8 @@ pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
     std::future::pending().await
 }
 
-fn shown(path: &Path, edges: &Edges) -> String {
-    path.strip_prefix(&edges.project).unwrap_or(path).display().to_string()
+fn shown(path: &Path, cx: &RunContext) -> String {
+    path.strip_prefix(&cx.project).unwrap_or(path).display().to_string()
 }
 
 fn wrong(image: &str, headline: String, hint: &str) -> Failure {

@@ -45,8 +45,9 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     (
         "preflight",
         Worldly,
-        &["domain", "events", "inputs", "plan", "http", "builder", "buildkit", "registry", "regular_file", "publish"],
+        &["domain", "events", "inputs", "plan", "http", "builder", "buildkit", "registry", "regular_file", "context"],
     ),
+    ("context", Worldly, &["domain", "inputs", "builder", "buildkit", "publish"]),
     // Could be a crate of its own: it knows nothing of this action's inputs, plans and events.
     ("buildkit", Worldly, CLIENT),
     ("buildkit/build", Pure, &[]),
@@ -100,6 +101,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("github/untrusted", Pure, &["domain"]),
     ("report", Pure, &["domain", "github"]),
     ("pipeline", Worldly, &["*"]),
+    ("run", Worldly, &["*"]),
     ("commands", Worldly, &["*"]),
     ("lib", Worldly, &["*"]),
     ("main", Worldly, &["*"]),

@@ -8,9 +8,9 @@ use std::{
 };
 
 use build_deploy::{
-    commands::prepare,
     domain::git_event::GitEvent,
     inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv},
+    run::facts,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -63,7 +63,7 @@ async fn learned(
     let mut raw = RawInputs::default();
     raw.set("github-token", token).unwrap();
     let mut event = git_event(&env, &Payload::read(payload).unwrap(), None);
-    prepare::learn(&mut event, &parse(&raw, &env).unwrap(), &env, Duration::from_secs(5)).await;
+    facts::learn(&mut event, &parse(&raw, &env).unwrap(), &env, Duration::from_secs(5)).await;
     let mut asked = asked.lock().unwrap().clone();
     asked.sort();
     (event, asked)

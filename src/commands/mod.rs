@@ -1,23 +1,9 @@
 //! What each subcommand does around the pipeline.
 
-pub mod allowance;
-pub mod briefing;
-pub mod chat;
-mod checkout;
-pub mod comment;
-pub mod deployment;
-pub mod inquiry;
-pub mod likely;
-pub mod logins;
-mod moves;
 pub mod notify;
 pub mod plan;
 pub mod post;
-pub mod prepare;
 pub mod run;
-pub mod saved;
-mod secret_values;
-mod trust;
 
 use std::{error::Error, ffi::OsString, io::Write};
 

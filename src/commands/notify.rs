@@ -2,18 +2,18 @@
 
 use std::{io::Write, time::Duration};
 
-use super::{
-    Call,
-    chat::{self, Open, warning},
-    exit,
-    inquiry::{self, Inquiry},
-    prepare,
-    run::append,
-};
+use super::{Call, exit, run::append};
 use crate::{
     domain::{failure::Failure, outcome::RunOutcome, stage::Stage},
     github::files::{RunnerFile, assignments},
     inputs::typed::{Inputs, Moment},
+    run::{
+        observers::{
+            chat::{self, Open, warning},
+            history::{self, Inquiry},
+        },
+        setup,
+    },
 };
 
 /// How long a message waits for what the runs before were like.
@@ -22,7 +22,7 @@ const HISTORY: Duration = Duration::from_secs(2);
 /// Sends the message and returns the exit status: that of success, unless `notify-strict` says that a message matters.
 pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
-    let (context, chat, mut state) = prepare::message(&inputs, &env, &mut log);
+    let (context, chat, mut state) = setup::message(&inputs, &env, &mut log);
     for warning in context.warnings.iter().chain(&chat.warnings) {
         // Nothing follows that would bring the annotations out.
         let _ = log.late(warning);
@@ -30,7 +30,7 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let moment = moment(&inputs);
     state.outcome = ending(moment);
     if moment != Moment::Started {
-        state.history = inquiry::history(Inquiry::new(&inputs, &env, &context.event), HISTORY).await;
+        state.history = history::history(Inquiry::new(&inputs, &env, &context.event), HISTORY).await;
     }
     let old = chat.known(&inputs.notify.message_ids);
     let reports = chat.tell(&state, &old).await;

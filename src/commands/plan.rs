@@ -3,15 +3,14 @@
 use std::io::Write;
 
 use super::{
-    Call,
-    chat::Chat,
-    exit, likely, prepare,
+    Call, exit,
     run::{NO_LIMIT, TIMED_OUT, stopped_by},
 };
 use crate::{
     domain::{event::Event, outcome::RunOutcome, redact::Redactor, secret::Secret},
     inputs::cli::PlanFormat,
     plan::print,
+    run::{job, observers::chat::Chat, planning, secrets::likely},
     signals::Signals,
 };
 
@@ -22,13 +21,13 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
         Ok(signals) => signals,
         Err(error) => return super::fatal(log.into_sink(), &error),
     };
-    let context = prepare::context(&inputs, &env);
+    let context = job::context(&inputs, &env);
     let mut secrets: Vec<Secret> = env.secrets().chain(likely::of_environment(&env)).collect();
     let planned = tokio::select! {
         biased;
         signal = signals.next() => Err(stopped_by(signal)),
         () = tokio::time::sleep(inputs.github.timeout.unwrap_or(NO_LIMIT)) => Err(TIMED_OUT),
-        planned = prepare::plan_apart(&inputs, &env, &context, None) => {
+        planned = planning::plan_apart(&inputs, &env, &context, None) => {
             planned.map_err(|failure| (RunOutcome::Failure(Box::new(failure)), exit::WRONG_INPUT))
         }
     };

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use super::{Call, allowance::Allowance, comment, deployment, exit, moves, notify::ending, prepare};
+use super::{Call, exit, notify::ending};
 use crate::{
     builder::{
         container,
@@ -13,12 +13,18 @@ use crate::{
         runner::RunnerEnv,
         typed::{CommandInput, Inputs, Moment},
     },
+    run::{
+        allowance::Allowance,
+        moves,
+        observers::{comment, deployment},
+        setup,
+    },
 };
 
 /// Repairs and returns the exit status, which is success: a repair that fails must not turn a green job red.
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
-    let (context, chat, mut state) = prepare::message(&inputs, &env, &mut log);
+    let (context, chat, mut state) = setup::message(&inputs, &env, &mut log);
     state.outcome = match (inputs.github.job_status.as_deref(), inputs.command) {
         (Some("cancelled"), _) => ending(Moment::Cancelled),
         // Of a run of our own, the reason would be known; of a job that builds by other means it never is.

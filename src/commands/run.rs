@@ -13,20 +13,11 @@ use chrono::Utc;
 use futures_util::future::{Either, select};
 use tokio::sync::watch;
 
-use super::{
-    Call,
-    allowance::{Allowance, LEFT, Pace},
-    briefing::Briefing,
-    chat::{self, Chat, Open, warning},
-    comment,
-    deployment::Environment,
-    exit,
-    inquiry::Inquiry,
-    moves, prepare, saved,
-};
+use super::{Call, exit};
 use crate::{
     builder::container::Seats,
     cancel::{self, Cancel, Canceller, Stop},
+    context::RunContext,
     domain::{
         diagnostic::{Diagnostic, Severity},
         event::Event,
@@ -40,10 +31,21 @@ use crate::{
     inputs::{runner::RunnerEnv, typed::Inputs},
     pipeline::{self, Unfinished},
     plan::Plan,
-    preflight::Edges,
     publish::Move,
     report::{outputs::outputs, summary::summary},
     reporter,
+    run::{
+        allowance::{Allowance, LEFT, Pace},
+        job, moves,
+        observers::{
+            chat::{self, Chat, Open, warning},
+            comment,
+            deployment::Environment,
+            history::Inquiry,
+        },
+        saved, secrets,
+        setup::RunSetup,
+    },
     signals::{Ended, Signals},
 };
 
@@ -74,16 +76,16 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         biased;
         signal = signals.next() => Err(stopped_by(signal)),
         () = tokio::time::sleep(limit) => Err(TIMED_OUT),
-        briefing = Briefing::gather(&inputs, &env, &seats, &mut allowance) => Ok(briefing),
+        setup = RunSetup::gather(&inputs, &env, &seats, &mut allowance) => Ok(setup),
     };
-    let (briefing, stopped) = match gathered {
-        Ok(briefing) => (briefing, None),
-        Err(stopped) => (Briefing::offline(&inputs, &env, &seats).await, Some(stopped)),
+    let (setup, stopped) = match gathered {
+        Ok(setup) => (setup, None),
+        Err(stopped) => (RunSetup::offline(&inputs, &env, &seats).await, Some(stopped)),
     };
-    let Briefing { context, planned, secrets, likely, warnings, no_login } = briefing;
+    let RunSetup { context, planned, secrets, likely, warnings, no_login } = setup;
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
-    let redactor = prepare::mask(&inputs, &secrets, &likely, &mut log);
-    let info = prepare::run_info(&context, &redactor);
+    let redactor = secrets::mask(&inputs, &secrets, &likely, &mut log);
+    let info = job::run_info(&context, &redactor);
     let (events, receiver) = Events::channel(redactor);
 
     let mut state = RunState::new(info, Utc::now());
@@ -117,8 +119,8 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             (_, Some(stopped), _) => stopped,
             (Err(failure), ..) => (RunOutcome::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
             (Ok(_), None, Some(failure)) => (RunOutcome::Failure(Box::new(failure)), exit::FAILED),
-            (Ok((plan, edges)), None, None) => {
-                let work = work(plan, edges, &cancel, &journal, &events);
+            (Ok((plan, cx)), None, None) => {
+                let work = work(plan, cx, &cancel, &journal, &events);
                 let work = stopping(work, limit.saturating_sub(began.elapsed()), &mut signals, &canceller);
                 asking_meanwhile(inquiry, &events, &mut allowance, work).await
             }
@@ -218,7 +220,7 @@ async fn stopping(
 /// The pipeline, with what the plan has to say before it.
 async fn work(
     plan: &Plan,
-    edges: &Edges,
+    cx: &RunContext,
     cancel: &Cancel,
     journal: &dyn Fn(&[Move]),
     events: &Events,
@@ -230,7 +232,7 @@ async fn work(
         let notice = Diagnostic { severity: Severity::Notice, ..warning("plan", message.clone()) };
         events.emit(Event::Diagnostic(notice)).await;
     }
-    match Box::pin(pipeline::run(plan, edges, cancel, journal, events)).await {
+    match Box::pin(pipeline::run(plan, cx, cancel, journal, events)).await {
         Ok(_) => (RunOutcome::Success, exit::SUCCESS),
         Err(Unfinished::Stopped(Stop::Signal)) => (RunOutcome::Cancelled, exit::FAILED),
         Err(Unfinished::Stopped(Stop::Timeout)) => TIMED_OUT,

@@ -7,10 +7,7 @@ use std::{
 
 use futures_util::future::try_join_all;
 
-use super::{
-    Edges,
-    caches::{leave_out, silent_services},
-};
+use super::caches::{leave_out, silent_services};
 use crate::{
     builder::{
         Builder, Goal,
@@ -26,6 +23,7 @@ use crate::{
         tls::{Tls, TlsFiles},
         transport::Address,
     },
+    context::RunContext,
     domain::{
         diagnostic::{Diagnostic, Severity},
         event::Event,
@@ -41,17 +39,16 @@ use crate::{
 /// Connects to what builds, and fits the recipes to it.
 pub async fn builder(
     plan: &Plan,
-    edges: &Edges,
+    cx: &RunContext,
     recipes: &mut [Recipe],
     goal: Goal,
     events: &Events,
 ) -> Result<Builder, Failure> {
-    let registries = Registries::new(edges.credentials.clone());
+    let registries = Registries::new(cx.credentials.clone());
     let http = registries.http();
-    let github = edges.accounts.github.as_ref();
-    let (nodes, silent) = futures_util::try_join!(nodes(plan, edges, events), async {
-        Ok(silent_services(recipes, github, http).await)
-    })?;
+    let github = cx.accounts.github.as_ref();
+    let (nodes, silent) =
+        futures_util::try_join!(nodes(plan, cx, events), async { Ok(silent_services(recipes, github, http).await) })?;
     let (mut nodes, engine) = nodes;
     if recipes
         .iter()
@@ -88,30 +85,30 @@ pub async fn builder(
         events.emit(warning).await;
     }
     for recipe in recipes.iter_mut() {
-        edges.accounts.open(&mut recipe.build);
+        cx.accounts.open(&mut recipe.build);
     }
-    Ok(Builder { nodes, engine, registries, secrets: edges.secrets.clone(), ssh: super::agents(edges)? })
+    Ok(Builder { nodes, engine, registries, secrets: cx.secrets.clone(), ssh: super::agents(cx)? })
 }
 
-async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
-    match &edges.builder {
+async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
+    match &cx.builder {
         BuilderInput::Endpoints(list) => {
             for host in list.iter().filter_map(in_clear) {
                 events.emit(Event::Diagnostic(told_in_clear(host))).await;
             }
-            endpoints(list, edges).await
+            endpoints(list, cx).await
         }
         BuilderInput::Engine => {
             // What it cannot do is told with the recipes; caches are left out with a warning of their own.
-            let (node, engine) = of_engine(edges).await?;
+            let (node, engine) = of_engine(cx).await?;
             Ok((vec![node], Some(engine)))
         }
         BuilderInput::Container => {
-            let engine = Arc::new(Engine::new(address(edges)?));
-            Ok((vec![in_container(plan, edges, &engine).await?], Some(engine)))
+            let engine = Arc::new(Engine::new(address(cx)?));
+            Ok((vec![in_container(plan, cx, &engine).await?], Some(engine)))
         }
         BuilderInput::Auto => {
-            let (mut node, engine) = of_engine(edges).await?;
+            let (mut node, engine) = of_engine(cx).await?;
             learn_version_for(plan, &mut node, &engine).await;
             let store = match node.abilities.store {
                 Store::Classic => "classic image store",
@@ -125,7 +122,7 @@ async fn nodes(plan: &Plan, edges: &Edges, events: &Events) -> Result<(Vec<Node>
             };
             let why = format!("builder: a container, since {image} {demand}: the engine ({store}) cannot do that");
             events.emit(Event::Note(why)).await;
-            match in_container(plan, edges, &engine).await {
+            match in_container(plan, cx, &engine).await {
                 Ok(container) => Ok((vec![container], Some(engine))),
                 Err(failure) if demand.is_about_cache() => {
                     let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -157,12 +154,12 @@ async fn learn_version(node: &mut Node, engine: Option<&Engine>) {
     }
 }
 
-fn address(edges: &Edges) -> Result<Address, Failure> {
-    engine::locate(edges.docker_host.as_deref()).map_err(|error| failed(error.to_string(), error.hint()))
+fn address(cx: &RunContext) -> Result<Address, Failure> {
+    engine::locate(cx.docker_host.as_deref()).map_err(|error| failed(error.to_string(), error.hint()))
 }
 
-async fn of_engine(edges: &Edges) -> Result<(Node, Arc<Engine>), Failure> {
-    let address = address(edges)?;
+async fn of_engine(cx: &RunContext) -> Result<(Node, Arc<Engine>), Failure> {
+    let address = address(cx)?;
     let node = Node::connect(Endpoint::Engine(address.clone()), Vec::new()).await.map_err(|error| match &error {
         NodeError::Unreachable(_) => {
             failed(error.to_string(), "is Docker running on this runner, and may this user open its socket?")
@@ -174,7 +171,7 @@ async fn of_engine(edges: &Edges) -> Result<(Node, Arc<Engine>), Failure> {
     Ok((node, Arc::new(Engine::new(address))))
 }
 
-async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Result<Node, Failure> {
+async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>) -> Result<Node, Failure> {
     let mut hosts = plan.hosts();
     let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
     hosts.extend(caches.filter_map(|cache| cache.attribute("ref")?.split_once('/').map(|(host, _)| host)));
@@ -182,7 +179,7 @@ async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Resul
     // A container that other runs build in too gets no more than its runs ask for: its name says what that is.
     let entitlements = plan.images.iter().flat_map(|image| &image.build.entitlements).map(String::as_str).collect();
     let asked = (&hosts[..], &entitlements);
-    let made = container::node(engine, &edges.container, asked, &edges.credentials, &edges.seats).await;
+    let made = container::node(engine, &cx.container, asked, &cx.credentials, &cx.seats).await;
     made.map_err(|error| {
         let hint = match &error {
             ContainerError::Pull { .. } => {
@@ -190,7 +187,7 @@ async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Resul
                  builds, not for this image)"
             }
             ContainerError::Engine { source, .. }
-                if edges.container.network.is_some() && source.to_string().contains("not found") =>
+                if cx.container.network.is_some() && source.to_string().contains("not found") =>
             {
                 "check the input `buildkit-network`: it names a network that `docker network ls` shows"
             }
@@ -203,17 +200,17 @@ async fn in_container(plan: &Plan, edges: &Edges, engine: &Arc<Engine>) -> Resul
     })
 }
 
-async fn endpoints(list: &[EndpointInput], edges: &Edges) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
+async fn endpoints(list: &[EndpointInput], cx: &RunContext) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
     // Only some endpoints need the engine, but where there is one it may know a way to a registry that we do not.
-    let located = address(edges);
+    let located = address(cx);
     let engine = located.as_ref().ok().map(|address| Arc::new(Engine::new(address.clone())));
     let nodes = try_join_all(list.iter().map(async |endpoint| {
         let reach = match &endpoint.address {
             EndpointAddress::Tcp(host) => {
-                let tls = endpoint.tls.as_ref().map(|files| tls(files, host, edges)).transpose()?;
+                let tls = endpoint.tls.as_ref().map(|files| tls(files, host, cx)).transpose()?;
                 Endpoint::Socket(Address::Tcp(host.clone()), tls)
             }
-            EndpointAddress::Unix(path) => Endpoint::Socket(Address::Unix(edges.project.join(path)), None),
+            EndpointAddress::Unix(path) => Endpoint::Socket(Address::Unix(cx.project.join(path)), None),
             EndpointAddress::Container(name) => match &engine {
                 Some(engine) => Seat::in_container(engine.clone(), name.clone()).endpoint(),
                 None => return Err(located.clone().err().unwrap_or_else(|| failed("there is no engine".into(), ""))),
@@ -269,8 +266,8 @@ fn told_in_clear(host: &str) -> Diagnostic {
     }
 }
 
-fn tls(files: &TlsInput, host: &str, edges: &Edges) -> Result<Tls, Failure> {
-    let path = |text: &str| resolve(text, edges);
+fn tls(files: &TlsInput, host: &str, cx: &RunContext) -> Result<Tls, Failure> {
+    let path = |text: &str| resolve(text, cx);
     let resolved = TlsFiles {
         ca: files.ca.as_deref().map(path),
         identity: files.identity.as_ref().map(|(certificate, key)| (path(certificate), path(key))),
@@ -285,10 +282,10 @@ fn tls(files: &TlsInput, host: &str, edges: &Edges) -> Result<Tls, Failure> {
 
 /// A path of a line of `builder`. The runner rewrites only values that are a path as a whole, so a path of the host that
 /// lies in a directory that is mounted here is rewritten by us.
-fn resolve(text: &str, edges: &Edges) -> PathBuf {
+fn resolve(text: &str, cx: &RunContext) -> PathBuf {
     let path = Path::new(text);
-    let mounted = edges.mounts.iter().find_map(|(host, here)| Some(here.join(path.strip_prefix(host).ok()?)));
-    mounted.unwrap_or_else(|| edges.project.join(path))
+    let mounted = cx.mounts.iter().find_map(|(host, here)| Some(here.join(path.strip_prefix(host).ok()?)));
+    mounted.unwrap_or_else(|| cx.project.join(path))
 }
 
 fn failed(headline: String, hint: &str) -> Failure {

@@ -10,15 +10,13 @@ use std::{
 };
 
 use build_deploy::{
-    commands::{
-        chat::{Chat, Open, save, settle},
-        dispatch,
-    },
+    commands::dispatch,
     inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv},
     notify::{
         options::FINAL_BUDGET,
         report::{ChannelReport, DeliveryStatus},
     },
+    run::observers::chat::{Chat, Open, save, settle},
 };
 use futures_util::{StreamExt as _, future::join_all};
 use stand_ins::{discord, fault::Fault, file_commands, receiver::Call, slack, teams};

@@ -4,13 +4,6 @@ use std::time::Duration;
 
 use build_deploy::{
     builder::container::Seats,
-    commands::{
-        allowance::Allowance,
-        briefing::Briefing,
-        comment,
-        deployment::{self, Environment},
-        inquiry::{Inquiry, history},
-    },
     domain::{
         deployment::DeploymentOutcome,
         event::Event,
@@ -25,6 +18,15 @@ use build_deploy::{
     events::Events,
     inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv, typed::Inputs},
     plan::{Found, Known, Plan, naming::Project},
+    run::{
+        allowance::Allowance,
+        observers::{
+            comment,
+            deployment::{self, Environment},
+            history::{Inquiry, history},
+        },
+        setup::RunSetup,
+    },
     tags::GitTags,
 };
 use chrono::{DateTime, Utc};
@@ -238,12 +240,12 @@ async fn latest_does_not_move_backwards_over_one_bad_answer() {
         let job = Job::new(&[], written, &tag).await;
         job.github.change(|world| world.add_tag("v2.0.0"));
         job.github.fail_next(faults.clone());
-        let briefing = Briefing::gather(&job.inputs, &job.env, &Seats::default(), &mut Allowance::default()).await;
-        let (plan, _) = briefing.planned.unwrap();
+        let setup = RunSetup::gather(&job.inputs, &job.env, &Seats::default(), &mut Allowance::default()).await;
+        let (plan, _) = setup.planned.unwrap();
         let tags: Vec<String> = plan.images[0].destinations.tags.iter().map(ToString::to_string).collect();
         assert_eq!(tags.iter().any(|tag| tag == "latest"), latest, "{written:?} {faults:?}: {tags:?}");
         assert_eq!(tags[0], "1.2.3");
-        let warnings: Vec<String> = briefing.warnings.into_iter().map(|warning| warning.message).collect();
+        let warnings: Vec<String> = setup.warnings.into_iter().map(|warning| warning.message).collect();
         let about = warnings.iter().any(|warning| warning.contains("`latest` was not moved"));
         assert_eq!(about, warned, "{written:?} {faults:?}: {warnings:?}");
     }
@@ -435,9 +437,9 @@ async fn a_github_that_does_not_answer_holds_no_run_up() {
         job.github.fail_next(vec![fault.clone(); 20]);
         let mut allowance = Allowance::default();
         let began = std::time::Instant::now();
-        let briefing = Briefing::gather(&job.inputs, &job.env, &Seats::default(), &mut allowance).await;
+        let setup = RunSetup::gather(&job.inputs, &job.env, &Seats::default(), &mut allowance).await;
         assert!(began.elapsed() < Duration::from_secs(3), "{fault:?}: {:?}", began.elapsed());
-        assert!(briefing.warnings.iter().any(|warning| warning.title == "tags of the repository"), "{fault:?}");
+        assert!(setup.warnings.iter().any(|warning| warning.title == "tags of the repository"), "{fault:?}");
         assert!(allowance.left().parse::<u64>().unwrap() >= 2000, "{fault:?}: {}", allowance.left());
     }
 }

@@ -9,7 +9,6 @@ use std::{cell::RefCell, collections::HashMap, time::Duration};
 use build_deploy::{
     builder::{Builder, Built, Content},
     cancel::{self, Stop},
-    commands::prepare,
     domain::{
         credentials::Credentials,
         digest::Digest,
@@ -24,6 +23,7 @@ use build_deploy::{
     plan::Plan,
     publish::{self, Branch, Move, Release, Survey, Unpublished},
     registry::registries::Registries,
+    run::{job, planning},
     tags::GitTags,
 };
 use http::Method;
@@ -58,7 +58,7 @@ fn plan(host: &str) -> Plan {
     raw.set("registry", host).unwrap();
     raw.set("tags", "type=raw,value=main\ntype=raw,value=latest\ntype=raw,value=v1\ntype=sha").unwrap();
     let inputs = parse::parse(&raw, &env).unwrap();
-    prepare::plan(&inputs, &env, &prepare::context(&inputs, &env), GitTags::Unasked).unwrap()
+    planning::plan(&inputs, &env, &job::context(&inputs, &env), GitTags::Unasked).unwrap()
 }
 
 /// What came of publishing both images.

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::{
     buildkit::session::BuildSecret,
+    context::RunContext,
     domain::{failure::Failure, secrecy::is_word, secret::Secret, stage::Stage},
-    preflight::Edges,
     regular_file,
 };
 
@@ -20,10 +20,10 @@ const LARGEST_SECRET: u64 = 64 << 10;
 ///
 /// # Errors
 /// If they are too many to be looked for.
-pub(super) fn secret_values(edges: &Edges) -> Result<Vec<Secret>, Failure> {
+pub(in crate::run) fn values(cx: &RunContext) -> Result<Vec<Secret>, Failure> {
     let mut values = Vec::new();
     let mut paths = BTreeSet::new();
-    for secret in edges.secrets.values().flat_map(HashMap::values) {
+    for secret in cx.secrets.values().flat_map(HashMap::values) {
         match secret {
             BuildSecret::Value(value) => values.push(value.clone()),
             BuildSecret::File(path) => drop(paths.insert(path)),

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use self::channels::Channels;
-use super::saved;
 use crate::{
     domain::{
         diagnostic::{Diagnostic, Severity},
@@ -26,6 +25,7 @@ use crate::{
         service::{DeliveryMode, Posted, Service},
         single_message::{self, FirstAttempt, MessageKind},
     },
+    run::saved,
 };
 
 /// Names in `GITHUB_STATE`.

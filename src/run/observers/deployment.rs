@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{chat, inquiry, saved};
+use super::{chat, history};
 use crate::{
     domain::{
         deployment::{Deployment, DeploymentOutcome},
@@ -26,6 +26,7 @@ use crate::{
     inputs::{runner::RunnerEnv, typed::Inputs},
     plan::Plan,
     report::human,
+    run::saved,
 };
 
 /// Names in `GITHUB_STATE`.
@@ -72,7 +73,7 @@ impl Environment {
             let message = format!("none is made for {name}: nothing is pushed, {}", plan.push.reason);
             return Err(notice(message));
         }
-        let client = inquiry::client(inputs, env, event).filter(|_| !event.sha.is_empty());
+        let client = history::client(inputs, env, event).filter(|_| !event.sha.is_empty());
         let Some(client) = client else {
             return Err(notice(format!("none is made for {name}: there is no token, no API or no commit")));
         };
@@ -148,7 +149,7 @@ pub async fn repair(
     budget: Duration,
 ) -> Option<Diagnostic> {
     let id = env.state(DEPLOYMENT).filter(|_| env.state(SETTLED).is_none())?.parse().ok()?;
-    let client = inquiry::client(inputs, env, event)?;
+    let client = history::client(inputs, env, event)?;
     let ended = env.state(STATUS).and_then(|text| serde_json::from_str(text).ok());
     let status = ended.unwrap_or_else(|| Status {
         state: if matches!(run.outcome, Some((RunOutcome::Cancelled, _))) { State::Inactive } else { State::Failure },

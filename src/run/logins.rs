@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{chat::warning, prepare::Context};
+use super::{job::JobContext, observers::chat::warning};
 use crate::{
     aws::{ecr, endpoint::Endpoint, error::AwsError, keys::Keys},
     builder::recipe::LARGEST_DOCKERFILE,
@@ -84,7 +84,7 @@ impl Logins {
     }
 
     /// Gathers the logins for what the plan needs. Asks AWS only for registries of Amazon's that have none yet.
-    pub async fn gather(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Self {
+    pub async fn gather(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Self {
         let mut logins = Self::given(inputs, env);
         // As docker/login-action has it, user name and password may be an access key, by which AWS gives the login.
         let given = inputs.registry.credentials.iter();
@@ -236,7 +236,7 @@ fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
 }
 
 /// Amazon's registries of the run, the base images in its Dockerfiles included.
-fn wanted(plan: &Plan, inputs: &Inputs, context: &Context, hosts: &BTreeSet<&str>) -> Vec<Wanted> {
+fn wanted(plan: &Plan, inputs: &Inputs, context: &JobContext, hosts: &BTreeSet<&str>) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = hosts.iter().filter_map(|host| Wanted::new(host, plan, true)).collect();
     let mut read = BTreeSet::new();
     for image in &plan.images {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::prepare::{Context, mounts, reachable};
+use super::job::{JobContext, mounts, reachable};
 use crate::{
     boundary::{Boundary, NamedBy},
     builder::recipe::Recipe,
@@ -36,7 +36,7 @@ const PRIVATE: [&str; 7] = [
 ];
 
 /// The boundary of the checkout.
-pub(super) fn boundary(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Boundary {
+pub(super) fn boundary(inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Boundary {
     let checkout = match env.workspace() {
         Some(workspace) => PathBuf::from(workspace),
         None => repository(&context.workspace),
@@ -53,7 +53,7 @@ pub(super) fn boundary(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> B
 }
 
 /// A path of the input `allow`: relative to the project, or one of the host's that is mounted here.
-fn granted(path: &str, env: &RunnerEnv, context: &Context) -> PathBuf {
+fn granted(path: &str, env: &RunnerEnv, context: &JobContext) -> PathBuf {
     if path == "*" {
         return PathBuf::from(path);
     }
@@ -90,7 +90,7 @@ pub(super) fn refused(
     plan: &Plan,
     specs: &[ImageSpec],
     boundary: &Boundary,
-    (inputs, env, context): (&Inputs, &RunnerEnv, &Context),
+    (inputs, env, context): (&Inputs, &RunnerEnv, &JobContext),
     place: impl Fn(Place) -> Place,
 ) -> Option<Failure> {
     let caches = &inputs.registry.caches;
@@ -137,7 +137,7 @@ fn refused_paths(spec: &ImageSpec, paths: Vec<(Access, PathBuf)>, mut boundary: 
 }
 
 /// The paths that the build of an image reads, just as the build will.
-fn paths(plan: &Plan, spec: &ImageSpec, env: &RunnerEnv, context: &Context) -> Vec<(Access, PathBuf)> {
+fn paths(plan: &Plan, spec: &ImageSpec, env: &RunnerEnv, context: &JobContext) -> Vec<(Access, PathBuf)> {
     let mut paths = Vec::new();
     if let Some(image) = plan.images.iter().find(|image| image.name == spec.name) {
         let mut recipe = Recipe::new(image, &context.project, ".");

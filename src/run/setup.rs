@@ -2,36 +2,42 @@
 //!
 //! Much of it is secret, and what shows texts must know every secret from the start.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
+use chrono::Utc;
 use tokio::time::timeout;
 
 use super::{
     allowance::Allowance,
-    chat::warning,
-    likely,
+    facts,
+    job::{self, JobContext},
     logins::Logins,
-    prepare::{self, Context},
-    secret_values::secret_values,
+    observers::chat::{Chat, warning},
+    planning,
+    secrets::{self, likely, of_builds},
+    wiring,
 };
 use crate::{
     builder::container::Seats,
-    domain::{diagnostic::Diagnostic, failure::Failure, git_event::GitRef, secret::Secret, stage::Stage},
+    context::RunContext,
+    domain::{
+        diagnostic::Diagnostic, failure::Failure, git_event::GitRef, run::RunState, secret::Secret, stage::Stage,
+    },
     github::{api, client::ApiError},
     inputs::{runner::RunnerEnv, typed::Inputs},
     plan::Plan,
-    preflight::Edges,
+    report::log::Log,
 };
 
 /// How long a run that is stopped plans, to say which images it was about.
 const OFFLINE: Duration = Duration::from_millis(500);
 
 /// What a run knows when it begins.
-pub struct Briefing {
+pub struct RunSetup {
     /// Where it happens and why.
-    pub context: Context,
+    pub context: JobContext,
     /// What is to be done and what it takes, or why there is no plan.
-    pub planned: Result<(Plan, Edges), Failure>,
+    pub planned: Result<(Plan, RunContext), Failure>,
     /// What must not be shown, beside the inputs.
     pub secrets: Vec<Secret>,
     /// What looks like a secret and was not handed in as one.
@@ -42,18 +48,15 @@ pub struct Briefing {
     pub no_login: Option<Failure>,
 }
 
-impl Briefing {
+impl RunSetup {
     /// Asks GitHub and the clouds for what the event and the inputs do not tell.
     pub async fn gather(inputs: &Inputs, env: &RunnerEnv, seats: &Seats, allowance: &mut Allowance) -> Self {
-        let mut context = prepare::context(inputs, env);
+        let mut context = job::context(inputs, env);
         // At the same time, and no longer than a run may be held up by it.
         let limit = allowance.before();
         let mut event = context.event.clone();
         let asked = async {
-            tokio::join!(
-                timeout(limit, git_tags(inputs, env, &context)),
-                prepare::learn(&mut event, inputs, env, limit)
-            )
+            tokio::join!(timeout(limit, git_tags(inputs, env, &context)), facts::learn(&mut event, inputs, env, limit))
         };
         let (git_tags, ()) = allowance.measured(asked).await;
         let slow = |_| Some(Err(ApiError::TimedOut("for the repository's tags".to_owned())));
@@ -61,20 +64,20 @@ impl Briefing {
         context.event = event;
         let warning = git_tags.as_ref().and_then(|tags| tags.as_ref().err()).map(latest_stays);
         let git_tags = git_tags.map(|tags| tags.map_err(|error| error.to_string()));
-        let planned = prepare::plan_apart(inputs, env, &context, git_tags).await;
+        let planned = planning::plan_apart(inputs, env, &context, git_tags).await;
         let logins = match &planned {
             Ok(plan) => Logins::gather(plan, inputs, env, &context).await,
             Err(_) => Logins::default(),
         };
-        let mut briefing = Self::new((inputs, env), context, planned, logins, seats).await;
-        briefing.warnings.extend(warning);
-        briefing
+        let mut setup = Self::new((inputs, env), context, planned, logins, seats).await;
+        setup.warnings.extend(warning);
+        setup
     }
 
     /// The same without asking anyone, for a run that is stopped before it begins.
     pub async fn offline(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
-        let context = prepare::context(inputs, env);
-        let planned = timeout(OFFLINE, prepare::plan_apart(inputs, env, &context, None)).await;
+        let context = job::context(inputs, env);
+        let planned = timeout(OFFLINE, planning::plan_apart(inputs, env, &context, None)).await;
         let planned = planned.unwrap_or_else(|_| {
             let headline = "the run was stopped before its plan was made".to_owned();
             Err(Failure::invalid(Stage::Plan, headline, None))
@@ -84,7 +87,7 @@ impl Briefing {
 
     async fn new(
         (inputs, env): (&Inputs, &RunnerEnv),
-        context: Context,
+        context: JobContext,
         planned: Result<Plan, Failure>,
         logins: Logins,
         seats: &Seats,
@@ -96,13 +99,13 @@ impl Briefing {
             Ok(plan) => {
                 likely.extend(likely::of_plan(&plan, inputs, env));
                 let (inputs, env, context, seats) = (inputs.clone(), env.clone(), context.clone(), seats.clone());
-                let read = prepare::apart(move || {
-                    let edges = prepare::edges(&plan, &inputs, &env, &context, credentials, seats);
-                    secret_values(&edges).map(|values| (plan, edges, values))
+                let read = planning::apart(move || {
+                    let cx = wiring::run_context(&plan, &inputs, &env, &context, credentials, seats);
+                    of_builds::values(&cx).map(|values| (plan, cx, values))
                 });
-                read.await.map(|(plan, edges, values)| {
+                read.await.map(|(plan, cx, values)| {
                     secrets.extend(values);
-                    (plan, edges)
+                    (plan, cx)
                 })
             }
             Err(failure) => Err(failure),
@@ -112,7 +115,7 @@ impl Briefing {
 }
 
 /// The repository's Git tags, or why GitHub does not tell them. `None` if nothing depends on them or there is no token.
-async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &Context) -> Option<Result<Vec<String>, ApiError>> {
+async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Option<Result<Vec<String>, ApiError>> {
     let event = &context.event;
     let (GitRef::Tag(_), Some(token), Some(api)) = (&event.git_ref, &inputs.github.token, env.var("GITHUB_API_URL"))
     else {
@@ -132,4 +135,13 @@ fn latest_stays(error: &ApiError) -> Diagnostic {
          read` and run it again, or set `flavor: latest=true` to move it in any case"
     );
     warning("tags of the repository", message)
+}
+
+/// What a message needs that no run goes beside: where it all happens, whom to tell, and what the event says of the run.
+pub fn message<W: Write>(inputs: &Inputs, env: &RunnerEnv, log: &mut Log<W>) -> (JobContext, Chat, RunState) {
+    let context = job::context(inputs, env);
+    let chat = Chat::new(inputs);
+    let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
+    let info = job::run_info(&context, &secrets::mask(inputs, &secrets, &likely::of_environment(env), log));
+    (context, chat, RunState::new(info, Utc::now()))
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::prepare::Context;
+use super::job::JobContext;
 use crate::{
     domain::{failure::Failure, stage::Stage},
     regular_file,
@@ -14,7 +14,7 @@ const LARGEST_REF: u64 = 64 << 10;
 const LARGEST_PACKED_REFS: u64 = 64 << 20;
 
 /// A checkout that was forgotten is the commonest mistake of all, and no other message would say so.
-pub(super) fn is_there(context: &Context) -> Result<(), Failure> {
+pub(super) fn is_there(context: &JobContext) -> Result<(), Failure> {
     let wrong = |headline: String, hint: &str| Err(Failure::invalid(Stage::Plan, headline, Some(hint.to_owned())));
     match fs::read_dir(&context.workspace).map(|mut entries| entries.next().is_none()) {
         Ok(false) if context.project.is_dir() => Ok(()),
@@ -32,7 +32,7 @@ pub(super) fn is_there(context: &Context) -> Result<(), Failure> {
 
 /// The warning about a checkout of another commit than the event's: `workflow_run`, `issue_comment` and a choice of
 /// `workflow_dispatch` speak of the default branch whatever is built, and `latest` would be something else.
-pub(super) fn differs(context: &Context) -> Option<String> {
+pub(super) fn differs(context: &JobContext) -> Option<String> {
     let event = &context.event;
     let head = head(&context.workspace.join(".git"))?;
     let known = [&event.sha, &event.workflow_sha];

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, time::Duration};
 
-use super::{chat::warning, logins::Logins, saved};
+use super::{logins::Logins, observers::chat::warning, saved};
 use crate::{
     domain::{
         diagnostic::Diagnostic,
@@ -27,7 +27,7 @@ const LARGEST: usize = 96 << 10;
 
 /// Writes down the tags that are about to move. Without it the post stage has nothing to repair, which is no worse than
 /// no post stage.
-pub(super) fn begin(env: &RunnerEnv, moves: &[Move]) {
+pub fn begin(env: &RunnerEnv, moves: &[Move]) {
     if let Ok(text) = serde_json::to_string(moves)
         && text.len() <= LARGEST
     {
@@ -36,7 +36,7 @@ pub(super) fn begin(env: &RunnerEnv, moves: &[Move]) {
 }
 
 /// Writes down that the run itself says where its tags are, if it moved any and knows of each.
-pub(super) fn end(env: &RunnerEnv, moving: &Cell<bool>, run: &RunState) {
+pub fn end(env: &RunnerEnv, moving: &Cell<bool>, run: &RunState) {
     let publications = || run.images.iter().filter_map(|image| image.publication.as_ref());
     let is_unknown = publications().flat_map(|publication| &publication.tags).any(|tag| tag.state == TagState::Unknown);
     if moving.get() && !is_unknown {
@@ -46,7 +46,7 @@ pub(super) fn end(env: &RunnerEnv, moving: &Cell<bool>, run: &RunState) {
 
 /// Looks after the tags of a run that was killed while it moved them, and says where each is. Nothing where there was no
 /// such run.
-pub(super) async fn repair(inputs: &Inputs, env: &RunnerEnv) -> Vec<Diagnostic> {
+pub async fn repair(inputs: &Inputs, env: &RunnerEnv) -> Vec<Diagnostic> {
     if env.state(MOVED).is_some() {
         return Vec::new();
     }

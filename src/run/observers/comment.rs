@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{inquiry, saved};
+use super::history;
 use crate::{
     domain::{
         diagnostic::{Diagnostic, Severity},
@@ -13,6 +13,7 @@ use crate::{
     github::{client::ApiError, comments},
     inputs::{runner::RunnerEnv, typed::Inputs},
     report::comment,
+    run::saved,
 };
 
 /// Names in `GITHUB_STATE`: the comment before it is written, and that it is.
@@ -35,7 +36,7 @@ pub async fn put(
     {
         return None;
     }
-    let client = inquiry::client(inputs, env, event)?;
+    let client = history::client(inputs, env, event)?;
     let marker = marker(inputs, env);
     let body = comment::body(&marker, run);
     // Without it the post stage writes none.
@@ -59,7 +60,7 @@ pub async fn put(
 pub async fn repair(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent, budget: Duration) -> Option<Diagnostic> {
     let body = env.state(COMMENT).filter(|_| env.state(SETTLED).is_none())?;
     let GitRef::PullRequest(number) = event.git_ref else { return None };
-    let client = inquiry::client(inputs, env, event)?;
+    let client = history::client(inputs, env, event)?;
     let put = tokio::time::timeout(budget, comments::put(&client, number, &marker(inputs, env), body)).await;
     put.unwrap_or_else(|_| Err(slow())).err().map(|error| refused(&error))
 }

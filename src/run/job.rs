@@ -1,0 +1,81 @@
+//! The job that the program runs in: the event, and where the checkout is.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    domain::{diagnostic::Diagnostic, git_event::GitEvent, redact::Redactor, run::RunInfo},
+    inputs::{
+        event::{git_event, payload_of},
+        runner::RunnerEnv,
+        typed::Inputs,
+    },
+    regular_file,
+};
+
+/// Bytes of an event's payload. GitHub sends 25 MB at most.
+const LARGEST_PAYLOAD: u64 = 32 << 20;
+
+/// Where the run happens and why.
+#[derive(Clone, Debug)]
+pub struct JobContext {
+    /// What happened on GitHub.
+    pub event: GitEvent,
+    /// The checkout, absolute.
+    pub workspace: PathBuf,
+    /// The project's directory in it, absolute.
+    pub project: PathBuf,
+    /// What went less than well in finding out.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads the event and finds the project.
+pub fn context(inputs: &Inputs, env: &RunnerEnv) -> JobContext {
+    let event = Path::new(env.var("GITHUB_EVENT_PATH").unwrap_or_default());
+    let contents = regular_file::read_text(event, LARGEST_PAYLOAD).map_err(io::Error::other);
+    let (payload, warning) = payload_of(env, contents.as_deref());
+    // Outside an action, the workspace is where the program was called.
+    let here = || fs::canonicalize(".").unwrap_or_else(|_| PathBuf::from("."));
+    let workspace = env.workspace().map_or_else(here, PathBuf::from);
+    JobContext {
+        event: git_event(env, &payload, inputs.github.job_id.as_deref()),
+        project: workspace.join(&inputs.project.working_directory),
+        workspace,
+        warnings: inputs.warnings.iter().cloned().chain(warning).collect(),
+    }
+}
+
+/// What the messages tell about the run, without the secrets that someone may have written into a commit message.
+pub fn run_info(context: &JobContext, redactor: &Redactor) -> RunInfo {
+    let mut info = context.event.run_info();
+    let RunInfo { repository: _, workflow, actor, event_name: _, ref_name, sha: _, subject, .. } = &mut info;
+    for text in [workflow, actor, ref_name, subject] {
+        *text = redactor.redact(text);
+    }
+    info
+}
+
+/// The runner's own directories that are mounted into our container: `$RUNNER_WORKSPACE` is the one path of the host
+/// that the runner leaves as it is.
+pub(super) fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
+    let Some(of_repository) = env.var("RUNNER_WORKSPACE").map(PathBuf::from) else { return Vec::new() };
+    let workspace = env.workspace().map(|here| (of_repository.join(env.repository().1), PathBuf::from(here)));
+    let temp = of_repository.parent().zip(env.temp()).map(|(work, here)| (work.join("_temp"), PathBuf::from(here)));
+    workspace.into_iter().chain(temp).collect()
+}
+
+/// A file that the user names, relative to the project.
+///
+/// `${{ runner.temp }}` is a path of the host, which the runner translates where it is a whole value and nowhere else.
+pub(super) fn reachable(path: &str, env: &RunnerEnv, context: &JobContext) -> PathBuf {
+    let resolved = context.project.join(path);
+    let in_temp = || Some(PathBuf::from(env.temp()?).join(path.split_once("/_temp/")?.1));
+    if resolved.exists() { resolved } else { in_temp().filter(|path| path.exists()).unwrap_or(resolved) }
+}
+
+/// Returns the name of the project's directory.
+pub(super) fn directory_name(context: &JobContext) -> String {
+    context.project.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}

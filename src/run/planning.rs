@@ -1,0 +1,167 @@
+//! From inputs to a plan: reads the compose files and nothing else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use chrono::Utc;
+
+use super::{
+    checkout,
+    job::{JobContext, directory_name},
+    trust,
+};
+use crate::{
+    boundary::Boundary,
+    compose::{self, ComposeError},
+    compose_files::Directory,
+    domain::{diagnostic::Place, failure::Failure, stage::Stage},
+    inputs::{
+        runner::{Owner, RunnerEnv},
+        typed::{Inputs, ProjectInputs},
+    },
+    plan::{Found, Known, Plan, images, naming},
+    tags::GitTags,
+};
+
+/// The plan, made on a thread of its own: a hostile checkout must not keep the run from its signals and its time limit.
+/// Whoever stops waiting leaves the thread behind; it ends with the process. `git_tags` are the repository's, or why they
+/// are unknown; `None` if they were not asked for.
+pub async fn plan_apart(
+    inputs: &Inputs,
+    env: &RunnerEnv,
+    context: &JobContext,
+    git_tags: Option<Result<Vec<String>, String>>,
+) -> Result<Plan, Failure> {
+    let (inputs, env, context) = (inputs.clone(), env.clone(), context.clone());
+    apart(move || {
+        let git_tags = match &git_tags {
+            None => GitTags::Unasked,
+            Some(Ok(tags)) => GitTags::Known(tags),
+            Some(Err(_)) => GitTags::Unreadable,
+        };
+        plan(&inputs, &env, &context, git_tags)
+    })
+    .await
+}
+
+/// Does work that may take long on a thread of its own.
+pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is being shut down, and whoever waits here with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// The plan, or why there is none. `git_tags` are the repository's.
+pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: GitTags<'_>) -> Result<Plan, Failure> {
+    checkout::is_there(context)?;
+    let boundary = trust::boundary(inputs, env, context);
+    // Places of errors are relative to the project; annotations are relative to the repository.
+    let in_repository =
+        |place: Place| Place { file: compose::join(&inputs.project.working_directory, &place.file), ..place };
+    let project = compose_project(inputs, env, context, &boundary).map_err(|error| Failure {
+        place: error.place().map(in_repository),
+        ..Failure::invalid(Stage::Plan, error.to_string(), error.hint())
+    })?;
+    let lone_name = if context.event.repo.is_empty() { directory_name(context) } else { context.event.repo.clone() };
+    let wanted = in_project(&inputs.project, &context.project);
+    let images = images::images(project.as_ref(), &wanted, &inputs.build, &lone_name)
+        .map_err(|error| Failure::invalid(Stage::Plan, error.to_string(), None))?;
+    let kind = if project.is_none() && inputs.project.images.is_empty() {
+        naming::Project::LoneDockerfile
+    } else {
+        naming::Project::Images
+    };
+    let mut warnings = project.map(|project| project.warnings).unwrap_or_default();
+    warnings.extend(checkout::differs(context));
+    let known = Known { event: &context.event, git_tags, now: Utc::now() };
+    let specs = images.clone();
+    let plan = Plan::new(inputs, known, Found { images, project: kind, warnings })?;
+    match trust::refused(&plan, &specs, &boundary, (inputs, env, context), in_repository) {
+        Some(failure) => Err(failure),
+        None => Ok(plan),
+    }
+}
+
+/// The same with absolute paths in the project, such as `${{ github.workspace }}/web`, seen from it.
+fn in_project(wanted: &ProjectInputs, project: &Path) -> ProjectInputs {
+    let mut wanted = wanted.clone();
+    let paths = wanted.lone.iter_mut().flat_map(|lone| [&mut lone.context, &mut lone.file]);
+    for path in paths.flatten() {
+        if let Some(below) = Path::new(path.as_str()).strip_prefix(project).ok().and_then(Path::to_str) {
+            *path = if below.is_empty() { ".".to_owned() } else { below.to_owned() };
+        }
+    }
+    wanted
+}
+
+/// The compose project, if there is one: without a file that is named or found, `images:` or a lone Dockerfile do.
+fn compose_project(
+    inputs: &Inputs,
+    env: &RunnerEnv,
+    context: &JobContext,
+    boundary: &Boundary,
+) -> Result<Option<compose::Project>, ComposeError> {
+    let wanted = &inputs.project;
+    let files = Directory::new(&context.project).within(boundary.clone(), trust::named_files(wanted));
+    if wanted.lone.is_some() {
+        return Ok(None);
+    }
+    let lone = || ["Dockerfile", "dockerfile"].iter().any(|name| context.project.join(name).is_file());
+    let can_do_without = !wanted.images.is_empty() || lone();
+    if wanted.compose_files.is_empty() && can_do_without && compose::discover(&files)?.is_none() {
+        return Ok(None);
+    }
+    let (open, withheld) = visible(env);
+    let request = compose::Request {
+        files: wanted.compose_files.clone(),
+        env: open,
+        withheld,
+        env_files: (!wanted.env_files.is_empty()).then(|| wanted.env_files.clone()),
+        profiles: wanted.profiles.clone(),
+        default_name: directory_name(context),
+    };
+    compose::load(&request, &files).map(Some)
+}
+
+/// What `${VAR}` in compose files may name: the workflow's own variables and what the runner says of the run, but no
+/// input, token or credential, which a pull request could otherwise write into a build argument.
+fn visible(env: &RunnerEnv) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let (mut open, mut withheld) = (BTreeMap::new(), BTreeSet::new());
+    for (name, value) in env.vars() {
+        match Owner::of(name) {
+            // What machine it is, and where its directories are.
+            Owner::Workflow => drop(open.insert(name.to_owned(), value.to_owned())),
+            Owner::Internal if name.starts_with("RUNNER_") => drop(open.insert(name.to_owned(), value.to_owned())),
+            Owner::Credential | Owner::Internal => drop(withheld.insert(name.to_owned())),
+        }
+    }
+    (open, withheld)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::in_project;
+    use crate::inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv};
+
+    #[test]
+    fn an_absolute_path_in_the_project_is_seen_from_it() {
+        for (context, want) in
+            [("/work/site/web", "web"), ("/work/site/", "."), ("/work/other", "/work/other"), ("a", "a")]
+        {
+            let mut raw = RawInputs::default();
+            raw.set("context", context).unwrap();
+            let inputs = parse(&raw, &RunnerEnv::default()).unwrap();
+            let lone = in_project(&inputs.project, Path::new("/work/site/.")).lone.unwrap();
+            assert_eq!(lone.context.as_deref(), Some(want));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Builds the [`RunContext`]: everything besides the plan that the pipeline needs.
+
+use std::path::PathBuf;
+
+use super::{
+    job::{JobContext, mounts, reachable},
+    observers::history,
+    trust,
+};
+use crate::{
+    builder::{caches::Accounts, container::Seats},
+    buildkit::{session::BuildSecret, ssh::AgentSource},
+    compose::{self, ContextSource, SecretSource},
+    context::RunContext,
+    domain::{credentials::Credentials, secret::Secret},
+    inputs::{
+        runner::RunnerEnv,
+        typed::{Inputs, WhenSuperseded},
+    },
+    plan::{
+        Plan,
+        superseded::{self, Question},
+    },
+    publish::Branch,
+};
+
+/// Builds the context of a run. The caller gives back `seats` when the run is over.
+pub(super) fn run_context(
+    plan: &Plan,
+    inputs: &Inputs,
+    env: &RunnerEnv,
+    context: &JobContext,
+    credentials: Credentials,
+    seats: Seats,
+) -> RunContext {
+    let secrets = plan.images.iter().map(|image| {
+        let all = image.build.secrets.iter().filter_map(|secret| build_secret(secret, inputs, env, context));
+        (image.name.clone(), git_token(&image.build, inputs, env).into_iter().chain(all).collect())
+    });
+    RunContext {
+        project: context.project.clone(),
+        place: inputs.project.working_directory.clone(),
+        docker_host: env.var("DOCKER_HOST").map(str::to_owned),
+        credentials,
+        secrets: secrets.collect(),
+        builder: inputs.registry.builder.clone(),
+        container: inputs.registry.container.clone(),
+        accounts: accounts(inputs, env),
+        mounts: mounts(env),
+        seats,
+        ssh: plan.images.iter().map(|image| (image.name.clone(), agents(&image.build.ssh, env, context))).collect(),
+        branch: branch(plan, inputs, env, context),
+    }
+}
+
+/// The branch whose tags must not move backwards, if there is somebody to ask about it.
+fn branch(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Option<Branch> {
+    if !plan.push.enabled || inputs.registry.when_superseded == WhenSuperseded::Publish {
+        return None;
+    }
+    let Question { branch, sha } = superseded::question(&context.event)?;
+    let client = history::client(inputs, env, &context.event)?;
+    Some(Branch { client, name: branch.to_owned(), sha: sha.to_owned() })
+}
+
+/// What opens the caches that are kept neither in a registry nor in the builder.
+fn accounts(inputs: &Inputs, env: &RunnerEnv) -> Accounts {
+    let s3 = [
+        ("access_key_id", "AWS_ACCESS_KEY_ID"),
+        ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+        ("session_token", "AWS_SESSION_TOKEN"),
+        ("region", "AWS_REGION"),
+    ];
+    let s3 = s3.into_iter().filter_map(|(attribute, name)| Some((attribute, Secret::new(env.var(name)?))));
+    Accounts { github: inputs.registry.caches.service.clone(), s3: s3.collect() }
+}
+
+/// Where the agents of an image are.
+fn agents(keys: &[compose::SshKey], env: &RunnerEnv, context: &JobContext) -> Vec<(String, AgentSource)> {
+    let source = |path: &Option<String>| match path {
+        None => AgentSource::Environment(env.var("SSH_AUTH_SOCK").map(PathBuf::from)),
+        Some(paths) => AgentSource::Files(paths.split(',').map(|path| reachable(path.trim(), env, context)).collect()),
+    };
+    keys.iter().map(|key| (key.id.clone(), source(&key.path))).collect()
+}
+
+/// The job's token, for contexts that are Git repositories on the job's own GitHub server. BuildKit asks for it by this
+/// name (<https://github.com/moby/buildkit/blob/master/source/git/source.go>).
+///
+/// Any step of the build may mount it, so that only contexts which an input names make it one of the build's secrets.
+fn git_token(build: &compose::Build, inputs: &Inputs, env: &RunnerEnv) -> Option<(String, BuildSecret)> {
+    let server = env.var("GITHUB_SERVER_URL")?.trim_end_matches('/');
+    let token = inputs.github.token.clone()?;
+    let named = build.additional_contexts.iter().filter_map(|(_, source)| match source {
+        ContextSource::Remote(url) => Some(url.as_str()),
+        ContextSource::Path(_) | ContextSource::Service(_) => None,
+    });
+    let of_inputs = trust::named_contexts(inputs);
+    let is_here = |url: &str| url.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
+    let host = server.split_once("://")?.1;
+    named
+        .chain([build.context.as_str()])
+        .any(|url| is_here(url) && of_inputs.contains(url))
+        .then(|| (format!("GIT_AUTH_TOKEN.{host}"), BuildSecret::Value(token)))
+}
+
+/// Where a secret's value is: the inputs win over the compose file. One without a value is left out, and the build
+/// says so if it needs it.
+fn build_secret(
+    secret: &compose::BuildSecret,
+    inputs: &Inputs,
+    env: &RunnerEnv,
+    context: &JobContext,
+) -> Option<(String, BuildSecret)> {
+    let id = &secret.id;
+    let value = inputs.build.secrets.iter().find(|(known, _)| known == id);
+    let file = inputs.build.secret_files.iter().find(|(known, _)| known == id);
+    let found = match (value, file, &secret.source) {
+        (Some((_, value)), ..) => BuildSecret::Value(value.clone()),
+        (None, Some((_, path)), _) | (None, None, SecretSource::File(path)) => {
+            BuildSecret::File(reachable(path, env, context))
+        }
+        (None, None, SecretSource::Environment(name)) => BuildSecret::Value(Secret::new(env.var(name)?)),
+        (None, None, SecretSource::External) => return None,
+    };
+    Some((id.clone(), found))
+}
