@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use crate::{
-    builder::{caches::Accounts, container::Seats},
+    builder::{caches::CacheCredentials, container::ContainerLeases},
     buildkit::{session::BuildSecret, ssh::AgentSource},
     domain::credentials::Credentials,
     inputs::builder::{BuilderInput, ContainerInput},
@@ -28,11 +28,11 @@ pub struct RunContext {
     /// What a container that builds is made of.
     pub container: ContainerInput,
     /// What opens caches.
-    pub accounts: Accounts,
+    pub cache_credentials: CacheCredentials,
     /// Directories of the runner's host, and where they are mounted here.
     pub mounts: Vec<(PathBuf, PathBuf)>,
     /// The containers that the run sits in, to be left after it.
-    pub seats: Seats,
+    pub leases: ContainerLeases,
     /// SSH agents of each image, by id.
     pub ssh: HashMap<String, Vec<(String, AgentSource)>>,
     /// The branch whose tags must not move backwards.

@@ -55,9 +55,9 @@ pub async fn run(
     let ready = cancel.unless(Box::pin(async {
         // Everything that can be known to fail is known before the first layer is built.
         events.emit(Event::StageStarted(Stage::Preflight)).await;
-        let mut recipes = preflight::recipes(plan, cx)?;
-        let builder = preflight::builder(plan, cx, &mut recipes, goal(plan), events).await?;
-        for doubt in preflight::support(&builder, &mut recipes).await? {
+        let mut specs = preflight::build_specs(plan, cx)?;
+        let builder = preflight::builder(plan, cx, &mut specs, goal(plan), events).await?;
+        for doubt in preflight::support(&builder, &mut specs).await? {
             events.emit(Event::Diagnostic(doubt)).await;
         }
 
@@ -68,15 +68,15 @@ pub async fn run(
             tokio::select! {
                 biased;
                 failure = preflight::refused_login(&builder, plan) => Err(failure),
-                built = builder::all(&builder, &recipes, goal(plan), events) => built,
+                built = builder::all(&builder, &specs, goal(plan), events) => built,
             }
         };
         let survey_all = survey.take(plan, &builder, cx.branch.as_ref(), events);
         // After a failure nothing depends on it.
         let (built, _) = beside(build, survey_all, |built| if built.is_ok() { SURVEY } else { Duration::ZERO }).await;
-        Ok::<_, Failure>((builder, recipes, survey, built?))
+        Ok::<_, Failure>((builder, specs, survey, built?))
     }));
-    let (builder, recipes, survey, built): (_, _, _, Vec<Built>) = ready.await??;
+    let (builder, specs, survey, built): (_, _, _, Vec<Built>) = ready.await??;
 
     if !plan.push.enabled {
         return Ok(Outcome::default());
@@ -86,7 +86,7 @@ pub async fn run(
     let cx = publish::Context {
         plan,
         builder: &builder,
-        recipes: &recipes,
+        specs: &specs,
         branch: cx.branch.as_ref(),
         survey: &survey,
         events,

@@ -9,7 +9,7 @@ use std::{collections::HashMap, path::Path};
 pub use builder::builder;
 
 use crate::{
-    builder::{Builder, explain, recipe::Recipe, support},
+    builder::{Builder, explain, spec::BuildSpec, support},
     buildkit::{
         build::{Context, Dockerfile},
         session::{BuildSecret, LARGEST_SECRET},
@@ -22,38 +22,36 @@ use crate::{
 };
 
 /// The plan's images with every path resolved, once all of them are there.
-pub fn recipes(plan: &Plan, cx: &RunContext) -> Result<Vec<Recipe>, Failure> {
-    let mut recipes: Vec<Recipe> = plan.images.iter().map(|image| Recipe::new(image, &cx.project, &cx.place)).collect();
-    for recipe in &mut recipes {
-        take_lower_case(recipe);
-        let goes_out = recipe.purpose == Purpose::Wanted && (plan.push.enabled || plan.load);
-        if goes_out && recipe.destinations.tags.is_empty() {
+pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failure> {
+    let mut specs: Vec<BuildSpec> =
+        plan.images.iter().map(|image| BuildSpec::new(image, &cx.project, &cx.place)).collect();
+    for spec in &mut specs {
+        take_lower_case(spec);
+        let goes_out = spec.purpose == Purpose::Wanted && (plan.push.enabled || plan.load);
+        if goes_out && spec.destinations.tags.is_empty() {
             return Err(wrong(
-                &recipe.name,
-                format!(
-                    "there is no tag to give {}: no rule of `tags` fits this event",
-                    recipe.destinations.repository
-                ),
+                &spec.name,
+                format!("there is no tag to give {}: no rule of `tags` fits this event", spec.destinations.repository),
                 "add a rule that does, such as `type=ref,event=branch` or `type=sha`, or run this workflow on other events",
             ));
         }
-        let named = recipe.build.named_contexts.iter().map(|(_, context)| context);
-        for context in named.chain([&recipe.build.context]) {
+        let named = spec.build.named_contexts.iter().map(|(_, context)| context);
+        for context in named.chain([&spec.build.context]) {
             if let Context::Directory(path) = context
                 && !path.is_dir()
             {
                 return Err(wrong(
-                    &recipe.name,
+                    &spec.name,
                     format!("the build context {} is no directory", shown(path, cx)),
                     "check `context`; it is relative to the compose file, or else to the working directory",
                 ));
             }
         }
-        if let Dockerfile::File { directory, name } = &recipe.build.dockerfile
+        if let Dockerfile::File { directory, name } = &spec.build.dockerfile
             && !directory.join(name).is_file()
         {
             return Err(wrong(
-                &recipe.name,
+                &spec.name,
                 format!("the Dockerfile {} does not exist", shown(&directory.join(name), cx)),
                 "check `dockerfile`, which is relative to the build context, or the input `file`, which is relative to the \
                  working directory",
@@ -70,51 +68,51 @@ pub fn recipes(plan: &Plan, cx: &RunContext) -> Result<Vec<Recipe>, Failure> {
             }
         }
     }
-    Ok(recipes)
+    Ok(specs)
 }
 
 /// Takes the file `dockerfile` where there is no `Dockerfile`, as all of Docker's clients do
 /// (<https://github.com/moby/moby/pull/10858>).
-pub fn take_lower_case(recipe: &mut Recipe) {
-    let Dockerfile::File { directory, name } = &mut recipe.build.dockerfile else { return };
+pub fn take_lower_case(spec: &mut BuildSpec) {
+    let Dockerfile::File { directory, name } = &mut spec.build.dockerfile else { return };
     if name == "Dockerfile" && !directory.join("Dockerfile").exists() && directory.join("dockerfile").is_file() {
-        recipe.dockerfile_place.truncate(recipe.dockerfile_place.len() - name.len());
+        spec.dockerfile_place.truncate(spec.dockerfile_place.len() - name.len());
         *name = name.to_lowercase();
-        recipe.dockerfile_place.push_str(name);
+        spec.dockerfile_place.push_str(name);
     }
 }
 
-/// Fits the recipes to the builder, or says what it cannot do; `Ok` holds what it may not be able to do.
-pub async fn support(builder: &Builder, recipes: &mut [Recipe]) -> Result<Vec<Diagnostic>, Failure> {
+/// Fits the specs to the builder, or says what it cannot do; `Ok` holds what it may not be able to do.
+pub async fn support(builder: &Builder, specs: &mut [BuildSpec]) -> Result<Vec<Diagnostic>, Failure> {
     let mut doubts = Vec::new();
     let runs: Vec<String> = builder.nodes.iter().flat_map(|node| node.worker.platforms.iter().cloned()).collect();
-    for recipe in recipes {
-        if builder.nodes.len() > 1 && recipe.build.bases().next().is_some() {
+    for spec in specs {
+        if builder.nodes.len() > 1 && spec.build.bases().next().is_some() {
             let hint =
                 "name one endpoint in the input `builder`, or push the base first and name it as `docker-image://`";
             return Err(wrong(
-                &recipe.name,
+                &spec.name,
                 "it is built upon an image of this run, which takes one builder".into(),
                 hint,
             ));
         }
         match builder.nodes.iter().find_map(|node| node.worker.host_gateway.as_ref()) {
-            Some(address) => recipe.build.set_host_gateway(address),
-            None if recipe.build.needs_host_gateway() => {
+            Some(address) => spec.build.set_host_gateway(address),
+            None if spec.build.needs_host_gateway() => {
                 let hint = "write the host's address as the containers see it, such as 172.17.0.1";
-                return Err(wrong(&recipe.name, "this builder does not tell what `host-gateway` is".to_owned(), hint));
+                return Err(wrong(&spec.name, "this builder does not tell what `host-gateway` is".to_owned(), hint));
             }
             None => {}
         }
         if builder.engine_pushes() {
-            support::of_classic_store(recipe)?;
+            support::of_classic_store(spec)?;
         }
-        let text = recipe.dockerfile_text();
-        if support::is_new(recipe) && builder.is_old().await {
-            support::of_old_engine(recipe, text.as_deref())?;
+        let text = spec.dockerfile_text();
+        if support::is_new(spec) && builder.is_old().await {
+            support::of_old_engine(spec, text.as_deref())?;
         }
         let text = text.unwrap_or_default();
-        doubts.extend(support::without_emulation(recipe, &runs, &text));
+        doubts.extend(support::without_emulation(spec, &runs, &text));
     }
     Ok(doubts)
 }

@@ -68,7 +68,7 @@ const RULES: &[(&str, Nature, &[&str])] = &[
         Worldly,
         &["buildkit", "domain", "inputs", "compose", "plan", "events", "registry", "regular_file", "retry"],
     ),
-    ("builder/abilities", Pure, &["buildkit", "plan"]),
+    ("builder/capabilities", Pure, &["buildkit", "plan"]),
     ("builder/buildkitd", Pure, &["domain"]),
     ("builder/caches", Pure, &["buildkit", "domain", "inputs"]),
     ("builder/diagnose", Pure, &["buildkit", "domain"]),

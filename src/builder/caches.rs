@@ -12,14 +12,14 @@ use crate::{
 
 /// What opens the caches that are kept neither in a registry nor in the builder.
 #[derive(Clone, Debug, Default)]
-pub struct Accounts {
+pub struct CacheCredentials {
     /// GitHub's cache service.
     pub github: Option<CacheService>,
     /// Attributes of `type=s3` from the usual variables, as buildx takes them.
     pub s3: Vec<(&'static str, Secret)>,
 }
 
-impl Accounts {
+impl CacheCredentials {
     /// Gives the caches of a build the credentials that they lack.
     pub fn open(&self, build: &mut Build) {
         for cache in build.cache_from.iter_mut().chain(&mut build.cache_to) {
@@ -109,7 +109,7 @@ pub fn warning(message: String) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use super::{Accounts, CacheStep, failed};
+    use super::{CacheCredentials, CacheStep, failed};
     use crate::{
         buildkit::{Build, build::Cache},
         domain::secret::Secret,
@@ -171,13 +171,14 @@ mod tests {
             token: Secret::new("t0ken"),
             access: CacheAccess::Full,
         };
-        let accounts = Accounts { github: Some(service), s3: vec![("access_key_id", Secret::new("AKIA"))] };
+        let cache_credentials =
+            CacheCredentials { github: Some(service), s3: vec![("access_key_id", Secret::new("AKIA"))] };
         let mut build = Build {
             cache_from: vec![cache("type=gha,scope=a"), cache("type=gha,token=own,url=u"), cache("r/x:c")],
             cache_to: vec![cache("type=s3,bucket=b"), cache("type=s3,bucket=b,access_key_id=own")],
             ..Build::default()
         };
-        accounts.open(&mut build);
+        cache_credentials.open(&mut build);
         let has = |cache: &Cache, name: &str| cache.attribute(name).map(str::to_owned);
         assert_eq!(has(&build.cache_from[0], "url_v2").as_deref(), Some("https://results.example/"));
         assert_eq!(has(&build.cache_from[0], "token").as_deref(), Some("t0ken"));

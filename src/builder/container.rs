@@ -67,14 +67,14 @@ pub enum ContainerError {
 
 /// A container's BuildKit as seen from here: which of the programs in it are ours.
 #[derive(Debug)]
-pub struct Seat {
+pub struct ContainerLease {
     engine: Arc<Engine>,
     container: String,
     ours: Mutex<Vec<String>>,
 }
 
-impl Seat {
-    /// A seat in a container that others look after.
+impl ContainerLease {
+    /// A lease in a container that others look after.
     pub fn in_container(engine: Arc<Engine>, container: String) -> Arc<Self> {
         Arc::new(Self { engine, container, ours: Mutex::default() })
     }
@@ -111,7 +111,7 @@ impl Seat {
 }
 
 #[tonic::async_trait]
-impl Dial for Seat {
+impl Dial for ContainerLease {
     async fn dial(&self) -> io::Result<Stream> {
         let docker = self.engine.client().await.map_err(io::Error::other)?;
         let started = exec::start(docker, &self.container, &["buildctl", "dial-stdio"]).await;
@@ -121,7 +121,7 @@ impl Dial for Seat {
     }
 }
 
-impl fmt::Display for Seat {
+impl fmt::Display for ContainerLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "docker-container://{}", self.container)
     }
@@ -129,17 +129,17 @@ impl fmt::Display for Seat {
 
 /// The containers that a run sits in. They are left after the run, however it ended.
 #[derive(Clone, Debug, Default)]
-pub struct Seats(Arc<Mutex<Vec<Arc<Seat>>>>);
+pub struct ContainerLeases(Arc<Mutex<Vec<Arc<ContainerLease>>>>);
 
-impl Seats {
-    fn add(&self, seat: Arc<Seat>) {
-        lock(&self.0).push(seat);
+impl ContainerLeases {
+    fn add(&self, lease: Arc<ContainerLease>) {
+        lock(&self.0).push(lease);
     }
 
     /// Leaves them all, within `limit`. What fails is left to the post stage.
     pub async fn leave(&self, limit: Duration) {
-        let seats = std::mem::take(&mut *lock(&self.0));
-        let all = futures_util::future::join_all(seats.iter().map(|seat| seat.leave()));
+        let leases = std::mem::take(&mut *lock(&self.0));
+        let all = futures_util::future::join_all(leases.iter().map(|lease| lease.leave()));
         let _ = tokio::time::timeout(limit, all).await;
     }
 }
@@ -158,20 +158,20 @@ pub async fn node(
     wanted: &ContainerInput,
     (registries, entitlements): (&[&str], &BTreeSet<&str>),
     logins: &Credentials,
-    seats: &Seats,
+    leases: &ContainerLeases,
 ) -> Result<Node, ContainerError> {
     let failed = |step| move |source| ContainerError::Engine { step, source };
     let docker = engine.client().await.map_err(failed("make"))?;
     let rules = engine.registry_rules().await.map_err(failed("make"))?;
     let config = buildkitd::config(&wanted.mirrors, registries, entitlements, &rules);
     let name = buildkitd::name(&wanted.image, wanted.network.as_deref(), &config);
-    let seat = Seat::in_container(engine.clone(), name);
-    seats.add(seat.clone());
+    let lease = ContainerLease::in_container(engine.clone(), name);
+    leases.add(lease.clone());
     let mut attempt = 1;
     loop {
         let made = async {
-            ensure(docker, seat.container(), wanted, &config, &rules, logins).await?;
-            booted(docker, &seat).await
+            ensure(docker, lease.container(), wanted, &config, &rules, logins).await?;
+            booted(docker, &lease).await
         };
         match made.await {
             Err(ContainerError::Engine { source, .. }) if attempt < TRIES && is_race(&source) => attempt += 1,
@@ -274,18 +274,18 @@ async fn pull(docker: &Docker, image: &str, logins: &Credentials) -> Result<(), 
 }
 
 /// Waits until the container's BuildKit answers.
-async fn booted(docker: &Docker, seat: &Arc<Seat>) -> Result<Node, ContainerError> {
+async fn booted(docker: &Docker, lease: &Arc<ContainerLease>) -> Result<Node, ContainerError> {
     let began = Instant::now();
     let mut pause = Duration::from_millis(25);
     loop {
-        let error = match Node::connect(seat.clone().endpoint(), Vec::new()).await {
+        let error = match Node::connect(lease.clone().endpoint(), Vec::new()).await {
             Ok(node) => return Ok(node),
             Err(error) => error,
         };
-        let state = docker.inspect_container(seat.container(), None::<InspectContainerOptions>).await;
+        let state = docker.inspect_container(lease.container(), None::<InspectContainerOptions>).await;
         let state = state.map_err(|error| ContainerError::Engine { step: "enter", source: api_error(error) })?.state;
         if state.and_then(|state| state.running) != Some(true) {
-            return Err(ContainerError::Ended(last_words(docker, seat.container()).await));
+            return Err(ContainerError::Ended(last_words(docker, lease.container()).await));
         }
         if began.elapsed() > BOOT {
             return Err(ContainerError::Silent(told(&error)));

@@ -7,12 +7,12 @@ use serde::Deserialize;
 use crate::{
     buildkit::Client,
     domain::digest::Digest,
-    registry::{manifest::Manifest, remote::Stored},
+    registry::{manifest::Manifest, remote::RawManifest},
 };
 
 /// A manifest or index, ready to be put into a registry; `None` if the builder does not have it (any more), or if it has
 /// no media type.
-pub async fn stored(client: &Client, digest: &Digest) -> Option<Stored> {
+pub async fn stored(client: &Client, digest: &Digest) -> Option<RawManifest> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Typed {
@@ -20,7 +20,7 @@ pub async fn stored(client: &Client, digest: &Digest) -> Option<Stored> {
     }
     let body = Bytes::from(client.manifest(digest.as_str()).await.ok()?);
     let Typed { media_type } = serde_json::from_slice(&body).ok()?;
-    (Digest::of(&body) == *digest).then(|| Stored { digest: digest.clone(), media_type, body })
+    (Digest::of(&body) == *digest).then(|| RawManifest { digest: digest.clone(), media_type, body })
 }
 
 /// The compressed size of an image in bytes: its layers and configurations, of all platforms. `None` if the builder no

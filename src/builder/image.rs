@@ -7,14 +7,14 @@ use std::{
 };
 
 use super::{
-    Builder, Goal,
-    abilities::Store,
-    caches, content,
+    Builder, Goal, caches,
+    capabilities::Store,
+    content,
     diagnose::{self, Subject},
     explain,
     node::{self, Node},
     progress::Progress,
-    recipe::Recipe,
+    spec::BuildSpec,
     split,
 };
 use crate::{
@@ -40,7 +40,7 @@ use crate::{
     },
     events::Events,
     plan::images::Purpose,
-    registry::remote::Stored,
+    registry::remote::RawManifest,
     retry::{Retry, RetryPolicy},
 };
 
@@ -66,7 +66,7 @@ pub enum Content {
         /// The digest of its manifest or index.
         digest: Digest,
         /// Its manifest or index, if it is at hand.
-        manifest: Option<Stored>,
+        manifest: Option<RawManifest>,
     },
     /// In the classic image store of the engine, which uploads it together with its first tag.
     InEngine,
@@ -88,7 +88,7 @@ pub(super) struct Solved {
 pub(super) struct Outcome {
     pub(super) solved: Solved,
     /// The manifest or index, if it is at hand.
-    pub(super) manifest: Option<Stored>,
+    pub(super) manifest: Option<RawManifest>,
     /// Compressed bytes, if they are known.
     pub(super) size: Option<u64>,
 }
@@ -96,21 +96,21 @@ pub(super) struct Outcome {
 /// Builds one image and, where it is to be pushed and BuildKit can, uploads it.
 pub(super) async fn build(
     builder: &Builder,
-    (recipe, links): (&Recipe, &LinkedBuilds),
+    (spec, links): (&BuildSpec, &LinkedBuilds),
     goal: Goal,
     events: &Events,
 ) -> Result<Built, Failure> {
-    let goal = goal_of(recipe, goal);
+    let goal = goal_of(spec, goal);
     let started = Instant::now();
-    events.image(&recipe.name, ImageEvent::Started).await;
-    let Outcome { solved, manifest, size } = Box::pin(on_nodes(builder, (recipe, links), goal, events)).await?;
-    links.release_bases_of(&recipe.build);
+    events.image(&spec.name, ImageEvent::Started).await;
+    let Outcome { solved, manifest, size } = Box::pin(on_nodes(builder, (spec, links), goal, events)).await?;
+    links.release_bases_of(&spec.build);
     let Solved { digest, steps, cached } = solved;
     let content = match digest.clone() {
         _ if !goal.pushes() => Content::Unpublished,
         _ if builder.engine_pushes() => Content::InEngine,
         Some(digest) => Content::Uploaded { digest, manifest },
-        None => return Err(push_failure(recipe, "the builder did not report the image's digest")),
+        None => return Err(push_failure(spec, "the builder did not report the image's digest")),
     };
     let result = ImageResult {
         // The classic store reports the configuration's digest; an image that is only measured is nowhere.
@@ -119,41 +119,41 @@ pub(super) async fn build(
         uploaded: matches!(content, Content::Uploaded { .. }),
         pushed: false,
         changed: None,
-        platforms: platforms(builder, recipe),
+        platforms: platforms(builder, spec),
         steps,
         cached,
         duration: started.elapsed(),
     };
-    events.image(&recipe.name, ImageEvent::Finished(Box::new(result))).await;
-    Ok(Built { image: recipe.name.clone(), content })
+    events.image(&spec.name, ImageEvent::Finished(Box::new(result))).await;
+    Ok(Built { image: spec.name.clone(), content })
 }
 
 /// Builds on the node or nodes that the platforms need.
 async fn on_nodes(
     builder: &Builder,
-    (recipe, links): (&Recipe, &LinkedBuilds),
+    (spec, links): (&BuildSpec, &LinkedBuilds),
     goal: Goal,
     events: &Events,
 ) -> Result<Outcome, Failure> {
-    let shares = node::shares(&builder.nodes, &recipe.build.platforms).map_err(|platform| {
+    let shares = node::shares(&builder.nodes, &spec.build.platforms).map_err(|platform| {
         Failure::new(
             Stage::Build,
             format!("none of the builders builds for {platform}"),
             Some(format!("add an endpoint with `platform={platform}` to the input `builder`")),
         )
-        .of_image(&recipe.name)
+        .of_image(&spec.name)
     })?;
     let [share] = &shares[..] else {
         let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
-        return split::build(builder, (recipe, links), &shares, export, events).await;
+        return split::build(builder, (spec, links), &shares, export, events).await;
     };
     let node = share.node;
-    let export = match (goal, node.abilities.store) {
+    let export = match (goal, node.capabilities.store) {
         (Goal::Check, _) | (Goal::Measure, Store::Classic) => Export::Discard,
         (Goal::Measure, Store::Containerd | Store::Standalone) => Export::Pack,
         // Attestations name what they are about, so that one for the tags is not the one for the digest.
         (Goal::PushAndLoad, Store::Containerd)
-            if recipe.build.attestations.is_empty() && has_several_exporters(builder).await =>
+            if spec.build.attestations.is_empty() && has_several_exporters(builder).await =>
         {
             Export::PushByDigestAndLoad
         }
@@ -161,12 +161,12 @@ async fn on_nodes(
         (Goal::Load, Store::Standalone) => Export::Send,
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
-    let mut progress = progress_of(recipe, events);
-    let digest = solve(builder, node, (recipe, links), export, &mut progress).await?;
+    let mut progress = progress_of(spec, events);
+    let digest = solve(builder, node, (spec, links), export, &mut progress).await?;
     let (steps, cached) = progress.counts();
     // At once: what nothing in the daemon refers to may be gone a moment later.
     let (manifest, size) = match &digest {
-        Some(digest) if goal != Goal::Check && node.abilities.store != Store::Classic => {
+        Some(digest) if goal != Goal::Check && node.capabilities.store != Store::Classic => {
             let client = &node.client;
             let manifest = content::stored(client, digest).await;
             let size = match &manifest {
@@ -180,10 +180,10 @@ async fn on_nodes(
     if goal == Goal::PushAndLoad && export == Export::PushByDigest {
         // Everything is in the cache now, the newest of it first. Two exports of different kinds in one solve would tell
         // only one of their digests.
-        let again = if node.abilities.store == Store::Containerd { Export::Load } else { Export::Send };
-        let cached = recipe.with(Build { no_cache: NoCache::Never, ..recipe.build.without_caches() });
+        let again = if node.capabilities.store == Store::Containerd { Export::Load } else { Export::Send };
+        let cached = spec.with(Build { no_cache: NoCache::Never, ..spec.build.without_caches() });
         let quiet = events.unheard();
-        solve(builder, node, (&cached, links), again, &mut progress_of(recipe, &quiet)).await?;
+        solve(builder, node, (&cached, links), again, &mut progress_of(spec, &quiet)).await?;
     }
     Ok(Outcome { solved: Solved { digest, steps, cached }, manifest, size })
 }
@@ -198,70 +198,70 @@ async fn has_several_exporters(builder: &Builder) -> bool {
 /// Solves once more and lets BuildKit push under the image's names; what is only a base goes nowhere.
 pub(super) async fn push_by_name(
     builder: &Builder,
-    (recipe, links): (&Recipe, &LinkedBuilds),
+    (spec, links): (&BuildSpec, &LinkedBuilds),
     quiet: &Events,
 ) -> Result<Option<Digest>, Failure> {
-    let shares = node::shares(&builder.nodes, &recipe.build.platforms).unwrap_or_default();
+    let shares = node::shares(&builder.nodes, &spec.build.platforms).unwrap_or_default();
     let [share] = &shares[..] else {
         return Err(push_failure(
-            recipe,
+            spec,
             "only this step can make the index of several builders' images, and it cannot reach the registry",
         ));
     };
-    let export = if recipe.purpose == Purpose::Context { Export::Discard } else { Export::Push };
-    let digest = solve(builder, share.node, (recipe, links), export, &mut progress_of(recipe, quiet)).await?;
-    links.release_bases_of(&recipe.build);
+    let export = if spec.purpose == Purpose::Context { Export::Discard } else { Export::Push };
+    let digest = solve(builder, share.node, (spec, links), export, &mut progress_of(spec, quiet)).await?;
+    links.release_bases_of(&spec.build);
     Ok(digest)
 }
 
 /// What the image was built for: without a word, the builder's own platform.
-fn platforms(builder: &Builder, recipe: &Recipe) -> Vec<String> {
-    if recipe.build.platforms.is_empty() {
+fn platforms(builder: &Builder, spec: &BuildSpec) -> Vec<String> {
+    if spec.build.platforms.is_empty() {
         builder.nodes.first().and_then(|node| node.worker.platforms.first()).cloned().into_iter().collect()
     } else {
-        recipe.build.platforms.clone()
+        spec.build.platforms.clone()
     }
 }
 
 /// What is only a context for others goes nowhere.
-fn goal_of(recipe: &Recipe, goal: Goal) -> Goal {
-    match recipe.purpose {
+fn goal_of(spec: &BuildSpec, goal: Goal) -> Goal {
+    match spec.purpose {
         Purpose::Wanted => goal,
         Purpose::Context => Goal::Check,
     }
 }
 
-/// What tells how a build of the recipe goes.
-pub(super) fn progress_of(recipe: &Recipe, events: &Events) -> Progress {
-    Progress::new(&recipe.name, &recipe.dockerfile_place, recipe.check, events)
+/// What tells how a build of the spec goes.
+pub(super) fn progress_of(spec: &BuildSpec, events: &Events) -> Progress {
+    Progress::new(&spec.name, &spec.dockerfile_place, spec.check, events)
 }
 
 /// Builds on one node, again and again where the fault may pass.
 pub(super) async fn solve(
     builder: &Builder,
     node: &Node,
-    (recipe, links): (&Recipe, &LinkedBuilds),
+    (spec, links): (&BuildSpec, &LinkedBuilds),
     export: Export,
     progress: &mut Progress,
 ) -> Result<Option<Digest>, Failure> {
     let events = progress.report.events().clone();
-    let files = FileSync::new(shared_dirs(&recipe.build));
+    let files = FileSync::new(shared_dirs(&spec.build));
     let monitor = files.monitor();
     let receiver = match (&builder.engine, export) {
         (Some(engine), Export::Send) => Some(engine.clone() as Arc<dyn ImageReceiver>),
         _ => None,
     };
-    let session = open_session(builder, node, recipe, files, receiver).await?;
-    let names = recipe.image_names();
+    let session = open_session(builder, node, spec, files, receiver).await?;
+    let names = spec.image_names();
     let mut attempt = 1;
     let mut without_caches = None;
     loop {
-        let build = without_caches.as_ref().unwrap_or(&recipe.build);
+        let build = without_caches.as_ref().unwrap_or(&spec.build);
         let request = node.adapt(solve_request(build, export, &names, &session::new_id(), session.id()));
         let Progress { steps, report } = &mut *progress;
-        let answer = links.solve(&node.client, (&recipe.name, build), request, steps, report).await;
-        for failure in builder.ssh.get(&recipe.name).into_iter().flat_map(Agents::take_failures) {
-            events.emit(agent_warning(&recipe.name, &failure)).await;
+        let answer = links.solve(&node.client, (&spec.name, build), request, steps, report).await;
+        for failure in builder.ssh.get(&spec.name).into_iter().flat_map(Agents::take_failures) {
+            events.emit(agent_warning(&spec.name, &failure)).await;
         }
         let status = match answer {
             Ok(response) => {
@@ -270,12 +270,12 @@ pub(super) async fn solve(
             Err(status) => status,
         };
         if let Some(cause) = root_cause(&status) {
-            return Err(broken(recipe, node, cause));
+            return Err(broken(spec, node, cause));
         }
         // Parts of the message are cut out later: no secret may be cut in two.
         let error = SolveError::new(&events.redactor().redact(status.message()), status.details());
         if without_caches.is_none() && build.has_caches() && cache_steps::is_cause(&error.message) {
-            events.emit(caches::refused(&recipe.name, &error.message)).await;
+            events.emit(caches::refused(&spec.name, &error.message)).await;
             progress.cancel_cache_steps().await;
             without_caches = Some(build.without_caches());
             continue;
@@ -288,10 +288,10 @@ pub(super) async fn solve(
         attempt += 1;
         let retry = if error.is_temporary() { Retry::Later } else { Retry::Never };
         let Some(wait) = RetryPolicy::default().pause(attempt, retry) else {
-            return Err(solve_failure(&error, progress, (recipe, events.redactor()), &monitor));
+            return Err(solve_failure(&error, progress, (spec, events.redactor()), &monitor));
         };
         progress.steps.begin_attempt();
-        events.image(&recipe.name, ImageEvent::Retrying { reason: error.message, attempt, wait }).await;
+        events.image(&spec.name, ImageEvent::Retrying { reason: error.message, attempt, wait }).await;
         tokio::time::sleep(wait).await;
     }
 }
@@ -307,20 +307,20 @@ fn agent_warning(image: &str, failure: &str) -> Event {
 }
 
 /// The connection to the builder broke, for which it has no words of its own.
-fn broken(recipe: &Recipe, node: &Node, cause: &dyn Error) -> Failure {
-    let hint = if recipe.build.compression.kind == CompressionKind::Estargz {
+fn broken(spec: &BuildSpec, node: &Node, cause: &dyn Error) -> Failure {
+    let hint = if spec.build.compression.kind == CompressionKind::Estargz {
         "`compression: estargz` ends a BuildKit that was compiled with Go 1.27; does `compression: zstd` do?"
     } else {
         "did it stop or restart? What it says itself stands in its own log; then run the job again"
     };
     let headline = format!("the connection to {} broke: {cause}", node.endpoint);
-    Failure::new(Stage::Build, headline, Some(hint.to_owned())).of_image(&recipe.name)
+    Failure::new(Stage::Build, headline, Some(hint.to_owned())).of_image(&spec.name)
 }
 
 async fn open_session(
     builder: &Builder,
     node: &Node,
-    recipe: &Recipe,
+    spec: &BuildSpec,
     files: FileSync,
     receiver: Option<Arc<dyn ImageReceiver>>,
 ) -> Result<Session, Failure> {
@@ -328,31 +328,31 @@ async fn open_session(
         files,
         receiver,
         credentials: builder.registries.credentials().clone(),
-        secrets: builder.secrets.get(&recipe.name).cloned().unwrap_or_default(),
-        ssh: builder.ssh.get(&recipe.name).cloned().unwrap_or_default(),
-        shared_key: recipe.shared_key.clone(),
+        secrets: builder.secrets.get(&spec.name).cloned().unwrap_or_default(),
+        ssh: builder.ssh.get(&spec.name).cloned().unwrap_or_default(),
+        shared_key: spec.shared_key.clone(),
     };
     Session::open(&node.endpoint, &node.client, "build-deploy", attachables)
         .await
-        .map_err(|error| Failure::new(Stage::Build, format!("no build session: {error}"), None).of_image(&recipe.name))
+        .map_err(|error| Failure::new(Stage::Build, format!("no build session: {error}"), None).of_image(&spec.name))
 }
 
 fn solve_failure(
     error: &SolveError,
     progress: &Progress,
-    (recipe, redactor): (&Recipe, &Redactor),
+    (spec, redactor): (&BuildSpec, &Redactor),
     monitor: &Monitor,
 ) -> Failure {
     if let Some(reason) = monitor.failure() {
         // BuildKit says of it only that the transfer failed.
-        return Failure::new(Stage::Build, format!("send the build context: {reason}"), None).of_image(&recipe.name);
+        return Failure::new(Stage::Build, format!("send the build context: {reason}"), None).of_image(&spec.name);
     }
-    let text = recipe.dockerfile_text();
+    let text = spec.dockerfile_text();
     let subject = Subject {
-        image: &recipe.name,
-        dockerfile_place: &recipe.dockerfile_place,
+        image: &spec.name,
+        dockerfile_place: &spec.dockerfile_place,
         dockerfile: text.as_deref(),
-        registry: recipe.registry_in(&error.message),
+        registry: spec.registry_in(&error.message),
         redactor,
     };
     let failure = diagnose::failure(error, progress.failed_step(error.vertex.as_deref()), &subject);
@@ -363,7 +363,7 @@ fn solve_failure(
 }
 
 /// The failure of a push, from what the engine or the registry says.
-pub(super) fn push_failure(recipe: &Recipe, message: &str) -> Failure {
-    let explained = explain::push(message, recipe.registry_in(message));
-    Failure::new(explained.stage, explained.headline, explained.hint).of_image(&recipe.name)
+pub(super) fn push_failure(spec: &BuildSpec, message: &str) -> Failure {
+    let explained = explain::push(message, spec.registry_in(message));
+    Failure::new(explained.stage, explained.headline, explained.hint).of_image(&spec.name)
 }

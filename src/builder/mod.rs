@@ -1,12 +1,12 @@
 //! Builds all images of a run with BuildKit, and uploads them.
 //!
-//! In reading order: what is built ([`recipe`]) and with what ([`node`], [`container`], [`buildkitd`], [`engine`]); what a
-//! builder supports ([`abilities`], [`support`], [`caches`]); one image ([`image`]), on several builders (`split`); what is
+//! In reading order: what is built ([`spec`]) and with what ([`node`], [`container`], [`buildkitd`], [`engine`]); what a
+//! builder supports ([`capabilities`], [`support`], [`caches`]); one image ([`image`]), on several builders (`split`); what is
 //! reported ([`progress`]) and why a build failed ([`diagnose`], [`explain`]); what is read back ([`content`]).
 
-pub mod abilities;
 pub mod buildkitd;
 pub mod caches;
+pub mod capabilities;
 pub mod container;
 pub mod content;
 pub mod diagnose;
@@ -17,7 +17,7 @@ mod lines;
 mod load;
 pub mod node;
 pub mod progress;
-pub mod recipe;
+pub mod spec;
 mod split;
 pub mod support;
 
@@ -26,7 +26,7 @@ use std::{collections::HashMap, sync::Arc};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 pub use self::image::{Built, Content};
-use self::{abilities::Store, engine::Engine, node::Node, recipe::Recipe};
+use self::{capabilities::Store, engine::Engine, node::Node, spec::BuildSpec};
 use crate::{
     buildkit::{Build, build::NoCache, gateway::LinkedBuilds, session::BuildSecret, ssh::Agents},
     domain::{digest::Digest, event::ImageEvent, failure::Failure},
@@ -80,7 +80,7 @@ pub struct Builder {
 impl Builder {
     /// Whether it is none of an engine's own BuildKit.
     pub fn is_outside_engine(&self) -> bool {
-        self.nodes.iter().any(|node| node.abilities.store == Store::Standalone)
+        self.nodes.iter().any(|node| node.capabilities.store == Store::Standalone)
     }
 
     /// Whether it is the BuildKit of Docker 20.10 or older. An engine that does not tell its version is not called old.
@@ -93,7 +93,7 @@ impl Builder {
 
     /// Whether BuildKit cannot push and the engine does.
     pub fn engine_pushes(&self) -> bool {
-        self.nodes.iter().any(|node| node.abilities.store == Store::Classic)
+        self.nodes.iter().any(|node| node.capabilities.store == Store::Classic)
     }
 }
 
@@ -103,9 +103,9 @@ impl Builder {
 ///
 /// # Errors
 /// The first image that could not be built or uploaded.
-pub async fn all(builder: &Builder, recipes: &[Recipe], goal: Goal, events: &Events) -> Result<Vec<Built>, Failure> {
-    let links = LinkedBuilds::new(recipes.iter().map(|recipe| &recipe.build));
-    each(recipes, events, |recipe| image::build(builder, (recipe, &links), goal, events)).await
+pub async fn all(builder: &Builder, specs: &[BuildSpec], goal: Goal, events: &Events) -> Result<Vec<Built>, Failure> {
+    let links = LinkedBuilds::new(specs.iter().map(|spec| &spec.build));
+    each(specs, events, |spec| image::build(builder, (spec, &links), goal, events)).await
 }
 
 /// Lets BuildKit push the images of `wanted` under their tags, for registries that it reaches and this process does
@@ -115,37 +115,41 @@ pub async fn all(builder: &Builder, recipes: &[Recipe], goal: Goal, events: &Eve
 /// The first image that could not be pushed. Of its tags, and those of the others, some may have moved.
 pub async fn push_by_name(
     builder: &Builder,
-    wanted: &[Recipe],
-    all: &[Recipe],
+    wanted: &[BuildSpec],
+    all: &[BuildSpec],
     events: &Events,
 ) -> Result<HashMap<String, Digest>, Failure> {
-    let recipes = with_bases(wanted, all);
-    let links = LinkedBuilds::new(recipes.iter().map(|recipe| &recipe.build));
+    let specs = with_bases(wanted, all);
+    let links = LinkedBuilds::new(specs.iter().map(|spec| &spec.build));
     // Everything was told when it was built.
     let quiet = events.unheard();
-    let pushed = each(&recipes, &quiet, |recipe| image::push_by_name(builder, (recipe, &links), &quiet)).await?;
-    Ok(recipes.iter().zip(pushed).filter_map(|(recipe, digest)| Some((recipe.name.clone(), digest?))).collect())
+    let pushed = each(&specs, &quiet, |spec| image::push_by_name(builder, (spec, &links), &quiet)).await?;
+    Ok(specs.iter().zip(pushed).filter_map(|(spec, digest)| Some((spec.name.clone(), digest?))).collect())
 }
 
 /// The wanted images and those that they are built upon, which are only built.
-fn with_bases(wanted: &[Recipe], all: &[Recipe]) -> Vec<Recipe> {
+fn with_bases(wanted: &[BuildSpec], all: &[BuildSpec]) -> Vec<BuildSpec> {
     // What was built a moment ago is the newest in the builder's cache.
-    let cached = |recipe: &Recipe| recipe.with(Build { no_cache: NoCache::Never, ..recipe.build.without_caches() });
-    let mut recipes: Vec<Recipe> = wanted.iter().map(cached).collect();
+    let cached = |spec: &BuildSpec| spec.with(Build { no_cache: NoCache::Never, ..spec.build.without_caches() });
+    let mut specs: Vec<BuildSpec> = wanted.iter().map(cached).collect();
     let mut next = 0;
-    while let Some(recipe) = recipes.get(next) {
-        let is_missing = |name: &&str| !recipes.iter().any(|known| known.name == *name);
-        let missing: Vec<&str> = recipe.build.bases().filter(is_missing).collect();
+    while let Some(spec) = specs.get(next) {
+        let is_missing = |name: &&str| !specs.iter().any(|known| known.name == *name);
+        let missing: Vec<&str> = spec.build.bases().filter(is_missing).collect();
         let bases = all.iter().filter(|one| missing.contains(&one.name.as_str()));
-        let bases: Vec<Recipe> = bases.map(|base| Recipe { purpose: Purpose::Context, ..cached(base) }).collect();
-        recipes.extend(bases);
+        let bases: Vec<BuildSpec> = bases.map(|base| BuildSpec { purpose: Purpose::Context, ..cached(base) }).collect();
+        specs.extend(bases);
         next += 1;
     }
-    recipes
+    specs
 }
 
 /// Does `work` for every image at once; at the first failure the rest is dropped, which stops it in the daemon too.
-async fn each<'a, R, F>(items: &'a [Recipe], events: &Events, work: impl Fn(&'a Recipe) -> F) -> Result<Vec<R>, Failure>
+async fn each<'a, R, F>(
+    items: &'a [BuildSpec],
+    events: &Events,
+    work: impl Fn(&'a BuildSpec) -> F,
+) -> Result<Vec<R>, Failure>
 where
     F: Future<Output = Result<R, Failure>>,
 {

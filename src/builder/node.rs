@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 use bollard_buildkit_proto::moby::buildkit::v1::SolveRequest;
 use tokio::time::timeout;
 
-use super::abilities::{Abilities, Store};
+use super::capabilities::{Capabilities, Store};
 use crate::{
     buildkit::{
         Client, Endpoint,
@@ -24,7 +24,7 @@ pub struct Node {
     /// The connection to it.
     pub client: Client,
     /// What it can do.
-    pub abilities: Abilities,
+    pub capabilities: Capabilities,
     /// What it is to build for, best first; empty if it is all the same.
     pub platforms: Vec<String>,
     /// What it says of itself.
@@ -80,17 +80,17 @@ impl Node {
             (Endpoint::Socket(..) | Endpoint::Dialer(_), _) => Store::Standalone,
         };
         let platforms = if platforms.is_empty() { worker.platforms.clone() } else { platforms };
-        Ok(Self { endpoint, client, abilities: Abilities { store, version: None }, platforms, worker })
+        Ok(Self { endpoint, client, capabilities: Capabilities { store, version: None }, platforms, worker })
     }
 
     /// Asks for its version, which only a few things depend on.
     pub async fn learn_version(&mut self) {
-        self.abilities.version = self.client.version().await;
+        self.capabilities.version = self.client.version().await;
     }
 
     /// Fits a request to it.
     pub fn adapt(&self, mut request: SolveRequest) -> SolveRequest {
-        if self.abilities.store == Store::Standalone {
+        if self.capabilities.store == Store::Standalone {
             // It has no images of its own to prefer to the registry's.
             if request.frontend_attrs.get(RESOLVE_MODE).is_some_and(|mode| mode == "local") {
                 request.frontend_attrs.remove(RESOLVE_MODE);

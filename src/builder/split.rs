@@ -10,7 +10,7 @@ use super::{
     Builder, caches,
     image::{self, Outcome, Solved, push_failure},
     node::Share,
-    recipe::Recipe,
+    spec::BuildSpec,
 };
 use crate::{
     buildkit::{Build, gateway::LinkedBuilds, request::Export},
@@ -25,7 +25,7 @@ use crate::{
     registry::{
         client,
         index::{self, Part},
-        remote::{Access, Remote, Stored},
+        remote::{Access, RawManifest, Remote},
     },
     retry::RetryPolicy,
 };
@@ -36,13 +36,13 @@ const SIZE: Duration = Duration::from_secs(5);
 /// Builds each share on its node at the same time; the first that fails stops the others.
 pub(super) async fn build(
     builder: &Builder,
-    (recipe, links): (&Recipe, &LinkedBuilds),
+    (spec, links): (&BuildSpec, &LinkedBuilds),
     shares: &[Share<'_>],
     export: Export,
     events: &Events,
 ) -> Result<Outcome, Failure> {
     let (index_annotations, annotations): (Vec<_>, Vec<_>) =
-        recipe.build.annotations.iter().cloned().partition(|(key, _)| key.starts_with(INDEX_LEVEL));
+        spec.build.annotations.iter().cloned().partition(|(key, _)| key.starts_with(INDEX_LEVEL));
     let mut senders = Vec::new();
     let mut receivers = Vec::new();
     for share in shares {
@@ -53,9 +53,9 @@ pub(super) async fn build(
     }
     let build = try_join_all(shares.iter().zip(senders).map(|(share, events)| {
         let platforms = share.platforms.clone();
-        let mut part = Build { platforms, annotations: annotations.clone(), ..recipe.build.clone() };
+        let mut part = Build { platforms, annotations: annotations.clone(), ..spec.build.clone() };
         caches::divide(&mut part);
-        let part = recipe.with(part);
+        let part = spec.with(part);
         async move {
             let mut progress = image::progress_of(&part, &events);
             let digest = image::solve(builder, share.node, (&part, links), export, &mut progress).await;
@@ -71,11 +71,10 @@ pub(super) async fn build(
     if export == Export::Discard {
         return Ok(Outcome { solved: solved(None), manifest: None, size: None });
     }
-    let index = assemble(builder, recipe, shares, &parts, &index_annotations).await?;
-    store(builder, recipe, &index).await?;
-    let size = async {
-        client::image_size(&*remote(builder, recipe, &recipe.destinations.repository).ok()?, &index.digest).await
-    };
+    let index = assemble(builder, spec, shares, &parts, &index_annotations).await?;
+    store(builder, spec, &index).await?;
+    let size =
+        async { client::image_size(&*remote(builder, spec, &spec.destinations.repository).ok()?, &index.digest).await };
     let size = timeout(SIZE, size).await.ok().flatten();
     Ok(Outcome { solved: solved(Some(index.digest.clone())), manifest: Some(index), size })
 }
@@ -127,13 +126,13 @@ fn with_platform(name: &str, platform: &str) -> String {
 
 async fn assemble(
     builder: &Builder,
-    recipe: &Recipe,
+    spec: &BuildSpec,
     shares: &[Share<'_>],
     solved: &[Solved],
     annotations: &[(String, String)],
-) -> Result<Stored, Failure> {
-    let failed = |message: String| push_failure(recipe, &message);
-    let remote = remote(builder, recipe, &recipe.destinations.repository)?;
+) -> Result<RawManifest, Failure> {
+    let failed = |message: String| push_failure(spec, &message);
+    let remote = remote(builder, spec, &spec.destinations.repository)?;
     let parts = try_join_all(shares.iter().zip(solved).map(async |(share, solved)| {
         let node = &share.node.endpoint;
         let digest = solved.digest.as_ref().ok_or_else(|| failed(format!("{node} did not tell the image's digest")))?;
@@ -143,7 +142,7 @@ async fn assemble(
         Ok::<_, Failure>(Part { stored, platform: share.platforms.first().map_or_else(String::new, |p| normal(p)) })
     }))
     .await?;
-    let order: Vec<String> = recipe.build.platforms.iter().map(|platform| normal(platform)).collect();
+    let order: Vec<String> = spec.build.platforms.iter().map(|platform| normal(platform)).collect();
     let plain: Vec<(String, String)> = annotations
         .iter()
         .map(|(key, value)| (key.strip_prefix(INDEX_LEVEL).unwrap_or(key).to_owned(), value.clone()))
@@ -152,18 +151,18 @@ async fn assemble(
 }
 
 /// Stores the index under its digest in every repository.
-async fn store(builder: &Builder, recipe: &Recipe, index: &Stored) -> Result<(), Failure> {
-    let stored = try_join_all(recipe.destinations.repositories().map(async |repository| {
-        let remote = remote(builder, recipe, repository)?;
+async fn store(builder: &Builder, spec: &BuildSpec, index: &RawManifest) -> Result<(), Failure> {
+    let stored = try_join_all(spec.destinations.repositories().map(async |repository| {
+        let remote = remote(builder, spec, repository)?;
         let put = RetryPolicy::default().quietly(async || remote.put(index.digest.as_str(), index).await).await;
-        put.map_err(|error| push_failure(recipe, &format!("push {repository}@{}: {error}", index.digest)))
+        put.map_err(|error| push_failure(spec, &format!("push {repository}@{}: {error}", index.digest)))
     }));
     stored.await.map(drop)
 }
 
-fn remote(builder: &Builder, recipe: &Recipe, repository: &Repository) -> Result<Arc<Remote>, Failure> {
+fn remote(builder: &Builder, spec: &BuildSpec, repository: &Repository) -> Result<Arc<Remote>, Failure> {
     let remote = builder.registries.repository(repository.as_str(), Access::Push);
-    remote.ok_or_else(|| push_failure(recipe, "there is no HTTP client for the registry"))
+    remote.ok_or_else(|| push_failure(spec, "there is no HTTP client for the registry"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Whether an engine can do what a recipe asks for, found out before anything is built. Pure.
+//! Whether an engine can do what a spec asks for, found out before anything is built. Pure.
 
 use std::collections::HashSet;
 
-use super::recipe::Recipe;
+use super::spec::BuildSpec;
 use crate::{
     buildkit::build::CompressionKind,
     domain::{
@@ -18,21 +18,21 @@ const CONTAINERD_HINT: &str = "this engine has the classic image store. Leave `b
                                container builds; or switch the engine to containerd's (Docker 24 or newer: \
                                `{\"features\": {\"containerd-snapshotter\": true}}` in /etc/docker/daemon.json); or leave ";
 
-/// What a recipe asks for that the classic image store cannot do.
-pub fn of_classic_store(recipe: &Recipe) -> Result<(), Failure> {
+/// What a spec asks for that the classic image store cannot do.
+pub fn of_classic_store(spec: &BuildSpec) -> Result<(), Failure> {
     let refuse = |what: String, input: &str| {
         let hint = format!("{CONTAINERD_HINT}`{input}` out");
-        Err(Failure::new(Stage::Preflight, what, Some(hint)).of_image(&recipe.name))
+        Err(Failure::new(Stage::Preflight, what, Some(hint)).of_image(&spec.name))
     };
-    if recipe.build.platforms.len() > 1 {
-        let what = format!("an image for {} platforms needs the containerd image store", recipe.build.platforms.len());
+    if spec.build.platforms.len() > 1 {
+        let what = format!("an image for {} platforms needs the containerd image store", spec.build.platforms.len());
         return refuse(what, "platforms");
     }
-    if let Some((kind, _)) = recipe.build.attestations.first() {
+    if let Some((kind, _)) = spec.build.attestations.first() {
         return refuse(format!("`{kind}` needs the containerd image store"), kind);
     }
-    let what = match recipe.build.compression.kind {
-        CompressionKind::Gzip if recipe.build.compression.level.is_none() => return Ok(()),
+    let what = match spec.build.compression.kind {
+        CompressionKind::Gzip if spec.build.compression.level.is_none() => return Ok(()),
         CompressionKind::Gzip => "compression-level",
         CompressionKind::Zstd => "zstd",
         CompressionKind::Estargz => "estargz",
@@ -41,22 +41,22 @@ pub fn of_classic_store(recipe: &Recipe) -> Result<(), Failure> {
     refuse(format!("the compression `{what}` needs the containerd image store"), "compression")
 }
 
-/// Says that steps of a recipe will need emulation that the engine lacks. `dockerfile` is the Dockerfile's text.
+/// Says that steps of a spec will need emulation that the engine lacks. `dockerfile` is the Dockerfile's text.
 ///
 /// A Dockerfile may well build for a platform that cannot be run: with `COPY` alone, or by cross-compiling in stages
 /// that begin with `FROM --platform=$BUILDPLATFORM`. So this looks for a `RUN` in any other stage, and is a warning:
 /// the stage may not be needed.
-pub fn without_emulation(recipe: &Recipe, runs: &[String], dockerfile: &str) -> Option<Diagnostic> {
+pub fn without_emulation(spec: &BuildSpec, runs: &[String], dockerfile: &str) -> Option<Diagnostic> {
     let known = |platform: &&String| runs.contains(&normal(platform));
     let foreign: Vec<&str> =
-        recipe.build.platforms.iter().filter(|platform| !known(platform)).map(String::as_str).collect();
+        spec.build.platforms.iter().filter(|platform| !known(platform)).map(String::as_str).collect();
     if foreign.is_empty() || runs.is_empty() || !runs_on_target(dockerfile) {
         return None;
     }
     let message = format!(
         "image {}: this engine cannot run {}, and the Dockerfile has `RUN` steps for it: put docker/setup-qemu-action \
          before this step, or begin stages that cross-compile with `FROM --platform=$BUILDPLATFORM`",
-        recipe.name,
+        spec.name,
         foreign.join(", ")
     );
     Some(Diagnostic { severity: Severity::Warning, title: "no emulation".to_owned(), message, place: None })
@@ -88,31 +88,31 @@ fn runs_on_target(dockerfile: &str) -> bool {
     false
 }
 
-/// Whether a recipe asks for something that Docker 20.10 does not do.
-pub fn is_new(recipe: &Recipe) -> bool {
-    new_option(recipe).is_some()
+/// Whether a spec asks for something that Docker 20.10 does not do.
+pub fn is_new(spec: &BuildSpec) -> bool {
+    new_option(spec).is_some()
 }
 
-/// What a recipe asks for that Docker 20.10 does not do: its own Dockerfile frontend silently goes without.
+/// What a spec asks for that Docker 20.10 does not do: its own Dockerfile frontend silently goes without.
 /// `dockerfile` is the Dockerfile's text, if there is one here.
-pub fn of_old_engine(recipe: &Recipe, dockerfile: Option<&str>) -> Result<(), Failure> {
-    let Some(option) = new_option(recipe) else { return Ok(()) };
-    if recipe.build.bases().next().is_none() && dockerfile.is_some_and(brings_frontend) {
+pub fn of_old_engine(spec: &BuildSpec, dockerfile: Option<&str>) -> Result<(), Failure> {
+    let Some(option) = new_option(spec) else { return Ok(()) };
+    if spec.build.bases().next().is_none() && dockerfile.is_some_and(brings_frontend) {
         return Ok(());
     }
     let headline = format!("{option} needs Docker 23 or newer");
     let hint = "update the engine, or, if it is no image of this run that is built upon, begin the Dockerfile with \
                 `# syntax=docker/dockerfile:1`";
-    Err(Failure::new(Stage::Preflight, headline, Some(hint.to_owned())).of_image(&recipe.name))
+    Err(Failure::new(Stage::Preflight, headline, Some(hint.to_owned())).of_image(&spec.name))
 }
 
 /// What came with BuildKit 0.10.
-fn new_option(recipe: &Recipe) -> Option<String> {
-    match recipe.build.named_contexts.first() {
+fn new_option(spec: &BuildSpec) -> Option<String> {
+    match spec.build.named_contexts.first() {
         Some((name, _)) => Some(format!("the named context `{name}`")),
-        None if recipe.build.shm_size.is_some() => Some("`shm-size`".to_owned()),
-        None if !recipe.build.ulimits.is_empty() => Some("`ulimits`".to_owned()),
-        None if recipe.build.cgroup_parent.is_some() => Some("`cgroup-parent`".to_owned()),
+        None if spec.build.shm_size.is_some() => Some("`shm-size`".to_owned()),
+        None if !spec.build.ulimits.is_empty() => Some("`ulimits`".to_owned()),
+        None if spec.build.cgroup_parent.is_some() => Some("`cgroup-parent`".to_owned()),
         None => None,
     }
 }
@@ -127,13 +127,13 @@ fn brings_frontend(dockerfile: &str) -> bool {
 mod tests {
     use super::{brings_frontend, of_classic_store, of_old_engine, runs_on_target, without_emulation};
     use crate::{
-        builder::recipe::Recipe,
+        builder::spec::BuildSpec,
         buildkit::build::{Build, Compression, CompressionKind, Context},
     };
 
     #[test]
     fn the_classic_store_refuses_by_name() {
-        let with = |build| Recipe { name: "web".into(), build, ..Recipe::default() };
+        let with = |build| BuildSpec { name: "web".into(), build, ..BuildSpec::default() };
         let mut cases = Vec::new();
         cases.push((
             with(Build { platforms: vec!["linux/amd64".into(), "linux/arm64".into()], ..<_>::default() }),
@@ -142,8 +142,8 @@ mod tests {
         cases.push((with(Build { attestations: vec![("sbom", String::new())], ..<_>::default() }), "`sbom`"));
         let compression = Compression { kind: CompressionKind::Zstd, ..Compression::default() };
         cases.push((with(Build { compression, ..<_>::default() }), "`compression`"));
-        for (recipe, input) in cases {
-            let hint = of_classic_store(&recipe).unwrap_err().hint.unwrap();
+        for (spec, input) in cases {
+            let hint = of_classic_store(&spec).unwrap_err().hint.unwrap();
             assert!(hint.contains(input) && hint.contains("containerd-snapshotter"), "{hint}");
         }
         assert_eq!(of_classic_store(&with(Build { platforms: vec!["linux/arm64".into()], ..<_>::default() })), Ok(()));
@@ -162,11 +162,11 @@ mod tests {
             assert_eq!(runs_on_target(dockerfile), want, "{dockerfile}");
         }
         let build = Build { platforms: vec!["linux/amd64".into(), "linux/arm64/v8".into()], ..<_>::default() };
-        let recipe = Recipe { build, ..Recipe::default() };
+        let spec = BuildSpec { build, ..BuildSpec::default() };
         let runs = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        let told = without_emulation(&recipe, &runs(&["linux/amd64", "linux/386"]), "FROM a\nRUN x").unwrap();
+        let told = without_emulation(&spec, &runs(&["linux/amd64", "linux/386"]), "FROM a\nRUN x").unwrap();
         assert!(told.message.contains("cannot run linux/arm64/v8"), "{}", told.message);
-        assert_eq!(without_emulation(&recipe, &runs(&["linux/amd64", "linux/arm64"]), "FROM a\nRUN x"), None);
+        assert_eq!(without_emulation(&spec, &runs(&["linux/amd64", "linux/arm64"]), "FROM a\nRUN x"), None);
     }
 
     #[test]
@@ -176,12 +176,12 @@ mod tests {
         assert!(!brings_frontend("# a comment\n# syntax=x\nFROM a") && !brings_frontend("FROM a\n# syntax=x"));
         let with = |context| {
             let build = Build { named_contexts: vec![("x".into(), context)], ..<_>::default() };
-            Recipe { build, ..Recipe::default() }
+            BuildSpec { build, ..BuildSpec::default() }
         };
         let remote = with(Context::Remote("docker-image://a".into()));
         assert!(of_old_engine(&remote, Some("FROM a")).is_err());
         assert_eq!(of_old_engine(&remote, Some("# syntax=a\nFROM a")), Ok(()));
         assert!(of_old_engine(&with(Context::Build("b".into())), Some("# syntax=a\nFROM a")).is_err());
-        assert_eq!(of_old_engine(&Recipe::default(), None), Ok(()));
+        assert_eq!(of_old_engine(&BuildSpec::default(), None), Ok(()));
     }
 }

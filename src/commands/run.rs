@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{Call, exit};
 use crate::{
-    builder::container::Seats,
+    builder::container::ContainerLeases,
     cancel::{self, Cancel, Canceller, Stop},
     context::RunContext,
     domain::{
@@ -68,7 +68,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         Err(error) => return super::fatal(log.into_sink(), &error),
     };
     let chat = Chat::new(&inputs);
-    let seats = Seats::default();
+    let leases = ContainerLeases::default();
     let mut allowance = Allowance::default();
     let limit = inputs.github.timeout.unwrap_or(NO_LIMIT);
     let began = Instant::now();
@@ -76,11 +76,11 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         biased;
         signal = signals.next() => Err(stopped_by(signal)),
         () = tokio::time::sleep(limit) => Err(TIMED_OUT),
-        setup = RunSetup::gather(&inputs, &env, &seats, &mut allowance) => Ok(setup),
+        setup = RunSetup::gather(&inputs, &env, &leases, &mut allowance) => Ok(setup),
     };
     let (setup, stopped) = match gathered {
         Ok(setup) => (setup, None),
-        Err(stopped) => (RunSetup::offline(&inputs, &env, &seats).await, Some(stopped)),
+        Err(stopped) => (RunSetup::offline(&inputs, &env, &leases).await, Some(stopped)),
     };
     let RunSetup { context, planned, secrets, likely, warnings, no_login } = setup;
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(secrets).collect();
@@ -152,7 +152,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             live.finish(Arc::new(state.clone()), last_word),
             told_github,
             comment::put(&inputs, &env, &context.event, &state, last_word),
-            seats.leave(last_word),
+            leases.leave(last_word),
         )
     });
     let (reports, (deployed, notice), commented, ()) = allowance.measured(last_words).await;

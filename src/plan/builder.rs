@@ -9,7 +9,7 @@ use crate::inputs::builder::BuilderInput;
 
 /// Something that not every engine's BuildKit can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Demand {
+pub enum Requirement {
     /// To build for so many platforms at once.
     Platforms(usize),
     /// To write a cache of this type.
@@ -22,14 +22,14 @@ pub enum Demand {
     Compression,
 }
 
-impl Demand {
+impl Requirement {
     /// Whether it is about a cache.
     pub fn is_about_cache(&self) -> bool {
         matches!(self, Self::CacheExport(_) | Self::CacheImport(_))
     }
 }
 
-impl fmt::Display for Demand {
+impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Platforms(count) => write!(f, "is built for {count} platforms"),
@@ -42,23 +42,25 @@ impl fmt::Display for Demand {
 }
 
 /// What an image asks beyond what every engine can do. What is only offered is not asked for.
-pub fn demands(image: &ImagePlan) -> Vec<Demand> {
-    let mut demands = Vec::new();
+pub fn requirements(image: &ImagePlan) -> Vec<Requirement> {
+    let mut requirements = Vec::new();
     if image.platforms.len() > 1 {
-        demands.push(Demand::Platforms(image.platforms.len()));
+        requirements.push(Requirement::Platforms(image.platforms.len()));
     }
     let attestations = [("provenance", &image.build.provenance), ("sbom", &image.build.sbom)];
-    demands.extend(attestations.iter().filter(|(_, asked)| asked.is_some()).map(|(kind, _)| Demand::Attestation(kind)));
+    requirements.extend(
+        attestations.iter().filter(|(_, asked)| asked.is_some()).map(|(kind, _)| Requirement::Attestation(kind)),
+    );
     if !image.compression.is_usual() {
-        demands.push(Demand::Compression);
+        requirements.push(Requirement::Compression);
     }
     if image.cache_origin == Origin::Asked {
         let written = image.cache_to.iter().filter(|cache| cache.kind != "inline");
-        demands.extend(written.map(|cache| Demand::CacheExport(cache.kind.clone())));
+        requirements.extend(written.map(|cache| Requirement::CacheExport(cache.kind.clone())));
         let read = image.cache_from.iter().filter(|cache| cache.kind != "registry");
-        demands.extend(read.map(|cache| Demand::CacheImport(cache.kind.clone())));
+        requirements.extend(read.map(|cache| Requirement::CacheImport(cache.kind.clone())));
     }
-    demands
+    requirements
 }
 
 /// The builder, as far as it is known before an engine was asked.
@@ -82,12 +84,12 @@ impl BuilderPlan {
                 Self { kind: "endpoints", reason: names.join(", ") }
             }
             BuilderInput::Auto => {
-                let asked = images.iter().find_map(|image| Some((image, demands(image).into_iter().next()?)));
+                let asked = images.iter().find_map(|image| Some((image, requirements(image).into_iter().next()?)));
                 match asked {
                     None => Self { kind: "engine", reason: "nothing asks for more".to_owned() },
-                    Some((image, demand)) => Self {
+                    Some((image, requirement)) => Self {
                         kind: "auto",
-                        reason: format!("the engine if it can, else a container: {} {demand}", image.name),
+                        reason: format!("the engine if it can, else a container: {} {requirement}", image.name),
                     },
                 }
             }

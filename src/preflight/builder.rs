@@ -10,13 +10,12 @@ use futures_util::future::try_join_all;
 use super::caches::{leave_out, silent_services};
 use crate::{
     builder::{
-        Builder, Goal,
-        abilities::{Store, version_in_engine},
-        caches,
-        container::{self, ContainerError, Seat},
+        Builder, Goal, caches,
+        capabilities::{Store, version_in_engine},
+        container::{self, ContainerError, ContainerLease},
         engine::{self, Engine},
         node::{Node, NodeError},
-        recipe::Recipe,
+        spec::BuildSpec,
     },
     buildkit::{
         Endpoint,
@@ -36,23 +35,23 @@ use crate::{
     registry::{plain::may_be_plain, registries::Registries},
 };
 
-/// Connects to what builds, and fits the recipes to it.
+/// Connects to what builds, and fits the specs to it.
 pub async fn builder(
     plan: &Plan,
     cx: &RunContext,
-    recipes: &mut [Recipe],
+    specs: &mut [BuildSpec],
     goal: Goal,
     events: &Events,
 ) -> Result<Builder, Failure> {
     let registries = Registries::new(cx.credentials.clone());
     let http = registries.http();
-    let github = cx.accounts.github.as_ref();
+    let github = cx.cache_credentials.github.as_ref();
     let (nodes, silent) =
-        futures_util::try_join!(nodes(plan, cx, events), async { Ok(silent_services(recipes, github, http).await) })?;
+        futures_util::try_join!(nodes(plan, cx, events), async { Ok(silent_services(specs, github, http).await) })?;
     let (mut nodes, engine) = nodes;
-    if recipes
+    if specs
         .iter()
-        .any(|recipe| recipe.build.cache_from.iter().chain(&recipe.build.cache_to).any(|cache| cache.kind == "gha"))
+        .any(|spec| spec.build.cache_from.iter().chain(&spec.build.cache_to).any(|cache| cache.kind == "gha"))
     {
         for node in &mut nodes {
             learn_version(node, engine.as_deref()).await;
@@ -64,28 +63,28 @@ pub async fn builder(
             "leave the input `load` out, or run the job on a runner with Docker",
         ));
     }
-    let outside = nodes.iter().any(|node| node.abilities.store == Store::Standalone);
-    let loaded = |recipe: &&Recipe| goal.loads() && recipe.purpose == Purpose::Wanted;
-    if let Some(recipe) = recipes.iter().filter(loaded).find(|recipe| outside && recipe.build.platforms.len() > 1) {
+    let outside = nodes.iter().any(|node| node.capabilities.store == Store::Standalone);
+    let loaded = |spec: &&BuildSpec| goal.loads() && spec.purpose == Purpose::Wanted;
+    if let Some(spec) = specs.iter().filter(loaded).find(|spec| outside && spec.build.platforms.len() > 1) {
         return Err(super::wrong(
-            &recipe.name,
+            &spec.name,
             "an image for several platforms cannot be left in the engine by a builder outside of it".to_owned(),
             "leave the input `load` out, or build for one platform",
         ));
     }
-    for recipe in recipes.iter_mut() {
+    for spec in specs.iter_mut() {
         for node in &nodes {
-            let left_out = node.abilities.fit_caches(recipe);
+            let left_out = node.capabilities.fit_caches(spec);
             if !left_out.is_empty() {
-                events.emit(caches::unable(&recipe.name, &left_out)).await;
+                events.emit(caches::unable(&spec.name, &left_out)).await;
             }
         }
     }
-    for warning in leave_out(&silent, recipes, github) {
+    for warning in leave_out(&silent, specs, github) {
         events.emit(warning).await;
     }
-    for recipe in recipes.iter_mut() {
-        cx.accounts.open(&mut recipe.build);
+    for spec in specs.iter_mut() {
+        cx.cache_credentials.open(&mut spec.build);
     }
     Ok(Builder { nodes, engine, registries, secrets: cx.secrets.clone(), ssh: super::agents(cx)? })
 }
@@ -99,7 +98,7 @@ async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Nod
             endpoints(list, cx).await
         }
         BuilderInput::Engine => {
-            // What it cannot do is told with the recipes; caches are left out with a warning of their own.
+            // What it cannot do is told with the specs; caches are left out with a warning of their own.
             let (node, engine) = of_engine(cx).await?;
             Ok((vec![node], Some(engine)))
         }
@@ -110,21 +109,21 @@ async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Nod
         BuilderInput::Auto => {
             let (mut node, engine) = of_engine(cx).await?;
             learn_version_for(plan, &mut node, &engine).await;
-            let store = match node.abilities.store {
+            let store = match node.capabilities.store {
                 Store::Classic => "classic image store",
                 Store::Containerd | Store::Standalone => "containerd image store",
             };
-            let Some((image, demand)) = node.abilities.missing(&plan.images) else {
+            let Some((image, requirement)) = node.capabilities.missing(&plan.images) else {
                 events
                     .emit(Event::Note(format!("builder: the engine ({store}), it can do all that is asked for")))
                     .await;
                 return Ok((vec![node], Some(engine)));
             };
-            let why = format!("builder: a container, since {image} {demand}: the engine ({store}) cannot do that");
+            let why = format!("builder: a container, since {image} {requirement}: the engine ({store}) cannot do that");
             events.emit(Event::Note(why)).await;
             match in_container(plan, cx, &engine).await {
                 Ok(container) => Ok((vec![container], Some(engine))),
-                Err(failure) if demand.is_about_cache() => {
+                Err(failure) if requirement.is_about_cache() => {
                     let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                     let message = format!("there is no container to use the cache in: {}{hint}", failure.headline);
                     events.emit(caches::warning(message)).await;
@@ -145,12 +144,12 @@ async fn learn_version_for(plan: &Plan, node: &mut Node, engine: &Engine) {
 }
 
 async fn learn_version(node: &mut Node, engine: Option<&Engine>) {
-    if node.abilities.version.is_some() {
+    if node.capabilities.version.is_some() {
         return;
     }
     node.learn_version().await;
-    if let (None, Endpoint::Engine(_), Some(engine)) = (node.abilities.version, &node.endpoint, engine) {
-        node.abilities.version = engine.version().await.and_then(|text| version_in_engine(&text));
+    if let (None, Endpoint::Engine(_), Some(engine)) = (node.capabilities.version, &node.endpoint, engine) {
+        node.capabilities.version = engine.version().await.and_then(|text| version_in_engine(&text));
     }
 }
 
@@ -179,7 +178,7 @@ async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>) -> Res
     // A container that other runs build in too gets no more than its runs ask for: its name says what that is.
     let entitlements = plan.images.iter().flat_map(|image| &image.build.entitlements).map(String::as_str).collect();
     let asked = (&hosts[..], &entitlements);
-    let made = container::node(engine, &cx.container, asked, &cx.credentials, &cx.seats).await;
+    let made = container::node(engine, &cx.container, asked, &cx.credentials, &cx.leases).await;
     made.map_err(|error| {
         let hint = match &error {
             ContainerError::Pull { .. } => {
@@ -212,7 +211,7 @@ async fn endpoints(list: &[EndpointInput], cx: &RunContext) -> Result<(Vec<Node>
             }
             EndpointAddress::Unix(path) => Endpoint::Socket(Address::Unix(cx.project.join(path)), None),
             EndpointAddress::Container(name) => match &engine {
-                Some(engine) => Seat::in_container(engine.clone(), name.clone()).endpoint(),
+                Some(engine) => ContainerLease::in_container(engine.clone(), name.clone()).endpoint(),
                 None => return Err(located.clone().err().unwrap_or_else(|| failed("there is no engine".into(), ""))),
             },
         };

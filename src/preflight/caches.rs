@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use reqwest::Client;
 
 use crate::{
-    builder::{caches, recipe::Recipe},
+    builder::{caches, spec::BuildSpec},
     buildkit::build::Cache,
     domain::event::Event,
     http::OnDemand,
@@ -16,28 +16,28 @@ use crate::{
     registry::{plain::may_be_plain, remote::endpoint},
 };
 
-/// The addresses of the recipes' caches that do not answer. A service that is out of our own reach may well be in the
+/// The addresses of the specs' caches that do not answer. A service that is out of our own reach may well be in the
 /// builder's.
 pub(super) async fn silent_services(
-    recipes: &[Recipe],
+    specs: &[BuildSpec],
     github: Option<&CacheService>,
     http: &OnDemand,
 ) -> BTreeSet<String> {
-    let all = recipes.iter().flat_map(|recipe| recipe.build.cache_from.iter().chain(&recipe.build.cache_to));
+    let all = specs.iter().flat_map(|spec| spec.build.cache_from.iter().chain(&spec.build.cache_to));
     let services: BTreeSet<String> = all.filter_map(|cache| service(cache, github)).collect();
     let Some(client) = (!services.is_empty()).then(|| http.client()).flatten() else { return BTreeSet::new() };
     let asked = join_all(services.into_iter().map(async |url| is_silent(client, &url).await.then_some(url))).await;
     asked.into_iter().flatten().collect()
 }
 
-/// Takes the caches that lie there out of the recipes, and tells where that was so.
+/// Takes the caches that lie there out of the specs, and tells where that was so.
 pub(super) fn leave_out(
     silent: &BTreeSet<String>,
-    recipes: &mut [Recipe],
+    specs: &mut [BuildSpec],
     github: Option<&CacheService>,
 ) -> Vec<Event> {
     let mut left_out = BTreeSet::new();
-    for cache in recipes.iter_mut().flat_map(|recipe| [&mut recipe.build.cache_from, &mut recipe.build.cache_to]) {
+    for cache in specs.iter_mut().flat_map(|spec| [&mut spec.build.cache_from, &mut spec.build.cache_to]) {
         cache.retain(|cache| {
             let silent = service(cache, github).filter(|url| silent.contains(url));
             let answers = silent.is_none();

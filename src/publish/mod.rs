@@ -31,7 +31,7 @@ use crate::{
     builder::{
         Builder, Built, Content,
         explain::{self, Explained},
-        recipe::{Recipe, host_of},
+        spec::{BuildSpec, host_of},
     },
     cancel::{Cancel, Stop},
     domain::{
@@ -92,7 +92,7 @@ pub struct Context<'a> {
     /// What built it.
     pub builder: &'a Builder,
     /// How it was built, for a builder that pushes under the tags.
-    pub recipes: &'a [Recipe],
+    pub specs: &'a [BuildSpec],
     /// The branch whose tags must not move backwards; `None` if there is none, or nobody to ask about it.
     pub branch: Option<&'a Branch>,
     /// What the tags pointed to before.

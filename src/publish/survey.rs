@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{board::Before, newer::Branch};
 use crate::{
-    builder::{Builder, abilities::Store, content},
+    builder::{Builder, capabilities::Store, content},
     domain::{
         digest::Digest,
         event::{ImageEvent, Previous},
@@ -171,7 +171,7 @@ pub(super) async fn by_engine(builder: &Builder, repository: &str, tag: &str) ->
 
 /// Compressed bytes of an image: from a builder that still has it, else from the registry.
 pub(super) async fn size(builder: &Builder, repository: &Repository, digest: &Digest) -> Option<u64> {
-    for node in builder.nodes.iter().filter(|node| node.abilities.store != Store::Classic) {
+    for node in builder.nodes.iter().filter(|node| node.capabilities.store != Store::Classic) {
         if let Some(size) = content::image_size(&node.client, digest).await {
             return Some(size);
         }

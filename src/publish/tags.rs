@@ -11,7 +11,7 @@ use super::{
     engine, is_open, refusal, survey,
 };
 use crate::{
-    builder::{self, Content, recipe::Recipe},
+    builder::{self, Content, spec::BuildSpec},
     domain::{
         destinations::Destinations,
         diagnostic::{Diagnostic, Severity},
@@ -24,7 +24,7 @@ use crate::{
         tag::Tag,
     },
     plan::ImagePlan,
-    registry::remote::{Access, Remote, RemoteError, Stored},
+    registry::remote::{Access, RawManifest, Remote, RemoteError},
     retry::RetryPolicy,
 };
 
@@ -123,7 +123,7 @@ async fn direct_tags(cx: Context<'_>, image: &ImagePlan, content: &Content, repo
 }
 
 /// Moves one tag, and makes sure that it moved.
-async fn tag(cx: Context<'_>, remote: &Remote, manifest: &Stored, place: usize, slot: &Slot, board: &Board) {
+async fn tag(cx: Context<'_>, remote: &Remote, manifest: &RawManifest, place: usize, slot: &Slot, board: &Board) {
     let Slot { image, repository, tag, .. } = slot;
     // From here on the registry may have moved it, whatever becomes of us.
     board.set(place, TagState::Unknown);
@@ -202,22 +202,22 @@ async fn push_by_builder(
     board: &Board,
 ) -> Result<(), Box<Failure>> {
     // Only the tags of these slots, only in this repository.
-    let wanted: Vec<Recipe> = cx
-        .recipes
+    let wanted: Vec<BuildSpec> = cx
+        .specs
         .iter()
-        .filter_map(|recipe| {
-            let all = &recipe.destinations;
+        .filter_map(|spec| {
+            let all = &spec.destinations;
             let repository = all.repositories().find(|one| one.as_str() == repository)?.clone();
-            let is_wanted = |tag: &&Tag| slots.iter().any(|(_, s)| s.image == recipe.name && s.tag == tag.as_str());
+            let is_wanted = |tag: &&Tag| slots.iter().any(|(_, s)| s.image == spec.name && s.tag == tag.as_str());
             let tags: Vec<Tag> = all.tags.iter().filter(is_wanted).cloned().collect();
             let destinations = Destinations { repository, copies: Vec::new(), tags };
-            (!destinations.tags.is_empty()).then(|| Recipe { destinations, ..recipe.clone() })
+            (!destinations.tags.is_empty()).then(|| BuildSpec { destinations, ..spec.clone() })
         })
         .collect();
     for (place, _) in slots {
         board.set(*place, TagState::Unknown);
     }
-    let pushed = builder::push_by_name(cx.builder, &wanted, cx.recipes, cx.events).await;
+    let pushed = builder::push_by_name(cx.builder, &wanted, cx.specs, cx.events).await;
     let digests = pushed.as_ref().cloned().unwrap_or_default();
     join_all(slots.iter().map(async |(place, slot)| {
         let served = survey::by_engine(cx.builder, repository, &slot.tag).await;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use super::remote::Stored;
+use super::remote::RawManifest;
 use crate::domain::digest::Digest;
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -19,7 +19,7 @@ const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+
 #[derive(Clone, Debug)]
 pub struct Part {
     /// As the registry has it.
-    pub stored: Stored,
+    pub stored: RawManifest,
     /// The platform that it was built for, if it is a manifest.
     pub platform: String,
 }
@@ -53,7 +53,11 @@ struct Whole<'a> {
 }
 
 /// The index of these parts, in the order of `platforms` (each as the parts spell it), with these annotations.
-pub fn index(parts: &[Part], platforms: &[String], annotations: &[(String, String)]) -> Result<Stored, IndexError> {
+pub fn index(
+    parts: &[Part],
+    platforms: &[String],
+    annotations: &[(String, String)],
+) -> Result<RawManifest, IndexError> {
     let mut images: Vec<(usize, Value)> = Vec::new();
     let mut attestations = Vec::new();
     for part in parts {
@@ -81,7 +85,7 @@ pub fn index(parts: &[Part], platforms: &[String], annotations: &[(String, Strin
     let whole = Whole { schema_version: 2, media_type, manifests, annotations };
     // Text and numbers alone: this cannot fail.
     let body = Bytes::from(serde_json::to_vec_pretty(&whole).unwrap_or_default());
-    Ok(Stored { digest: Digest::of(&body), media_type: media_type.to_owned(), body })
+    Ok(RawManifest { digest: Digest::of(&body), media_type: media_type.to_owned(), body })
 }
 
 fn entries(part: &Part) -> Result<Vec<Value>, IndexError> {
@@ -121,13 +125,13 @@ mod tests {
     use serde_json::Value;
 
     use super::{DOCKER_LIST, IndexError, OCI_INDEX, Part, index};
-    use crate::{domain::digest::Digest, registry::remote::Stored};
+    use crate::{domain::digest::Digest, registry::remote::RawManifest};
 
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
     fn part(media_type: &str, platform: &str, body: &str) -> Part {
         let body = Bytes::from(body.to_owned());
-        let stored = Stored { digest: Digest::of(&body), media_type: media_type.into(), body };
+        let stored = RawManifest { digest: Digest::of(&body), media_type: media_type.into(), body };
         Part { stored, platform: platform.into() }
     }
 

@@ -36,7 +36,7 @@ const MAX_ANSWER: usize = 256 << 10;
 
 /// A manifest or index as the registry has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct RawManifest {
     /// Its digest.
     pub digest: Digest,
     /// Its media type.
@@ -152,7 +152,7 @@ impl Remote {
     }
 
     /// A manifest or index; `None` if there is no such thing.
-    pub async fn manifest(&self, reference: &str) -> Result<Option<Stored>, RemoteError> {
+    pub async fn manifest(&self, reference: &str) -> Result<Option<RawManifest>, RemoteError> {
         let response = match self.send(Kind::Manifests, Method::GET, reference, None).await {
             Err(RemoteError::Refused { status: StatusCode::NOT_FOUND, .. }) => return Ok(None),
             answer => answer?,
@@ -164,7 +164,7 @@ impl Remote {
         if reference.starts_with("sha256:") && reference != digest.as_str() {
             return Err(self.odd(format!("the bytes of {reference} have the digest {digest}")));
         }
-        Ok(Some(Stored { digest, media_type, body }))
+        Ok(Some(RawManifest { digest, media_type, body }))
     }
 
     /// A label of the image `digest`; of an index, of its first image. `None` if it has no such label.
@@ -192,7 +192,7 @@ impl Remote {
 
     /// Stores a manifest or index under a tag or its digest. Returns the digest that the registry says it has now, if
     /// it says one.
-    pub async fn put(&self, reference: &str, manifest: &Stored) -> Result<Option<Digest>, RemoteError> {
+    pub async fn put(&self, reference: &str, manifest: &RawManifest) -> Result<Option<Digest>, RemoteError> {
         let body = Some((manifest.media_type.as_str(), &manifest.body));
         let response = self.send(Kind::Manifests, Method::PUT, reference, body).await?;
         Ok(named_digest(&response))
@@ -374,7 +374,7 @@ impl Remote {
 }
 
 /// What a manifest or index lists; nothing if it is not JSON.
-fn parsed(stored: &Stored) -> Manifest {
+fn parsed(stored: &RawManifest) -> Manifest {
     serde_json::from_slice(&stored.body).unwrap_or_default()
 }
 

@@ -13,7 +13,7 @@ use std::{
 use super::{job::JobContext, observers::chat::warning};
 use crate::{
     aws::{ecr, endpoint::Endpoint, error::AwsError, keys::Keys},
-    builder::recipe::LARGEST_DOCKERFILE,
+    builder::spec::LARGEST_DOCKERFILE,
     compose::ContextSource,
     domain::{
         credentials::{Credentials, Login},

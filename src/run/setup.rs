@@ -18,7 +18,7 @@ use super::{
     wiring,
 };
 use crate::{
-    builder::container::Seats,
+    builder::container::ContainerLeases,
     context::RunContext,
     domain::{
         diagnostic::Diagnostic, failure::Failure, git_event::GitRef, run::RunState, secret::Secret, stage::Stage,
@@ -50,7 +50,7 @@ pub struct RunSetup {
 
 impl RunSetup {
     /// Asks GitHub and the clouds for what the event and the inputs do not tell.
-    pub async fn gather(inputs: &Inputs, env: &RunnerEnv, seats: &Seats, allowance: &mut Allowance) -> Self {
+    pub async fn gather(inputs: &Inputs, env: &RunnerEnv, leases: &ContainerLeases, allowance: &mut Allowance) -> Self {
         let mut context = job::context(inputs, env);
         // At the same time, and no longer than a run may be held up by it.
         let limit = allowance.before();
@@ -69,20 +69,20 @@ impl RunSetup {
             Ok(plan) => Logins::gather(plan, inputs, env, &context).await,
             Err(_) => Logins::default(),
         };
-        let mut setup = Self::new((inputs, env), context, planned, logins, seats).await;
+        let mut setup = Self::new((inputs, env), context, planned, logins, leases).await;
         setup.warnings.extend(warning);
         setup
     }
 
     /// The same without asking anyone, for a run that is stopped before it begins.
-    pub async fn offline(inputs: &Inputs, env: &RunnerEnv, seats: &Seats) -> Self {
+    pub async fn offline(inputs: &Inputs, env: &RunnerEnv, leases: &ContainerLeases) -> Self {
         let context = job::context(inputs, env);
         let planned = timeout(OFFLINE, planning::plan_apart(inputs, env, &context, None)).await;
         let planned = planned.unwrap_or_else(|_| {
             let headline = "the run was stopped before its plan was made".to_owned();
             Err(Failure::invalid(Stage::Plan, headline, None))
         });
-        Self::new((inputs, env), context, planned, Logins::default(), seats).await
+        Self::new((inputs, env), context, planned, Logins::default(), leases).await
     }
 
     async fn new(
@@ -90,7 +90,7 @@ impl RunSetup {
         context: JobContext,
         planned: Result<Plan, Failure>,
         logins: Logins,
-        seats: &Seats,
+        leases: &ContainerLeases,
     ) -> Self {
         let Logins { credentials, mut secrets, warnings, failure: no_login } = logins;
         secrets.extend(env.secrets());
@@ -98,9 +98,9 @@ impl RunSetup {
         let planned = match planned {
             Ok(plan) => {
                 likely.extend(likely::of_plan(&plan, inputs, env));
-                let (inputs, env, context, seats) = (inputs.clone(), env.clone(), context.clone(), seats.clone());
+                let (inputs, env, context, leases) = (inputs.clone(), env.clone(), context.clone(), leases.clone());
                 let read = planning::apart(move || {
-                    let cx = wiring::run_context(&plan, &inputs, &env, &context, credentials, seats);
+                    let cx = wiring::run_context(&plan, &inputs, &env, &context, credentials, leases);
                     of_builds::values(&cx).map(|values| (plan, cx, values))
                 });
                 read.await.map(|(plan, cx, values)| {

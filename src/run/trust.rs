@@ -8,7 +8,7 @@ use std::{
 use super::job::{JobContext, mounts, reachable};
 use crate::{
     boundary::{Boundary, NamedBy},
-    builder::recipe::Recipe,
+    builder::spec::BuildSpec,
     buildkit::build::{self, Dockerfile},
     compose::{self, Access, SecretSource},
     domain::{diagnostic::Place, failure::Failure},
@@ -140,15 +140,15 @@ fn refused_paths(spec: &ImageSpec, paths: Vec<(Access, PathBuf)>, mut boundary: 
 fn paths(plan: &Plan, spec: &ImageSpec, env: &RunnerEnv, context: &JobContext) -> Vec<(Access, PathBuf)> {
     let mut paths = Vec::new();
     if let Some(image) = plan.images.iter().find(|image| image.name == spec.name) {
-        let mut recipe = Recipe::new(image, &context.project, ".");
-        preflight::take_lower_case(&mut recipe);
-        paths.extend(local(&recipe.build.context).map(|path| (Access::Context, path)));
-        if let Dockerfile::File { directory, name } = &recipe.build.dockerfile {
+        let mut build_spec = BuildSpec::new(image, &context.project, ".");
+        preflight::take_lower_case(&mut build_spec);
+        paths.extend(local(&build_spec.build.context).map(|path| (Access::Context, path)));
+        if let Dockerfile::File { directory, name } = &build_spec.build.dockerfile {
             paths.push((Access::Dockerfile, directory.join(name)));
             // The build gets the directory, in which the file may be a link.
             paths.push((Access::Dockerfile, directory.clone()));
         }
-        for (name, context) in &recipe.build.named_contexts {
+        for (name, context) in &build_spec.build.named_contexts {
             paths.extend(local(context).map(|path| (Access::NamedContext(name.clone()), path)));
         }
     }

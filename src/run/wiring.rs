@@ -8,7 +8,7 @@ use super::{
     trust,
 };
 use crate::{
-    builder::{caches::Accounts, container::Seats},
+    builder::{caches::CacheCredentials, container::ContainerLeases},
     buildkit::{session::BuildSecret, ssh::AgentSource},
     compose::{self, ContextSource, SecretSource},
     context::RunContext,
@@ -24,14 +24,14 @@ use crate::{
     publish::Branch,
 };
 
-/// Builds the context of a run. The caller gives back `seats` when the run is over.
+/// Builds the context of a run. The caller gives back `leases` when the run is over.
 pub(super) fn run_context(
     plan: &Plan,
     inputs: &Inputs,
     env: &RunnerEnv,
     context: &JobContext,
     credentials: Credentials,
-    seats: Seats,
+    leases: ContainerLeases,
 ) -> RunContext {
     let secrets = plan.images.iter().map(|image| {
         let all = image.build.secrets.iter().filter_map(|secret| build_secret(secret, inputs, env, context));
@@ -45,9 +45,9 @@ pub(super) fn run_context(
         secrets: secrets.collect(),
         builder: inputs.registry.builder.clone(),
         container: inputs.registry.container.clone(),
-        accounts: accounts(inputs, env),
+        cache_credentials: cache_credentials(inputs, env),
         mounts: mounts(env),
-        seats,
+        leases,
         ssh: plan.images.iter().map(|image| (image.name.clone(), agents(&image.build.ssh, env, context))).collect(),
         branch: branch(plan, inputs, env, context),
     }
@@ -64,7 +64,7 @@ fn branch(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -
 }
 
 /// What opens the caches that are kept neither in a registry nor in the builder.
-fn accounts(inputs: &Inputs, env: &RunnerEnv) -> Accounts {
+fn cache_credentials(inputs: &Inputs, env: &RunnerEnv) -> CacheCredentials {
     let s3 = [
         ("access_key_id", "AWS_ACCESS_KEY_ID"),
         ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
@@ -72,7 +72,7 @@ fn accounts(inputs: &Inputs, env: &RunnerEnv) -> Accounts {
         ("region", "AWS_REGION"),
     ];
     let s3 = s3.into_iter().filter_map(|(attribute, name)| Some((attribute, Secret::new(env.var(name)?))));
-    Accounts { github: inputs.registry.caches.service.clone(), s3: s3.collect() }
+    CacheCredentials { github: inputs.registry.caches.service.clone(), s3: s3.collect() }
 }
 
 /// Where the agents of an image are.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use build_deploy::{
-    builder::container::Seats,
+    builder::container::ContainerLeases,
     domain::{
         deployment::DeploymentOutcome,
         event::Event,
@@ -240,7 +240,8 @@ async fn latest_does_not_move_backwards_over_one_bad_answer() {
         let job = Job::new(&[], written, &tag).await;
         job.github.change(|world| world.add_tag("v2.0.0"));
         job.github.fail_next(faults.clone());
-        let setup = RunSetup::gather(&job.inputs, &job.env, &Seats::default(), &mut Allowance::default()).await;
+        let setup =
+            RunSetup::gather(&job.inputs, &job.env, &ContainerLeases::default(), &mut Allowance::default()).await;
         let (plan, _) = setup.planned.unwrap();
         let tags: Vec<String> = plan.images[0].destinations.tags.iter().map(ToString::to_string).collect();
         assert_eq!(tags.iter().any(|tag| tag == "latest"), latest, "{written:?} {faults:?}: {tags:?}");
@@ -437,7 +438,7 @@ async fn a_github_that_does_not_answer_holds_no_run_up() {
         job.github.fail_next(vec![fault.clone(); 20]);
         let mut allowance = Allowance::default();
         let began = std::time::Instant::now();
-        let setup = RunSetup::gather(&job.inputs, &job.env, &Seats::default(), &mut allowance).await;
+        let setup = RunSetup::gather(&job.inputs, &job.env, &ContainerLeases::default(), &mut allowance).await;
         assert!(began.elapsed() < Duration::from_secs(3), "{fault:?}: {:?}", began.elapsed());
         assert!(setup.warnings.iter().any(|warning| warning.title == "tags of the repository"), "{fault:?}");
         assert!(allowance.left().parse::<u64>().unwrap() >= 2000, "{fault:?}: {}", allowance.left());

@@ -131,7 +131,7 @@ async fn publish_with(
         let cx = publish::Context {
             plan: &plan,
             builder: &builder,
-            recipes: &[],
+            specs: &[],
             branch,
             survey: &survey,
             events: &events,

@@ -3,12 +3,12 @@
 //! A daemon's own word is not to be had: an engine advertises kinds of cache that it has no code for
 //! (<https://docs.docker.com/build/builders/drivers/#feature-comparison>).
 
-use super::recipe::Recipe;
+use super::spec::BuildSpec;
 use crate::{
     buildkit::{build::Cache, version::Version},
     plan::{
         ImagePlan,
-        builder::{Demand, demands},
+        builder::{Requirement, requirements},
         caches::Origin,
     },
 };
@@ -26,7 +26,7 @@ pub enum Store {
 
 /// What a BuildKit can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Abilities {
+pub struct Capabilities {
     /// Where it keeps images.
     pub store: Store,
     /// Its version; `None` if it is not known, or was of no interest.
@@ -36,13 +36,15 @@ pub struct Abilities {
 /// The first BuildKit that speaks version 2 of GitHub's cache service. Version 1 is shut down.
 pub const GITHUB_CACHE: Version = (0, 20);
 
-impl Abilities {
+impl Capabilities {
     /// Whether it can do this.
-    pub fn can(self, demand: &Demand) -> bool {
-        match demand {
-            Demand::Platforms(_) | Demand::Attestation(_) | Demand::Compression => self.store != Store::Classic,
-            Demand::CacheExport(kind) => self.writes(kind),
-            Demand::CacheImport(kind) => self.reads(kind),
+    pub fn can(self, requirement: &Requirement) -> bool {
+        match requirement {
+            Requirement::Platforms(_) | Requirement::Attestation(_) | Requirement::Compression => {
+                self.store != Store::Classic
+            }
+            Requirement::CacheExport(kind) => self.writes(kind),
+            Requirement::CacheImport(kind) => self.reads(kind),
         }
     }
 
@@ -66,22 +68,24 @@ impl Abilities {
 
     /// What it cannot do of what the images ask for, and an image that asks. It is about a cache, which a build can do
     /// without, only if nothing else is missing.
-    pub fn missing(self, images: &[ImagePlan]) -> Option<(&str, Demand)> {
-        let all =
-            images.iter().flat_map(|image| demands(image).into_iter().map(|demand| (image.name.as_str(), demand)));
-        all.filter(|(_, demand)| !self.can(demand)).min_by_key(|(_, demand)| demand.is_about_cache())
+    pub fn missing(self, images: &[ImagePlan]) -> Option<(&str, Requirement)> {
+        let all = images
+            .iter()
+            .flat_map(|image| requirements(image).into_iter().map(|requirement| (image.name.as_str(), requirement)));
+        all.filter(|(_, requirement)| !self.can(requirement))
+            .min_by_key(|(_, requirement)| requirement.is_about_cache())
     }
 
     /// Leaves the caches out that it cannot read or write, and returns those that the user asked for: a cache fails no
     /// build.
-    pub fn fit_caches(self, recipe: &mut Recipe) -> Vec<Cache> {
+    pub fn fit_caches(self, spec: &mut BuildSpec) -> Vec<Cache> {
         let mut left_out: Vec<Cache> = Vec::new();
         let mut fit = |list: &mut Vec<Cache>, able: &dyn Fn(&str) -> bool| {
             left_out.extend(list.extract_if(.., |cache| !able(&cache.kind)));
         };
-        fit(&mut recipe.build.cache_from, &|kind| self.reads(kind));
-        fit(&mut recipe.build.cache_to, &|kind| self.writes(kind));
-        if recipe.cache_origin == Origin::Offered { Vec::new() } else { left_out }
+        fit(&mut spec.build.cache_from, &|kind| self.reads(kind));
+        fit(&mut spec.build.cache_to, &|kind| self.writes(kind));
+        if spec.cache_origin == Origin::Offered { Vec::new() } else { left_out }
     }
 }
 
@@ -98,11 +102,11 @@ pub fn version_in_engine(engine: &str) -> Option<Version> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Abilities, Store, version_in_engine};
+    use super::{Capabilities, Store, version_in_engine};
     use crate::{
-        builder::recipe::Recipe,
+        builder::spec::BuildSpec,
         buildkit::build::{Build, Cache},
-        plan::{builder::Demand, caches::Origin},
+        plan::{builder::Requirement, caches::Origin},
     };
 
     #[test]
@@ -113,11 +117,13 @@ mod tests {
 
     #[test]
     fn who_can_do_what() {
-        let of = |store, version| Abilities { store, version };
+        let of = |store, version| Capabilities { store, version };
         let all = |store, version| {
-            let writes = ["inline", "registry", "gha", "s3"].map(|kind| Demand::CacheExport(kind.into()));
-            let demands = writes.into_iter().chain([Demand::Platforms(2)]);
-            demands.map(|demand| u8::from(of(store, version).can(&demand)).to_string()).collect::<String>()
+            let writes = ["inline", "registry", "gha", "s3"].map(|kind| Requirement::CacheExport(kind.into()));
+            let requirements = writes.into_iter().chain([Requirement::Platforms(2)]);
+            requirements
+                .map(|requirement| u8::from(of(store, version).can(&requirement)).to_string())
+                .collect::<String>()
         };
         assert_eq!(all(Store::Classic, Some((0, 25))), "10000");
         assert_eq!(all(Store::Containerd, Some((0, 25))), "11101");
@@ -134,12 +140,12 @@ mod tests {
             cache_to: vec![cache("inline"), cache("gha")],
             ..Build::default()
         };
-        let recipe = Recipe { build, ..Recipe::default() };
-        let classic = Abilities { store: Store::Classic, version: None };
-        let mut asked = recipe.clone();
+        let spec = BuildSpec { build, ..BuildSpec::default() };
+        let classic = Capabilities { store: Store::Classic, version: None };
+        let mut asked = spec.clone();
         assert_eq!(classic.fit_caches(&mut asked).len(), 2);
         assert_eq!((asked.build.cache_from, asked.build.cache_to), (vec![cache("registry")], vec![cache("inline")]));
-        let mut offered = Recipe { cache_origin: Origin::Offered, ..recipe };
+        let mut offered = BuildSpec { cache_origin: Origin::Offered, ..spec };
         assert_eq!(classic.fit_caches(&mut offered), []);
         assert_eq!(offered.build.cache_to.len(), 1);
     }

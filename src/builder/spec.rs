@@ -20,7 +20,7 @@ pub const LARGEST_DOCKERFILE: u64 = 1 << 20;
 /// One image to build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(Default))]
-pub struct Recipe {
+pub struct BuildSpec {
     /// The image's name in the plan.
     pub name: String,
     /// Whether the image was requested, or is only a base of others.
@@ -39,7 +39,7 @@ pub struct Recipe {
     pub shared_key: String,
 }
 
-impl Recipe {
+impl BuildSpec {
     /// Resolves an image of the plan. `root` is the project's directory, absolute; `place` is the same relative to the
     /// repository, `.` if it is the repository itself.
     pub fn new(image: &ImagePlan, root: &Path, place: &str) -> Self {
@@ -177,16 +177,16 @@ fn compression(input: &typed::Compression) -> Compression {
 
 #[cfg(test)]
 mod tests {
-    use super::{Destinations, Recipe, Repository};
+    use super::{BuildSpec, Destinations, Repository};
 
     #[test]
     fn the_registry_that_a_message_is_about_is_found() {
-        let recipe = Recipe {
+        let spec = BuildSpec {
             destinations: Destinations {
                 copies: ["docker.io/acme/app", "quay.io/acme/app"].map(|name| Repository::parse(name).unwrap()).into(),
                 ..Destinations::default()
             },
-            ..Recipe::default()
+            ..BuildSpec::default()
         };
         for (message, want) in [
             (
@@ -197,7 +197,7 @@ mod tests {
             ("HEAD https://quay.io/v2/: EOF", "quay.io"),
             ("denied", "ghcr.io"),
         ] {
-            assert_eq!(recipe.registry_in(message), want, "{message}");
+            assert_eq!(spec.registry_in(message), want, "{message}");
         }
     }
 }
