@@ -20,7 +20,7 @@ RUN find /usr/share/ca-certificates/mozilla -name '*.crt' | LC_ALL=C sort | xarg
 FROM scratch
 COPY --from=build /image/ /
 LABEL org.opencontainers.image.title="build-deploy" \
-      org.opencontainers.image.description="Builds, pushes, announces and deploys the images of a compose project in one step of a GitHub workflow" \
+      org.opencontainers.image.description="Builds the images of a Compose project, pushes them, and reports the run in Discord, Slack or Teams" \
       org.opencontainers.image.source="https://github.com/izhan/build-deploy" \
       org.opencontainers.image.licenses="MIT"
 # No USER and no WORKDIR: the runner needs root for the engine's socket and sets the directory itself.

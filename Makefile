@@ -1,4 +1,4 @@
-# What a newcomer types. Everything works from a fresh clone, as root, on Debian 12 with a Rust toolchain.
+# All targets work from a fresh clone, as root, on Debian 12 with a Rust toolchain.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,10 +12,10 @@ TIME ?= 60
 
 .PHONY: help demo test check fuzz faults bench pictures image lint lab-up lab-down
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## run the action on examples/django: real engine and registry, a local GitHub and Discord; see .lab/demo afterwards
+demo: ## run the action on examples/django with a real engine and registry and a local GitHub and Discord; results in .lab/demo
 	@scripts/lab.sh up c8d registry
 	@scripts/lab.sh base-images python
 	@DOCKER_HOST= scripts/image.sh
@@ -25,10 +25,10 @@ demo: ## run the action on examples/django: real engine and registry, a local Gi
 	  --docker $(BUILD_DEPLOY_LAB)/bin/docker --engine-socket $(BUILD_DEPLOY_LAB)/engines/c8d/docker.sock --registry 10.213.0.1:5000 \
 	  --project $(CURDIR)/examples/django --listen 10.213.0.1:0 --out $(OUT)
 
-test: ## formatting, clippy and every test, against four engines and the registries of the world as the lab plays them
+test: ## formatting, clippy and all tests, with four engines and several registries
 	@scripts/test.sh
 
-check: ## what needs no lab and no root: formatting, clippy, and the tests that are pure or have a stand-in
+check: ## formatting, clippy, and the tests that need neither root nor an engine
 	@cargo fmt --check
 	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then \
@@ -41,7 +41,7 @@ check: ## what needs no lab and no root: formatting, clippy, and the tests that 
 fuzz: ## run every fuzz target for TIME seconds (default 60); needs cargo-fuzz and a C++ compiler
 	@scripts/fuzz.sh $(TIME)
 
-faults: ## break the registry in every way, once and always, and check that what the program says is true (10 minutes)
+faults: ## break the registry in every way, once and permanently, and check what the program reports (10 minutes)
 	@scripts/lab.sh up c8d registry
 	@DOCKER_HOST= scripts/image.sh
 	@scripts/faults.sh table c8d
@@ -52,20 +52,20 @@ bench: ## compare with `docker buildx bake --push` on the same engine and regist
 	@DOCKER_HOST= scripts/image.sh
 	@scripts/bench.sh
 
-pictures: ## draw the README's pictures of the messages in a browser
+pictures: ## draw the pictures of messages in the README, in a browser
 	@scripts/pictures.sh
 
-image: ## build the action's image build-deploy:dev in the engine that DOCKER_HOST names (default: the lab's)
+image: ## build the image build-deploy:dev in the engine of DOCKER_HOST (default: an engine of the lab)
 	@scripts/image.sh
 
-lint: ## formatting, clippy and the shell scripts
+lint: ## formatting, clippy and shellcheck
 	@cargo fmt --check
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/*.sh; else echo 'lint: no shellcheck here, the shell scripts were not checked'; fi
 
-lab-up: ## start all engines and registries of the lab
+lab-up: ## start the lab: all engines and registries for the tests
 	@scripts/lab.sh up all
 	@scripts/lab.sh status
 
-lab-down: ## stop everything that the lab runs
+lab-down: ## stop the lab
 	@scripts/lab.sh down
