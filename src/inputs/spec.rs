@@ -14,15 +14,15 @@ use super::builder::ContainerInput;
 pub struct InputSpec {
     /// Name, kebab-case.
     pub name: &'static str,
-    /// What its value looks like.
+    /// Type of its value.
     pub kind: Kind,
-    /// What leaving it out means.
+    /// Its default.
     pub default: Fallback,
-    /// What it is for, in one line.
+    /// One-line description.
     pub help: &'static str,
-    /// The heading it stands under in the README.
+    /// Its heading in `docs/inputs.md`.
     pub group: Group,
-    /// Which of its values this version can act on.
+    /// Which of its values this version supports.
     pub support: Support,
 }
 
@@ -46,19 +46,19 @@ impl InputSpec {
         self
     }
 
-    /// Marks an input whose behaviour comes with a later version.
+    /// Marks an input as reserved for a later version.
     const fn later(mut self) -> Self {
         self.support = Support::DefaultOnly;
         self
     }
 
-    /// Whether it is plumbing between runner and action that no workflow sets.
+    /// Whether the runner sets it, so that no workflow does.
     pub fn is_hidden(&self) -> bool {
         matches!(self.name, "job-id" | "job-status")
     }
 }
 
-/// The input of this name.
+/// Returns the input with this name.
 pub fn find(name: &str) -> Option<&'static InputSpec> {
     INPUTS.iter().find(|spec| spec.name == name)
 }
@@ -86,247 +86,269 @@ use Kind::{Bool, List, Secret, SecretList, Text, Yaml};
 
 /// All inputs.
 pub const INPUTS: &[InputSpec] = &[
-    build(Text, "working-directory", "Where the project lies, relative to the workspace.").or("."),
-    build(List, "compose-file", "Compose files, merged in order as Compose does.").or_else(
-        "the first of `compose.yaml`, `compose.yml`, `docker-compose.yml`, `docker-compose.yaml`, \
-         `docker-compose.production.yml`, `production.yml`; else a lone `Dockerfile`",
+    build(Text, "working-directory", "Directory of the project, relative to the workspace.").or("."),
+    build(List, "compose-file", "Compose files, merged in order.").or_else(
+        "the first that exists of `compose.yaml`, `compose.yml`, `docker-compose.yml`, `docker-compose.yaml`, \
+         `docker-compose.production.yml`, `production.yml`; otherwise a `Dockerfile`",
     ),
     build(
         Text,
         "context",
-        "Build context of a project that is one image: a directory or a URL. With `context` or `file`, no compose file is \
-         looked for.",
+        "Build context of a project with a single image: a directory or a URL. With `context` or `file`, Compose files \
+         are ignored.",
     )
     .or_else("the working directory"),
     build(
         Text,
         "file",
-        "Dockerfile of a project that is one image, relative to the working directory; for a context elsewhere, a path in \
-         it.",
+        "Dockerfile of a project with a single image, relative to the working directory, or to `context` if that is a URL.",
     )
     .or_else("`Dockerfile` in the context"),
-    build(List, "profiles", "Compose profiles to switch on. Services without a profile are always in."),
-    build(List, "services", "Names or globs of the services to build.").or_else("every service with `build:`"),
+    build(List, "profiles", "Compose profiles to enable. Services without a profile are always enabled."),
+    build(List, "services", "Names or globs of the services to build.").or_else("all services with `build:`"),
     build(
         Yaml,
         "images",
-        "Images of a project without a compose file, or overrides of a compose file's: a list of maps with `name` \
+        "Images of a project without a Compose file, or overrides of a Compose file: a list of maps with `name` \
          (required), `context`, `dockerfile`, `target`, `build-args`, `build-contexts`, `platforms`, `tags`, `image-name`, \
          `labels`, `secrets`, `cache-from`, `cache-to`, `services`.",
     ),
-    build(List, "env-file", "Files with values for `${VAR}` in compose files.").or_else("`.env` if there"),
-    build(List, "build-args", "`KEY=value` for every image; a bare `KEY` takes the environment's value."),
+    build(List, "env-file", "Files with values for `${VAR}` in Compose files.").or_else("`.env`, if it exists"),
+    build(
+        List,
+        "build-args",
+        "Build arguments of all images, one `KEY=value` per line. A `KEY` alone takes its value from the environment.",
+    ),
     build(
         List,
         "build-contexts",
-        "Named contexts: `name=path`, `name=docker-image://…`, `name=https://…`, or `name=target:image` for another \
+        "Named build contexts: `name=path`, `name=docker-image://…`, `name=https://…`, or `name=target:IMAGE` for another \
          image of the run.",
     ),
     build(
         SecretList,
         "secrets",
-        "Build secrets, `id=value` a line, or a YAML map for values of many lines. They never touch the disk.",
+        "Build secrets, one `id=value` per line, or a YAML map for values with several lines. They are never written to \
+         disk.",
     ),
-    build(List, "secret-files", "Build secrets from files, `id=path` a line."),
-    build(List, "secret-envs", "Build secrets from variables of the environment, `id=VARIABLE` a line."),
+    build(List, "secret-files", "Build secrets from files, one `id=path` per line."),
+    build(List, "secret-envs", "Build secrets from environment variables, one `id=VARIABLE` per line."),
     build(
         List,
         "ssh",
-        "SSH for `RUN --mount=type=ssh`: `default` (the agent of `SSH_AUTH_SOCK`) or `id=path-to-key` a line.",
+        "SSH agents and keys for `RUN --mount=type=ssh`: `default` (the agent of `SSH_AUTH_SOCK`) or `id=path-to-key`.",
     ),
-    build(Text, "target", "Stage of the Dockerfile to build.").or_else("the compose file's, else the last"),
-    build(List, "platforms", "Platforms to build for, such as `linux/arm64`.").or_else("the engine's"),
+    build(Text, "target", "Stage of the Dockerfile to build.")
+        .or_else("the stage in the Compose file, otherwise the last stage"),
+    build(List, "platforms", "Platforms to build for, such as `linux/amd64,linux/arm64`.")
+        .or_else("the platform of the engine"),
     build(Text, "network", "Network of `RUN` steps: `default`, `none` or `host`."),
-    build(List, "add-hosts", "Entries for `/etc/hosts` of `RUN` steps, `host:ip` a line."),
+    build(List, "add-hosts", "Additional host names for `RUN` steps, one `host:ip` per line."),
     build(Text, "shm-size", "Size of `/dev/shm` in `RUN` steps, such as `128m`."),
     build(List, "ulimits", "Limits of `RUN` steps, such as `nofile=1024:2048`."),
-    build(Text, "cgroup-parent", "Cgroup that the containers of `RUN` steps are put below."),
-    build(Bool, "no-cache", "Build every step anew.").or("false"),
-    build(List, "no-cache-filters", "Stages to build anew."),
-    build(Bool, "pull", "Ask the registry again for each base image.").or("false"),
+    build(Text, "cgroup-parent", "Parent cgroup of the containers of `RUN` steps."),
+    build(Bool, "no-cache", "Build all stages without the cache.").or("false"),
+    build(List, "no-cache-filters", "Stages to build without the cache."),
+    build(Bool, "pull", "Look for newer base images in their registries.").or("false"),
     build(
         List,
         "allow",
-        "What the files of the checkout may do beyond their project: `network.host`, `security.insecure`, `ssh`, \
-         `fs.read=PATH`, `secrets.env=NAME`, `cache-to=REF`. Inputs need no permission.",
+        "Permissions for the files of the checkout: `network.host`, `security.insecure`, `ssh`, `fs.read=PATH`, \
+         `secrets.env=NAME`, `cache-to=REF`. Inputs need no permission.",
     ),
-    build(Bool, "check", "Report the warnings of Dockerfile build checks as annotations.").or("true"),
-    names(Text, "registry", "Registry host to push to.").or("ghcr.io"),
+    build(Bool, "check", "Report warnings of Dockerfile build checks as annotations.").or("true"),
+    names(Text, "registry", "Host of the registry to push to.").or("ghcr.io"),
     names(
         List,
         "image-name",
-        "Template of an image's name, lower-cased. Placeholders: `{registry}`, `{owner}`, `{repo}`, `{image}`, \
-         `{username}`. With several lines the image is pushed to each; logins for other registries stand in \
+        "Name of every image, converted to lower case. Placeholders: `{registry}`, `{owner}`, `{repo}`, `{image}`, \
+         `{username}`. With several lines, every image is pushed to each of them; add logins for other registries to \
          `registries`.",
     )
     .or_else(
         "`{registry}/{owner}/{repo}/{image}`; on `docker.io` `{registry}/{username}/{repo}-{image}`; \
-         for a lone Dockerfile without `{image}`",
+         without `{image}` for a single Dockerfile",
     ),
-    names(List, "tags", "Rules for the tags, in docker/metadata-action's language, or just a tag a line.")
-        .or_else("depend on the event"),
+    names(List, "tags", "Tags, or rules in the language of docker/metadata-action, one per line.")
+        .or_else("depends on the event"),
     names(
         List,
         "flavor",
-        "What holds for all rules: `latest=auto`, `true` or `false`, `prefix=X`, `suffix=X`, the latter two with \
-         `,onlatest=true` if need be.",
+        "Settings of all rules: `latest=auto`, `latest=true` or `latest=false`, `prefix=TEXT`, `suffix=TEXT`. A prefix or \
+         suffix applies to `latest` too if `,onlatest=true` follows.",
     )
     .or("latest=auto"),
-    names(List, "labels", "Image labels, `key=value` a line, added or overriding. Values may hold expressions.")
-        .or_else("the eight `org.opencontainers.image.*`"),
+    names(
+        List,
+        "labels",
+        "Image labels, one `key=value` per line, in addition to the default labels or replacing them. Values can contain \
+         expressions.",
+    )
+    .or_else("the eight `org.opencontainers.image.*` labels"),
     names(
         List,
         "annotations",
-        "`true` or `false`: whether warnings and errors become annotations of the run. Anything else: image \
-         annotations, `key=value` or `level:key=value` a line (the run's annotations stay on).",
+        "`true` or `false`: whether warnings and errors become annotations of the run. Any other value: annotations of \
+         the images, one `key=value` or `level:key=value` per line.",
     )
     .or("true"),
-    names(Bool, "tag-compat", "Compute tags exactly as docker/metadata-action, its oddities included.").or("false"),
+    names(Bool, "tag-compat", "Compute tags exactly like docker/metadata-action.").or("false"),
     registry(Text, "username", "User name for `registry`.")
-        .or_else("on `ghcr.io` the actor; for a token of Google, Azure or Amazon ECR what they want"),
+        .or_else("on `ghcr.io` the actor; on Google, Azure and Amazon ECR the user name for access tokens"),
     registry(Secret, "password", "Password or token for `registry`.")
-        .or_else("on `ghcr.io` the `github-token`; on Amazon ECR a login by `aws-role` or the `AWS_*` variables"),
+        .or_else("on `ghcr.io` `github-token`; on Amazon ECR a login with `aws-role` or the `AWS_*` variables"),
     registry(
         SecretList,
         "registries",
-        "Credentials for further registries (base images, caches): a YAML list of `{registry, username, password}`; \
-         `{registry}` alone for one of Amazon ECR, or for `ghcr.io` with the job's token.",
+        "Logins for further registries: a YAML list of `{registry, username, password}`. `{registry}` alone is sufficient \
+         for Amazon ECR, and for `ghcr.io` with the job's token.",
     ),
-    registry(Bool, "ecr-create-repository", "Create a repository that Amazon ECR does not have yet.").or("false"),
-    registry(
-        Text,
-        "push",
-        "`true`, `false`, or `auto`: everywhere but on pull requests and merge groups. A registry that refuses is an \
-         error.",
-    )
-    .or("auto"),
+    registry(Bool, "ecr-create-repository", "Create Amazon ECR repositories that do not exist.").or("false"),
+    registry(Text, "push", "`true`, `false`, or `auto`: on all events except pull requests and merge queues.").or("auto"),
     registry(
         Text,
         "when-superseded",
-        "What to do when the branch has a newer commit whose image is already in the registry. `skip`: the tags that move \
-         (the branch, `latest`, `nightly`) stay where they are; `publish`: they are moved.",
+        "What to do if the image of a newer commit of the branch is already in the registry. `skip`: tags that the newer \
+         commit also gets, such as the branch and `latest`, are not moved. `publish`: they are moved.",
     )
     .or("skip"),
-    registry(Bool, "load", "Leave the images in the engine.").or("false"),
+    registry(Bool, "load", "Load the images into the Docker engine.").or("false"),
     registry(
         List,
         "builder",
-        "What builds. `auto`: the runner's engine, or a container where the engine cannot do what is asked for; `engine`; \
-         `container`; or BuildKit endpoints, `tcp://host:1234`, `unix:///path` or `docker-container://name` a line, each \
-         with `platform=linux/arm64,…` and `ca=…,cert=…,key=…` behind it if need be.",
+        "`auto`: the runner's Docker engine, or a BuildKit container if the engine does not support what the inputs ask \
+         for; `engine`; `container`; or addresses of BuildKit daemons, one `tcp://host:1234`, `unix:///path` or \
+         `docker-container://name` per line, optionally followed by `platform=linux/arm64,…` and `ca=…,cert=…,key=…`.",
     )
     .or("auto"),
-    registry(Text, "buildkit-image", "Image of the `container` builder.").or(ContainerInput::IMAGE),
-    registry(List, "buildkit-mirror", "Mirrors for the `container` builder: `mirror` of Docker Hub, or `registry=mirror`."),
-    registry(Text, "buildkit-network", "Docker network of the `container` builder.").or_else("the engine's default"),
+    registry(Text, "buildkit-image", "Image of the BuildKit container.").or(ContainerInput::IMAGE),
+    registry(
+        List,
+        "buildkit-mirror",
+        "Registry mirrors for the BuildKit container: a mirror of Docker Hub, or `registry=mirror`.",
+    ),
+    registry(Text, "buildkit-network", "Docker network of the BuildKit container.")
+        .or_else("the engine's default network"),
     registry(
         Text,
         "cache",
-        "Build cache. `auto`: GitHub's cache service where job and builder have it, else the builder's own; `gha`; \
-         `registry`: the tag `buildcache` beside the image; `inline`; `off`.",
+        "Build cache. `auto`: GitHub's cache service if the job and the builder support it, otherwise the builder's own \
+         cache; `gha`: GitHub's cache service; `registry`: the tag `buildcache` in the image's repository; `inline`: part \
+         of the image; `off`.",
     )
     .or("auto"),
     registry(
         List,
         "cache-from",
-        "Caches to read, in BuildKit's syntax: `type=registry,ref=…`, `gha`, `s3`, `azblob`. One that fails is a warning.",
+        "Caches to read, in BuildKit's syntax: `type=registry,ref=…`, `gha`, `s3`, `azblob`. A cache that fails is a \
+         warning.",
     )
-    .or_else("follows `cache`"),
-    registry(List, "cache-to", "Caches to write, in BuildKit's syntax. One that fails is a warning.")
-        .or_else("follows `cache`"),
+    .or_else("depends on `cache`"),
+    registry(List, "cache-to", "Caches to write, in BuildKit's syntax. A cache that fails is a warning.")
+        .or_else("depends on `cache`"),
     registry(
         Text,
         "provenance",
-        "Provenance attestation: `true`, `false` or attributes. `mode=min` leaves build arguments and the Dockerfile out.",
+        "Provenance attestation: `true`, `false`, or attributes such as `mode=min`, which omits build arguments and the \
+         Dockerfile.",
     )
     .or("false"),
-    registry(Text, "sbom", "SBOM attestation: `true`, `false` or attributes (`generator=image`).").or("false"),
+    registry(Text, "sbom", "SBOM attestation: `true`, `false`, or attributes such as `generator=IMAGE`.").or("false"),
     registry(
         Text,
         "compression",
-        "Layer compression: `gzip`, `zstd`, `estargz` or `uncompressed`. `,compression-level=N` and \
-         `,force-compression=true`, which packs the base image's layers anew too, may follow.",
+        "Compression of layers: `gzip`, `zstd`, `estargz` or `uncompressed`, optionally followed by \
+         `,compression-level=N` and by `,force-compression=true`, which also compresses the layers of the base image.",
     )
     .or("gzip"),
-    notify(SecretList, "discord-webhook", "Discord webhook URLs. Empty means no message and no error."),
-    notify(Text, "discord-thread-id", "Thread of the channel to post in."),
-    notify(Text, "discord-username", "Name that the message is posted under."),
-    notify(Text, "discord-avatar-url", "Picture that the message is posted under."),
-    notify(Text, "discord-thumbnail-url", "Picture inside the message."),
+    notify(SecretList, "discord-webhook", "Discord webhook URLs. An empty value sends no message."),
+    notify(Text, "discord-thread-id", "Id of the Discord thread to post in."),
+    notify(Text, "discord-username", "Name of the sender in Discord."),
+    notify(Text, "discord-avatar-url", "URL of the sender's picture in Discord."),
+    notify(Text, "discord-thumbnail-url", "URL of a small picture in the Discord message."),
     notify(
         Text,
         "discord-mode",
-        "`edit`: one message that turns from yellow to green or red. `post`: one at the start and one at the end.",
+        "`edit`: one message that is edited during the run. `post`: one message at the start and one at the end.",
     )
     .or("edit"),
-    notify(SecretList, "slack-webhook", "Slack webhook URLs: the final message only, since it cannot be edited."),
-    notify(SecretList, "slack-token", "Slack bot token with the scope `chat:write`: one message, edited."),
-    notify(List, "slack-channel", "Channels for `slack-token`, by id or name. The bot must be in them."),
-    notify(SecretList, "teams-webhook", "Teams Workflows URLs: the final message only, since it cannot be edited."),
+    notify(SecretList, "slack-webhook", "Slack webhook URLs, for one message at the end of the run."),
+    notify(
+        SecretList,
+        "slack-token",
+        "Slack bot token with the scope `chat:write`, for one message that is edited during the run. One for all \
+         channels, or one per channel.",
+    ),
+    notify(List, "slack-channel", "Channels for `slack-token`, by id or name. The bot must be a member."),
+    notify(SecretList, "teams-webhook", "URLs of Teams workflows, for one message at the end of the run."),
     notify(
         Text,
         "notify-on",
-        "When to send: `always`, `failure`, `change` (the run broke what worked or fixed what did not; where the runs \
-         before are not known, every failure), `never`, or a list of `started success failure cancelled`.",
+        "When to send messages: `always`, `failure`, `change` (a failure after a success or a success after a failure; if \
+         earlier runs are unknown, every failure), `never`, or a list of `started success failure cancelled`.",
     )
     .or("always"),
     notify(
         List,
         "mention",
-        "Whom to mention, in a short message of its own: Discord user ids, Discord role ids as `@&id`, Slack user or \
-         group ids.",
+        "Who is mentioned, in a separate message: Discord user ids, Discord role ids as `@&id`, Slack user or group ids.",
     ),
     notify(
         Text,
         "mention-on",
-        "When to mention: `failure`, `first-failure` (the run before did not fail, or is not known), `never`.",
+        "When to mention: `failure`, `first-failure` (the previous run did not fail, or is unknown), `never`.",
     )
     .or("failure"),
-    notify(Text, "colors", "Colours of the message's states.")
+    notify(Text, "colors", "Colors of the message for each state.")
         .or("started=#FEE75C success=#57F287 failure=#ED4245 cancelled=#95A5A6"),
     notify(Bool, "notify-strict", "Fail the step if a message cannot be sent.").or("false"),
-    notify(Text, "state", "`command: notify`: what to tell, `started`, `success`, `failure` or `cancelled`.")
-        .or_else("how the job stands"),
+    notify(
+        Text,
+        "state",
+        "With `command: notify`: the state to report, `started`, `success`, `failure` or `cancelled`.",
+    )
+    .or_else("the status of the job"),
     notify(
         List,
         "message-id",
-        "`command: notify`: the output `message-id` of an earlier step, whose message is edited instead of a new one \
-         posted.",
+        "With `command: notify`: the output `message-id` of an earlier step, whose message is edited.",
     ),
     deploy(Yaml, "deploy", "Deploy targets: a list of maps.").later(),
     deploy(Secret, "ssh-key", "Private key for `compose:` targets.").later(),
     deploy(Text, "ssh-known-hosts", "Host keys of `compose:` targets.").later(),
     deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`.").later(),
-    deploy(Secret, "kubeconfig", "Kubernetes configuration: the document, or a path to it.").later(),
-    deploy(Text, "aws-region", "AWS region whose endpoint gives `aws-role`.")
-        .or_else("`AWS_REGION`, else the registry's"),
+    deploy(Secret, "kubeconfig", "Kubernetes configuration: the document, or its path.").later(),
+    deploy(Text, "aws-region", "AWS region whose endpoint issues the credentials of `aws-role`.")
+        .or_else("`AWS_REGION`, otherwise the registry's region"),
     deploy(
         Text,
         "aws-role",
-        "ARN of the AWS role to assume with the job's OIDC token (`permissions: id-token: write`).",
+        "ARN of the AWS role that the job assumes with its OIDC token. Needs `id-token: write`.",
     )
-    .or_else("the keys in the usual `AWS_*` variables"),
+    .or_else("credentials in the `AWS_*` variables"),
     deploy(Secret, "portainer-token", "Access token for `portainer:` targets.").later(),
     deploy(
         Text,
         "environment",
-        "GitHub environment: what is pushed becomes a deployment of it, with its state and links. Needs `deployments: write`.",
+        "GitHub environment in which a run that pushes is recorded as a deployment. Needs `deployments: write`.",
     ),
-    deploy(Text, "environment-url", "Where the deployed site can be seen, for the `environment`'s link."),
-    deploy(Text, "to", "`rollback`: the tag, digest or run number to go back to.").or_else("the release before").later(),
-    rest(Secret, "github-token", "Token for GitHub's API and for `ghcr.io`.").or_expression("${{ github.token }}"),
-    rest(Text, "job-id", "Set by the runner; links to this job.").or_expression("${{ job.check_run_id }}"),
+    deploy(Text, "environment-url", "URL of the deployed site, for the GitHub deployment."),
+    deploy(Text, "to", "With `command: rollback`: tag, digest or run number of the release to restore.")
+        .or_else("the previous release")
+        .later(),
+    rest(Secret, "github-token", "Token for the GitHub API and for `ghcr.io`.").or_expression("${{ github.token }}"),
+    rest(Text, "job-id", "Set by the runner; used for links to the job.").or_expression("${{ job.check_run_id }}"),
     rest(Text, "job-status", "Set by the runner; read after the job.").or_expression("${{ job.status }}"),
     rest(Bool, "summary", "Write the job summary.").or("true"),
     rest(
         Bool,
         "pr-comment",
-        "Keep one comment on the pull request up to date: images, sizes and how they change. Needs `pull-requests: write`.",
+        "Keep one comment on the pull request with the images, their sizes and changes. Needs `pull-requests: write`.",
     )
     .or("false"),
-    rest(Bool, "dry-run", "Do everything but push, deploy and send messages.").or("false"),
-    rest(Text, "timeout", "Limit for the whole run, such as `45m`."),
-    rest(Text, "command", "What to do: `run`, `plan`, `notify` or `rollback`.").or("run"),
+    rest(Bool, "dry-run", "Build without pushing, writing caches, or sending messages and comments.").or("false"),
+    rest(Text, "timeout", "Time limit of the run, such as `45m`."),
+    rest(Text, "command", "What to do: `run`, `plan` or `notify`.").or("run"),
 ];
 
 #[cfg(test)]

@@ -20,11 +20,11 @@ pub const OUTPUTS: &[(&str, &str)] = &[
          `platforms`, `size` (compressed bytes), `duration` (seconds), `steps`, `cached`, `pushed`, `changed`, `previous` \
          (previous digest of the first tag) and `previous_size`.",
     ),
-    ("digests", "JSON map from image name to digest."),
+    ("digests", "JSON map from the names of the images to their digests."),
     ("digest", "Digest of the first image."),
     ("ref", "`repository@digest` of the first image."),
     ("tags", "Full references, one per line. If images are pushed, only the tags that point to them."),
-    ("version", "The first tag."),
+    ("version", "First tag of the first image."),
     ("changed", "`true` if any image differs from the previous image of its first tag."),
     ("result", "`success`, `failure` or `cancelled`."),
     (

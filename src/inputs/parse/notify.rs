@@ -1,4 +1,4 @@
-//! Reads the inputs under the heading "Notify".
+//! Reads the inputs under the heading "Messages".
 
 use std::{collections::BTreeSet, iter::repeat_n};
 

@@ -1,24 +1,24 @@
-//! What can be said of an input: its kind, its default, its heading.
+//! The properties of an input: its type, its default, its heading.
 
-/// What an input's value looks like.
+/// Type of an input's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Plain text.
     Text,
     /// `true` or `false` (any YAML 1.2 spelling).
     Bool,
-    /// One item a line.
+    /// One item per line.
     List,
     /// A YAML document.
     Yaml,
     /// A credential: never shown.
     Secret,
-    /// One credential a line: never shown.
+    /// One credential per line: never shown.
     SecretList,
 }
 
 impl Kind {
-    /// The kind in a word, for the README.
+    /// Name of the type in `docs/inputs.md` and `--help`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -36,21 +36,21 @@ impl Kind {
     }
 }
 
-/// What leaving an input out means.
+/// Default of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// Nothing.
+    /// No value.
     None,
     /// This value.
     Literal(&'static str),
-    /// What GitHub's expression yields; outside an action, nothing.
+    /// The value of a GitHub expression; outside an action, no value.
     Expression(&'static str),
-    /// Something that depends on the rest, described in words.
+    /// A value that depends on other inputs or the event, described in words.
     Described(&'static str),
 }
 
 impl Fallback {
-    /// What stands as `default:` in `action.yml`.
+    /// The `default:` in `action.yml`.
     pub fn in_action(self) -> Option<&'static str> {
         match self {
             Self::Literal(text) | Self::Expression(text) => Some(text),
@@ -59,17 +59,17 @@ impl Fallback {
     }
 }
 
-/// Which values of an input this version can act on. The names of all inputs are fixed from the start, so
-/// that no workflow breaks later; a value that would be ignored is an error.
+/// Values of an input that this version supports. Names of inputs of later versions are reserved, so that no workflow
+/// breaks; a value that would be ignored is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// All.
+    /// All values.
     All,
-    /// Only the default.
+    /// The default only.
     DefaultOnly,
 }
 
-/// A heading in the README's table.
+/// A heading in `docs/inputs.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// What to build.
@@ -78,11 +78,11 @@ pub enum Group {
     Names,
     /// Registry and push.
     Registry,
-    /// Notify.
+    /// Messages.
     Notify,
     /// Deploy.
     Deploy,
-    /// GitHub and the rest.
+    /// GitHub and general.
     Rest,
 }
 
@@ -93,9 +93,9 @@ impl Group {
             Self::Build => "What to build",
             Self::Names => "Names and tags",
             Self::Registry => "Registry and push",
-            Self::Notify => "Notify",
+            Self::Notify => "Messages",
             Self::Deploy => "Deploy",
-            Self::Rest => "GitHub and the rest",
+            Self::Rest => "GitHub and general",
         }
     }
 }

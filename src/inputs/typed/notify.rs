@@ -1,4 +1,4 @@
-//! The inputs under the heading "Notify".
+//! The inputs under the heading "Messages".
 
 use std::collections::BTreeSet;
 
