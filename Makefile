@@ -34,8 +34,8 @@ check: ## formatting, clippy, and the tests that need neither root nor an engine
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --locked --workspace -E 'not binary(=action) and not binary(=builders) and not binary(=compose_oracle)'; \
 	else \
-	  cargo test --locked --workspace --lib --bins --test architecture --test chat --test contract --test events \
-	    --test github --test log --test metadata --test publish --test repository --test summary; \
+	  cargo test --locked --workspace --lib --bins --test architecture --test chat --test contract --test engine \
+	    --test events --test github --test log --test metadata --test publish --test repository --test summary; \
 	fi
 
 fuzz: ## run every fuzz target for TIME seconds (default 60); needs cargo-fuzz and a C++ compiler

@@ -1,5 +1,5 @@
-//! Stand-ins for what cannot be had on one's own machine: GitHub's runner, its API, cache and token services, a registry,
-//! a git server, Discord, Slack and Teams.
+//! Stand-ins for what cannot be had on one's own machine: GitHub's runner, its API, cache and token services, a Docker
+//! engine, a registry, a git server, Discord, Slack and Teams.
 //!
 //! They share no code with the product, so that a mistake of the product cannot hide in them.
 
@@ -7,6 +7,8 @@ pub mod action;
 pub mod cache;
 pub mod console;
 pub mod discord;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod fault;
 pub mod file_commands;
 pub mod fixed;

@@ -15,6 +15,7 @@ use axum::{
     http::{HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse as _,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -59,6 +60,8 @@ struct Shared {
 struct Inner {
     manifests: HashMap<(String, String), (String, Vec<u8>)>,
     tags: HashMap<(String, String), String>,
+    /// User and password, encoded as in the header.
+    login: Option<String>,
     seen: Vec<Seen>,
 }
 
@@ -112,9 +115,35 @@ impl Registry {
         self.inner().tags.get(&(repository.to_owned(), tag.to_owned())).cloned()
     }
 
-    /// How many requests there were of this kind.
+    /// Refuses requests without this login from now on.
+    pub fn require(&self, user: &str, password: &str) {
+        self.inner().login = Some(STANDARD.encode(format!("{user}:{password}")));
+    }
+
+    /// The tags of a repository.
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        let inner = self.inner();
+        let mut tags: Vec<String> =
+            inner.tags.keys().filter(|(name, _)| name == repository).map(|(_, tag)| tag.clone()).collect();
+        tags.sort();
+        tags
+    }
+
+    /// The manifest with this digest, as JSON.
+    pub fn manifest(&self, repository: &str, digest: &str) -> Option<serde_json::Value> {
+        let inner = self.inner();
+        let (_, body) = inner.manifests.get(&(repository.to_owned(), digest.to_owned()))?;
+        serde_json::from_slice(body).ok()
+    }
+
+    /// How many requests there were with this method.
     pub fn count(&self, method: &Method) -> usize {
-        self.inner().seen.iter().filter(|seen| seen.method == *method).count()
+        self.count_of(|seen| seen.method == *method)
+    }
+
+    /// How many requests there were that `kind` fits.
+    pub fn count_of(&self, kind: impl Fn(&Seen) -> bool) -> usize {
+        self.inner().seen.iter().filter(|seen| kind(seen)).count()
     }
 }
 
@@ -138,6 +167,16 @@ pub fn digest(bytes: &[u8]) -> String {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let path = request.uri().path().to_owned();
+    let credentials = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let credentials = credentials.and_then(|value| value.strip_prefix("Basic "));
+    if lock(&shared.inner).login.as_deref().is_some_and(|login| credentials != Some(login)) {
+        let mut refusal = refusal(401, None);
+        refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"test\""));
+        return refusal;
+    }
+    if path == "/v2/" {
+        return StatusCode::OK.into_response();
+    }
     let Some((repository, reference)) = path.strip_prefix("/v2/").and_then(|rest| rest.split_once("/manifests/"))
     else {
         return StatusCode::NOT_FOUND.into_response();

@@ -5,6 +5,8 @@
 //! `ProcessInvoker.cs` (cancellation). What the log lines mean is in [`super::console`], what the files mean in
 //! [`super::file_commands`].
 
+mod container;
+
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -42,7 +44,7 @@ pub enum RunnerError {
         #[source]
         source: io::Error,
     },
-    /// The docker command line does not start.
+    /// The docker command line or the program does not start.
     #[error("start {0}")]
     Docker(PathBuf, #[source] io::Error),
     /// A file command that the runner would not understand, which fails the step.
@@ -138,6 +140,40 @@ impl Machine {
         state: &BTreeMap<String, String>,
         lines: Option<mpsc::UnboundedSender<String>>,
     ) -> Result<Running, RunnerError> {
+        let id = self.prepare(step)?;
+        let env = self.environment(step, state, &id, &self.mounts(step));
+        let container = format!("{}_{}", sanitized(&step.image), &id[..6]);
+        let args = self.arguments(step, stage, &env, &container);
+        let mut command = Command::new(&self.docker);
+        // The runner's own environment steers its docker command line, not the container.
+        command.args(&args).envs(&env).env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        let running = self.spawn(command, step, id, lines)?;
+        Ok(Running { container, command_line: args, ..running })
+    }
+
+    /// Starts a stage without a container: the action's program as it is on this machine, with the same environment.
+    pub fn start_program(
+        &self,
+        program: &Path,
+        step: &Step,
+        stage: StageKind,
+        state: &BTreeMap<String, String>,
+        lines: Option<mpsc::UnboundedSender<String>>,
+    ) -> Result<Running, RunnerError> {
+        let id = self.prepare(step)?;
+        let here = self.mounts(step).map(|(host, _)| (host.clone(), host));
+        let env = self.environment(step, state, &id, &here);
+        let mut command = Command::new(program);
+        if stage == StageKind::Post {
+            command.arg("post");
+        }
+        command.env_clear().env("DOCKER_HOST", format!("unix://{}", self.mounted_socket.display())).envs(&env);
+        command.envs([("GITHUB_ACTIONS", "true"), ("CI", "true")]);
+        self.spawn(command, step, id, lines)
+    }
+
+    /// Makes the files that a stage reads and writes; returns the id in their names.
+    fn prepare(&self, step: &Step) -> Result<String, RunnerError> {
         let id = format!("{:016x}", rand::random::<u64>());
         let files = self.temp.join("_runner_file_commands");
         for dir in ["_github_home", "_github_workflow"].map(|name| self.temp.join(name)).iter().chain([&files]) {
@@ -149,20 +185,25 @@ impl Machine {
             let path = files.join(format!("{name}_{id}"));
             fs::write(&path, "").map_err(at(&path))?;
         }
-        let env = self.environment(step, state, &id);
-        let container = format!("{}_{}", sanitized(&step.image), &id[..6]);
-        let args = self.arguments(step, stage, &env, &container);
-        let mut child = Command::new(&self.docker)
-            .args(&args)
-            .envs(&env)
-            // The runner's own environment steers its docker command line, not the container.
-            .env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
+        Ok(id)
+    }
+
+    /// Starts a command and reads what it says.
+    fn spawn(
+        &self,
+        mut command: Command,
+        step: &Step,
+        id: String,
+        lines: Option<mpsc::UnboundedSender<String>>,
+    ) -> Result<Running, RunnerError> {
+        let program = PathBuf::from(command.as_std().get_program());
+        let mut child = command
             .current_dir(&step.workspace)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| RunnerError::Docker(self.docker.clone(), source))?;
+            .map_err(|source| RunnerError::Docker(program, source))?;
         let (sender, mut chunks) = mpsc::unbounded_channel::<(usize, Vec<u8>)>();
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
@@ -184,89 +225,8 @@ impl Machine {
             }
             console.finish()
         });
-        Ok(Running { child, readers, console, files, id, container, command_line: args })
-    }
-
-    /// The environment of the container, in the runner's order: later wins.
-    fn environment(&self, step: &Step, state: &BTreeMap<String, String>, id: &str) -> BTreeMap<String, String> {
-        let mut env = step.env.clone();
-        env.extend(state.iter().map(|(name, value)| (format!("STATE_{name}"), value.clone())));
-        for (name, default) in &step.action.inputs {
-            let given = step.with.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            let value = given.map_or_else(|| evaluated(default, &step.expressions), |(_, value)| value.clone());
-            env.insert(input_name(name), value);
-        }
-        // Undeclared ones are exported too, with a warning.
-        env.extend(step.with.iter().map(|(name, value)| (input_name(name), value.clone())));
-        env.insert("HOME".into(), "/github/home".into());
-        env.extend(step.github.clone());
-        for (name, file) in [
-            ("GITHUB_PATH", "add_path"),
-            ("GITHUB_ENV", "set_env"),
-            ("GITHUB_STEP_SUMMARY", "step_summary"),
-            ("GITHUB_STATE", "save_state"),
-            ("GITHUB_OUTPUT", "set_output"),
-        ] {
-            env.insert(name.into(), format!("/github/file_commands/{file}_{id}"));
-        }
-        for (name, value) in [
-            ("GITHUB_WORKSPACE", "/github/workspace"),
-            ("GITHUB_EVENT_PATH", "/github/workflow/event.json"),
-            ("RUNNER_TEMP", "/github/runner_temp"),
-        ] {
-            env.insert(name.into(), value.into());
-        }
-        // Paths below the directories that are mounted are rewritten in every value.
-        let mounts = self.mounts(step);
-        for value in env.values_mut() {
-            for (host, inside) in &mounts {
-                if let Some(rest) = value.strip_prefix(host.to_string_lossy().as_ref())
-                    && (rest.is_empty() || rest.starts_with('/'))
-                {
-                    *value = format!("{inside}{rest}");
-                    break;
-                }
-            }
-        }
-        env
-    }
-
-    /// In the order in which paths are translated.
-    fn mounts(&self, step: &Step) -> [(PathBuf, &'static str); 5] {
-        [
-            (step.workspace.clone(), "/github/workspace"),
-            (self.temp.join("_runner_file_commands"), "/github/file_commands"),
-            (self.temp.join("_github_workflow"), "/github/workflow"),
-            (self.temp.join("_github_home"), "/github/home"),
-            (self.temp.clone(), "/github/runner_temp"),
-        ]
-    }
-
-    fn arguments(&self, step: &Step, stage: StageKind, env: &BTreeMap<String, String>, container: &str) -> Vec<String> {
-        let fixed = ["run", "--name", container, "--label", LABEL, "--workdir", "/github/workspace", "--rm"];
-        let mut args: Vec<String> = fixed.map(str::to_owned).into();
-        for name in env.keys() {
-            args.extend(["-e".to_owned(), name.clone()]);
-        }
-        args.extend(["-e", "GITHUB_ACTIONS=true", "-e", "CI=true"].map(str::to_owned));
-        let entrypoint = match stage {
-            StageKind::Main => &step.action.entrypoint,
-            StageKind::Post => &step.action.post_entrypoint,
-        };
-        if let Some(entrypoint) = entrypoint {
-            args.extend(["--entrypoint".to_owned(), entrypoint.clone()]);
-        }
-        if let Some(network) = &step.network {
-            args.extend(["--network".to_owned(), network.clone()]);
-        }
-        let mut mount =
-            |host: &Path, inside: &str| args.extend(["-v".to_owned(), format!("{}:{inside}", host.display())]);
-        mount(&self.mounted_socket, "/var/run/docker.sock");
-        for (host, inside) in self.mounts(step).iter().rev() {
-            mount(host, inside);
-        }
-        args.push(step.image.clone());
-        args
+        let files = self.temp.join("_runner_file_commands");
+        Ok(Running { child, readers, console, files, id, container: String::new(), command_line: Vec::new() })
     }
 }
 
@@ -328,7 +288,6 @@ impl Running {
 
 const FILES: [&str; 7] =
     ["add_path", "set_env", "step_summary", "save_state", "set_output", "artifacts", "artifacts_list"];
-const LABEL: &str = "fe1400";
 
 async fn pump(mut from: impl AsyncRead + Unpin, stream: usize, to: mpsc::UnboundedSender<(usize, Vec<u8>)>) {
     let mut buffer = vec![0; 16 << 10];
@@ -346,34 +305,4 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> RunnerError {
 
 fn sanitized(image: &str) -> String {
     image.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
-}
-
-/// Only spaces change; hyphens stay.
-fn input_name(name: &str) -> String {
-    format!("INPUT_{}", name.replace(' ', "_").to_uppercase())
-}
-
-/// A default with its `${{ expression }}`s replaced; one without a value is empty, as on the runner.
-fn evaluated(default: &str, expressions: &BTreeMap<String, String>) -> String {
-    let mut text = String::new();
-    let mut rest = default;
-    while let Some((before, after)) = rest.split_once("${{") {
-        let (expression, after) = after.split_once("}}").unwrap_or((after, ""));
-        text.push_str(before);
-        text.push_str(expressions.get(expression.trim()).map_or("", String::as_str));
-        rest = after;
-    }
-    text + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{evaluated, input_name};
-
-    #[test]
-    fn names_and_defaults() {
-        assert_eq!(input_name("discord-webhook"), "INPUT_DISCORD-WEBHOOK");
-        let expressions = [("github.token".to_owned(), "t".to_owned())].into();
-        assert_eq!(evaluated("a ${{ github.token }} b ${{ job.check_run_id }}", &expressions), "a t b ");
-    }
 }

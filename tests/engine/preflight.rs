@@ -1,0 +1,100 @@
+//! What is found out before anything is built.
+
+use std::{
+    os::unix::net::UnixListener,
+    time::{Duration, Instant},
+};
+
+use http::Method;
+use stand_ins::engine::{Fault, Seen, Setup};
+
+use crate::run::{BASE, World, log, the_error};
+
+#[tokio::test]
+async fn without_an_engine_it_says_so() {
+    let world = World::new(Setup::containerd()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("directory")).unwrap();
+    std::fs::write(at("file"), "").unwrap();
+    drop(UnixListener::bind(at("dead")).unwrap());
+    for (name, words) in [("directory", "is a directory"), ("file", "socket"), ("dead", "Docker")] {
+        let mut run = world.run(&[("Dockerfile", BASE)]);
+        run.machine.mounted_socket = at(name);
+        let report = run.expect(1).await;
+        let error = the_error(&report);
+        assert!(error.message.contains(words), "{name}: {error:?}");
+    }
+    assert_eq!(world.engine.count(|_| true), 0, "the other engine is left alone");
+}
+
+#[tokio::test]
+async fn an_engine_that_takes_connections_and_says_nothing_is_told() {
+    let world = World::engine(Setup::containerd(), |_, _| Some(Fault::Stall)).await;
+    let began = Instant::now();
+    let report = world.run(&[("Dockerfile", BASE)]).expect(1).await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(the_error(&report).message.contains("did not answer within"), "{}", log(&report));
+}
+
+#[tokio::test]
+async fn an_engine_without_buildkit_is_told() {
+    let world = World::engine(Setup::old(), |seen, _| {
+        (*seen == Seen::call(Method::POST, "/grpc")).then(|| Fault::Answer(404, "page not found".into()))
+    })
+    .await;
+    let report = world.run(&[("Dockerfile", BASE)]).expect(1).await;
+    let error = the_error(&report);
+    assert!(error.message.contains("404") && error.message.contains("BuildKit"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_login_that_the_registry_refuses_ends_a_long_build_at_once() {
+    for setup in [Setup::containerd(), Setup::classic()] {
+        let world = World::new(setup.clone()).await;
+        world.registry.require("ci", "right");
+        let run = world.run(&[("Dockerfile", &format!("{BASE}RUN sleep infinity\n"))]);
+        let run = run.with("username", "ci").with("password", "wr0ng-canary").secret("wr0ng-canary");
+        let began = Instant::now();
+        let report = run.expect(1).await;
+        assert!(began.elapsed() < Duration::from_secs(10), "{setup:?}: {:?}", began.elapsed());
+        let error = the_error(&report);
+        for words in [&*world.registry.host, "does not accept the credentials", "`username`", "`password`"] {
+            assert!(error.message.contains(words), "{setup:?}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_used_for_the_upload_and_for_the_tags() {
+    for setup in [Setup::containerd(), Setup::classic()] {
+        let world = World::new(setup.clone()).await;
+        world.registry.require("ci", "s3cret-canary");
+        let run = world.run(&[("Dockerfile", BASE)]);
+        let run = run.with("username", "ci").with("password", "s3cret-canary").secret("s3cret-canary");
+        let report = run.expect(0).await;
+        assert_eq!(world.tagged("", "latest").as_ref(), Some(&report.outputs["digest"]), "{setup:?}: {}", log(&report));
+    }
+}
+
+#[tokio::test]
+async fn without_a_login_it_says_that_there_is_none() {
+    let world = World::new(Setup::containerd()).await;
+    world.registry.require("ci", "s3cret");
+    let report = world.run(&[("Dockerfile", BASE)]).expect(1).await;
+    let error = the_error(&report);
+    for words in [&*world.registry.host, "`username`"] {
+        assert!(error.message.contains(words), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_cannot_try_a_login_does_not_stop_the_run() {
+    let world = World::engine(Setup::containerd(), |seen, _| {
+        let words = "Get \"https://x/v2/\": dial tcp: connect: connection refused";
+        (*seen == Seen::call(Method::POST, "/auth")).then(|| Fault::Answer(500, words.into()))
+    })
+    .await;
+    let run = world.run(&[("Dockerfile", BASE)]).with("username", "ci").with("password", "s3cret-canary");
+    run.expect(0).await;
+}
