@@ -316,7 +316,7 @@ fn secrets_are_masked_even_while_a_group_is_open() {
     let mut log = Log::new(Vec::new(), runner(Annotate::Yes));
     log.mask(&Secret::new("first%secret")).unwrap();
     log.event(&image("a", ImageEvent::Started)).unwrap();
-    log.mask(&Secret::new("second")).unwrap();
+    log.event(&Event::SecretLearned(Secret::new("second"))).unwrap();
     log.event(&image("a", said(0, "x"))).unwrap();
     log.event(&Event::Finished(RunOutcome::Success)).unwrap();
     let log = seen(&String::from_utf8(log.into_sink()).unwrap());

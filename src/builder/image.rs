@@ -288,7 +288,7 @@ pub(super) async fn solve(
         attempt += 1;
         let retry = if error.is_temporary() { Retry::Later } else { Retry::Never };
         let Some(wait) = RetryPolicy::default().pause(attempt, retry) else {
-            return Err(solve_failure(&error, progress, (spec, events.redactor()), &monitor));
+            return Err(solve_failure(&error, progress, (spec, &events.redactor()), &monitor));
         };
         progress.steps.begin_attempt();
         events.image(&spec.name, ImageEvent::Retrying { reason: error.message, attempt, wait }).await;

@@ -106,7 +106,7 @@ impl Report {
         match update {
             Update::Started { step, name } => vec![self.event(ImageEvent::StepStarted { step, name })],
             Update::Output { step, is_stderr, bytes } => {
-                let redactor = self.events.redactor().clone();
+                let redactor = self.events.redactor();
                 let lines = self.output(step).push(&bytes, is_stderr, &redactor);
                 self.logged(step, lines)
             }

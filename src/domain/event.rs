@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     diagnostic::Diagnostic, digest::Digest, failure::Failure, history::History, outcome::RunOutcome,
-    publication::Publication, stage::Stage,
+    publication::Publication, secret::Secret, stage::Stage,
 };
 
 /// One thing that happened. Sent in order through [`crate::events::Events`], which redacts every text in it.
@@ -22,6 +22,8 @@ pub enum Event {
     },
     /// Something the user should know that does not fail the run.
     Diagnostic(Diagnostic),
+    /// A secret that became known during the run. The log masks it from then on.
+    SecretLearned(Secret),
     /// Something that stands in the log and nowhere else.
     Note(String),
     /// It became known how the runs before this one ended.

@@ -68,9 +68,12 @@ impl Order {
     pub fn check(&mut self, event: &Event) -> Result<(), OutOfOrder> {
         let invalid = |problem: String| Err(OutOfOrder(problem));
         match event {
-            Event::Diagnostic(_) | Event::Note(_) | Event::History(_) | Event::Superseded(_) | Event::JobUrl(_) => {
-                Ok(())
-            }
+            Event::Diagnostic(_)
+            | Event::Note(_)
+            | Event::SecretLearned(_)
+            | Event::History(_)
+            | Event::Superseded(_)
+            | Event::JobUrl(_) => Ok(()),
             _ if self.finished => invalid(format!("{event:?} after the end of the run")),
             Event::Finished(_) => {
                 self.finished = true;

@@ -68,6 +68,8 @@ pub struct Redactor {
     digits: Needles,
     /// The length of the longest form.
     longest: usize,
+    /// What it was made of, for [`Redactor::with`].
+    secrets: Arc<[Secret]>,
 }
 
 /// The texts to search for.
@@ -117,8 +119,9 @@ impl Redactor {
 
     /// Creates a redactor for these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let secrets: Arc<[Secret]> = secrets.into_iter().cloned().collect();
         let (mut texts, mut digits) = (Vec::new(), Vec::new());
-        for secret in secrets {
+        for secret in &*secrets {
             let Parts { values, lines } = Parts::of(secret);
             texts.extend(lines.iter().flat_map(|line| forms::of_line(line)));
             for value in values {
@@ -131,7 +134,13 @@ impl Redactor {
             texts.iter().map(|form| Skeleton::new(form, Escapes::Whole).text.trim().to_owned()).collect();
         texts.retain(|form| form.len() >= Self::SHORTEST);
         let longest = texts.iter().map(String::len).max().unwrap_or_default();
-        Self { texts: Needles::new(texts), digits: Needles::new(digits), longest }
+        Self { texts: Needles::new(texts), digits: Needles::new(digits), longest, secrets }
+    }
+
+    /// Creates a redactor for one more secret.
+    #[must_use]
+    pub fn with(&self, secret: &Secret) -> Self {
+        Self::new(self.secrets.iter().chain([secret]))
     }
 
     /// Replaces secrets and removes invisible characters ([`clean`]).
@@ -228,6 +237,7 @@ impl Redactor {
             Event::Note(text) => self.text(text),
             Event::Finished(RunOutcome::Failure(failure)) => self.failure(failure),
             Event::StageStarted(_)
+            | Event::SecretLearned(_)
             | Event::History(_)
             | Event::Superseded(_)
             | Event::JobUrl(_)

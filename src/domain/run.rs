@@ -140,7 +140,7 @@ impl RunState {
         match event {
             Event::StageStarted(stage) => self.stage = *stage,
             Event::Diagnostic(diagnostic) => self.diagnostics.push(diagnostic.clone()),
-            Event::Note(_) => {}
+            Event::Note(_) | Event::SecretLearned(_) => {}
             Event::History(history) => self.history = Some(*history),
             Event::Superseded(head) => self.superseded = Some(head.clone()),
             Event::JobUrl(url) => self.info.job_url.clone_from(url),

@@ -119,6 +119,10 @@ impl<W: Write> Log<W> {
             // Within a group, the lines of the image show the progress.
             Event::StageStarted(_) | Event::History(_) | Event::Superseded(_) | Event::JobUrl(_) => {}
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic)?,
+            Event::SecretLearned(secret) => {
+                self.redactor = self.redactor.with(secret);
+                self.mask(secret)?;
+            }
             Event::Note(text) => self.text(text)?,
             Event::Image { image, event } => self.image(image, event)?,
             Event::Finished(outcome) => self.finish(outcome)?,
