@@ -1,16 +1,23 @@
-//! The run, in order. Each stage takes values and returns values; this file alone decides what follows what.
+//! The run on one page: which stages there are, in which order, and what each of them hands to the next.
 //!
 //! ```text
 //! preflight -> build -> publish
 //! ```
 //!
-//! Nothing here formats text, builds a request or reads the environment.
+//! | stage | takes | returns | on failure |
+//! |---|---|---|---|
+//! | [`preflight`] | the plan, the run's context | a connected builder, what to build | nothing was started |
+//! | [`builder`] | these | [`Built`]: each image, uploaded by digest | no tag has moved |
+//! | [`publish`] | the images | [`Release`]: each image under its tags | tags are restored |
+//!
+//! A test stage belongs between build and publish, a deploy stage after publish. Nothing here formats text, builds a
+//! request or reads the environment.
 
 use std::time::Duration;
 
 use crate::{
     beside::beside,
-    builder::{self, Built, Goal},
+    builder::{self, Builder, Built, Goal, spec::BuildSpec},
     cancel::{Cancel, Stop},
     context::RunContext,
     domain::{event::Event, failure::Failure, stage::Stage},
@@ -20,30 +27,29 @@ use crate::{
     publish::{self, Move, Release, Survey, Unpublished},
 };
 
-/// How long the end of the builds waits for what the registries say of the tags as they are.
+/// How long a finished build waits for the registries to say what the tags point to now.
 const SURVEY: Duration = Duration::from_secs(2);
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// What is in a registry under its tags now.
+    /// The images that are in a registry under their tags. Empty if the run does not push.
     pub releases: Vec<Release>,
 }
 
-/// Why a run did not come to its end.
+/// Why a run ended early.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unfinished {
     /// A stage failed.
     Failed(Box<Failure>),
-    /// It was asked to stop.
+    /// A signal or the time limit stopped it.
     Stopped(Stop),
 }
 
-/// Does what the plan says.
+/// Runs the plan. `journal` receives the tags that are about to move, right before they do.
 ///
 /// # Errors
-/// The failure of a stage, or the stop that was asked for through `cancel`. Then no tag has moved, or the events say
-/// which. `journal` is given the tags that are about to move, right before they do.
+/// The failure of a stage, or the stop that was requested through `cancel`. If any tag moved, the events list it.
 pub async fn run(
     plan: &Plan,
     cx: &RunContext,
@@ -51,52 +57,62 @@ pub async fn run(
     journal: &dyn Fn(&[Move]),
     events: &Events,
 ) -> Result<Outcome, Unfinished> {
-    // To stop a build is to drop it. On the heap: it holds the state of every solve.
-    let ready = cancel.unless(Box::pin(async {
-        // Everything that can be known to fail is known before the first layer is built.
-        events.emit(Event::StageStarted(Stage::Preflight)).await;
-        let mut specs = preflight::build_specs(plan, cx)?;
-        let builder = preflight::builder(plan, cx, &mut specs, goal(plan), events).await?;
-        for doubt in preflight::support(&builder, &mut specs).await? {
-            events.emit(Event::Diagnostic(doubt)).await;
-        }
-
-        // Every image at the same time. Credentials are tried meanwhile: wrong ones end the run at once, not after it.
-        events.emit(Event::StageStarted(Stage::Build)).await;
-        let survey = Survey::default();
-        let build = async {
-            tokio::select! {
-                biased;
-                failure = preflight::refused_login(&builder, plan) => Err(failure),
-                built = builder::all(&builder, &specs, goal(plan), events) => built,
-            }
-        };
-        let survey_all = survey.take(plan, &builder, cx.branch.as_ref(), events);
-        // After a failure nothing depends on it.
-        let (built, _) = beside(build, survey_all, |built| if built.is_ok() { SURVEY } else { Duration::ZERO }).await;
-        Ok::<_, Failure>((builder, specs, survey, built?))
-    }));
-    let (builder, specs, survey, built): (_, _, _, Vec<Built>) = ready.await??;
-
+    // A build is stopped by dropping it. Boxed, because it holds the state of every solve.
+    let ready = Box::pin(async {
+        let ready = preflight(plan, cx, events).await?;
+        let built = build(plan, cx, &ready, events).await?;
+        Ok::<_, Failure>((ready, built))
+    });
+    let (ready, (built, survey)) = cancel.unless(ready).await??;
     if !plan.push.enabled {
         return Ok(Outcome::default());
     }
-    // Tags move last, together, once every image is ready.
+
+    // Tags move last and together, once every image is ready. This must not be dropped half way, so it gets `cancel`.
     events.emit(Event::StageStarted(Stage::Publish)).await;
-    let cx = publish::Context {
-        plan,
-        builder: &builder,
-        specs: &specs,
-        branch: cx.branch.as_ref(),
-        survey: &survey,
-        events,
-        cancel,
-        journal,
-    };
+    let (builder, specs, branch, survey) = (&ready.builder, &*ready.specs, cx.branch.as_ref(), &survey);
+    let cx = publish::Context { plan, builder, specs, branch, survey, events, cancel, journal };
     let releases = publish::all(cx, &built).await?;
     Ok(Outcome { releases })
 }
 
+/// What preflight hands to the build.
+struct Ready {
+    builder: Builder,
+    specs: Vec<BuildSpec>,
+}
+
+/// Finds every problem that can be found before the first layer is built.
+async fn preflight(plan: &Plan, cx: &RunContext, events: &Events) -> Result<Ready, Failure> {
+    events.emit(Event::StageStarted(Stage::Preflight)).await;
+    let mut specs = preflight::build_specs(plan, cx)?;
+    let builder = preflight::builder(plan, cx, &mut specs, goal(plan), events).await?;
+    for doubt in preflight::support(&builder, &mut specs).await? {
+        events.emit(Event::Diagnostic(doubt)).await;
+    }
+    Ok(Ready { builder, specs })
+}
+
+/// Builds all images at the same time and uploads them by digest. Meanwhile it tries the credentials, since a run with
+/// wrong ones should fail at once, and asks the registries what the tags point to now.
+async fn build(plan: &Plan, cx: &RunContext, ready: &Ready, events: &Events) -> Result<(Vec<Built>, Survey), Failure> {
+    events.emit(Event::StageStarted(Stage::Build)).await;
+    let Ready { builder, specs } = ready;
+    let build = async {
+        tokio::select! {
+            biased;
+            failure = preflight::refused_login(builder, plan) => Err(failure),
+            built = builder::all(builder, specs, goal(plan), events) => built,
+        }
+    };
+    let survey = Survey::default();
+    let answers = survey.take(plan, builder, cx.branch.as_ref(), events);
+    // A failed build does not need the answers.
+    let (built, _) = beside(build, answers, |built| if built.is_ok() { SURVEY } else { Duration::ZERO }).await;
+    Ok((built?, survey))
+}
+
+/// What the images are built for.
 fn goal(plan: &Plan) -> Goal {
     match (plan.push.enabled, plan.load) {
         (true, false) => Goal::Push,
