@@ -23,6 +23,7 @@ pub mod environ;
 pub mod inputs;
 pub mod plan;
 pub mod tags;
+pub mod yaml;
 
 // Clients of the services that a run talks to.
 pub mod aws;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use build_deploy::{
-    compose::{Build, ContextSource, Project, Request, SecretSource, Ulimit, load, normalise},
+    compose::{Build, ContextSource, Project, Request, SecretSource, Ulimit, load, normalize},
     compose_files::Directory,
 };
 use serde_json::{Map, Value, json};
@@ -338,14 +338,14 @@ fn relative(text: &str, directory: &Path) -> String {
     {
         return text.to_owned();
     }
-    let Ok(path) = Path::new(text).strip_prefix("/") else { return normalise(text) };
+    let Ok(path) = Path::new(text).strip_prefix("/") else { return normalize(text) };
     let mut base = directory.strip_prefix("/").unwrap();
     let mut up = String::new();
     loop {
         if let Ok(rest) = path.strip_prefix(base) {
             // A path that has nothing in common with the project is absolute in all three.
             let outside = base.components().count() < 2;
-            return if outside { text.to_owned() } else { normalise(&format!("{up}{}", rest.display())) };
+            return if outside { text.to_owned() } else { normalize(&format!("{up}{}", rest.display())) };
         }
         base = base.parent().unwrap();
         up.push_str("../");

@@ -213,7 +213,7 @@ fn difference(case: &Case, event: &EventCase, got: &Result<Made, String>) -> Res
             let told = inputs(case, &RunnerEnv::new(&case.env), "false");
             return match told {
                 Ok(_) => Err(error.clone()),
-                Err(told) if told.contains("has no `=` after a name") => Ok(Some(Difference::NoValue)),
+                Err(told) if told.contains("is not of the form `name=value`") => Ok(Some(Difference::NoValue)),
                 Err(_) => Ok(Some(Difference::MistakeTold)),
             };
         }

@@ -13,6 +13,8 @@ pub mod inputs;
 pub mod plan;
 #[path = "../../src/tags/mod.rs"]
 pub mod tags;
+#[path = "../../src/yaml/mod.rs"]
+pub mod yaml;
 
 pub mod agent;
 pub mod filesync;

@@ -9,7 +9,10 @@ use crate::{
     },
     compose::{self, ContextSource},
     domain::{destinations::Destinations, repository::Repository},
-    inputs::typed::{self, CacheSpec, CompressionReach},
+    inputs::{
+        cache::CacheSpec,
+        typed::{self, CompressionReach},
+    },
     plan::{ImagePlan, caches::Origin, images::Purpose},
     regular_file,
 };

@@ -1,19 +1,20 @@
-//! `x-bake`, which adds to a build what `docker buildx bake` knows beyond Compose
+//! `x-bake`, the options of `docker buildx bake` that Compose does not have
 //! (<https://docs.docker.com/build/bake/compose-file/#extension-field-with-x-bake>).
 
 use std::collections::BTreeSet;
 
 use super::{
     error::ComposeError,
+    fields::Fields,
     model::{Build, BuildSecret, SecretSource, SshKey},
     positions,
-    typed::{Fields, Variables},
-    yaml::Value,
+    variables::Environment,
 };
+use crate::yaml::Value;
 
-/// Lays the extension over a build: lists are added to, contexts of other names too, the rest is replaced. `output` is
-/// not for us to follow.
-pub(super) fn apply(build: &mut Build, extension: &Fields<'_>, env: Variables<'_>) -> Result<(), ComposeError> {
+/// Applies the extension to a build: lists are extended, contexts with new names are added, other values are replaced.
+/// `output` is ignored.
+pub(super) fn apply(build: &mut Build, extension: &Fields<'_>, env: Environment<'_>) -> Result<(), ComposeError> {
     positions::of_extension(&mut build.positions, extension);
     add(&mut build.tags, words(extension, "tags")?);
     add(&mut build.cache_from, words(extension, "cache-from")?);
@@ -23,8 +24,8 @@ pub(super) fn apply(build: &mut Build, extension: &Fields<'_>, env: Variables<'_
     let mut secrets = Vec::new();
     for text in words(extension, "secret")? {
         let secret = secret(&text, env).ok_or_else(|| {
-            let problem = "has a secret that is not like `id=name,src=file` or `id=name,env=VARIABLE`";
-            ComposeError::key(&extension.node.at, &extension.path, problem)
+            let hint = "write `id=name,src=file` or `id=name,env=VARIABLE`";
+            ComposeError::key(&extension.node.at, &extension.path, "has a secret in an invalid form", hint)
         })?;
         secrets.push(secret);
     }
@@ -55,7 +56,7 @@ fn add<T: Ord + Clone>(list: &mut Vec<T>, more: Vec<T>) {
     list.extend(more.into_iter().filter(|item| known.insert(item.clone())));
 }
 
-/// A list, or words in one string.
+/// Returns the strings in a list, or the words in a string.
 fn words(extension: &Fields<'_>, key: &str) -> Result<Vec<String>, ComposeError> {
     let list = extension.list(key)?;
     match extension.get(key) {
@@ -66,8 +67,8 @@ fn words(extension: &Fields<'_>, key: &str) -> Result<Vec<String>, ComposeError>
     }
 }
 
-/// `id=…[,src=…|,env=…]`; without either, the variable of the id's name, else the file.
-fn secret(text: &str, (open, withheld): Variables<'_>) -> Option<BuildSecret> {
+/// Parses `id=…[,src=…|,env=…]`. Without a source, it is the variable that is named like the id, or else the file.
+fn secret(text: &str, env: Environment<'_>) -> Option<BuildSecret> {
     let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
     for field in text.split(',') {
         let (key, value) = field.trim().split_once('=')?;
@@ -84,8 +85,10 @@ fn secret(text: &str, (open, withheld): Variables<'_>) -> Option<BuildSecret> {
         (_, Some(variable)) => SecretSource::Environment(variable),
         (Some(name), None) if kind == Some("env") => SecretSource::Environment(name),
         (Some(file), None) => SecretSource::File(file),
-        // One that is withheld is not taken for a file: what asks for it is to be refused.
-        (None, None) if open.contains_key(&id) || withheld.contains(&id) => SecretSource::Environment(id.clone()),
+        // A hidden variable does not become a file, so that the request for it is rejected.
+        (None, None) if env.values.contains_key(&id) || env.withheld.contains(&id) => {
+            SecretSource::Environment(id.clone())
+        }
         (None, None) => SecretSource::File(id.clone()),
     };
     Some(BuildSecret { id, source })

@@ -1,37 +1,35 @@
-//! Brings one document into the form that merging works on: only the keys that a build needs, variables replaced,
-//! short forms written out, paths made relative to the working directory.
+//! Brings a document into the form that merging requires: only the keys that a build needs, variables replaced, short
+//! forms expanded, paths relative to the working directory.
 
 use std::{collections::HashMap, fmt};
 
 use super::{
-    budget::MAX_PATH,
+    budget::{MAX_PATH, check_entries},
     error::ComposeError,
+    fields::{scalar_text, wrong},
     interpolate::interpolate,
-    load::Variables,
-    merge::count,
     path::{is_remote, join},
-    scalar::Scalar,
-    yaml::{At, Key, Node, Role, Value},
+    variables::Variables,
 };
+use crate::yaml::{Key, Node, Position, Role, Scalar, Value};
 
-/// Keys of the document that are looked at.
+/// The keys of a document that a build needs.
 const TOP: [&str; 4] = ["name", "include", "services", "secrets"];
-/// Keys of a service that are looked at.
+/// The keys of a service that a build needs.
 const SERVICE: [&str; 5] = ["image", "platform", "profiles", "extends", "build"];
 
-/// The document in canonical form. `base` is the directory that its relative paths start from.
+/// Brings a document into canonical form. `base` is the directory that its relative paths are relative to.
 pub(super) fn canonical(document: Node, base: &str, lookup: &mut Variables<'_>) -> Result<Node, ComposeError> {
     let at = document.at.clone();
     let Value::Map(entries) = document.value else {
-        let problem = format!("a compose file is a mapping, but this is {}: begin with `services:`", document.kind());
-        return Err(ComposeError::Syntax { at, problem });
+        return Err(ComposeError::NoMapping { at, kind: document.kind() });
     };
     let mut out = Vec::new();
     for (key, node) in entries.into_iter().filter(|(key, _)| TOP.contains(&key.text.as_str())) {
         let path = key.text.clone();
         let node = match path.as_str() {
             "services" => each(node, &path, &mut |name, node, path| {
-                let node = node_of(node, &SERVICE, path)?;
+                let node = reduced(node, &SERVICE, path)?;
                 let mut node = replaced(node, &Trail::Root(path), lookup)?;
                 expand_service(&mut node, path, base)?;
                 Ok((name, node))
@@ -39,7 +37,7 @@ pub(super) fn canonical(document: Node, base: &str, lookup: &mut Variables<'_>) 
             "secrets" => each(node, &path, &mut |name, node, path| {
                 let mut node = replaced(node, &Trail::Root(path), lookup)?;
                 rebase(&mut node, "file", path, &|text| join(base, text))?;
-                short(&node, path)?;
+                check_length(&node, path)?;
                 Ok((name, node))
             })?,
             _ => replaced(node, &Trail::Root(&path), lookup)?,
@@ -51,12 +49,12 @@ pub(super) fn canonical(document: Node, base: &str, lookup: &mut Variables<'_>) 
 
 type Visit<'a> = dyn FnMut(Key, Node, &str) -> Result<(Key, Node), ComposeError> + 'a;
 
-/// Applies `visit` to each entry of a mapping that may be empty.
+/// Applies `visit` to each entry of a mapping, which may be empty.
 fn each(node: Node, path: &str, visit: &mut Visit<'_>) -> Result<Node, ComposeError> {
     let Node { at, role, value } = node;
     let value = match value {
         Value::Map(entries) => {
-            count(entries.len(), &at, path)?;
+            check_entries(entries.len(), &at, path)?;
             let visit = |(key, node): (Key, Node)| {
                 let path = format!("{path}.{}", key.text);
                 visit(key, node, &path)
@@ -73,8 +71,8 @@ fn each(node: Node, path: &str, visit: &mut Visit<'_>) -> Result<Node, ComposeEr
     Ok(Node { at, role, value })
 }
 
-/// A service with the keys that matter.
-fn node_of(node: Node, keys: &[&str], path: &str) -> Result<Node, ComposeError> {
+/// Reduces a service to some keys.
+fn reduced(node: Node, keys: &[&str], path: &str) -> Result<Node, ComposeError> {
     let Node { at, role, value } = node;
     let value = match value {
         Value::Map(mut entries) => {
@@ -88,11 +86,7 @@ fn node_of(node: Node, keys: &[&str], path: &str) -> Result<Node, ComposeError> 
     Ok(Node { at, role, value })
 }
 
-pub(super) fn wrong(node: &Node, path: &str, wanted: &str) -> ComposeError {
-    ComposeError::key(&node.at, path, format!("is {}: write {wanted}", node.kind()))
-}
-
-/// Where a node stands; written out only for errors, since each node below a long path would repeat it.
+/// The path of a node. It is formatted only for errors, because every node below a long path would repeat it.
 enum Trail<'a> {
     Root(&'a str),
     Key(&'a Self, &'a str),
@@ -109,27 +103,27 @@ impl fmt::Display for Trail<'_> {
     }
 }
 
-/// The node with variables replaced in every string.
+/// Replaces the variables in every string of a node.
 fn replaced(node: Node, path: &Trail<'_>, lookup: &mut Variables<'_>) -> Result<Node, ComposeError> {
     let Node { at, role, value } = node;
     let value = match value {
         Value::Scalar(Scalar::Text(text)) if text.contains('$') => {
-            let text =
-                interpolate(&text, lookup).map_err(|e| ComposeError::key(&at, path.to_string(), e.to_string()))?;
+            let text = interpolate(&text, lookup)
+                .map_err(|error| ComposeError::key(&at, path.to_string(), error.to_string(), error.hint()))?;
             lookup.spend(text.len())?;
             Value::Scalar(Scalar::Text(text))
         }
         Value::Scalar(scalar) => Value::Scalar(scalar),
         Value::List(items) => {
-            count(items.len(), &at, path)?;
+            check_entries(items.len(), &at, path)?;
             let each = |(i, node)| replaced(node, &Trail::Item(path, i), lookup);
             Value::List(items.into_iter().enumerate().map(each).collect::<Result<_, _>>()?)
         }
         Value::Map(entries) => {
-            count(entries.len(), &at, path)?;
+            check_entries(entries.len(), &at, path)?;
             let each = |(key, node): (Key, Node)| {
                 let node = replaced(node, &Trail::Key(path, &key.text), lookup)?;
-                Ok((key, node))
+                Ok::<_, ComposeError>((key, node))
             };
             Value::Map(entries.into_iter().map(each).collect::<Result<_, _>>()?)
         }
@@ -137,20 +131,20 @@ fn replaced(node: Node, path: &Trail<'_>, lookup: &mut Variables<'_>) -> Result<
     Ok(Node { at, role, value })
 }
 
-/// Refuses long paths and names of variables: each build that uses the secret gets a copy.
-fn short(secret: &Node, path: &str) -> Result<(), ComposeError> {
+/// Rejects long paths and names of variables, because each build that uses the secret gets a copy.
+fn check_length(secret: &Node, path: &str) -> Result<(), ComposeError> {
     for (key, node) in secret.entries().unwrap_or_default() {
         if let Value::Scalar(Scalar::Text(text)) = &node.value
             && text.len() > MAX_PATH
         {
-            let problem = format!("is longer than {MAX_PATH} bytes: use a shorter one");
-            return Err(ComposeError::key(&node.at, format!("{path}.{}", key.text), problem));
+            let problem = format!("is longer than {MAX_PATH} bytes");
+            return Err(ComposeError::key(&node.at, format!("{path}.{}", key.text), problem, "use a shorter one"));
         }
     }
     Ok(())
 }
 
-/// Writes the short forms of a service out.
+/// Expands the short forms of a service.
 fn expand_service(service: &mut Node, path: &str, base: &str) -> Result<(), ComposeError> {
     let Value::Map(entries) = &mut service.value else { return Ok(()) };
     for (key, node) in entries {
@@ -181,7 +175,7 @@ fn expand_service(service: &mut Node, path: &str, base: &str) -> Result<(), Comp
 fn expand_build(build: &mut Node, path: &str, base: &str) -> Result<(), ComposeError> {
     rebase(build, "context", path, &|text| rebase_context(text, base))?;
     let Value::Map(entries) = &mut build.value else {
-        return Err(wrong(build, path, "a path, or a mapping with `context:`"));
+        return Err(wrong(build, path, "a path, or a mapping with `context`"));
     };
     for (key, node) in entries.iter_mut().filter(|(_, node)| node.role != Role::Reset && !node.is_null()) {
         let path = format!("{path}.{}", key.text);
@@ -189,7 +183,7 @@ fn expand_build(build: &mut Node, path: &str, base: &str) -> Result<(), ComposeE
             "args" => to_map(node, &path, Bare::Null)?,
             "labels" => to_map(node, &path, Bare::Empty)?,
             "additional_contexts" => {
-                to_map(node, &path, Bare::Refused)?;
+                to_map(node, &path, Bare::Invalid)?;
                 rebase_all(node, &path, &|text| rebase_context(text, base))?;
             }
             "ssh" => {
@@ -218,7 +212,7 @@ fn rebase_context(text: &str, base: &str) -> String {
     }
 }
 
-/// Changes the path under a key, if there is one.
+/// Changes the path under a key, if it exists.
 fn rebase(node: &mut Node, key: &str, path: &str, change: &dyn Fn(&str) -> String) -> Result<(), ComposeError> {
     let Value::Map(entries) = &mut node.value else { return Ok(()) };
     for (_, node) in entries.iter_mut().filter(|(k, _)| k.text == key) {
@@ -239,7 +233,7 @@ fn rebase_text(node: &mut Node, path: &str, change: &dyn Fn(&str) -> String) -> 
     match &mut node.value {
         Value::Scalar(Scalar::Null) => Ok(()),
         Value::Scalar(scalar) => {
-            // An empty path is kept, so that it counts as absent.
+            // An empty path counts as absent, so it stays empty.
             if !scalar.source().is_empty() {
                 *scalar = Scalar::Text(change(&scalar.source()));
             }
@@ -249,23 +243,23 @@ fn rebase_text(node: &mut Node, path: &str, change: &dyn Fn(&str) -> String) -> 
     }
 }
 
-/// What a list item without `=` means.
+/// What a list item without `=` stands for.
 #[derive(Clone, Copy)]
 enum Bare {
-    /// A key whose value is to be found elsewhere.
+    /// A key whose value comes from elsewhere.
     Null,
     /// A key with an empty value.
     Empty,
-    /// A mistake.
-    Refused,
+    /// Nothing; it is an error.
+    Invalid,
 }
 
-/// Turns a list of `key=value` into a mapping; a later item wins and keeps the place of the first.
+/// Converts a list of `key=value` into a mapping. A later item replaces an earlier one with the same key.
 fn to_map(node: &mut Node, path: &str, bare: Bare) -> Result<(), ComposeError> {
     let items = match &node.value {
         Value::Map(_) => return Ok(()),
         Value::List(items) => items,
-        Value::Scalar(_) => return Err(wrong(node, path, "a list of `KEY=value` or a mapping")),
+        Value::Scalar(_) => return Err(wrong(node, path, "a list of `KEY=value`, or a mapping")),
     };
     let mut entries: Vec<(Key, Node)> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
@@ -276,12 +270,12 @@ fn to_map(node: &mut Node, path: &str, bare: Bare) -> Result<(), ComposeError> {
             (Some((key, value)), _) => (key, Scalar::Text(value.to_owned())),
             (None, Bare::Null) => (text.as_str(), Scalar::Null),
             (None, Bare::Empty) => (text.as_str(), Scalar::Text(String::new())),
-            (None, Bare::Refused) => {
-                return Err(ComposeError::key(&item.at, path, "has no `=`: write `name=value`"));
+            (None, Bare::Invalid) => {
+                return Err(ComposeError::key(&item.at, path, "has no `=`", "write `name=value`"));
             }
         };
         if key.is_empty() || key.ends_with(char::is_whitespace) {
-            return Err(ComposeError::key(&item.at, path, "has no name right before the `=`: write `KEY=value`"));
+            return Err(ComposeError::key(&item.at, path, "has no name directly before the `=`", "write `KEY=value`"));
         }
         let node = Node { at: item.at.clone(), role: Role::Merge, value: Value::Scalar(value) };
         if let Some(i) = index.get(key) {
@@ -295,24 +289,16 @@ fn to_map(node: &mut Node, path: &str, bare: Bare) -> Result<(), ComposeError> {
     Ok(())
 }
 
-/// The text of an item that must be a single value.
-pub(super) fn scalar_text(node: &Node, path: &str) -> Result<String, ComposeError> {
-    match &node.value {
-        Value::Scalar(Scalar::Null) | Value::List(_) | Value::Map(_) => Err(wrong(node, path, "a string")),
-        Value::Scalar(scalar) => Ok(scalar.source().into_owned()),
-    }
-}
-
-/// Turns all forms of `extra_hosts` into a list of `host=address`.
+/// Converts all forms of `extra_hosts` into a list of `host=address`.
 fn hosts_to_list(node: &mut Node, path: &str) -> Result<(), ComposeError> {
-    let mut pairs: Vec<(String, String, At)> = Vec::new();
+    let mut pairs: Vec<(String, String, Position)> = Vec::new();
     match &node.value {
         Value::List(items) => {
             for (i, item) in items.iter().enumerate() {
                 let path = format!("{path}[{i}]");
                 let text = scalar_text(item, &path)?;
                 let Some((host, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
-                    return Err(ComposeError::key(&item.at, path, "has no address: write `host=address`"));
+                    return Err(ComposeError::key(&item.at, path, "has no address", "write `host=address`"));
                 };
                 for address in addresses.split(',') {
                     pairs.push((host.to_owned(), address.to_owned(), item.at.clone()));
@@ -331,12 +317,13 @@ fn hosts_to_list(node: &mut Node, path: &str) -> Result<(), ComposeError> {
                 }
             }
         }
-        Value::Scalar(_) => return Err(wrong(node, path, "a list of `host=address` or a mapping")),
+        Value::Scalar(_) => return Err(wrong(node, path, "a list of `host=address`, or a mapping")),
     }
     let items = pairs.into_iter().map(|(host, address, at)| {
         let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&address);
         if host.is_empty() || host.contains([':', '=']) {
-            return Err(ComposeError::key(&at, path, "has a host name that is empty or contains `:` or `=`"));
+            let problem = "has a host name that is empty or contains `:` or `=`";
+            return Err(ComposeError::key(&at, path, problem, "correct the host name"));
         }
         Ok(Node::text(&at, format!("{host}={bare}")))
     });

@@ -1,4 +1,4 @@
-//! `.env` files, in the syntax of compose-go (<https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/#env-file-syntax>).
+//! Parses `.env` files, in the syntax of compose-go (<https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/#env-file-syntax>).
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,12 @@ use super::{
     error::ComposeError,
     interpolate::{Lookup, interpolate},
 };
+use crate::domain::invalid::Invalid;
 
-/// Reads a file's variables into `values`, over those that are there. `file` is how it is called in errors.
+/// Adds a file's variables to `values`, replacing existing ones. `file` names it in errors.
 ///
-/// Values may refer to variables of `environment`, which win, and to those already in `values`. Errors never show
-/// a value. Returns the bytes of all names and values that were read.
+/// Values may refer to variables of `environment`, which take precedence, and to those already in `values`. Errors never
+/// show a value. Returns the length of all names and values, in bytes.
 pub fn parse_into(
     file: &str,
     text: &str,
@@ -26,9 +27,9 @@ pub fn parse_into(
             return Ok(bytes);
         }
         let offset = text.len() - rest.len();
-        let error = |problem: String| {
+        let error = |reason: Invalid| {
             let line = u32::try_from(text[..offset].matches('\n').count() + 1).unwrap_or(u32::MAX);
-            ComposeError::Dotenv { file: file.to_owned(), line, problem }
+            ComposeError::Dotenv { file: file.to_owned(), line, reason }
         };
         if rest.starts_with('#') {
             rest = rest.find('\n').map_or("", |end| &rest[end..]);
@@ -36,7 +37,7 @@ pub fn parse_into(
         }
         let (name, value) = split_name(rest).map_err(&error)?;
         match value {
-            // A bare name takes the environment's value.
+            // A name without a value gets the environment's value.
             Value::Inherited(after) => {
                 if let Some(value) = environment.get(name) {
                     values.insert(name.to_owned(), value.clone());
@@ -49,7 +50,8 @@ pub fn parse_into(
                 bytes += name.len() + value.len();
                 if bytes > MAX_BYTES {
                     let limit = MAX_BYTES >> 20;
-                    return Err(error(format!("the values come to more than {limit} MiB: use fewer or shorter ones")));
+                    let problem = format!("the values are longer than {limit} MiB in total");
+                    return Err(error(Invalid::new(problem, "use fewer or shorter ones")));
                 }
                 values.insert(name.to_owned(), value);
                 rest = after;
@@ -58,7 +60,7 @@ pub fn parse_into(
     }
 }
 
-/// Values of one file, variables replaced, in bytes.
+/// Maximum length of the values of one file, after variables are replaced, in bytes.
 const MAX_BYTES: usize = 4 << 20;
 
 struct Scope<'a> {
@@ -74,7 +76,7 @@ impl Lookup for Scope<'_> {
     fn unset(&mut self, _name: &str) {}
 }
 
-/// What follows a name.
+/// What comes after a name.
 enum Value<'a> {
     Inherited(&'a str),
     Given(&'a str),
@@ -84,7 +86,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}')
 }
 
-fn split_name(text: &str) -> Result<(&str, Value<'_>), String> {
+fn split_name(text: &str) -> Result<(&str, Value<'_>), Invalid> {
     let text = match text.strip_prefix("export") {
         Some(rest) if rest.starts_with(char::is_whitespace) => rest.trim_start_matches(is_blank),
         _ => text,
@@ -92,17 +94,17 @@ fn split_name(text: &str) -> Result<(&str, Value<'_>), String> {
     let end = text.find(['=', ':', '\n']).unwrap_or(text.len());
     let name = &text[..end];
     if let Some(bad) = name.chars().find(|c| !(is_blank(*c) || c.is_alphanumeric() || "_.-[]".contains(*c))) {
-        return Err(format!("`{bad}` cannot stand in a variable's name: write `NAME=value`"));
+        return Err(Invalid::new(format!("a variable's name contains `{bad}`"), "write `NAME=value`"));
     }
     let name = name.trim();
     if name.contains(' ') {
-        return Err("a variable's name cannot contain a space: write `NAME=value`".to_owned());
+        return Err(Invalid::new("a variable's name contains a space", "write `NAME=value`"));
     }
     let after = text.get(end + 1..).unwrap_or_default().trim_start_matches(is_blank);
     Ok((name, if text[end..].starts_with(['=', ':']) { Value::Given(after) } else { Value::Inherited(after) }))
 }
 
-fn take_value<'a>(text: &'a str, lookup: &mut Scope<'_>) -> Result<(String, &'a str), String> {
+fn take_value<'a>(text: &'a str, lookup: &mut Scope<'_>) -> Result<(String, &'a str), Invalid> {
     let Some(quote @ ('"' | '\'')) = text.chars().next() else {
         let (line, after) = text.split_once('\n').unwrap_or((text, ""));
         let value = line.split(" #").next().unwrap_or_default().trim_end();
@@ -121,7 +123,7 @@ fn take_value<'a>(text: &'a str, lookup: &mut Scope<'_>) -> Result<(String, &'a 
                 continue;
             }
             c => {
-                // Only the quote's own escape is undone here; `unescape` does the others.
+                // Only escapes of the quote are handled here; `unescape` handles the others.
                 if escaped && c != quote {
                     value.push('\\');
                 }
@@ -130,14 +132,14 @@ fn take_value<'a>(text: &'a str, lookup: &mut Scope<'_>) -> Result<(String, &'a 
         }
         escaped = false;
     }
-    Err(format!("the value begins with {quote} that nothing closes: add {quote} at its end"))
+    Err(Invalid::new(format!("the value has no closing {quote}"), format!("add {quote} at its end")))
 }
 
-fn expand(value: &str, lookup: &mut Scope<'_>) -> Result<String, String> {
-    interpolate(value, lookup).map_err(|error| format!("the value {error}"))
+fn expand(value: &str, lookup: &mut Scope<'_>) -> Result<String, Invalid> {
+    interpolate(value, lookup).map_err(|error| Invalid::new(format!("the value {error}"), error.hint()))
 }
 
-/// Undoes the escapes of a shell; `\$` becomes `$$`, which interpolation then leaves as `$`.
+/// Replaces the escapes of a shell. `\$` becomes `$$`, which interpolation replaces by `$`.
 fn unescape(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
@@ -197,18 +199,18 @@ mod tests {
     }
 
     #[test]
-    fn says_the_line_but_not_the_value() {
+    fn errors_name_the_line_but_no_value() {
         for (text, want) in [
-            ("A=1\nB='hunter2\n", ".env:2: the value begins with ' that nothing closes: add ' at its end"),
-            ("\n\nA B=1", ".env:3: a variable's name cannot contain a space: write `NAME=value`"),
-            ("A!=1", ".env:1: `!` cannot stand in a variable's name: write `NAME=value`"),
+            ("A=1\nB='hunter2\n", ".env:2: the value has no closing '"),
+            ("\n\nA B=1", ".env:3: a variable's name contains a space"),
+            ("A!=1", ".env:1: a variable's name contains `!`"),
         ] {
             assert_eq!(parse(text), Err(want.to_owned()), "{text}");
         }
     }
 
     #[test]
-    fn later_lines_see_earlier_ones_and_the_environment() {
+    fn values_can_use_earlier_ones_and_the_environment() {
         let values = parse("\u{feff}A=1\r\nB=${A}2\nexport C='$A'\nD: \"x$OUTER\\$A\"\nOUTER\nE=a#b # c\n").unwrap();
         let want = [("A", "1"), ("B", "12"), ("C", "$A"), ("D", "xouter$A"), ("E", "a#b"), ("OUTER", "outer")];
         assert_eq!(values.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(), want);

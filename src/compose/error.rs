@@ -1,33 +1,32 @@
-//! What can be wrong with a compose project, told so that the user can mend it.
+//! Errors in a compose project.
 
 use std::fmt;
 
 use thiserror::Error;
 
-use super::yaml::At;
-use crate::domain::diagnostic::Place;
+use crate::{
+    domain::{diagnostic::Place, invalid::Invalid},
+    yaml::{Position, YamlError},
+};
 
-/// Why a compose project cannot be read. The texts never show the value of a build argument, label or variable.
+/// Why a compose project cannot be read. The text never contains the value of a build argument, label or variable.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ComposeError {
     /// There is no compose file at all.
-    #[error(
-        "found no compose file (looked for {looked_for}) and no Dockerfile: check out the repository before this step, or \
-         name the file with the input `compose-file`, or a Dockerfile with the input `file`"
-    )]
+    #[error("no compose file and no Dockerfile found (looked for {looked_for})")]
     NoFile {
-        /// The names tried, comma separated.
+        /// The names of the compose files, comma-separated.
         looked_for: String,
     },
-    /// A file that is asked for is not there.
-    #[error("{wanted_by}: file `{file}` does not exist: correct the path or add the file to the repository")]
+    /// A file does not exist.
+    #[error("{wanted_by}: file `{file}` does not exist")]
     Missing {
         /// The path, relative to the working directory.
         file: String,
-        /// Who asked for it: a position in a file, or an input.
-        wanted_by: String,
+        /// The input or key that names it.
+        wanted_by: WantedBy,
     },
-    /// A file is there but cannot be read.
+    /// A file cannot be read.
     #[error("cannot read `{file}`: {reason}")]
     Unreadable {
         /// The path, relative to the working directory.
@@ -35,59 +34,62 @@ pub enum ComposeError {
         /// Why.
         reason: String,
     },
-    /// A file outside the checkout that the inputs do not name.
+    /// A file is outside the checkout, and no input names it.
     #[error("{} reads {file}, which is outside the checkout", wanted_by.subject())]
     Outside {
         /// The file, absolute and without symbolic links.
         file: String,
-        /// Who asked for it.
+        /// The input or key that names it.
         wanted_by: WantedBy,
     },
-    /// A file is no valid YAML, or is not what Compose can take.
-    #[error("{at}: {problem}")]
-    Syntax {
+    /// A file is not valid YAML.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// A file is not a mapping.
+    #[error("{at}: a compose file must be a mapping, but this is {kind}")]
+    NoMapping {
         /// Where.
-        at: At,
-        /// What is wrong and how to mend it.
-        problem: String,
+        at: Position,
+        /// What it is instead.
+        kind: &'static str,
     },
-    /// A key that a build needs has a value that it cannot have.
-    #[error("{at}: `{path}` {problem}")]
+    /// A key that a build needs has an invalid value.
+    #[error("{at}: `{path}` {}", reason.problem)]
     Key {
-        /// Where the value stands.
-        at: At,
-        /// The key's path, such as `services.web.build.args`.
+        /// Position of the value.
+        at: Position,
+        /// Path of the key, such as `services.web.build.args`.
         path: String,
-        /// What is wrong and how to mend it.
-        problem: String,
+        /// Why.
+        reason: Invalid,
     },
-    /// The project exceeds a bound.
-    #[error("{file}: {problem}")]
+    /// The project exceeds a limit.
+    #[error("{file}: {}", reason.problem)]
     Limit {
-        /// The file that exceeded it, relative to the working directory.
+        /// The file that exceeds it, relative to the working directory.
         file: String,
-        /// The bound and how to keep it.
-        problem: String,
+        /// Which limit.
+        reason: Invalid,
     },
-    /// A `.env` file cannot be parsed.
-    #[error("{file}:{line}: {problem}")]
+    /// A `.env` file is invalid.
+    #[error("{file}:{line}: {}", reason.problem)]
     Dotenv {
         /// The path, relative to the working directory.
         file: String,
         /// The line, from 1.
         line: u32,
-        /// What is wrong and how to mend it.
-        problem: String,
+        /// Why.
+        reason: Invalid,
     },
 }
 
-/// Who asks for a file.
+/// The input or key that names a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WantedBy {
-    /// An input, or Compose's own convention, by the file's name.
+    /// An input, or a file that Compose reads by default.
     Name(String),
     /// A key of a file.
-    Key(At, String),
+    Key(Position, String),
 }
 
 impl fmt::Display for WantedBy {
@@ -100,7 +102,7 @@ impl fmt::Display for WantedBy {
 }
 
 impl WantedBy {
-    /// The same as the subject of a sentence.
+    /// Returns the same as the subject of a sentence.
     fn subject(&self) -> String {
         match self {
             Self::Name(name) => name.clone(),
@@ -110,23 +112,42 @@ impl WantedBy {
 }
 
 impl ComposeError {
-    /// A [`ComposeError::Key`].
-    pub(crate) fn key(at: &At, path: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Key { at: at.clone(), path: path.into(), problem: problem.into() }
+    /// Makes a [`ComposeError::Key`].
+    pub(super) fn key(
+        at: &Position,
+        path: impl Into<String>,
+        problem: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Key { at: at.clone(), path: path.into(), reason: Invalid::new(problem, hint) }
     }
 
-    /// What to do about it, where the text does not say so.
+    /// What to do about it, in the imperative.
     pub fn hint(&self) -> Option<String> {
-        let Self::Outside { file, .. } = self else { return None };
-        Some(format!("move the file into the repository, or add `fs.read={file}` to the input `allow`"))
+        Some(match self {
+            Self::NoFile { .. } => {
+                "check out the repository before this step, or name a file with the input `compose-file` or `file`"
+                    .to_owned()
+            }
+            Self::Missing { .. } => "correct the path, or add the file to the repository".to_owned(),
+            Self::Unreadable { .. } => return None,
+            Self::Outside { file, .. } => {
+                format!("move the file into the repository, or add `fs.read={file}` to the input `allow`")
+            }
+            Self::Yaml(error) => error.problem.hint(),
+            Self::NoMapping { .. } => "begin the file with `services:`".to_owned(),
+            Self::Key { reason, .. } | Self::Limit { reason, .. } | Self::Dotenv { reason, .. } => reason.hint.clone(),
+        })
     }
 
-    /// The line in question, for an annotation; its path is relative to the working directory.
+    /// Returns the line in question, for an annotation. Its path is relative to the working directory.
     pub fn place(&self) -> Option<Place> {
         let (file, line) = match self {
-            Self::Syntax { at, .. } | Self::Key { at, .. } | Self::Outside { wanted_by: WantedBy::Key(at, _), .. } => {
-                (at.file.to_string(), at.line)
-            }
+            Self::Yaml(YamlError { at, .. })
+            | Self::NoMapping { at, .. }
+            | Self::Key { at, .. }
+            | Self::Outside { wanted_by: WantedBy::Key(at, _), .. }
+            | Self::Missing { wanted_by: WantedBy::Key(at, _), .. } => (at.file.to_string(), at.line),
             Self::Dotenv { file, line, .. } => (file.clone(), *line),
             Self::NoFile { .. }
             | Self::Missing { .. }

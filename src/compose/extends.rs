@@ -3,16 +3,18 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use super::{
-    canonical::{scalar_text, wrong},
     error::{ComposeError, WantedBy},
-    load::{Level, Loader},
+    fields::{scalar_text, wrong},
+    loader::{Level, Loader},
     merge::{index, merge, strip},
-    nearest::nearest,
     path::{join, parent},
-    yaml::{At, Key, Node, Value},
+};
+use crate::{
+    domain::nearest::nearest,
+    yaml::{Key, Node, Position, Value},
 };
 
-/// Lays every service of the document over the one that it extends. `file` is where the document stands.
+/// Merges every service of a document with the service that it extends. `file` is the document's file.
 pub(super) fn apply(loader: &Loader<'_>, mut tree: Node, level: &Level, file: &str) -> Result<Node, ComposeError> {
     let Value::Map(top) = &mut tree.value else { return Ok(tree) };
     for (_, node) in top.iter_mut().filter(|(key, _)| key.text == "services") {
@@ -36,10 +38,10 @@ pub(super) fn apply(loader: &Loader<'_>, mut tree: Node, level: &Level, file: &s
     Ok(tree)
 }
 
-/// How many services may extend each other in a row.
+/// Maximum length of a chain of services that extend each other.
 const MAX_CHAIN: usize = 100;
 
-/// The services of one file, before anything is extended.
+/// The services of one file, before `extends` is applied.
 pub(super) struct Source {
     file: String,
     services: Vec<(Key, Node)>,
@@ -47,10 +49,10 @@ pub(super) struct Source {
     resolved: RefCell<HashMap<String, Rc<Resolved>>>,
 }
 
-/// A service with all that it extends below it.
+/// A service after `extends` is applied.
 struct Resolved {
     node: Node,
-    /// How many services extend each other up to this one.
+    /// Length of the chain of services that it extends.
     chain: usize,
 }
 
@@ -64,7 +66,7 @@ impl Source {
     }
 }
 
-/// A service with all that it extends below it. `trail` are the services that led here.
+/// Applies `extends` to a service. `trail` lists the services that led here.
 fn resolve(
     loader: &Loader<'_>,
     source: &Source,
@@ -76,19 +78,19 @@ fn resolve(
     if let Some(known) = known {
         return Ok(known);
     }
-    let resolved = Rc::new(resolve_anew(loader, source, name, level, trail)?);
+    let resolved = Rc::new(resolve_new(loader, source, name, level, trail)?);
     source.resolved.borrow_mut().insert(name.to_owned(), Rc::clone(&resolved));
     Ok(resolved)
 }
 
-fn resolve_anew(
+fn resolve_new(
     loader: &Loader<'_>,
     source: &Source,
     name: &str,
     level: &Level,
     trail: &mut Vec<(String, String)>,
 ) -> Result<Resolved, ComposeError> {
-    let nothing = || Node::map(&At { file: source.file.as_str().into(), line: 1, column: 1 }, Vec::new());
+    let nothing = || Node::map(&Position { file: source.file.as_str().into(), line: 1, column: 1 }, Vec::new());
     let mut service = source.service(name).cloned().unwrap_or_else(nothing);
     loader.budget.spend_copy(&source.file, &service)?;
     let extends = match &mut service.value {
@@ -98,7 +100,7 @@ fn resolve_anew(
     let Some(extends) = extends else { return Ok(Resolved { node: service, chain: 0 }) };
     let path = format!("services.{name}.extends");
     let Some(wanted) = extends.get("service").filter(|node| !node.is_null()) else {
-        return Err(wrong(&extends, &path, "the service's name, or a mapping with `service:`"));
+        return Err(wrong(&extends, &path, "the service's name, or a mapping with `service`"));
     };
     let at = wanted.at.clone();
     let wanted = scalar_text(wanted, &format!("{path}.service"))?;
@@ -107,13 +109,13 @@ fn resolve_anew(
     if trail.contains(&here) {
         trail.push(here);
         let circle: Vec<String> = trail.iter().map(|(file, service)| format!("{service} in {file}")).collect();
-        let problem = format!("goes in a circle ({}): remove one of these `extends`", circle.join(" -> "));
-        return Err(ComposeError::key(&at, path, problem));
+        let problem = format!("is circular ({})", circle.join(" -> "));
+        return Err(ComposeError::key(&at, path, problem, "remove one of these `extends`"));
     }
     trail.push(here);
     let too_long = || {
-        let problem = format!("ends a chain of more than {MAX_CHAIN} services that extend each other: use fewer");
-        ComposeError::key(&at, path.clone(), problem)
+        let problem = format!("is in a chain of more than {MAX_CHAIN} services that extend each other");
+        ComposeError::key(&at, path.clone(), problem, "extend fewer services in a row")
     };
     if trail.len() > MAX_CHAIN {
         return Err(too_long());
@@ -130,9 +132,10 @@ fn resolve_anew(
     let from = other.as_deref().unwrap_or(source);
     if from.service(&wanted).is_none() {
         let near = nearest(&wanted, from.services.iter().map(|(key, _)| key.text.as_str()));
-        let near = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-        let problem = format!("names the service `{wanted}`, which is not in {}{near}", from.file);
-        return Err(ComposeError::key(&at, path, problem));
+        let hint =
+            near.map_or_else(|| "name a service of that file".to_owned(), |near| format!("did you mean `{near}`?"));
+        let problem = format!("names the service `{wanted}`, which does not exist in {}", from.file);
+        return Err(ComposeError::key(&at, path, problem, hint));
     }
     let base = resolve(loader, from, &wanted, level, trail)?;
     if trail.len() + base.chain > MAX_CHAIN {
@@ -140,12 +143,12 @@ fn resolve_anew(
     }
     trail.pop();
     loader.budget.spend_copy(&source.file, &base.node)?;
-    // The marks of the base are about its own past, not about this service's.
+    // The base's `!reset` and `!override` apply to what it extends itself, not to this service.
     let node = merge(strip(base.node.clone()), service, &format!("services.{name}"))?;
     Ok(Resolved { node, chain: base.chain + 1 })
 }
 
-/// The services of another file. Its `include` is not followed, as in Compose.
+/// Returns the services of another file. As in Compose, its `include` is ignored.
 fn other_file(
     loader: &Loader<'_>,
     name: &str,

@@ -7,36 +7,34 @@ use std::{
 };
 
 use super::{
-    budget::{MAX_INCLUDE_DEPTH, MAX_PATH},
-    canonical::{scalar_text, wrong},
+    budget::{MAX_INCLUDE_DEPTH, MAX_PATH, check_entries},
     error::{ComposeError, WantedBy},
-    load::{Level, Loader, Presence},
-    merge::{count, index, merge},
+    fields::{scalar_text, wrong},
+    loader::{Level, Loader, Presence},
+    merge::{index, merge},
     path::{is_remote, join, parent},
-    scalar::Scalar,
-    yaml::{Key, Node, Role, Value},
 };
+use crate::yaml::{Key, Node, Role, Scalar, Value};
 
-/// What was included so far. A project in which many files include the same one reads it once, as long as the same
-/// variables hold.
+/// The results of earlier includes. A file that many files include is read once, as long as the variables are the same.
 #[derive(Default)]
 pub(super) struct Memory(RefCell<HashMap<Inclusion, Included>>);
 
-/// What an include came to, and the variables that held around it.
+/// The result of an include, and the variables that were set around it.
 type Included = (Rc<BTreeMap<String, String>>, Rc<Node>);
 
-/// All that decides what an include comes to.
+/// Everything that determines the result of an include.
 #[derive(PartialEq, Eq, Hash)]
 struct Inclusion {
     paths: Vec<String>,
     base: String,
-    /// `None` means `.env`, if there.
+    /// `None` stands for `.env`, if it exists.
     env_files: Option<Vec<String>>,
-    /// The address of the variables that hold where it is included. They live as long as this does.
+    /// The address of the variables that are set around it. They live as long as this value.
     env: usize,
 }
 
-/// Brings in what the document includes; its own values win. `file` is where the document stands.
+/// Adds the files that a document includes. The document's own values take precedence. `file` is the document's file.
 pub(super) fn apply(loader: &Loader<'_>, mut tree: Node, level: &Level, file: &str) -> Result<Node, ComposeError> {
     let Value::Map(top) = &mut tree.value else { return Ok(tree) };
     let Some(i) = top.iter().position(|(key, _)| key.text == "include") else { return Ok(tree) };
@@ -64,31 +62,31 @@ fn load(loader: &Loader<'_>, item: &Node, path: &str, level: &Level, file: &str)
         _ => (vec![scalar_text(item, path)?], None, Vec::new()),
     };
     if let Some(remote) = paths.iter().find(|path| is_remote(path) || path.starts_with("oci:")) {
-        let problem = format!("is `{remote}`, which is not in this repository: copy the file into it");
-        return Err(ComposeError::key(&item.at, path, problem));
+        let problem = format!("is `{remote}`, which is not a file of this repository");
+        return Err(ComposeError::key(&item.at, path, problem, "copy the file into the repository"));
     }
     let paths: Vec<String> = paths.iter().map(|path| join(&level.base, path)).collect();
     let Some(first) = paths.first() else {
-        return Err(ComposeError::key(&item.at, path, "has no `path`: write `path: other/compose.yaml`"));
+        return Err(ComposeError::key(&item.at, path, "has no `path`", "add it, as in `path: other/compose.yaml`"));
     };
 
     let mut including = level.including.clone();
     including.push(join(".", file));
     if including.contains(first) {
         including.push(first.clone());
-        let problem = format!("goes in a circle ({}): remove one of these includes", including.join(" -> "));
-        return Err(ComposeError::key(&item.at, path, problem));
+        let problem = format!("is circular ({})", including.join(" -> "));
+        return Err(ComposeError::key(&item.at, path, problem, "remove one of these includes"));
     }
 
     if including.len() > MAX_INCLUDE_DEPTH {
-        let problem = format!("is more than {MAX_INCLUDE_DEPTH} files deep: include fewer files within each other");
-        return Err(ComposeError::key(&item.at, path, problem));
+        let problem = format!("is nested more than {MAX_INCLUDE_DEPTH} includes deep");
+        return Err(ComposeError::key(&item.at, path, problem, "use fewer levels"));
     }
 
     let base = directory.map_or_else(|| parent(first), |directory| join(&level.base, &directory));
     if base.len() > MAX_PATH || paths.iter().any(|path| path.len() > MAX_PATH) {
-        let problem = format!("has a path of more than {MAX_PATH} bytes: use a shorter one");
-        return Err(ComposeError::key(&item.at, path, problem));
+        let problem = format!("has a path of more than {MAX_PATH} bytes");
+        return Err(ComposeError::key(&item.at, path, problem, "use a shorter one"));
     }
     let env_files: Option<Vec<String>> = (!env_files.is_empty())
         .then(|| env_files.iter().filter(|name| *name != "/dev/null").map(|name| join(&level.base, name)).collect());
@@ -110,7 +108,7 @@ fn load(loader: &Loader<'_>, item: &Node, path: &str, level: &Level, file: &str)
     Ok(included)
 }
 
-/// The variables of included files: those around them win over those of their own env files.
+/// Returns the variables for included files: those around them take precedence over their own env files.
 fn environment(
     loader: &Loader<'_>,
     inclusion: &Inclusion,
@@ -145,7 +143,7 @@ fn list(node: Option<&Node>, path: &str) -> Result<Vec<String>, ComposeError> {
     }
 }
 
-/// The included services and secrets below those of the document, after them in order.
+/// Merges included services and secrets into those of the document. Included ones come after the document's own.
 fn import(tree: Node, included: &Node) -> Result<Node, ComposeError> {
     let Node { at, role, value: Value::Map(mut top) } = tree else { return Ok(tree) };
     for (section, node) in included.entries().unwrap_or_default().iter().filter(|(key, _)| key.text != "name") {
@@ -158,7 +156,7 @@ fn import(tree: Node, included: &Node) -> Result<Node, ComposeError> {
         let known = index(&mine);
         for (key, node) in entries {
             match known.get(&key.text) {
-                // Included by another way before.
+                // The same entry was included before.
                 Some(i) if mine[*i].1 == *node => {}
                 Some(i) => {
                     let own = &mut mine[*i].1;
@@ -169,7 +167,7 @@ fn import(tree: Node, included: &Node) -> Result<Node, ComposeError> {
                 None => mine.push((key.clone(), node.clone())),
             }
         }
-        count(mine.len(), &section.at, &section.text)?;
+        check_entries(mine.len(), &section.at, &section.text)?;
         top.push((section.clone(), Node { at: section.at.clone(), role: Role::Merge, value: Value::Map(mine) }));
     }
     Ok(Node { at, role, value: Value::Map(top) })

@@ -1,4 +1,4 @@
-//! `${VAR:-default}` and its kin, as compose-go substitutes them
+//! Substitution of variables such as `${VAR:-default}`, as in compose-go
 //! (<https://github.com/compose-spec/compose-spec/blob/main/12-interpolation.md>).
 
 use thiserror::Error;
@@ -7,42 +7,54 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum InterpolationError {
     /// `${…}` is malformed.
-    #[error("has a malformed `${{…}}`: write `${{NAME}}` or `${{NAME:-default}}`, or `$$` for a dollar sign")]
+    #[error("has a malformed `${{…}}`")]
     Malformed,
-    /// `${VAR:?message}` and `VAR` is not set.
+    /// `VAR` of `${VAR:?message}` is not set.
     #[error(
-        "needs the variable `{name}`{}: set it in the step's `env:` or in the env file",
+        "requires the variable `{name}`{}",
         if message.is_empty() { String::new() } else { format!(" ({message})") }
     )]
     Required {
         /// The variable.
         name: String,
-        /// What the file's author says of it.
+        /// The message of the file's author.
         message: String,
     },
-    /// Defaults within defaults, without end.
-    #[error("has `${{…}}` nested more than {MAX_DEPTH} deep: use fewer")]
+    /// Defaults are nested too deep.
+    #[error("has `${{…}}` nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
-    /// Variables that multiply each other.
-    #[error("is longer than {} KiB with its variables replaced: use fewer or shorter variables", MAX_TEXT >> 10)]
+    /// The result is too long.
+    #[error("is longer than {} KiB after its variables are replaced", MAX_TEXT >> 10)]
     TooLong,
 }
 
-/// How deep defaults may be nested.
+impl InterpolationError {
+    /// What to do about it, in the imperative.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Malformed => "write `${NAME}` or `${NAME:-default}`, or `$$` for a dollar sign",
+            Self::Required { .. } => "set it in the step's `env:` or in the env file",
+            Self::TooDeep => "use fewer levels",
+            Self::TooLong => "use fewer or shorter variables",
+        }
+    }
+}
+
+/// Maximum depth of nested defaults.
 const MAX_DEPTH: usize = 64;
 
-/// The length of a text with its variables replaced, in bytes.
+/// Maximum length of a text after its variables are replaced, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// Provides the values of variables, and hears of those that are not set.
+/// Provides the values of variables, and is told which are not set.
 pub trait Lookup {
-    /// The variable's value.
+    /// Returns the variable's value.
     fn value(&self, name: &str) -> Option<&str>;
     /// Called for each `$VAR` or `${VAR}` that is not set and has no default.
     fn unset(&mut self, name: &str);
 }
 
-/// The text with its variables replaced.
+/// Replaces the variables in a text.
 pub fn interpolate(text: &str, lookup: &mut dyn Lookup) -> Result<String, InterpolationError> {
     substitute(text, lookup, 0)
 }
@@ -68,11 +80,11 @@ fn substitute(text: &str, lookup: &mut dyn Lookup, depth: usize) -> Result<Strin
             braced(content, lookup, depth, &mut out)?;
             rest = tail;
         } else {
-            // A lone dollar sign stands for itself.
+            // A single dollar sign is an ordinary character.
             out.push('$');
             rest = after;
         }
-        // A value is no longer than a file, so that this is exceeded by one value at most.
+        // A value is not longer than a file, so the limit is exceeded by one value at most.
         if out.len() > MAX_TEXT {
             return Err(InterpolationError::TooLong);
         }
@@ -81,7 +93,7 @@ fn substitute(text: &str, lookup: &mut dyn Lookup, depth: usize) -> Result<Strin
     if out.len() > MAX_TEXT { Err(InterpolationError::TooLong) } else { Ok(out) }
 }
 
-/// The variable name that a text begins with; may be empty.
+/// Returns the variable name at the beginning of a text; may be empty.
 fn name_at(text: &str) -> &str {
     let end = text
         .bytes()
@@ -98,13 +110,13 @@ fn plain(name: &str, lookup: &mut dyn Lookup, out: &mut String) {
     }
 }
 
-/// Splits what follows `${` at the brace that closes it. As compose-go does, any `{` counts as an opening brace,
-/// and where they do not balance, the last `}` of the line closes.
+/// Splits the text after `${` at the closing brace. As in compose-go, any `{` counts as an opening brace, and if the braces
+/// do not balance, the last `}` of the line is the closing one.
 fn split_braces(inner: &str) -> Option<(&str, &str)> {
     let mut last = None;
     let mut open = 1_usize;
     let mut skip = false;
-    // Looks no further than it must: a line may have many of these.
+    // Stops early, because a line may contain many variables.
     for (i, byte) in inner.bytes().enumerate().take_while(|(_, byte)| *byte != b'\n') {
         if byte == b'}' {
             last = Some(i);
@@ -139,7 +151,7 @@ fn braced(content: &str, lookup: &mut dyn Lookup, depth: usize, out: &mut String
         plain(name, lookup, out);
         return Ok(());
     }
-    // With a colon, an empty value counts as none.
+    // With a colon, an empty value counts as unset.
     let (operator, colon) = match rest.strip_prefix(':') {
         Some(operator) => (operator, true),
         None => (rest, false),
@@ -205,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn errors() {
         for text in ["${", "${}", "${SET", "${1}", "${A B}", "${NO:-a\nb}", "${A:}", "${A!x}"] {
             assert_eq!(interpolate(text, &mut Fixed::default()), Err(InterpolationError::Malformed), "{text}");
         }
@@ -216,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_of_unset_variables() {
+    fn unset_variables_are_reported() {
         let mut lookup = Fixed::default();
         assert_eq!(interpolate("$A ${B} ${C:-c} ${D+d}", &mut lookup).as_deref(), Ok("  c "));
         assert_eq!(lookup.0, ["A", "B"]);

@@ -1,27 +1,19 @@
-//! Compose's rules for laying one file over another, on documents in canonical form
+//! Compose's rules for merging files, for documents in canonical form
 //! (<https://github.com/compose-spec/compose-spec/blob/main/13-merge.md>).
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    fmt,
-};
+use std::collections::{HashMap, hash_map::Entry};
 
-use super::{
-    budget::MAX_ENTRIES,
-    error::ComposeError,
-    scalar::Scalar,
-    yaml::{At, Key, Node, Role, Value},
-};
+use super::{budget::check_entries, error::ComposeError};
+use crate::yaml::{Key, Node, Role, Scalar, Value};
 
-/// `over` laid over `base`. `path` says where both stand.
+/// Merges `over` into `base`; `path` is the path of both.
 ///
-/// What `!reset` removed stays as a marker, so that it still removes when the result is laid over a third;
-/// [`strip`] takes the markers out.
+/// Nodes with `!reset` are kept, so that they still apply if the result is merged into a third node. [`strip`] removes them.
 pub(super) fn merge(base: Node, over: Node, path: &str) -> Result<Node, ComposeError> {
     if base.role == Role::Reset || over.role != Role::Merge {
         return Ok(over);
     }
-    // An empty argument or label is a value of its own, elsewhere nothing means nothing.
+    // An empty argument or label is a value; other empty values change nothing.
     if over.is_null() && !is_environment(path) {
         return Ok(base);
     }
@@ -35,33 +27,33 @@ pub(super) fn merge(base: Node, over: Node, path: &str) -> Result<Node, ComposeE
             for (key, node) in more {
                 merge_entry(&mut entries, &mut index, key, node, path)?;
             }
-            count(entries.len(), &at, path)?;
+            check_entries(entries.len(), &at, path)?;
             Value::Map(entries)
         }
         (Value::List(mut items), Value::List(more)) => {
             append(&mut items, more, path);
-            count(items.len(), &at, path)?;
+            check_entries(items.len(), &at, path)?;
             Value::List(items)
         }
         (Value::Scalar(_), value) => value,
-        // Compose refuses `nofile: 5` over `nofile: {soft: 1, hard: 2}`; it can only mean one thing.
+        // Compose rejects `nofile: 5` over `nofile: {soft: 1, hard: 2}`, although it is unambiguous.
         (_, value) if path.contains(".build.ulimits.") => value,
         (base, value) => {
             let over = Node { at: at.clone(), role, value };
             let base = Node { at: at.clone(), role, value: base }.kind();
-            let problem = format!("is {} but {base} in the file below: use the same form in both", over.kind());
-            return Err(ComposeError::key(&at, path, problem));
+            let problem = format!("is {}, but {base} in the file that it is merged into", over.kind());
+            return Err(ComposeError::key(&at, path, problem, "use the same form in both files"));
         }
     };
     Ok(Node { at, role: base.role, value })
 }
 
-/// Where each key of a mapping is.
+/// Returns the index of each key of a mapping.
 pub(super) fn index(entries: &[(Key, Node)]) -> HashMap<String, usize> {
     entries.iter().enumerate().map(|(i, (key, _))| (key.text.clone(), i)).collect()
 }
 
-/// Lays one entry over a mapping.
+/// Merges one entry into a mapping.
 fn merge_entry(
     entries: &mut Vec<(Key, Node)>,
     index: &mut HashMap<String, usize>,
@@ -81,19 +73,11 @@ fn merge_entry(
     Ok(())
 }
 
-/// Refuses a list or mapping that grew too large.
-pub(super) fn count(entries: usize, at: &At, path: impl fmt::Display) -> Result<(), ComposeError> {
-    if entries > MAX_ENTRIES {
-        return Err(ComposeError::key(at, path.to_string(), format!("has more than {MAX_ENTRIES} entries: use fewer")));
-    }
-    Ok(())
-}
-
 fn is_environment(path: &str) -> bool {
     [".build.args.", ".build.labels."].iter().any(|part| path.contains(part))
 }
 
-/// Appends to a list; in some lists an item takes the place of one with the same key.
+/// Appends to a list. In some lists an item replaces an earlier one with the same key.
 fn append(items: &mut Vec<Node>, more: Vec<Node>, path: &str) {
     let key = |node: &Node| match &node.value {
         Value::Scalar(Scalar::Text(text)) if path.ends_with(".build.extra_hosts") => Some(text.clone()),
@@ -122,7 +106,7 @@ fn append(items: &mut Vec<Node>, more: Vec<Node>, path: &str) {
     }
 }
 
-/// The tree as it is once nothing more comes below it: without what was reset, and without marks.
+/// Removes nodes with `!reset`, and the roles of all others.
 pub(super) fn strip(node: Node) -> Node {
     let Node { at, value, .. } = node;
     let value = match value {

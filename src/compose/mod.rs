@@ -1,17 +1,17 @@
-//! Reads compose files into the builds that they describe, as Docker Compose would read them.
+//! Reads the builds in compose files as Docker Compose does.
 //!
-//! Pure: files come through [`Files`], the environment is handed in. Main entry: [`load()`], which follows
-//! compose-go step by step (parse, interpolate, include, extends, merge, defaults; see
-//! <https://github.com/compose-spec/compose-spec/blob/main/spec.md>), but looks only at the keys that a build
-//! needs. What it leaves out on purpose, because a build does not need it:
+//! Pure: files are read through [`Files`], and the environment is a parameter. [`load()`] follows compose-go step by step
+//! (parse, interpolate, include, extend, merge, apply defaults; see
+//! <https://github.com/compose-spec/compose-spec/blob/main/spec.md>), but only for the keys that a build needs. Deliberate
+//! deviations:
 //!
-//! 1. a service's `env_file` is never opened, so one that is missing or broken is no error;
-//! 2. keys that do not describe a build (`environment`, `ports`, `volumes`, …) are neither checked nor
-//!    interpolated, so `${DOMAIN:?}` in a label of the running service does not stop a build;
-//! 3. `compose.override.yaml` and `COMPOSE_FILE` are not looked at: they describe somebody's own machine, and the
-//!    input `compose-file` says what to build;
-//! 4. an external build secret is no error here: the input `secrets` may bring it;
-//! 5. a number or truth value where Compose wants a string (`target: 1.10`) is taken as it is written.
+//! 1. A service's `env_file` is never opened, so a missing or invalid one is not an error.
+//! 2. Keys that do not describe a build (`environment`, `ports`, `volumes`, …) are neither checked nor interpolated, so
+//!    `${DOMAIN:?}` in a label of the running service does not prevent a build.
+//! 3. `compose.override.yaml` and `COMPOSE_FILE` are ignored: they are for a developer's machine, and the input
+//!    `compose-file` selects the files here.
+//! 4. An external build secret is not an error, because the input `secrets` may provide it.
+//! 5. A number or boolean where Compose requires a string (`target: 1.10`) is used as it is written.
 
 mod bake;
 #[cfg(test)]
@@ -21,25 +21,26 @@ mod canonical;
 pub mod dotenv;
 mod error;
 mod extends;
+mod fields;
 mod include;
 pub mod interpolate;
 mod load;
+mod loader;
 mod merge;
 mod model;
-pub mod nearest;
 mod path;
 mod positions;
-mod scalar;
 mod size;
 #[cfg(test)]
 mod tests;
 mod typed;
-pub mod yaml;
+mod variables;
 
 pub use self::{
     error::{ComposeError, WantedBy},
-    load::{DEFAULT_FILES, Files, Request, discover, load},
-    model::{Access, Build, BuildSecret, ContextSource, Position, Project, SecretSource, Service, SshKey, Ulimit},
-    path::{is_remote, join, normalise},
+    load::{DEFAULT_FILES, Request, discover, load},
+    loader::Files,
+    model::{Access, Build, BuildSecret, ContextSource, KeyPosition, Project, SecretSource, Service, SshKey, Ulimit},
+    path::{is_remote, join, normalize},
     size::bytes,
 };

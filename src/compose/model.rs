@@ -1,19 +1,19 @@
-//! A compose project, as far as builds are concerned.
+//! A compose project, reduced to what builds need.
 
 use std::collections::BTreeMap;
 
-use super::yaml::At;
+use crate::yaml;
 
-/// What the compose files of a project come to.
+/// A project after its compose files are merged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Project {
-    /// Its name: `COMPOSE_PROJECT_NAME`, else the files' `name:`, else the one that the request hands in.
+    /// Its name: `COMPOSE_PROJECT_NAME`, or else `name` of the files, or else the request's default.
     pub name: String,
-    /// The services that the profiles switch on: first those of the files, in their order, then included ones.
+    /// The services that the profiles activate: first those of the files, in their order, then included ones.
     pub services: Vec<Service>,
-    /// The services that they leave off, in the same order.
+    /// The other services, in the same order.
     pub disabled: Vec<Service>,
-    /// What the user should know, each in one sentence.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
@@ -22,37 +22,37 @@ pub struct Project {
 pub struct Service {
     /// Its name.
     pub name: String,
-    /// `image:`, interpolated.
+    /// `image`, with its variables replaced.
     pub image: Option<String>,
-    /// `platform:`, which it runs on.
+    /// `platform`, on which it runs.
     pub platform: Option<String>,
-    /// The profiles that switch it on; none means that it always is.
+    /// The profiles that activate it. Without any, it is always active.
     pub profiles: Vec<String>,
-    /// How its image is built, if it is.
+    /// `build`, if its image is built.
     pub build: Option<Build>,
 }
 
 /// How an image is built (<https://github.com/compose-spec/compose-spec/blob/main/build.md>). Paths are relative
-/// to the working directory and normalised, but where it says otherwise.
+/// to the working directory and normalized, unless stated otherwise.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Build {
     /// The context: a path, or a URL or git address ([`super::is_remote`]).
     pub context: String,
-    /// Dockerfile, relative to the context. `None` means `Dockerfile`, or `dockerfile_inline`.
+    /// Dockerfile, relative to the context. `None` stands for `Dockerfile`, or for `dockerfile_inline`.
     pub dockerfile: Option<String>,
     /// The Dockerfile's text.
     pub dockerfile_inline: Option<String>,
-    /// Build arguments, resolved, in the files' order.
+    /// Build arguments, in the order of the files.
     pub args: Vec<(String, String)>,
-    /// The stage to build; `None` means the last.
+    /// The stage to build; `None` stands for the last.
     pub target: Option<String>,
-    /// Further contexts by name.
+    /// Additional contexts by name.
     pub additional_contexts: Vec<(String, ContextSource)>,
     /// Labels of the image.
     pub labels: Vec<(String, String)>,
     /// Tags, as full references.
     pub tags: Vec<String>,
-    /// Platforms such as `linux/arm64`; none means the engine's.
+    /// Platforms such as `linux/arm64`. Without any, the engine's.
     pub platforms: Vec<String>,
     /// Cache sources in BuildKit's CSV syntax, or a bare image reference.
     pub cache_from: Vec<String>,
@@ -64,9 +64,9 @@ pub struct Build {
     pub shm_size: Option<u64>,
     /// Resource limits of `RUN`.
     pub ulimits: Vec<Ulimit>,
-    /// Cgroup that the containers of `RUN` are put below; no key of Compose's says it.
+    /// Parent cgroup of `RUN` containers. Compose has no key for it.
     pub cgroup_parent: Option<String>,
-    /// Host names and addresses for `/etc/hosts`; a host may come more than once.
+    /// Host names and addresses for `/etc/hosts`. A host may have several addresses.
     pub extra_hosts: Vec<(String, String)>,
     /// Secrets that the build may mount.
     pub secrets: Vec<BuildSecret>,
@@ -80,50 +80,50 @@ pub struct Build {
     pub pull: bool,
     /// BuildKit entitlements such as `network.host`; `privileged: true` is `security.insecure`.
     pub entitlements: Vec<String>,
-    /// `provenance:`, as BuildKit attributes or `true`/`false`.
+    /// `provenance`: BuildKit attributes, or `true` or `false`.
     pub provenance: Option<String>,
-    /// `sbom:`, likewise.
+    /// `sbom`: BuildKit attributes, or `true` or `false`.
     pub sbom: Option<String>,
-    /// Where the files say what can reach beyond the project.
-    pub positions: BTreeMap<Access, Position>,
+    /// Positions of the values that can give access to something outside the project.
+    pub positions: BTreeMap<Access, KeyPosition>,
 }
 
-/// A value of a build that can reach beyond the project.
+/// A value of a build that can give access to something outside the project.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// The build context.
     Context,
     /// The Dockerfile.
     Dockerfile,
-    /// The additional context of this name.
+    /// The additional context with this name.
     NamedContext(String),
-    /// The secret of this id.
+    /// The secret with this id.
     Secret(String),
-    /// The SSH agent or key of this id.
+    /// The SSH agent or key with this id.
     Ssh(String),
-    /// This entitlement.
+    /// An entitlement.
     Entitlement(String),
-    /// A cache that is read, as it is written.
+    /// A cache to read, as written.
     CacheFrom(String),
-    /// A cache that is written, as it is written.
+    /// A cache to write, as written.
     CacheTo(String),
 }
 
 /// A value's position in the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
+pub struct KeyPosition {
     /// File, line and column.
-    pub at: At,
+    pub at: yaml::Position,
     /// The key's path, such as `services.web.build.network`.
     pub key: String,
 }
 
-/// What a named context is.
+/// The source of a named context.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ContextSource {
     /// A directory.
     Path(String),
-    /// `docker-image://…`, a URL, or a git address.
+    /// `docker-image://…`, a URL, or a Git address.
     Remote(String),
     /// The image of another service (`service:name`).
     Service(String),
@@ -134,9 +134,9 @@ pub enum ContextSource {
 pub struct Ulimit {
     /// Such as `nofile`.
     pub name: String,
-    /// Soft limit; -1 means none.
+    /// Soft limit; -1 for none.
     pub soft: i64,
-    /// Hard limit; -1 means none.
+    /// Hard limit; -1 for none.
     pub hard: i64,
 }
 
@@ -145,18 +145,18 @@ pub struct Ulimit {
 pub struct BuildSecret {
     /// The id in `RUN --mount=type=secret,id=…`.
     pub id: String,
-    /// Where its value comes from.
+    /// The source of its value.
     pub source: SecretSource,
 }
 
-/// Where a secret's value comes from. Never holds the value.
+/// The source of a secret's value. Never contains the value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretSource {
     /// A file.
     File(String),
-    /// A variable of the environment.
+    /// An environment variable.
     Environment(String),
-    /// The files do not say (`external: true`); the input `secrets` brings it.
+    /// Not set in the files (`external: true`); it comes from the input `secrets`.
     External,
 }
 
@@ -165,6 +165,6 @@ pub enum SecretSource {
 pub struct SshKey {
     /// The id in `RUN --mount=type=ssh,id=…`.
     pub id: String,
-    /// A key file or an agent's socket; `None` means the agent of `SSH_AUTH_SOCK`.
+    /// A key file or an agent's socket; `None` stands for the agent of `SSH_AUTH_SOCK`.
     pub path: Option<String>,
 }

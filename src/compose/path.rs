@@ -1,18 +1,19 @@
-//! Paths as text. Relative ones are relative to the working directory; nothing is looked up on disk.
+//! Operations on paths as text, without access to the file system. Relative paths are relative to the working directory.
 
-/// Whether a context is fetched from elsewhere and not a path: a URL, a git address, `docker-image://…`
+/// Whether a context is not a path but a URL, a Git address or `docker-image://…`
 /// (<https://github.com/moby/buildkit/blob/v0.25.1/frontend/dockerui/context.go#L76>).
 pub fn is_remote(text: &str) -> bool {
     text.contains("://") || text.starts_with("github.com/") || text.starts_with("git@")
 }
 
-/// `path` as seen from the directory `base`, normalised.
+/// Joins a path to the directory `base`, and normalizes the result.
 pub fn join(base: &str, path: &str) -> String {
-    if path.starts_with('/') { normalise(path) } else { normalise(&format!("{base}/{path}")) }
+    if path.starts_with('/') { normalize(path) } else { normalize(&format!("{base}/{path}")) }
 }
 
-/// The shortest form of a path, `/`-separated: no empty parts, no `.`, no `..` but leading ones; `.` for nothing.
-pub fn normalise(path: &str) -> String {
+/// Returns the shortest form of a path: without empty parts, without `.`, and with `..` only at the beginning. An empty path
+/// becomes `.`.
+pub fn normalize(path: &str) -> String {
     let absolute = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -33,11 +34,11 @@ pub fn normalise(path: &str) -> String {
     }
 }
 
-/// The directory that a file lies in.
+/// Returns the directory of a file.
 pub(super) fn parent(file: &str) -> String {
     match file.rsplit_once('/') {
         Some(("", _)) => "/".to_owned(),
-        Some((directory, _)) => normalise(directory),
+        Some((directory, _)) => normalize(directory),
         None => ".".to_owned(),
     }
 }
@@ -47,7 +48,7 @@ mod tests {
     use super::{is_remote, join, parent};
 
     #[test]
-    fn joins_as_a_shell_would_see_it() {
+    fn paths_are_joined() {
         for (base, path, want) in [
             (".", ".", "."),
             (".", "./a//b/", "a/b"),
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_urls_from_paths() {
+    fn remote_contexts() {
         for yes in ["https://x/y.git#main", "git@github.com:a/b", "github.com/a/b", "docker-image://alpine"] {
             assert!(is_remote(yes), "{yes}");
         }

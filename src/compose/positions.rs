@@ -1,16 +1,19 @@
-//! Where the files say what can reach beyond the project, for the errors about it.
+//! The positions of values that can give access to something outside the project, for errors about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    model::{Access, Position},
-    typed::{Fields, Secrets},
-    yaml::{Node, Value},
+    fields::Fields,
+    model::{Access, KeyPosition},
 };
+use crate::yaml::{Node, Value};
 
-type Positions = BTreeMap<Access, Position>;
+/// The definitions of the project's secrets, by name.
+pub(super) type Secrets<'a> = HashMap<&'a str, &'a Node>;
 
-/// The positions in a `build:` in canonical form; `secrets` are the document's. Values that are wrong have none.
+type Positions = BTreeMap<Access, KeyPosition>;
+
+/// Finds the positions in a `build` in canonical form. `secrets` are the document's. Invalid values have no position.
 pub(super) fn of_build(build: &Fields<'_>, secrets: &Secrets<'_>) -> Positions {
     let mut found = Positions::new();
     for (key, access) in [("context", Access::Context), ("dockerfile", Access::Dockerfile)] {
@@ -26,7 +29,7 @@ pub(super) fn of_build(build: &Fields<'_>, secrets: &Secrets<'_>) -> Positions {
     each(build, "cache_from", &mut |cache, value| add(&mut found, Access::CacheFrom(cache), Some(value)));
     each(build, "cache_to", &mut |cache, value| add(&mut found, Access::CacheTo(cache), Some(value)));
     for (node, path) in items(build.get("secrets")) {
-        // A secret's value is where the document defines it.
+        // The position of a secret is that of its definition.
         let name = text(node).or_else(|| text(node.get("source")?));
         let Some((name, definition)) = name.and_then(|name| Some((name.clone(), *secrets.get(name.as_str())?))) else {
             continue;
@@ -59,13 +62,13 @@ pub(super) fn of_extension(found: &mut Positions, extension: &Fields<'_>) {
 type Found<'a> = (&'a Node, String);
 
 fn add(found: &mut Positions, access: Access, value: Option<Found<'_>>) {
-    // The first is the one that holds: `x-bake` does not replace what stands in `build`.
+    // The first one counts: `x-bake` does not replace values of `build`.
     if let Some((node, key)) = value {
-        found.entry(access).or_insert_with(|| Position { at: node.at.clone(), key });
+        found.entry(access).or_insert_with(|| KeyPosition { at: node.at.clone(), key });
     }
 }
 
-/// Calls `visit` with the names of a mapping, or the texts of a list or of one string of words.
+/// Calls `visit` with the names in a mapping, the strings in a list, or the words in a string.
 fn each<'a>(fields: &Fields<'a>, key: &str, visit: &mut dyn FnMut(String, Found<'a>)) {
     let Some((node, path)) = fields.get(key) else { return };
     match &node.value {

@@ -1,6 +1,6 @@
-//! Sizes such as `64m`, as Docker reads them (<https://github.com/docker/go-units/blob/v0.5.0/size.go>).
+//! Parses sizes such as `64m`, as Docker does (<https://github.com/docker/go-units/blob/v0.5.0/size.go>).
 
-/// The number of bytes that a text stands for; `k`, `m`, `g`, `t` and `p` are powers of 1024.
+/// Returns a size in bytes; `k`, `m`, `g`, `t` and `p` are powers of 1024.
 pub fn bytes(text: &str) -> Option<u64> {
     let end = text.rfind(|c: char| c.is_ascii_digit() || matches!(c, '.' | ' '))?;
     let (number, unit) = text.split_at(end + 1);

@@ -1,5 +1,5 @@
-//! What `docker compose` cannot be asked: our own errors, leniencies and limits. All else is compared with the real
-//! thing in `tests/compose_oracle.rs`.
+//! Tests of what differs from `docker compose`: errors, tolerance and limits. `tests/compose_oracle.rs` compares everything
+//! else with `docker compose` itself.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,10 @@ fn read(files: &[(&str, &str)]) -> Result<Project, ComposeError> {
 }
 
 #[track_caller]
-fn refused(text: &str, want: &str) {
+fn rejected(text: &str, want: &str) {
     let files = [("compose.yaml", text), ("other.yaml", "services:\n  base:\n    image: x\n")];
-    assert_eq!(read(&files).map_err(|e| e.to_string()).unwrap_err(), want, "for\n{text}");
+    let error = read(&files).unwrap_err();
+    assert_eq!(format!("{error}: {}", error.hint().unwrap_or_default()), want, "for\n{text}");
 }
 
 #[test]
@@ -38,57 +39,57 @@ fn a_secret_of_bake_without_a_source_is_the_variable_of_its_name_or_else_the_fil
 }
 
 #[test]
-fn mistakes_name_file_line_column_and_the_way_out() {
+fn errors_name_the_position_and_have_a_hint() {
     for (text, want) in [
         (
             "services:\n  web:\n   - a\n  b: [",
-            "compose.yaml:5:1: no valid YAML (while parsing a node, did not find expected node content): check indentation, quotes and brackets up to here",
+            "compose.yaml:5:1: invalid YAML (while parsing a node, did not find expected node content): check indentation, quotes and brackets up to this position",
         ),
-        (
-            "services:\n  web: {}\n  web: {}\n",
-            "compose.yaml:3:3: the mapping has the key `web` twice: remove one of them",
-        ),
+        ("services:\n  web: {}\n  web: {}\n", "compose.yaml:3:3: duplicate key `web`: remove one of the entries"),
         (
             "services:\n  my web: {}\n",
-            "compose.yaml:2:3: `services.my web` is no name for a service: use letters, digits, `.`, `_`, `-`",
+            "compose.yaml:2:3: `services.my web` is not a valid service name: use letters, digits, `.`, `_` and `-`",
         ),
-        ("- a\n", "compose.yaml:1:1: a compose file is a mapping, but this is a list: begin with `services:`"),
-        ("services: [web]\n", "compose.yaml:1:11: `services` is a list: write a mapping of names"),
+        (
+            "- a\n",
+            "compose.yaml:1:1: a compose file must be a mapping, but this is a list: begin the file with `services:`",
+        ),
+        ("services: [web]\n", "compose.yaml:1:11: `services` is a list: use a mapping of names"),
         (
             "services:\n  web: nginx\n",
-            "compose.yaml:2:8: `services.web` is a string: write a mapping such as `image: nginx`",
+            "compose.yaml:2:8: `services.web` is a string: use a mapping such as `image: nginx`",
         ),
         (
             "services:\n  web:\n    build: 3\n",
-            "compose.yaml:3:12: `services.web.build` is a number: write a path, or a mapping with `context:`",
+            "compose.yaml:3:12: `services.web.build` is a number: use a path, or a mapping with `context`",
         ),
         (
             "services:\n  web:\n    build:\n      context: .\n      args:\n        - A\n        - [B]\n",
-            "compose.yaml:7:11: `services.web.build.args[1]` is a list: write a string",
+            "compose.yaml:7:11: `services.web.build.args[1]` is a list: use a string",
         ),
         (
             "services:\n  web:\n    build: {target: {a: b}}\n",
-            "compose.yaml:3:21: `services.web.build.target` is a mapping: write a string",
+            "compose.yaml:3:21: `services.web.build.target` is a mapping: use a string",
         ),
         (
             "services:\n  web:\n    build: {pull: maybe}\n",
-            "compose.yaml:3:19: `services.web.build.pull` is no truth value: write `true` or `false`",
+            "compose.yaml:3:19: `services.web.build.pull` is not a boolean: use `true` or `false`",
         ),
         (
             "services:\n  web:\n    build: {\n  target: [a],\n}\n",
-            "compose.yaml:4:11: `services.web.build.target` is a list: write a string",
+            "compose.yaml:4:11: `services.web.build.target` is a list: use a string",
         ),
         (
             "services:\n  web:\n    build: {shm_size: lots}\n",
-            "compose.yaml:3:23: `services.web.build.shm_size` is no size: write bytes, or such as `64m` or `2gb`",
+            "compose.yaml:3:23: `services.web.build.shm_size` is not a size: use a number of bytes, or add a unit, such as `64m` or `2gb`",
         ),
         (
             "services:\n  web:\n    build: {secrets: [token]}\n",
-            "compose.yaml:3:23: `services.web.build.secrets[0]` names the secret `token`: define it under the top-level `secrets`",
+            "compose.yaml:3:23: `services.web.build.secrets[0]` names the secret `token`, which is not defined: define it under the top-level `secrets`",
         ),
         (
             "services:\n  web:\n    image: ${TAG:?say which}\n",
-            "compose.yaml:3:12: `services.web.image` needs the variable `TAG` (say which): set it in the step's `env:` or in the env file",
+            "compose.yaml:3:12: `services.web.image` requires the variable `TAG` (say which): set it in the step's `env:` or in the env file",
         ),
         (
             "services:\n  web:\n    image: ${TAG\n",
@@ -96,70 +97,74 @@ fn mistakes_name_file_line_column_and_the_way_out() {
         ),
         (
             "services:\n  django: {}\n  web:\n    extends: djnago\n",
-            "compose.yaml:4:14: `services.web.extends` names the service `djnago`, which is not in compose.yaml (did you mean `django`?)",
+            "compose.yaml:4:14: `services.web.extends` names the service `djnago`, which does not exist in compose.yaml: did you mean `django`?",
         ),
         (
             "services:\n  web:\n    extends: {file: other.yaml, service: bse}\n",
-            "compose.yaml:3:42: `services.web.extends` names the service `bse`, which is not in other.yaml (did you mean `base`?)",
+            "compose.yaml:3:42: `services.web.extends` names the service `bse`, which does not exist in other.yaml: did you mean `base`?",
         ),
         (
             "services:\n  web:\n    extends: {file: gone.yaml, service: base}\n",
-            "compose.yaml:3:21 (`services.web.extends.file`): file `gone.yaml` does not exist: correct the path or add the file to the repository",
+            "compose.yaml:3:21 (`services.web.extends.file`): file `gone.yaml` does not exist: correct the path, or add the file to the repository",
         ),
         (
             "services:\n  a: {extends: b}\n  b: {extends: a}\n",
-            "compose.yaml:2:16: `services.a.extends` goes in a circle (a in compose.yaml -> b in compose.yaml -> a in compose.yaml): remove one of these `extends`",
+            "compose.yaml:2:16: `services.a.extends` is circular (a in compose.yaml -> b in compose.yaml -> a in compose.yaml): remove one of these `extends`",
         ),
         (
             "include: [compose.yaml]\n",
-            "compose.yaml:1:11: `include[0]` goes in a circle (compose.yaml -> compose.yaml): remove one of these includes",
+            "compose.yaml:1:11: `include[0]` is circular (compose.yaml -> compose.yaml): remove one of these includes",
         ),
         (
             "include: ['oci://example.com/x']\n",
-            "compose.yaml:1:11: `include[0]` is `oci://example.com/x`, which is not in this repository: copy the file into it",
+            "compose.yaml:1:11: `include[0]` is `oci://example.com/x`, which is not a file of this repository: copy the file into the repository",
         ),
-        ("a: &a [*a]\n", "compose.yaml:1:8: an alias stands within its own anchor: remove one of the two"),
+        (
+            "a: &a [*a]\n",
+            "compose.yaml:1:8: an alias refers to the anchor that contains it: remove the alias or the anchor",
+        ),
         (
             "x: &x {a: 1}\ny:\n  <<: *x\n  <<: *x\n",
-            "compose.yaml:4:3: the mapping has a second `<<`: write `<<: [*a, *b]`",
+            "compose.yaml:4:3: duplicate key `<<`: combine them, as in `<<: [*a, *b]`",
         ),
-        ("y: {<<: 3}\n", "compose.yaml:1:9: `<<` needs a mapping or a list of mappings, such as `<<: *name`"),
+        (
+            "y: {<<: 3}\n",
+            "compose.yaml:1:9: `<<` is neither a mapping nor a list of mappings: use an alias, as in `<<: *name`",
+        ),
     ] {
-        refused(text, want);
+        rejected(text, want);
     }
 }
 
 #[test]
 fn a_missing_project_says_what_was_looked_for() {
-    let error = read(&[]).unwrap_err().to_string();
-    assert!(error.starts_with("found no compose file (looked for compose.yaml, compose.yml, "), "{error}");
-    assert!(error.contains("check out the repository"), "{error}");
+    let error = read(&[]).unwrap_err();
+    let want = "no compose file and no Dockerfile found (looked for compose.yaml, compose.yml, ";
+    assert!(error.to_string().starts_with(want), "{error}");
+    assert!(error.hint().unwrap().starts_with("check out the repository"));
 }
 
 #[test]
-fn bombs_are_refused() {
+fn bombs_are_rejected() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for i in 1..9 {
         let items = vec![format!("*a{}", i - 1); 10].join(", ");
         bomb = format!("{bomb}a{i}: &a{i} [{items}]\n");
     }
     assert!(
-        read(&[("compose.yaml", &bomb)])
-            .unwrap_err()
-            .to_string()
-            .contains("more than 100000 values: shorten it, or use fewer aliases")
+        read(&[("compose.yaml", &bomb)]).unwrap_err().to_string().contains("the document has more than 100000 values")
     );
     let deep = |levels: usize| {
         let text = format!("x: {}{}", "[".repeat(levels), "]".repeat(levels));
         read(&[("compose.yaml", &text)]).unwrap_err().to_string()
     };
-    assert!(deep(150).contains("nested more than 100 deep"), "{}", deep(150));
+    assert!(deep(150).contains("nested more than 100 levels deep"), "{}", deep(150));
     // From here on the parser itself gives up.
     assert!(deep(100_000).starts_with("compose.yaml:1:"), "{}", deep(100_000));
 }
 
 #[test]
-fn what_a_build_does_not_need_is_no_error() {
+fn keys_that_a_build_does_not_need_are_ignored() {
     let text = "\
 services:
   web:
@@ -186,7 +191,7 @@ fn an_external_secret_is_left_to_the_inputs() {
 }
 
 #[test]
-fn unset_variables_are_told_of_once() {
+fn unset_variables_are_reported_once() {
     let text = "services:\n  a: {image: '${NOPE}'}\n  b: {image: '$NOPE'}\n";
     let project = read(&[("compose.yml", text)]).unwrap();
     assert_eq!(project.warnings.len(), 1);
@@ -206,14 +211,14 @@ fn profiles_switch_services_on() {
 }
 
 #[test]
-fn env_files_that_are_asked_for_must_be_there() {
+fn env_files_of_the_input_must_exist() {
     let request = Request { env_files: Some(vec!["prod.env".into()]), ..Request::default() };
     let files = [("compose.yml", "services: {}"), (".env", "NOT=read")];
     let error = load(&request, &Given(&files)).unwrap_err().to_string();
     assert!(error.starts_with("the input `env-file`: file `prod.env` does not exist"), "{error}");
     let broken = [("compose.yml", "services: {}"), (".env", "A=1\nB C=secret")];
     let error = read(&broken).unwrap_err();
-    assert_eq!(error.to_string(), ".env:2: a variable's name cannot contain a space: write `NAME=value`");
+    assert_eq!(error.to_string(), ".env:2: a variable's name contains a space");
     assert_eq!(error.place().map(|p| (p.file, p.line)), Some((".env".into(), 2)));
 }
 

@@ -1,27 +1,23 @@
-//! From the merged tree to the typed [`Project`]: the one place that says which value each key may have.
+//! Converts the merged tree into a [`Project`], and checks the value of every key.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use super::{
     bake,
     budget::{Budget, MAX_BUILDS},
-    canonical::{scalar_text, wrong},
     error::ComposeError,
-    model::{Build, BuildSecret, ContextSource, Project, SecretSource, Service, SshKey, Ulimit},
-    path::is_remote,
-    positions,
-    scalar::Scalar,
+    fields::{Fields, scalar_text, single, wrong},
+    model::{Build, BuildSecret, Project, SecretSource, Service, SshKey, Ulimit},
+    positions::{self, Secrets},
     size::bytes,
-    yaml::{Node, Value},
+    variables::Environment,
 };
+use crate::yaml::{Node, Scalar, Value};
 
-/// The variables that files may name, and the names of those that are withheld from them.
-pub(super) type Variables<'a> = (&'a BTreeMap<String, String>, &'a BTreeSet<String>);
-
-/// The project that a merged tree describes; its name stays empty.
+/// Converts a merged tree. The project's name stays empty.
 pub(super) fn project(
     tree: &Node,
-    env: Variables<'_>,
+    env: Environment<'_>,
     profiles: &[String],
     budget: &Budget,
 ) -> Result<Project, ComposeError> {
@@ -31,19 +27,17 @@ pub(super) fn project(
     for (key, node) in tree.get("services").and_then(Node::entries).unwrap_or_default() {
         let path = format!("services.{}", key.text);
         if key.text.is_empty() || !key.text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-            return Err(ComposeError::key(
-                &key.at,
-                path,
-                "is no name for a service: use letters, digits, `.`, `_`, `-`",
-            ));
+            let hint = "use letters, digits, `.`, `_` and `-`";
+            return Err(ComposeError::key(&key.at, path, "is not a valid service name", hint));
         }
         let service = Fields { node, path }.service(&key.text, env, &secrets)?;
         builds += usize::from(service.build.is_some());
         if builds > MAX_BUILDS {
-            let problem = format!("is built after {MAX_BUILDS} other services: build fewer in one project");
-            return Err(ComposeError::key(&key.at, format!("services.{}", key.text), problem));
+            let problem = format!("exceeds the limit of {MAX_BUILDS} services with `build`");
+            let path = format!("services.{}", key.text);
+            return Err(ComposeError::key(&key.at, path, problem, "build fewer services in one project"));
         }
-        // Arguments without a value took the environment's.
+        // Arguments without a value got the environment's.
         let args = service.build.iter().flat_map(|build| &build.args).map(|(_, value)| value.len()).sum();
         budget.spend_text(&key.at.file, args)?;
         let on = |profile: &String| profiles.contains(profile) || profiles.iter().any(|p| p == "*");
@@ -56,17 +50,8 @@ pub(super) fn project(
     Ok(Project { name: String::new(), services, disabled, warnings: Vec::new() })
 }
 
-/// The project's secrets by name.
-pub(super) type Secrets<'a> = HashMap<&'a str, &'a Node>;
-
-/// Reads the values of one mapping, and names them in full when they are wrong.
-pub(super) struct Fields<'a> {
-    pub(super) node: &'a Node,
-    pub(super) path: String,
-}
-
-impl<'a> Fields<'a> {
-    fn service(&self, name: &str, env: Variables<'_>, secrets: &Secrets<'_>) -> Result<Service, ComposeError> {
+impl Fields<'_> {
+    fn service(&self, name: &str, env: Environment<'_>, secrets: &Secrets<'_>) -> Result<Service, ComposeError> {
         let build = match self.node.get("build") {
             Some(node) => Some(Fields { node, path: format!("{}.build", self.path) }.build(env, secrets)?),
             None => None,
@@ -80,15 +65,15 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn build(&self, env: Variables<'_>, secrets: &Secrets<'_>) -> Result<Build, ComposeError> {
+    fn build(&self, env: Environment<'_>, secrets: &Secrets<'_>) -> Result<Build, ComposeError> {
         if self.node.entries().is_none() {
-            return Err(wrong(self.node, &self.path, "a path, or a mapping with `context:`"));
+            return Err(wrong(self.node, &self.path, "a path, or a mapping with `context`"));
         }
         let mut build = Build {
             context: self.text("context")?.unwrap_or_default(),
             dockerfile: self.text("dockerfile")?,
             dockerfile_inline: self.text("dockerfile_inline")?,
-            args: self.args(env.0)?,
+            args: self.args(env.values)?,
             target: self.text("target")?,
             additional_contexts: self.contexts("additional_contexts")?,
             labels: self.pairs("labels")?,
@@ -116,7 +101,8 @@ impl<'a> Fields<'a> {
             build.entitlements.push(insecure);
         }
         if let (Some(_), Some((node, path))) = (&build.dockerfile, self.get("dockerfile_inline")) {
-            return Err(ComposeError::key(&node.at, path, "stands beside `dockerfile`: keep one of the two"));
+            let problem = "cannot be combined with `dockerfile`";
+            return Err(ComposeError::key(&node.at, path, problem, "remove one of them"));
         }
         if let Some((node, path)) = self.get("x-bake") {
             bake::apply(&mut build, &Fields { node, path }, env)?;
@@ -124,61 +110,7 @@ impl<'a> Fields<'a> {
         Ok(build)
     }
 
-    /// A key's value and full path; `None` if it is absent or empty.
-    pub(super) fn get(&self, key: &str) -> Option<(&'a Node, String)> {
-        let node = self.node.get(key).filter(|node| !node.is_null())?;
-        Some((node, format!("{}.{key}", self.path)))
-    }
-
-    /// A string; an empty one counts as absent.
-    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ComposeError> {
-        let Some((node, path)) = self.get(key) else { return Ok(None) };
-        scalar_text(node, &path).map(|text| Some(text).filter(|text| !text.is_empty()))
-    }
-
-    /// A string or a list of them.
-    pub(super) fn list(&self, key: &str) -> Result<Vec<String>, ComposeError> {
-        let Some((node, path)) = self.get(key) else { return Ok(Vec::new()) };
-        match &node.value {
-            Value::List(items) => {
-                items.iter().enumerate().map(|(i, item)| scalar_text(item, &format!("{path}[{i}]"))).collect()
-            }
-            Value::Scalar(_) => Ok(vec![scalar_text(node, &path)?]),
-            Value::Map(_) => Err(wrong(node, &path, "a list")),
-        }
-    }
-
-    /// A truth value. `yes` and `on` count, as they do in Compose.
-    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ComposeError> {
-        let Some((node, path)) = self.get(key) else { return Ok(None) };
-        let word = match &node.value {
-            Value::Scalar(Scalar::Bool(flag)) => return Ok(Some(*flag)),
-            Value::Scalar(Scalar::Text(text)) => text.to_lowercase(),
-            _ => String::new(),
-        };
-        match word.as_str() {
-            "true" | "yes" | "y" | "on" => Ok(Some(true)),
-            "false" | "no" | "n" | "off" => Ok(Some(false)),
-            _ => Err(ComposeError::key(&node.at, path, "is no truth value: write `true` or `false`")),
-        }
-    }
-
-    /// A mapping of single values.
-    pub(super) fn pairs(&self, key: &str) -> Result<Vec<(String, String)>, ComposeError> {
-        let mut pairs = Vec::new();
-        for (key, node, path) in self.mapping(key)? {
-            pairs.push((key, single(node, &path)?));
-        }
-        Ok(pairs)
-    }
-
-    fn mapping(&self, key: &str) -> Result<Vec<(String, &'a Node, String)>, ComposeError> {
-        let Some((node, path)) = self.get(key) else { return Ok(Vec::new()) };
-        let Some(entries) = node.entries() else { return Err(wrong(node, &path, "a mapping")) };
-        Ok(entries.iter().map(|(key, node)| (key.text.clone(), node, format!("{path}.{}", key.text))).collect())
-    }
-
-    /// Arguments without a value take the environment's, and vanish if it has none.
+    /// Returns the build arguments. Those without a value get the environment's, or are removed if it has none.
     fn args(&self, env: &BTreeMap<String, String>) -> Result<Vec<(String, String)>, ComposeError> {
         let mut args = Vec::new();
         for (name, node, path) in self.mapping("args")? {
@@ -188,29 +120,11 @@ impl<'a> Fields<'a> {
         Ok(args)
     }
 
-    pub(super) fn contexts(&self, key: &str) -> Result<Vec<(String, ContextSource)>, ComposeError> {
-        let context = |(name, text): (String, String)| {
-            let service = text.strip_prefix("service:").or_else(|| text.strip_prefix("target:"));
-            let source = match service {
-                Some(service) if !service.starts_with("//") => ContextSource::Service(service.to_owned()),
-                _ if is_remote(&text) => ContextSource::Remote(text),
-                _ => ContextSource::Path(text),
-            };
-            (name, source)
-        };
-        Ok(self.pairs(key)?.into_iter().map(context).collect())
-    }
-
     fn size(&self, key: &str) -> Result<Option<u64>, ComposeError> {
         let Some(text) = self.text(key)? else { return Ok(None) };
-        let size =
-            bytes(&text).ok_or_else(|| self.wrong_at(key, "is no size: write bytes, or such as `64m` or `2gb`"))?;
+        let hint = "use a number of bytes, or add a unit, such as `64m` or `2gb`";
+        let size = bytes(&text).ok_or_else(|| self.wrong_at(key, "is not a size", hint))?;
         Ok(Some(size).filter(|size| *size > 0))
-    }
-
-    fn wrong_at(&self, key: &str, problem: &str) -> ComposeError {
-        let (node, path) = self.get(key).unwrap_or((self.node, self.path.clone()));
-        ComposeError::key(&node.at, path, problem)
     }
 
     fn ulimits(&self) -> Result<Vec<Ulimit>, ComposeError> {
@@ -231,7 +145,10 @@ impl<'a> Fields<'a> {
     fn limit(&self, key: &str) -> Result<i64, ComposeError> {
         match self.get(key) {
             Some((node, path)) => limit(node, &path),
-            None => Err(ComposeError::key(&self.node.at, &self.path, format!("has no `{key}`: write soft and hard"))),
+            None => {
+                let hint = "set `soft` and `hard`";
+                Err(ComposeError::key(&self.node.at, &self.path, format!("has no `{key}`"), hint))
+            }
         }
     }
 
@@ -253,15 +170,12 @@ impl<'a> Fields<'a> {
                 (Some(scalar_text(item, &path)?), None)
             };
             let Some(name) = name else {
-                return Err(ComposeError::key(
-                    &item.at,
-                    path,
-                    "has no `source`: name a secret of the top-level `secrets`",
-                ));
+                let hint = "name a secret of the top-level `secrets`";
+                return Err(ComposeError::key(&item.at, path, "has no `source`", hint));
             };
             let Some(definition) = defined.get(name.as_str()).copied() else {
-                let problem = format!("names the secret `{name}`: define it under the top-level `secrets`");
-                return Err(ComposeError::key(&item.at, path, problem));
+                let problem = format!("names the secret `{name}`, which is not defined");
+                return Err(ComposeError::key(&item.at, path, problem, "define it under the top-level `secrets`"));
             };
             let source = Fields { node: definition, path: format!("secrets.{name}") }.secret_source()?;
             secrets.push(BuildSecret { id: target.unwrap_or(name), source });
@@ -280,7 +194,10 @@ impl<'a> Fields<'a> {
             Some((node, _)) if node.entries().is_some() || self.flag("external")? == Some(true) => {
                 Ok(SecretSource::External)
             }
-            _ => Err(ComposeError::key(&self.node.at, &self.path, "has no value: write `file:` or `environment:`")),
+            _ => {
+                let problem = "has neither `file` nor `environment`";
+                Err(ComposeError::key(&self.node.at, &self.path, problem, "set one of them"))
+            }
         }
     }
 
@@ -289,19 +206,11 @@ impl<'a> Fields<'a> {
         for (id, path) in self.pairs("ssh")? {
             let path = Some(path).filter(|path| !path.is_empty());
             if path.is_none() && id != "default" {
-                return Err(self.wrong_at("ssh", "has a key without a path: write `id=path`, or `default`"));
+                return Err(self.wrong_at("ssh", "has a key without a path", "write `id=path`, or `default`"));
             }
             keys.push(SshKey { id, path });
         }
         Ok(keys)
-    }
-}
-
-/// A value as Compose renders it; nothing is an empty string.
-fn single(node: &Node, path: &str) -> Result<String, ComposeError> {
-    match &node.value {
-        Value::Scalar(scalar) => Ok(scalar.text().into_owned()),
-        Value::List(_) | Value::Map(_) => Err(wrong(node, path, "a single value")),
     }
 }
 
@@ -311,5 +220,5 @@ fn limit(node: &Node, path: &str) -> Result<i64, ComposeError> {
         Value::Scalar(Scalar::Text(text)) => text.parse().ok(),
         _ => None,
     };
-    number.ok_or_else(|| ComposeError::key(&node.at, path, "is no limit: write a whole number, -1 for none"))
+    number.ok_or_else(|| ComposeError::key(&node.at, path, "is not a limit", "use a whole number, or -1 for none"))
 }

@@ -3,7 +3,7 @@
 /// Why a value is invalid, and how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// What is wrong, without a subject: `is not a platform`. The caller knows the subject.
+    /// What is wrong, as the rest of a sentence that begins with the value: `is not a platform`.
     pub problem: String,
     /// What to do about it, in the imperative.
     pub hint: String,

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod git_event;
 pub mod history;
 pub mod invalid;
+pub mod nearest;
 pub mod order;
 pub mod outcome;
 pub mod platform;

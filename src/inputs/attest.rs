@@ -1,24 +1,26 @@
-//! Reads attestations as compose files and inputs ask for them: `true`, `false`, or BuildKit's attributes.
+//! Parses the requested attestations of inputs and compose files: `true`, `false` or BuildKit attributes.
 
 use super::{
-    structured::Complaint,
     typed::Attest,
     values::{boolean, pair},
 };
+use crate::domain::invalid::Invalid;
 
-/// `None` if nothing is to be attested (`false`).
-pub fn attest(text: &str) -> Result<Option<Attest>, Complaint> {
+/// Parses a requested attestation; `None` for `false`.
+pub fn attest(text: &str) -> Result<Option<Attest>, Invalid> {
     if let Some(wanted) = boolean(text) {
         return Ok(wanted.then(Attest::default));
     }
-    let fix = || "write `true`, `false`, or attributes such as `mode=max`".to_owned();
     for field in text.split(',') {
         match pair(field) {
-            None => return Err((format!("has `{}`, which is no attribute", field.trim()), fix())),
-            Some(("mode", mode)) if !matches!(mode, "min" | "max") => {
-                return Err((format!("has the mode `{mode}`"), "write `mode=min` or `mode=max`".to_owned()));
+            None => {
+                let hint = "use `true`, `false`, or attributes such as `mode=max`";
+                return Err(Invalid::new(format!("has `{}`, which is not an attribute", field.trim()), hint));
             }
-            // As `docker build --provenance` takes it.
+            Some(("mode", mode)) if !matches!(mode, "min" | "max") => {
+                return Err(Invalid::new(format!("has the unknown mode `{mode}`"), "use `mode=min` or `mode=max`"));
+            }
+            // As with `docker build --provenance`.
             Some(("disabled", value)) if boolean(value) == Some(true) => return Ok(None),
             Some(_) => {}
         }

@@ -1,63 +1,63 @@
-//! What builds the images: the inputs `builder`, `buildkit-image`, `buildkit-mirror` and `buildkit-network`. Pure.
+//! The inputs `builder`, `buildkit-image`, `buildkit-mirror` and `buildkit-network`.
 
 use std::fmt;
 
-use super::{structured::Complaint, values::is_platform};
-use crate::domain::repository::is_registry_host;
+use super::values::is_platform;
+use crate::domain::{invalid::Invalid, repository::is_registry_host};
 
 /// The input `builder`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum BuilderInput {
-    /// The cheapest that can do what was asked for.
+    /// The cheapest one that supports everything that is requested.
     #[default]
     Auto,
-    /// The BuildKit of the runner's engine.
+    /// The BuildKit of the runner's Docker engine.
     Engine,
     /// A BuildKit in a container of the engine.
     Container,
-    /// These, each for its own platforms. Never empty.
+    /// These endpoints, each for its own platforms. Never empty.
     Endpoints(Vec<EndpointInput>),
 }
 
-/// One line of `builder`: a BuildKit that runs already.
+/// One line of `builder`: a BuildKit that is already running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointInput {
-    /// Where it is.
+    /// Its address.
     pub address: EndpointAddress,
-    /// What it is to build for; empty means whatever it says that it can.
+    /// The platforms to build on it. If empty, those that it reports.
     pub platforms: Vec<String>,
-    /// How TLS is spoken; `None` for none.
+    /// TLS files; `None` for a connection without TLS.
     pub tls: Option<TlsInput>,
 }
 
-/// Where a BuildKit is.
+/// The address of a BuildKit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointAddress {
     /// `host:port`.
     Tcp(String),
-    /// Path of a socket, relative to the project or absolute.
+    /// Path of a socket, absolute or relative to the project.
     Unix(String),
-    /// Name of a container of the runner's engine.
+    /// Name of a container of the runner's Docker engine.
     Container(String),
 }
 
-/// Files of a TLS connection, relative to the project or absolute.
+/// Files of a TLS connection, absolute or relative to the project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsInput {
-    /// Authorities that may have signed the daemon's certificate; `None` for those of the system.
+    /// Certificate authorities for the daemon's certificate; `None` for those of the system.
     pub ca: Option<String>,
-    /// Our certificate and its key.
+    /// The client certificate and its key.
     pub identity: Option<(String, String)>,
-    /// The name that the daemon's certificate is for, if that is not its host.
+    /// The name in the daemon's certificate, if it is not the host.
     pub server_name: Option<String>,
 }
 
-/// What the container of `builder: container` is made of.
+/// Options for the container of `builder: container`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerInput {
     /// Its image.
     pub image: String,
-    /// Registries and their mirrors, all hosts.
+    /// Registries and their mirrors.
     pub mirrors: Vec<(String, String)>,
     /// Docker network; `None` for the engine's default.
     pub network: Option<String>,
@@ -70,11 +70,11 @@ impl Default for ContainerInput {
 }
 
 impl ContainerInput {
-    /// The image that `docker buildx create` takes too.
+    /// The default image, the same as that of `docker buildx create`.
     pub const IMAGE: &str = "moby/buildkit:buildx-stable-1";
 }
 
-/// Where buildkitd listens if an address has no port.
+/// The default port of buildkitd.
 const PORT: u16 = 1234;
 
 impl fmt::Display for EndpointAddress {
@@ -87,9 +87,9 @@ impl fmt::Display for EndpointAddress {
     }
 }
 
-/// Reads a line of `builder`: an address, and behind it `platform=…`, `ca=…,cert=…,key=…`, `servername=…`.
-pub fn endpoint(line: &str) -> Result<EndpointInput, Complaint> {
-    let wrong = |problem: String, fix: &str| Err((problem, fix.to_owned()));
+/// Parses a line of `builder`: an address, followed by `platform=…`, `ca=…,cert=…,key=…` and `servername=…`.
+pub fn endpoint(line: &str) -> Result<EndpointInput, Invalid> {
+    let wrong = |problem: &str, hint: &str| Err(Invalid::new(problem, hint));
     let mut words = line.split_whitespace();
     let address = address(words.next().unwrap_or_default())?;
     let mut platforms = Vec::new();
@@ -101,59 +101,67 @@ pub fn endpoint(line: &str) -> Result<EndpointInput, Complaint> {
             "cert" => certificate = Some(value.to_owned()),
             "key" => key = Some(value.to_owned()),
             "servername" => tls.server_name = Some(value.to_owned()),
-            "" => return wrong(format!("`{value}` is no option"), "write `name=value` behind the address"),
+            "" => {
+                return wrong(
+                    &format!("has `{value}`, which is not an option"),
+                    "write `name=value` after the address",
+                );
+            }
             other => {
-                let fix = "an endpoint takes `platform`, `ca`, `cert`, `key` and `servername`";
-                return wrong(format!("has the unknown option `{other}`"), fix);
+                let hint = "use `platform`, `ca`, `cert`, `key` or `servername`";
+                return wrong(&format!("has the unknown option `{other}`"), hint);
             }
         }
     }
     if let Some(bad) = platforms.iter().find(|platform| !is_platform(platform)) {
-        return wrong(format!("`{bad}` is no platform"), "write it like `platform=linux/amd64,linux/arm64`");
+        let hint = "use platforms such as `platform=linux/amd64,linux/arm64`";
+        return wrong(&format!("has `{bad}`, which is not a platform"), hint);
     }
     tls.identity = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
-        (Some(_), None) => return wrong("has `cert` without `key`".to_owned(), "give both"),
-        (None, Some(_)) => return wrong("has `key` without `cert`".to_owned(), "give both"),
+        (Some(_), None) => return wrong("has `cert` without `key`", "set both"),
+        (None, Some(_)) => return wrong("has `key` without `cert`", "set both"),
     };
     let tls = Some(tls).filter(|tls| *tls != TlsInput::default());
     if tls.is_some() && !matches!(address, EndpointAddress::Tcp(_)) {
-        return wrong("has TLS files, which only `tcp://` has a use for".to_owned(), "leave them out");
+        return wrong("has TLS files, which only `tcp://` endpoints support", "remove them");
     }
     Ok(EndpointInput { address, platforms, tls })
 }
 
-fn address(text: &str) -> Result<EndpointAddress, Complaint> {
-    let wrong = |problem: &str, fix: &str| Err((problem.to_owned(), fix.to_owned()));
+fn address(text: &str) -> Result<EndpointAddress, Invalid> {
+    let wrong = |problem: &str, hint: &str| Err(Invalid::new(problem, hint));
     match text.split_once("://") {
         Some(("tcp", host)) => {
             let host = host.trim_end_matches('/');
             if !is_registry_host(host) {
-                return wrong("has no proper host", "write it like `tcp://builder.example:1234`");
+                return wrong("has an invalid host", "use an address such as `tcp://builder.example:1234`");
             }
             let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
             Ok(EndpointAddress::Tcp(if has_port { host.to_owned() } else { format!("{host}:{PORT}") }))
         }
-        Some(("unix", "")) => wrong("has no path", "write it like `unix:///run/buildkit/buildkitd.sock`"),
+        Some(("unix", "")) => wrong("has no path", "use an address such as `unix:///run/buildkit/buildkitd.sock`"),
         Some(("unix", path)) => Ok(EndpointAddress::Unix(path.to_owned())),
         Some(("docker-container", name)) => {
             let valid = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
             if name.is_empty() || !name.bytes().all(valid) {
-                return wrong("names no container", "write it like `docker-container://buildx_buildkit_mine0`");
+                return wrong(
+                    "has an invalid container name",
+                    "use an address such as `docker-container://buildx_buildkit_mine0`",
+                );
             }
             Ok(EndpointAddress::Container(name.to_owned()))
         }
         _ => wrong(
-            "is not one of its values",
-            "write `auto`, `engine`, `container`, or endpoints: `tcp://host:1234`, `unix:///path` or \
-             `docker-container://name`, one a line",
+            "is not a builder",
+            "use `auto`, `engine`, `container`, or one endpoint per line: `tcp://host:1234`, `unix:///path` or \
+             `docker-container://name`",
         ),
     }
 }
 
-/// The options of a word; values that follow without a name belong to the name before them. A word that begins without
-/// one yields it under the empty name.
+/// Splits a word into options. A value without a name belongs to the name before it; at the beginning its name is empty.
 fn options(word: &str) -> Vec<(&str, &str)> {
     let mut name = "";
     let pieces = word.split(',').filter(|piece| !piece.is_empty());
@@ -166,14 +174,14 @@ fn options(word: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Reads a line of `buildkit-mirror`: `registry=mirror`, or a mirror of Docker Hub.
-pub fn mirror(line: &str) -> Result<(String, String), Complaint> {
+/// Parses a line of `buildkit-mirror`: `registry=mirror`, or a mirror of Docker Hub.
+pub fn mirror(line: &str) -> Result<(String, String), Invalid> {
     let (registry, mirror) = line.split_once('=').unwrap_or(("docker.io", line));
     let mirror = mirror.trim().trim_start_matches("https://").trim_end_matches('/');
-    // A mirror may lie below a path of its host.
+    // A mirror may have a path.
     if !is_registry_host(registry.trim()) || !is_registry_host(mirror.split('/').next().unwrap_or_default()) {
-        let fix = "write a host such as `mirror.gcr.io`, or `registry=mirror`";
-        return Err(("is no mirror".to_owned(), fix.to_owned()));
+        let hint = "use a host such as `mirror.gcr.io`, or `registry=mirror`";
+        return Err(Invalid::new("is not a mirror", hint));
     }
     Ok((registry.trim().to_ascii_lowercase(), mirror.to_owned()))
 }

@@ -9,8 +9,8 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-use super::{runner::RunnerEnv, structured::Complaint, typed::CacheSpec, values::pair};
-use crate::domain::secret::Secret;
+use super::{runner::RunnerEnv, values::pair};
+use crate::domain::{invalid::Invalid, secret::Secret};
 
 /// GitHub's cache service, version 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,23 +125,32 @@ fn granted(token: &str) -> Option<CacheAccess> {
     Some(if writes { CacheAccess::Full } else { CacheAccess::Read })
 }
 
+/// One cache in BuildKit's syntax: `type=registry,ref=…,mode=max`. `Debug` and `Display` show no credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CacheSpec {
+    /// `registry`, `gha`, `inline`, `s3` or `azblob`.
+    pub kind: String,
+    /// The other attributes, in the order written.
+    pub attributes: Vec<(String, String)>,
+}
+
 /// Attributes of caches that are credentials.
 const SECRET_ATTRIBUTES: [&str; 4] = ["token", "ghtoken", "secret_access_key", "session_token"];
 
 impl CacheSpec {
-    /// The credentials in it.
+    /// Returns the credentials in it.
     pub fn secrets(&self) -> impl Iterator<Item = Secret> + '_ {
         let secret = self.attributes.iter().filter(|(key, _)| SECRET_ATTRIBUTES.contains(&key.as_str()));
         secret.map(|(_, value)| Secret::new(value.clone()))
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// In BuildKit's syntax, without credentials.
+/// BuildKit's syntax, without credentials.
 impl fmt::Display for CacheSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "type={}", self.kind)?;
@@ -159,9 +168,9 @@ impl fmt::Debug for CacheSpec {
     }
 }
 
-/// One cache in BuildKit's syntax; a bare reference means `type=registry,ref=…`.
-pub fn cache_spec(line: &str) -> Result<CacheSpec, Complaint> {
-    let wrong = |problem: String, fix: &str| Err((problem, fix.to_owned()));
+/// Parses a cache in BuildKit's syntax. A reference alone stands for `type=registry,ref=…`.
+pub fn cache_spec(line: &str) -> Result<CacheSpec, Invalid> {
+    let wrong = |problem: &str, hint: &str| Err(Invalid::new(problem, hint));
     if !line.contains('=') && !line.contains(',') {
         return Ok(CacheSpec { kind: "registry".to_owned(), attributes: vec![("ref".to_owned(), line.to_owned())] });
     }
@@ -171,32 +180,29 @@ pub fn cache_spec(line: &str) -> Result<CacheSpec, Complaint> {
         match pair(field) {
             Some(("type", text)) => kind = Some(text.to_owned()),
             Some((key, value)) => attributes.push((key.to_owned(), value.to_owned())),
-            None => return wrong("has an attribute without `=`".to_owned(), "write `type=registry,ref=…`"),
+            None => return wrong("has an attribute without `=`", "write attributes as in `type=registry,ref=…`"),
         }
     }
     let Some(kind) = kind else {
-        return wrong("has no `type=`".to_owned(), "begin with `type=registry`, `type=gha` or `type=inline`");
+        return wrong("has no `type`", "begin with `type=registry`, `type=gha` or `type=inline`");
     };
     let spec = CacheSpec { kind, attributes };
-    let needed: &[&str] = match spec.kind.as_str() {
+    let required: &[&str] = match spec.kind.as_str() {
         "registry" => &["ref"],
         "inline" | "gha" => &[],
         "s3" => &["bucket"],
         "azblob" => &["account_url"],
         "local" => {
-            let problem = "the cache `type=local` would be lost with the step's container".to_owned();
-            return wrong(
-                problem,
-                "use `type=gha` or `type=registry`; an engine or builder that lives on has its own cache",
-            );
+            let problem = "has the type `local`, whose directory would be deleted together with the step's container";
+            return wrong(problem, "use `type=gha` or `type=registry`");
         }
         other => {
-            let fix = "use `registry`, `gha`, `inline`, `s3` or `azblob`";
-            return wrong(format!("`{other}` is no type of cache"), fix);
+            let hint = "use `registry`, `gha`, `inline`, `s3` or `azblob`";
+            return wrong(&format!("has the unknown type `{other}`"), hint);
         }
     };
-    match needed.iter().find(|name| spec.attribute(name).is_none_or(str::is_empty)) {
-        Some(name) => wrong(format!("has no `{name}=`"), &format!("add `{name}=…`")),
+    match required.iter().find(|name| spec.attribute(name).is_none_or(str::is_empty)) {
+        Some(name) => wrong(&format!("has no `{name}`"), &format!("add `{name}=…`")),
         None => Ok(spec),
     }
 }

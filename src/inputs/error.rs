@@ -1,48 +1,78 @@
-//! A mistake in what the user wrote.
+//! A mistake in an input.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// A mistake in one input: which, what stood there, why it is wrong and what to write instead.
-/// All mistakes of a run are reported together. Never holds a secret.
+use crate::domain::invalid::Invalid;
+
+/// A mistake in one input. All mistakes of a run are reported together. Never contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct InputError {
     /// The input's name.
     pub input: String,
-    /// What was written, shortened; `None` where it is secret or absent.
+    /// The line in the input, from 1, if the input has several.
+    pub line: Option<usize>,
+    /// The key, if the input is YAML.
+    pub key: Option<String>,
+    /// The invalid value, shortened; `None` if it is secret or absent.
     pub value: Option<String>,
-    /// Why it is wrong.
+    /// What is wrong with the value, or with the input if there is no value: `is not a platform`.
     pub problem: String,
-    /// What to do.
-    pub fix: String,
+    /// What to do about it, in the imperative.
+    pub hint: String,
 }
 
 impl InputError {
-    /// Longer values are cut in messages, in characters.
+    /// Maximum length of a shown value, in characters.
     const SHOWN: usize = 120;
 
-    /// A mistake in an input whose value may not, or need not, be shown.
-    pub fn hidden(input: &str, problem: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { input: input.to_owned(), value: None, problem: problem.into(), fix: fix.into() }
+    /// A mistake in an input whose value must not, or need not, be shown.
+    pub fn hidden(input: &str, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        let (problem, hint) = (problem.into(), hint.into());
+        Self { input: input.to_owned(), line: None, key: None, value: None, problem, hint }
     }
 
-    /// A mistake in an input, with the value that is wrong.
-    pub fn shown(input: &str, value: &str, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// A mistake in an input, with the invalid value.
+    pub fn shown(input: &str, value: &str, problem: impl Into<String>, hint: impl Into<String>) -> Self {
         let mut short: String = value.chars().take(Self::SHOWN).collect();
         if short.len() < value.len() {
             short.push('…');
         }
-        Self { value: Some(short), ..Self::hidden(input, problem, fix) }
+        Self { value: Some(short), ..Self::hidden(input, problem, hint) }
+    }
+
+    /// A mistake in an input whose value must not, or need not, be shown.
+    pub fn new(input: &str, reason: Invalid) -> Self {
+        Self::hidden(input, reason.problem, reason.hint)
+    }
+
+    /// The same mistake, in a line of the input.
+    #[must_use]
+    pub fn at_line(self, line: usize) -> Self {
+        Self { line: Some(line), ..self }
+    }
+
+    /// The same mistake, in the value of a key.
+    #[must_use]
+    pub fn at_key(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
     }
 }
 
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "input `{}`", self.input)?;
-        if let Some(value) = &self.value {
-            write!(f, ", value `{}`", value.escape_debug())?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
         }
-        write!(f, ": {}; {}", self.problem, self.fix)
+        if let Some(key) = &self.key {
+            write!(f, ", `{key}`")?;
+        }
+        f.write_str(": ")?;
+        if let Some(value) = &self.value {
+            write!(f, "`{}` ", value.escape_debug())?;
+        }
+        write!(f, "{}; {}", self.problem, self.hint)
     }
 }

@@ -1,9 +1,7 @@
-//! What the user asked for and where the run happens: inputs, the runner's environment and the event
-//! that started it, read without touching files, clock or network.
+//! The inputs, the runner's environment and the event that started the run. Pure: no files, clock or network.
 //!
-//! In reading order: [`spec`] says which inputs there are, [`cli`] and [`runner`] gather what was
-//! written, [`parse`] turns it into typed [`parse::Inputs`] and reports all mistakes together,
-//! [`payload`] and [`context`] tell what happened on GitHub.
+//! In reading order: [`spec`] lists all inputs, [`cli`] and [`runner`] collect their values, [`parse`] checks and converts
+//! them into [`typed::Inputs`] and reports all mistakes together, [`payload`] and [`event`] describe what happened on GitHub.
 
 pub mod attest;
 pub mod builder;
@@ -11,12 +9,14 @@ pub mod cache;
 pub mod cli;
 pub mod error;
 pub mod event;
+pub mod images;
 pub mod moved;
 pub mod parse;
 pub mod payload;
+mod quoted;
+mod registries;
 pub mod runner;
+mod secrets;
 pub mod spec;
-pub mod structured;
 pub mod typed;
 pub mod values;
-pub mod yaml;

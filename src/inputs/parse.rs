@@ -1,4 +1,4 @@
-//! Turns what was written into [`Inputs`], and finds all mistakes in one go.
+//! Parses all inputs into [`Inputs`], and reports all mistakes together.
 
 mod build;
 mod builder;
@@ -15,19 +15,20 @@ use crate::domain::{
 };
 
 use super::{
+    cache::CacheSpec,
     cli::RawInputs,
     error::InputError,
+    quoted::quoted_lines,
     runner::RunnerEnv,
     spec::{INPUTS, Support},
-    structured,
-    typed::{CacheSpec, CommandInput, GithubInputs, Inputs, Push, Show},
+    typed::{CommandInput, GithubInputs, Inputs, Push, Show},
     values::{boolean, comma_lines, duration, lines, pair},
 };
 
-/// The registry for which GitHub's own token is the password.
+/// The registry whose password is GitHub's own token.
 const GHCR: &str = "ghcr.io";
 
-/// Checks every input. `Err` holds all mistakes, in the order of [`INPUTS`]; the caller adds
+/// Parses every input. `Err` contains all mistakes, in the order of [`INPUTS`]; the caller adds
 /// [`super::cli::Invocation::unknown`].
 pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>> {
     let mut reader = Reader { raw, env, mistakes: Vec::new(), warnings: Vec::new() };
@@ -51,7 +52,12 @@ pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>
                 pr_comment: reader.boolean("pr-comment"),
             },
             dry_run: reader.boolean("dry-run"),
-            timeout: reader.checked("timeout", duration, "is no span of time", "write it like `45m` or `1h30m`"),
+            timeout: reader.checked(
+                "timeout",
+                duration,
+                "is not a duration",
+                "use a number with a unit, such as `45m` or `1h30m`",
+            ),
         },
         warnings: reader.warnings,
     };
@@ -65,7 +71,7 @@ pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>
     Err(reader.mistakes)
 }
 
-/// Reads inputs one by one and gathers the mistakes. After a mistake a reading returns something harmless.
+/// Parses inputs one by one and collects the mistakes. After a mistake, a method returns some valid value.
 struct Reader<'a> {
     raw: &'a RawInputs,
     env: &'a RunnerEnv,
@@ -92,12 +98,14 @@ impl Reader<'_> {
         }
     }
 
-    fn wrong(&mut self, input: &str, value: &str, problem: impl Into<String>, fix: impl Into<String>) {
-        self.mistakes.push(InputError::shown(input, value, problem, fix));
+    /// Reports a mistake, with the value.
+    fn reject(&mut self, input: &str, value: &str, problem: impl Into<String>, hint: impl Into<String>) {
+        self.mistakes.push(InputError::shown(input, value, problem, hint));
     }
 
-    fn secret_wrong(&mut self, input: &str, problem: impl Into<String>, fix: impl Into<String>) {
-        self.mistakes.push(InputError::hidden(input, problem, fix));
+    /// Reports a mistake whose value may be secret, or does not matter.
+    fn reject_hidden(&mut self, input: &str, problem: impl Into<String>, hint: impl Into<String>) {
+        self.mistakes.push(InputError::hidden(input, problem, hint));
     }
 
     fn warn(&mut self, title: &str, message: String) {
@@ -111,13 +119,13 @@ impl Reader<'_> {
 
     fn list(&mut self, input: &str) -> Vec<String> {
         let Some(text) = self.raw.get(input) else { return Vec::new() };
-        match structured::quoted_lines(text) {
+        match quoted_lines(text) {
             None => lines(text).map(str::to_owned).collect(),
             Some(Ok(lines)) => lines.into_iter().map(|(_, line)| line).collect(),
             Some(Err(mistake)) => {
-                // The line may hold a key.
-                let fix = "put quotes around the whole of it and double those inside";
-                self.secret_wrong(input, format!("line {} {}", mistake.line, mistake.problem), fix);
+                // The line may contain a key, so it is not shown.
+                let hint = "quote the whole line and double the quotes inside";
+                self.mistakes.push(InputError::hidden(input, mistake.problem, hint).at_line(mistake.line));
                 Vec::new()
             }
         }
@@ -127,27 +135,27 @@ impl Reader<'_> {
         self.raw.get(input).map(|text| comma_lines(text).map(str::to_owned).collect()).unwrap_or_default()
     }
 
-    fn checked<T>(&mut self, input: &str, read: fn(&str) -> Option<T>, problem: &str, fix: &str) -> Option<T> {
+    fn checked<T>(&mut self, input: &str, read: fn(&str) -> Option<T>, problem: &str, hint: &str) -> Option<T> {
         let text = self.raw.get(input)?;
         let value = read(text);
         if value.is_none() {
-            self.wrong(input, text, problem, fix);
+            self.reject(input, text, problem, hint);
         }
         value
     }
 
     fn boolean(&mut self, input: &str) -> bool {
-        self.checked(input, boolean, "is no boolean", "write `true` or `false`").unwrap_or_default()
+        self.checked(input, boolean, "is not a boolean", "use `true` or `false`").unwrap_or_default()
     }
 
     /// One of several words.
-    fn choice<T: Copy>(&mut self, input: &str, choices: &[(&str, T)], harmless: T) -> T {
-        let Some(text) = self.raw.get(input) else { return harmless };
+    fn choice<T: Copy>(&mut self, input: &str, choices: &[(&str, T)], default: T) -> T {
+        let Some(text) = self.raw.get(input) else { return default };
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         found.unwrap_or_else(|| {
             let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-            self.wrong(input, text, "is not one of its values", format!("write one of {}", words.join(", ")));
-            harmless
+            self.reject(input, text, "is not a valid value", format!("use one of {}", words.join(", ")));
+            default
         })
     }
 
@@ -156,7 +164,7 @@ impl Reader<'_> {
         for item in self.list(input) {
             match pair(&item) {
                 Some((key, value)) => pairs.push((key.to_owned(), value.to_owned())),
-                None => self.wrong(input, &item, "has no `=` after a name", "write one `name=value` a line"),
+                None => self.reject(input, &item, "is not of the form `name=value`", "write one `name=value` per line"),
             }
         }
         pairs
@@ -164,7 +172,7 @@ impl Reader<'_> {
 
     fn command(&mut self) -> CommandInput {
         if self.raw.get("command") == Some("rollback") {
-            self.wrong("command", "rollback", "is not available in this version", "use `run`, `plan` or `notify`");
+            self.reject("command", "rollback", "is not available in this version", "use `run`, `plan` or `notify`");
             return CommandInput::Run;
         }
         let choices = [("run", CommandInput::Run), ("plan", CommandInput::Plan), ("notify", CommandInput::Notify)];
@@ -213,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_written_is_fine() {
+    fn no_input_is_required() {
         let inputs = parsed(&[], &[]).unwrap();
         assert_eq!(inputs.project.working_directory, ".");
         assert_eq!((inputs.names.registry.as_str(), inputs.registry.push), ("ghcr.io", Push::Auto));
@@ -225,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_may_be_written_out_as_the_runner_does() {
+    fn defaults_are_valid_values() {
         let defaults: Vec<(&str, &str)> = INPUTS
             .iter()
             .filter_map(|spec| Some((spec.name, spec.default.in_action()?)))
@@ -236,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_come_together_in_the_order_of_the_documentation() {
+    fn mistakes_are_reported_together_in_the_order_of_the_documentation() {
         let mistakes = parsed(
             &[
                 ("timeout", "45"),
@@ -257,26 +265,26 @@ mod tests {
         assert_eq!(
             mistakes,
             [
-                "input `platforms`, value `arm64`: is no platform; write it like `linux/amd64` or `linux/arm/v7`",
-                "input `check`, value `perhaps`: is no boolean; write `true` or `false`",
-                "input `registry`, value `https://ghcr.io`: is no registry host; write the host alone, such as \
-                 `ghcr.io`; a path belongs in `image-name`",
-                "input `labels`, value `novalue`: has no `=` after a name; write one `name=value` a line",
-                "input `password`: there is no user name for https://ghcr.io; set `username` too",
-                "input `push`, value `maybe`: is not one of its values; write one of `auto`, `true`, `false`",
-                "input `when-superseded`, value `wait`: is not one of its values; write one of `skip`, `publish`",
-                "input `compression`, value `zip`: is no compression; write `gzip`, `zstd`, `estargz` or `uncompressed`; \
-                 `,compression-level=0` to `22` and `,force-compression=true` (base images too) may follow",
-                "input `slack-token`: line 1 is no token; paste the Bot User OAuth Token, which begins with `xoxb-`",
-                "input `slack-token`: there is no channel for it; set `slack-channel` too",
+                "input `platforms`: `arm64` is not a platform; use platforms such as `linux/amd64` or `linux/arm/v7`",
+                "input `check`: `perhaps` is not a boolean; use `true` or `false`",
+                "input `registry`: `https://ghcr.io` is not a host; use a host such as `ghcr.io`, and set the rest of the name \
+                 with `image-name`",
+                "input `labels`: `novalue` is not of the form `name=value`; write one `name=value` per line",
+                "input `password`: has no user name for https://ghcr.io; set `username` as well",
+                "input `push`: `maybe` is not a valid value; use one of `auto`, `true`, `false`",
+                "input `when-superseded`: `wait` is not a valid value; use one of `skip`, `publish`",
+                "input `compression`: `zip` is not a compression; use `gzip`, `zstd`, `estargz` or `uncompressed`, optionally \
+                 followed by `,compression-level=N` (0 to 22) and `,force-compression=true`",
+                "input `slack-token`, line 1: is not a token; paste the Bot User OAuth Token, which begins with `xoxb-`",
+                "input `slack-token`: has no channel; set `slack-channel` as well",
                 "input `deploy`: `deploy` is not available in this version; leave it out",
-                "input `timeout`, value `45`: is no span of time; write it like `45m` or `1h30m`",
+                "input `timeout`: `45` is not a duration; use a number with a unit, such as `45m` or `1h30m`",
             ]
         );
     }
 
     #[test]
-    fn each_bad_value_is_refused() {
+    fn invalid_values_are_rejected() {
         for (name, value) in [
             ("network", "bridge"),
             ("add-hosts", "justahost"),
@@ -325,9 +333,9 @@ mod tests {
         }
     }
 
-    /// Whether an address is one is for the run to say: a message must not stop a build.
+    /// Addresses are checked later: an invalid one must not prevent a build.
     #[test]
-    fn an_address_for_messages_is_never_a_mistake() {
+    fn addresses_for_messages_are_never_mistakes() {
         for name in ["discord-webhook", "slack-webhook", "teams-webhook"] {
             for (value, want) in [
                 ("not a url", &["not a url"][..]),
@@ -348,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn good_values_are_understood() {
+    fn valid_values() {
         let inputs = parsed(
             &[
                 ("build-args", "A=1\n# no\nVERSION\nB=x=y"),
@@ -445,23 +453,23 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_never_closed_shows_nothing() {
+    fn an_unclosed_quote_shows_no_value() {
         for input in ["cache-to", "build-args"] {
             let error = parsed(&[(input, "\"type=s3,secret_access_key=hunter2")], &[]).unwrap_err().concat();
-            assert!(error.contains("line 1 has a `\"` without a closing"), "{error}");
+            assert!(error.contains("line 1: has a `\"` without a closing"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
     }
 
     #[test]
-    fn a_path_is_no_part_of_a_registry() {
+    fn a_registry_has_no_path() {
         for registry in ["docker.io/acme", "https://index.docker.io/v2/", "ghcr.io/acme"] {
             assert!(parsed(&[("registry", registry)], &[]).is_err(), "{registry}");
         }
     }
 
     #[test]
-    fn all_secrets_are_known_and_none_is_shown() {
+    fn all_secrets_are_known_and_not_shown() {
         let inputs = parsed(
             &[
                 ("secrets", "a=hunter1\nempty="),
@@ -491,7 +499,7 @@ mod tests {
         assert!(!format!("{inputs:?}").contains("hunter"));
     }
 
-    /// Whatever is written into a credential, and however wrong, no message repeats it.
+    /// No message contains the value of a secret input, however malformed it is.
     #[test]
     fn mistakes_never_show_a_secret() {
         let forms = [
@@ -524,7 +532,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_odd(index in 0..INPUTS.len(), text in any::<String>(), parts in prop::collection::vec(
+        fn no_text_panics(index in 0..INPUTS.len(), text in any::<String>(), parts in prop::collection::vec(
             prop::sample::select(vec!["a", "=", ":", "\n", "- ", "{", "}", "[", "]", "#", ",", "'", "\"", "|", "  ", "é", "1",
                                       "name", "&x", "*x", "!", "%", "-", "https://", "type=", "@"]), 0..16)) {
             for text in [text, parts.concat()] {
@@ -534,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_argument_without_a_value_is_told() {
+    fn a_build_argument_without_a_value_is_a_warning() {
         let inputs = parsed(&[("build-args", "GONE")], &[]).unwrap();
         assert!(inputs.build.args.is_empty());
         assert!(inputs.warnings[0].message.contains("`GONE`"));

@@ -12,7 +12,7 @@ pub use self::notify::{
 
 use super::{
     builder::{BuilderInput, ContainerInput},
-    cache::CacheService,
+    cache::{CacheService, CacheSpec},
 };
 use crate::{
     domain::{diagnostic::Diagnostic, secret::Secret},
@@ -274,17 +274,6 @@ pub enum Cache {
     Registry,
     /// Inside the built image.
     Inline,
-}
-
-/// One cache in BuildKit's syntax: `type=registry,ref=…,mode=max`.
-///
-/// Its `Debug` and `Display` show no credentials.
-#[derive(Clone, PartialEq, Eq)]
-pub struct CacheSpec {
-    /// `registry`, `gha`, `inline`, `s3` or `azblob`.
-    pub kind: String,
-    /// The other attributes, in the order written.
-    pub attributes: Vec<(String, String)>,
 }
 
 /// Where it is deployed.

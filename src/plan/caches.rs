@@ -19,8 +19,8 @@ use crate::{
         tag::Tag,
     },
     inputs::{
-        cache::CacheAccess,
-        typed::{Cache, CacheSpec, Inputs, Push},
+        cache::{CacheAccess, CacheSpec},
+        typed::{Cache, Inputs, Push},
     },
 };
 

@@ -11,8 +11,12 @@ use globset::{Glob, GlobMatcher};
 use thiserror::Error;
 
 use crate::{
-    compose::{Access, Build, ContextSource, Project, SecretSource, Service, nearest::nearest},
-    inputs::typed::{BuildInputs, CacheSpec, ProjectInputs},
+    compose::{Access, Build, ContextSource, Project, SecretSource, Service},
+    domain::nearest::nearest,
+    inputs::{
+        cache::CacheSpec,
+        typed::{BuildInputs, ProjectInputs},
+    },
     tags::language::Rule,
 };
 

@@ -38,7 +38,10 @@ use crate::{
         stage::Stage,
         tag::Tag,
     },
-    inputs::typed::{CacheSpec, Compression, Inputs, Push},
+    inputs::{
+        cache::CacheSpec,
+        typed::{Compression, Inputs, Push},
+    },
     tags::{GitTags, Movement},
 };
 

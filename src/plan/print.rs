@@ -3,7 +3,7 @@
 use std::fmt::{Arguments, Write as _};
 
 use super::{ImagePlan, Plan, images::Purpose};
-use crate::{domain::repository::Repository, inputs::typed::CacheSpec};
+use crate::{domain::repository::Repository, inputs::cache::CacheSpec};
 
 /// Several lines, one image a paragraph. Build arguments stand with their names only: their values may be private.
 pub fn text(plan: &Plan) -> String {

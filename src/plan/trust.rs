@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use super::images::ImageSpec;
 use crate::{
-    compose::{Access, Position, SecretSource},
+    compose::{Access, KeyPosition, SecretSource},
     domain::{diagnostic::Place, failure::Failure, repository::Repository, stage::Stage},
     inputs::{
-        cache::cache_spec,
+        cache::{CacheSpec, cache_spec},
         runner::Owner,
-        typed::{Allow, CacheSpec},
+        typed::Allow,
     },
 };
 
@@ -23,7 +23,7 @@ pub struct Refusal {
     /// The image that would get it.
     pub image: String,
     /// Where the files ask for it, if a compose file does.
-    pub position: Option<Position>,
+    pub position: Option<KeyPosition>,
     /// What it is called where no compose file asks for it.
     pub name: String,
     /// What it is, and why it is refused.
@@ -212,7 +212,7 @@ impl Refusal {
     }
 }
 
-fn position(spec: &ImageSpec, access: &Access) -> Option<Position> {
+fn position(spec: &ImageSpec, access: &Access) -> Option<KeyPosition> {
     let positions = &spec.build.positions;
     let written = |found: &str| cache_spec(found).is_ok_and(|cache| cache_text(access) == Some(&cache.to_string()));
     let same = |found: &Access| match (found, access) {
@@ -232,7 +232,7 @@ fn cache_text(access: &Access) -> Option<&String> {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.position {
-            Some(Position { at, key }) => write!(f, "{at}: `{key}` {}", self.problem),
+            Some(KeyPosition { at, key }) => write!(f, "{at}: `{key}` {}", self.problem),
             None => write!(f, "image `{}`: {} {}", self.image, self.name, self.problem),
         }
     }
@@ -263,7 +263,7 @@ pub fn failure(refusals: &[Refusal], place: impl Fn(Place) -> Place) -> Option<F
     let position = first
         .position
         .as_ref()
-        .map(|Position { at, .. }| place(Place { file: at.file.to_string(), line: at.line, end_line: at.line }));
+        .map(|KeyPosition { at, .. }| place(Place { file: at.file.to_string(), line: at.line, end_line: at.line }));
     let failure = Failure::invalid(Stage::Plan, said.join("; "), Some(hint.join("; "))).of_image(&first.image);
     Some(Failure { place: position, ..failure })
 }

@@ -72,7 +72,7 @@ fn repository(directory: &Path) -> PathBuf {
 pub(super) fn named_files(wanted: &ProjectInputs) -> Vec<String> {
     let beside = wanted.compose_files.first().and_then(|first| first.rsplit_once('/')).map(|(directory, _)| directory);
     let dotenv = beside.map(|directory| compose::join(directory, ".env"));
-    let named = wanted.compose_files.iter().chain(&wanted.env_files).map(|path| compose::normalise(path));
+    let named = wanted.compose_files.iter().chain(&wanted.env_files).map(|path| compose::normalize(path));
     named.chain(dotenv).collect()
 }
 

@@ -2,6 +2,7 @@
 //! every job grants the permissions that it needs and no others.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
@@ -13,9 +14,9 @@ use build_deploy::{
         parse,
         runner::RunnerEnv,
         spec::{self, Support},
-        yaml::{self, Node},
     },
     report::outputs::OUTPUTS,
+    yaml::{self, Key, Node},
 };
 
 use super::{codes, description, path};
@@ -45,25 +46,12 @@ struct Block {
     text: String,
 }
 
-fn field<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-    match node {
-        Node::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
-        Node::Text(_) | Node::List(_) => None,
-    }
+fn text(node: &Node, key: &str) -> Option<String> {
+    node.get(key)?.written().map(Cow::into_owned)
 }
 
-fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
-    match field(node, key)? {
-        Node::Text(text) => Some(text),
-        Node::Map(_) | Node::List(_) => None,
-    }
-}
-
-fn entries(node: Option<&Node>) -> &[(String, Node)] {
-    match node {
-        Some(Node::Map(entries)) => entries,
-        _ => &[],
-    }
+fn entries(node: Option<&Node>) -> &[(Key, Node)] {
+    node.and_then(Node::entries).unwrap_or_default()
 }
 
 /// The documents that users read.
@@ -118,14 +106,15 @@ fn named_permissions(description: &str) -> Vec<(String, String)> {
 
 /// Checks a step of the action, and returns the permissions that it needs and those that it can use.
 fn check_step(step: &Node, place: &str) -> (Permissions, Permissions) {
-    assert_eq!(text(step, "uses"), Some(VERSION), "{place}");
+    assert_eq!(text(step, "uses").as_deref(), Some(VERSION), "{place}");
     let mut raw = RawInputs::default();
     let (mut needed, mut usable) = (Permissions::new(), Permissions::new());
-    for (name, value) in entries(field(step, "with")) {
+    for (name, value) in entries(step.get("with")) {
+        let name = &name.text;
         let spec = spec::find(name).unwrap_or_else(|| panic!("{place}: there is no input `{name}`"));
         assert!(spec.support == Support::All && !spec.is_hidden(), "{place}: `{name}` cannot be used");
-        let Node::Text(value) = value else { panic!("{place}: `{name}` is not a text") };
-        raw.set(name, &evaluated(value)).unwrap();
+        let value = value.written().unwrap_or_else(|| panic!("{place}: `{name}` is not a text"));
+        raw.set(name, &evaluated(&value)).unwrap();
         needed.extend(named_permissions(&description(spec)));
     }
     let env = RunnerEnv::new([("GITHUB_ACTOR", "ada"), ("GITHUB_ACTIONS", "true")]);
@@ -161,7 +150,7 @@ fn check_outputs(workflow: &str, id: &str, place: &str) {
 /// Checks a job, and the steps of the action in it.
 fn check_job(job: &Node, of_workflow: Option<&Node>, only_pull_requests: bool, place: &str) {
     assert!(text(job, "runs-on").is_some(), "{place}: no `runs-on`");
-    let Some(Node::List(steps)) = field(job, "steps") else { panic!("{place}: no `steps`") };
+    let steps = job.get("steps").and_then(Node::items).unwrap_or_else(|| panic!("{place}: no `steps`"));
     let (mut needed, mut usable) = (Permissions::new(), Permissions::new());
     let mut found = false;
     for step in steps {
@@ -175,7 +164,7 @@ fn check_job(job: &Node, of_workflow: Option<&Node>, only_pull_requests: bool, p
             needed.extend(more);
             usable.extend(possible);
             // Nothing is pushed then.
-            if only_pull_requests && field(step, "with").and_then(|with| text(with, "push")).is_none() {
+            if only_pull_requests && step.get("with").and_then(|with| text(with, "push")).is_none() {
                 needed.remove("packages");
             }
         }
@@ -183,12 +172,13 @@ fn check_job(job: &Node, of_workflow: Option<&Node>, only_pull_requests: bool, p
     if !found {
         return;
     }
-    let granted = field(job, "permissions").or(of_workflow);
+    let granted = job.get("permissions").or(of_workflow);
     let granted: Permissions = entries(granted)
         .iter()
-        .map(|(name, level)| match level {
-            Node::Text(level) => (name.clone(), level.clone()),
-            Node::Map(_) | Node::List(_) => panic!("{place}: `permissions: {name}` is not a text"),
+        .map(|(name, level)| {
+            let name = name.text.clone();
+            let level = level.written().unwrap_or_else(|| panic!("{place}: `permissions: {name}` is not a text"));
+            (name, level.into_owned())
         })
         .collect();
     for (name, level) in &granted {
@@ -205,19 +195,19 @@ fn workflows_in_the_documentation_are_complete_and_valid() {
     let mut count = 0;
     for block in documents().iter().flat_map(|document| blocks(document)) {
         let place = &block.place;
-        let workflow = yaml::read(&block.text).unwrap_or_else(|error| panic!("{place}: {error}"));
-        let on = field(&workflow, "on").unwrap_or_else(|| panic!("{place}: no `on`"));
-        let only_pull_requests = matches!(on, Node::Text(event) if event == "pull_request");
-        let jobs = entries(field(&workflow, "jobs"));
+        let workflow = yaml::parse_one(place, &block.text).unwrap_or_else(|error| panic!("{error}"));
+        let on = workflow.get("on").unwrap_or_else(|| panic!("{place}: no `on`"));
+        let only_pull_requests = on.written().as_deref() == Some("pull_request");
+        let jobs = entries(workflow.get("jobs"));
         assert!(!jobs.is_empty(), "{place}: no `jobs`");
         for (_, job) in jobs {
-            let Some(Node::List(steps)) = field(job, "steps") else { continue };
-            for step in steps.iter().filter(|step| text(step, "uses") == Some(VERSION)) {
+            let Some(steps) = job.get("steps").and_then(Node::items) else { continue };
+            for step in steps.iter().filter(|step| text(step, "uses").as_deref() == Some(VERSION)) {
                 if let Some(id) = text(step, "id") {
-                    check_outputs(&block.text, id, place);
+                    check_outputs(&block.text, &id, place);
                 }
             }
-            check_job(job, field(&workflow, "permissions"), only_pull_requests, place);
+            check_job(job, workflow.get("permissions"), only_pull_requests, place);
         }
         count += 1;
     }

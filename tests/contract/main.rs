@@ -13,9 +13,9 @@ use build_deploy::{
     inputs::{
         cli, moved,
         spec::{self, Fallback, INPUTS, InputSpec, Support},
-        yaml::{self, Node},
     },
     report::outputs::OUTPUTS,
+    yaml::{self, Node},
 };
 
 fn path(name: &str) -> PathBuf {
@@ -128,19 +128,16 @@ fn generated_sections_are_up_to_date() {
     check_section("docs/inputs.md", "<!-- outputs:start -->", "<!-- outputs:end -->", &output_table);
 }
 
-fn map(node: Node) -> Vec<(String, Node)> {
-    match node {
-        Node::Map(entries) => entries,
-        Node::Text(_) | Node::List(_) => panic!("no map"),
-    }
+fn map(node: &Node) -> Vec<(String, Node)> {
+    node.entries().unwrap().iter().map(|(key, value)| (key.text.clone(), value.clone())).collect()
 }
 
-fn texts(node: Node) -> Vec<(String, String)> {
-    let text = |(key, value)| match value {
-        Node::Text(text) => (key, text),
-        Node::Map(_) | Node::List(_) => panic!("no text: {key}"),
-    };
-    map(node).into_iter().map(text).collect()
+fn texts(node: &Node) -> Vec<(String, String)> {
+    map(node).into_iter().map(|(key, value)| (key, value.written().unwrap().into_owned())).collect()
+}
+
+fn action() -> Vec<(String, Node)> {
+    map(&yaml::parse_one("action.yml", &fs::read_to_string(path("action.yml")).unwrap()).unwrap())
 }
 
 fn entry(entries: &mut Vec<(String, Node)>, key: &str) -> Node {
@@ -150,14 +147,14 @@ fn entry(entries: &mut Vec<(String, Node)>, key: &str) -> Node {
 
 #[test]
 fn action_yml_agrees_with_the_command_line() {
-    let mut action = map(yaml::read(&fs::read_to_string(path("action.yml")).unwrap()).unwrap());
+    let mut action = action();
     let command = cli::command();
     let flags: Vec<_> = command.get_arguments().filter(|arg| INPUTS.iter().any(|s| s.name == arg.get_id())).collect();
-    let inputs = map(entry(&mut action, "inputs"));
+    let inputs = map(&entry(&mut action, "inputs"));
     let names: Vec<&str> = inputs.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, flags.iter().map(|arg| arg.get_id().as_str()).collect::<Vec<_>>());
     for ((name, node), flag) in inputs.into_iter().zip(flags) {
-        let keys = texts(node);
+        let keys = texts(&node);
         let key = |wanted: &str| keys.iter().find(|(key, _)| key == wanted).map(|(_, text)| text.as_str());
         let help = flag.get_help().unwrap().to_string();
         assert!(key("description").unwrap().starts_with(&help), "{name}");
@@ -166,15 +163,15 @@ fn action_yml_agrees_with_the_command_line() {
         let on_command_line = flag.get_default_values().first().map(|default| default.to_str().unwrap());
         assert_eq!(in_action, on_command_line, "{name}");
     }
-    let outputs = map(entry(&mut action, "outputs"));
+    let outputs = map(&entry(&mut action, "outputs"));
     let written: Vec<&str> = OUTPUTS.iter().map(|(name, _)| *name).collect();
     assert_eq!(outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), written);
 }
 
 #[test]
 fn action_yml_holds_what_the_runner_needs() {
-    let mut action = map(yaml::read(&fs::read_to_string(path("action.yml")).unwrap()).unwrap());
-    let runs = texts(entry(&mut action, "runs"));
+    let mut action = action();
+    let runs = texts(&entry(&mut action, "runs"));
     let owned = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(
         runs,
@@ -185,7 +182,7 @@ fn action_yml_holds_what_the_runner_needs() {
             owned("post-entrypoint", "/build-deploy-post"),
         ]
     );
-    let branding = texts(entry(&mut action, "branding"));
+    let branding = texts(&entry(&mut action, "branding"));
     assert_eq!(branding, [owned("icon", "package"), owned("color", "green")]);
     let keys: Vec<&str> = action.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["name", "description", "author", "inputs", "outputs"]);

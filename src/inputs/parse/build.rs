@@ -1,16 +1,17 @@
-//! Reads the inputs that say how images are built: those under the heading "What to build" that are about all images,
+//! Parses the inputs about how images are built: those of the group "What to build" that apply to all images,
 //! attestations and compression.
 
 use crate::domain::secret::Secret;
 
 use super::Reader;
 use crate::inputs::{
-    attest, structured,
+    attest,
+    secrets::secrets,
     typed::{Allow, Attest, BuildInputs, Compression, CompressionKind, CompressionReach, Network, NoCache},
     values::{boolean, bytes, is_platform, pair},
 };
 
-/// The time that all timestamps of a reproducible build are cut down to
+/// The latest timestamp in a reproducible build
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
@@ -27,7 +28,12 @@ impl Reader<'_> {
             platforms: self.platforms(),
             network: self.network(),
             add_hosts: self.add_hosts(),
-            shm_size: self.checked("shm-size", bytes, "is no size", "write it like `128m` or `1g`"),
+            shm_size: self.checked(
+                "shm-size",
+                bytes,
+                "is not a size",
+                "use a number with a unit, such as `128m` or `1g`",
+            ),
             ulimits: self.ulimits(),
             cgroup_parent: self.text("cgroup-parent"),
             no_cache: match (self.boolean("no-cache"), stages) {
@@ -50,16 +56,16 @@ impl Reader<'_> {
             match (pair(&item), self.env.var(&item)) {
                 (Some((key, value)), _) => args.push((key.to_owned(), value.to_owned())),
                 (None, _) if item.starts_with('=') => {
-                    self.wrong("build-args", &item, "has no name before the `=`", "write `KEY=value`");
+                    self.reject("build-args", &item, "has no name before the `=`", "write `KEY=value`");
                 }
                 (None, Some(value)) => args.push((item.clone(), value.to_owned())),
                 (None, None) => self.warn(
                     "build argument without a value",
-                    format!("`build-args` names `{item}` without a value and the environment has none; it is not set"),
+                    format!("`build-args` has no value for `{item}`, and the environment has none either; the argument is not set"),
                 ),
             }
         }
-        // As buildx does: the variable means every tool that is run.
+        // As in buildx: the variable applies to all tools.
         if !args.iter().any(|(key, _)| key == EPOCH)
             && let Some(epoch) = self.env.var(EPOCH)
         {
@@ -68,24 +74,29 @@ impl Reader<'_> {
         args
     }
 
-    /// The inputs `secrets` and `secret-envs`.
+    /// Returns the inputs `secrets` and `secret-envs`.
     fn secrets(&mut self) -> Vec<(String, Secret)> {
         let text = self.raw.get("secrets").unwrap_or_default();
-        let mut secrets = structured::secrets(text).unwrap_or_else(|mistake| {
+        let mut secrets = secrets(text).unwrap_or_else(|mistake| {
             self.mistakes.push(mistake);
             Vec::new()
         });
         for (id, variable) in self.pairs("secret-envs") {
             if secrets.iter().any(|(known, _)| *known == id) {
                 let item = format!("{id}={variable}");
-                self.wrong("secret-envs", &item, "has an id that has a value already", "keep one of them");
+                self.reject(
+                    "secret-envs",
+                    &item,
+                    "has an id that `secrets` or an earlier line sets",
+                    "remove one of them",
+                );
             } else if let Some(value) = self.env.var(&variable) {
                 secrets.push((id, Secret::new(value)));
             } else {
-                // Runs of forks have no secrets, and a build that does not need this one still is worth something.
+                // Runs of forks have no secrets, but builds that do not need this one can still succeed.
                 self.warn(
                     "build secret without a value",
-                    format!("`secret-envs` names the variable `{variable}` for `{id}`, and it is not set"),
+                    format!("`secret-envs`: the variable `{variable}` for `{id}` is not set"),
                 );
             }
         }
@@ -95,7 +106,7 @@ impl Reader<'_> {
     fn platforms(&mut self) -> Vec<String> {
         let platforms = self.comma_list("platforms");
         for bad in platforms.iter().filter(|platform| !is_platform(platform)) {
-            self.wrong("platforms", bad, "is no platform", "write it like `linux/amd64` or `linux/arm/v7`");
+            self.reject("platforms", bad, "is not a platform", "use platforms such as `linux/amd64` or `linux/arm/v7`");
         }
         platforms
     }
@@ -109,12 +120,12 @@ impl Reader<'_> {
     fn add_hosts(&mut self) -> Vec<(String, String)> {
         let mut hosts = Vec::new();
         for item in self.comma_list("add-hosts") {
-            // `host=ip` is the newer spelling; an IPv6 address has colons of its own and may stand in brackets.
+            // `host=ip` is the newer form. An IPv6 address contains colons, and may be in brackets.
             match item.split_once('=').or_else(|| item.split_once(':')) {
                 Some((host, ip)) if !host.is_empty() && !ip.is_empty() => {
                     hosts.push((host.to_owned(), ip.trim_matches(['[', ']']).to_owned()));
                 }
-                _ => self.wrong("add-hosts", &item, "is no `host:ip`", "write one `host:ip` a line"),
+                _ => self.reject("add-hosts", &item, "is not of the form `host:ip`", "write one `host:ip` per line"),
             }
         }
         hosts
@@ -129,7 +140,7 @@ impl Reader<'_> {
                 number(soft) && number(hard)
             });
             if !valid {
-                self.wrong("ulimits", limit, "is no limit", "write it like `nofile=1024:2048`");
+                self.reject("ulimits", limit, "is not a limit", "use limits such as `nofile=1024:2048`");
             }
         }
         limits
@@ -145,16 +156,16 @@ impl Reader<'_> {
                 (_, Some(("secrets.env", name))) if !name.is_empty() => allow.secret_envs.push(name.to_owned()),
                 (_, Some(("cache-to", name))) if !name.is_empty() => allow.cache_to.push(name.to_owned()),
                 _ => {
-                    let fix = "write `network.host`, `security.insecure`, `ssh`, `fs.read=PATH`, `secrets.env=NAME` or \
-                               `cache-to=REF`";
-                    self.wrong("allow", &item, "is not a known permission", fix);
+                    let hint = "use `network.host`, `security.insecure`, `ssh`, `fs.read=PATH`, `secrets.env=NAME` or \
+                                `cache-to=REF`";
+                    self.reject("allow", &item, "is not a known permission", hint);
                 }
             }
         }
         allow
     }
 
-    /// `default`, or `id=path[,path…]`.
+    /// Returns agents and keys: `default`, or `id=path[,path…]`.
     fn ssh(&mut self) -> Vec<(String, Option<String>)> {
         let mut agents: Vec<(String, Option<String>)> = Vec::new();
         for item in self.list("ssh") {
@@ -163,10 +174,10 @@ impl Reader<'_> {
                 None => (item.as_str(), None),
             };
             if path.is_none() && id != "default" {
-                self.wrong("ssh", &item, "has no path to a key", "write `default`, or `id=path` with a key's path");
+                self.reject("ssh", &item, "has no path to a key", "use `default`, or `id=path` with the path of a key");
             } else if agents.iter().any(|(other, _)| other == id) {
-                let fix = "keep one of them; several keys of one id are separated by commas, `id=path,path`";
-                self.wrong("ssh", &item, "has an id that stands there twice", fix);
+                let hint = "remove one of them; to use several keys with one id, write `id=path,path`";
+                self.reject("ssh", &item, "has a duplicate id", hint);
             } else {
                 agents.push((id.to_owned(), path.map(str::to_owned)));
             }
@@ -174,19 +185,19 @@ impl Reader<'_> {
         agents
     }
 
-    /// `true`, `false` or attributes. `false` is the default, so it cannot overrule a compose file.
+    /// Returns an attestation: `true`, `false` or attributes. `false` is the default, so it cannot override a compose file.
     fn attest(&mut self, input: &str) -> Option<Attest> {
         let text = self.raw.get(input)?;
         match attest::attest(text) {
             Ok(attest) => attest,
-            Err((problem, fix)) => {
-                self.wrong(input, text, problem, fix);
+            Err(reason) => {
+                self.reject(input, text, reason.problem, reason.hint);
                 None
             }
         }
     }
 
-    /// A kind, and BuildKit's `compression-level` and `force-compression` behind it.
+    /// Returns a compression: its kind, optionally followed by BuildKit's `compression-level` and `force-compression`.
     fn compression(&mut self) -> Compression {
         let text = self.raw.get("compression").unwrap_or_default();
         let mut compression = Compression::default();
@@ -204,9 +215,9 @@ impl Reader<'_> {
                         if boolean(value) == Some(true) { CompressionReach::All } else { CompressionReach::New };
                 }
                 _ => {
-                    let fix = "write `gzip`, `zstd`, `estargz` or `uncompressed`; `,compression-level=0` to `22` and \
-                               `,force-compression=true` (base images too) may follow";
-                    self.wrong("compression", text, "is no compression", fix);
+                    let hint = "use `gzip`, `zstd`, `estargz` or `uncompressed`, optionally followed by \
+                                `,compression-level=N` (0 to 22) and `,force-compression=true`";
+                    self.reject("compression", text, "is not a compression", hint);
                     break;
                 }
             }

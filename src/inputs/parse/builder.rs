@@ -1,4 +1,4 @@
-//! Reads `builder` and the inputs of its container.
+//! Parses `builder` and the inputs for its container.
 
 use super::Reader;
 use crate::inputs::{
@@ -19,13 +19,13 @@ impl Reader<'_> {
         for line in lines(text) {
             match builder::endpoint(line) {
                 Ok(endpoint) if endpoints.iter().any(|known| known.address == endpoint.address) => {
-                    self.wrong("builder", line, "names an endpoint twice", "give all its `platform=` on one line");
+                    self.reject("builder", line, "is a duplicate endpoint", "list all its platforms in one line");
                 }
                 Ok(endpoint) => endpoints.push(endpoint),
-                Err((problem, fix)) => self.wrong("builder", line, problem, fix),
+                Err(reason) => self.reject("builder", line, reason.problem, reason.hint),
             }
         }
-        // Nothing but comments is as nothing at all.
+        // An input that contains only comments is empty.
         if endpoints.is_empty() { BuilderInput::Auto } else { BuilderInput::Endpoints(endpoints) }
     }
 
@@ -34,7 +34,7 @@ impl Reader<'_> {
         for line in self.list("buildkit-mirror") {
             match builder::mirror(&line) {
                 Ok(mirror) => mirrors.push(mirror),
-                Err((problem, fix)) => self.wrong("buildkit-mirror", &line, problem, fix),
+                Err(reason) => self.reject("buildkit-mirror", &line, reason.problem, reason.hint),
             }
         }
         ContainerInput {

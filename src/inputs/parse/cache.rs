@@ -1,9 +1,9 @@
-//! Reads `cache`, `cache-from` and `cache-to`.
+//! Parses `cache`, `cache-from` and `cache-to`.
 
 use super::Reader;
 use crate::inputs::{
-    cache::{CacheService, cache_spec},
-    typed::{Cache, CacheInputs, CacheSpec},
+    cache::{CacheService, CacheSpec, cache_spec},
+    typed::{Cache, CacheInputs},
 };
 
 impl Reader<'_> {
@@ -28,8 +28,8 @@ impl Reader<'_> {
         for line in self.list(input) {
             match cache_spec(&line) {
                 Ok(spec) => specs.push(spec),
-                // The line may hold a key.
-                Err((problem, fix)) => self.secret_wrong(input, problem, fix),
+                // The line may contain a key, so it is not shown.
+                Err(reason) => self.reject_hidden(input, reason.problem, reason.hint),
             }
         }
         specs

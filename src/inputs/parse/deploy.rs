@@ -1,22 +1,22 @@
-//! Reads the inputs under the heading "Deploy".
+//! Parses the inputs of the group "Deploy".
 
 use super::Reader;
 use crate::inputs::typed::DeployInputs;
 
-/// GitHub's limit, in characters.
+/// Maximum length of an environment's name on GitHub, in characters.
 const LONGEST_ENVIRONMENT: usize = 255;
 
 impl Reader<'_> {
     pub(super) fn deploy(&mut self) -> DeployInputs {
-        let (no_name, fix) = ("is no name of an environment", "use at most 255 characters in one line");
-        let (no_url, url_fix) = ("is no URL", "write a whole `https://` URL");
+        let (no_name, hint) = ("is not a valid environment name", "use at most 255 characters in one line");
+        let (no_url, url_hint) = ("is not a URL", "use a URL that begins with `https://`");
         let deploy = DeployInputs {
-            environment: self.checked("environment", environment, no_name, fix),
-            environment_url: self.checked("environment-url", url, no_url, url_fix),
+            environment: self.checked("environment", environment, no_name, hint),
+            environment_url: self.checked("environment-url", url, no_url, url_hint),
         };
         if deploy.environment_url.is_some() && self.raw.get("environment").is_none() {
-            let message = "`environment-url` is set but `environment` is not; it has no effect".to_owned();
-            self.warn("environment without a name", message);
+            let message = "`environment-url` has no effect without `environment`".to_owned();
+            self.warn("unused environment-url", message);
         }
         deploy
     }
@@ -27,7 +27,7 @@ fn environment(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-/// GitHub takes no other scheme.
+/// GitHub accepts no other scheme.
 fn url(text: &str) -> Option<String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let fits =

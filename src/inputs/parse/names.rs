@@ -1,4 +1,4 @@
-//! Reads the inputs under the heading "Names and tags".
+//! Parses the inputs of the group "Names and tags".
 
 use super::{GHCR, Reader};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     tags::language::{self, Dialect, Flavor, LineError, PullRequestSha, ShaInputs, TagInputs, number},
 };
 
-/// docker/metadata-action's environment variables, for workflows that move here.
+/// Environment variables of docker/metadata-action, for workflows that used it before.
 const SHORT_SHA_LENGTH: &str = "DOCKER_METADATA_SHORT_SHA_LENGTH";
 const PR_HEAD_SHA: &str = "DOCKER_METADATA_PR_HEAD_SHA";
 const ANNOTATIONS_LEVELS: &str = "DOCKER_METADATA_ANNOTATIONS_LEVELS";
@@ -32,8 +32,8 @@ impl Reader<'_> {
         let written = self.raw.get("registry").unwrap_or(GHCR);
         let host = as_in_images(written);
         if !is_registry_host(&host) {
-            let fix = "write the host alone, such as `ghcr.io`; a path belongs in `image-name`";
-            self.wrong("registry", written, "is no registry host", fix);
+            let hint = "use a host such as `ghcr.io`, and set the rest of the name with `image-name`";
+            self.reject("registry", written, "is not a host", hint);
         }
         host
     }
@@ -47,13 +47,13 @@ impl Reader<'_> {
     }
 
     fn tags(&mut self) -> TagInputs {
-        // A value that is no boolean is told here.
+        // Reports a value that is not a boolean.
         self.boolean("tag-compat");
         let dialect = self.dialect();
         let read = match language::read(self.raw.get("tags").unwrap_or_default(), dialect) {
             Ok(read) => read,
-            Err(mistakes) => {
-                self.mistakes.extend(mistakes.into_iter().map(|mistake| mistake.of("tags")));
+            Err(errors) => {
+                self.mistakes.extend(errors.into_iter().map(|error| mistake("tags", error)));
                 language::ParsedRules::default()
             }
         };
@@ -63,8 +63,8 @@ impl Reader<'_> {
         let flavor = Flavor::read(self.raw.get("flavor").unwrap_or_default(), dialect);
         TagInputs {
             rules: read.rules,
-            flavor: flavor.unwrap_or_else(|mistakes| {
-                self.mistakes.extend(mistakes.into_iter().map(|mistake| mistake.of("flavor")));
+            flavor: flavor.unwrap_or_else(|errors| {
+                self.mistakes.extend(errors.into_iter().map(|error| mistake("flavor", error)));
                 Flavor::default()
             }),
             dialect,
@@ -78,38 +78,39 @@ impl Reader<'_> {
             None => ShaInputs::LENGTH,
             Some(text) => number(text).map_or_else(
                 || {
-                    self.wrong("tags", text, format!("{SHORT_SHA_LENGTH} is no number"), "write `7`, or leave it out");
+                    let problem = format!("is the value of {SHORT_SHA_LENGTH}, but not a number");
+                    self.reject("tags", text, problem, "use a number such as `7`, or remove the variable");
                     ShaInputs::LENGTH
                 },
-                // No commit is longer, and less than none is none.
+                // A hash has at most 40 digits here, and a negative length counts as 0.
                 |number| (0..=40).rev().find(|length| f64::from(*length) <= number).map_or(0, usize_of),
             ),
         };
         ShaInputs { length, of_pull_request: if head { PullRequestSha::Head } else { PullRequestSha::Merge } }
     }
 
-    /// Lines `name=value`. docker/metadata-action passes over those without `=`.
+    /// Returns lines of the form `name=value`. docker/metadata-action ignores lines without `=`.
     fn written_lines(&mut self, input: &str) -> Vec<String> {
         let dialect = self.dialect();
-        let lines = language::lines(self.raw.get(input).unwrap_or_default(), dialect).unwrap_or_else(|mistake| {
-            self.mistakes.push(mistake.of(input));
+        let lines = language::lines(self.raw.get(input).unwrap_or_default(), dialect).unwrap_or_else(|error| {
+            self.mistakes.push(mistake(input, error));
             Vec::new()
         });
         let mut all = Vec::new();
         for (_, line) in lines {
             if pair(&line).is_none() && dialect == Dialect::Repaired {
-                self.wrong(input, &line, "has no `=` after a name", "write one `name=value` a line");
+                self.reject(input, &line, "is not of the form `name=value`", "write one `name=value` per line");
                 continue;
             }
             if !line.contains(['=', '{']) {
-                self.warn("no value", format!("`{input}`: `{line}` has no `=` and is left out"));
+                self.warn("no value", format!("`{input}`: `{line}` has no `=` and is ignored"));
             }
             all.push(line);
         }
         all
     }
 
-    /// Image annotations. The input of that name is a list of them, unless it is a switch for those of the run.
+    /// Returns image annotations. The input is a list of them, unless it is a boolean that is about the run's annotations.
     fn annotations(&mut self) -> Vec<Annotation> {
         if self.raw.get("annotations").and_then(boolean).is_some() {
             return Vec::new();
@@ -122,11 +123,11 @@ impl Reader<'_> {
             };
             match (before.split(',').map(AnnotationLevel::read).collect(), self.dialect()) {
                 (Some(levels), _) => all.push(Annotation { levels, line: rest.to_owned() }),
-                // There, it is a part of the name.
+                // docker/metadata-action treats it as part of the name.
                 (None, Dialect::Exact) => all.push(Annotation { levels: Vec::new(), line }),
                 (None, Dialect::Repaired) => {
-                    let fix = format!("write one of {}", AnnotationLevel::WORDS.join(", "));
-                    self.wrong("annotations", &line, "is no level before the `:`", fix);
+                    let hint = format!("use one of {}", AnnotationLevel::WORDS.join(", "));
+                    self.reject("annotations", &line, "has an unknown level before the `:`", hint);
                 }
             }
         }
@@ -136,13 +137,14 @@ impl Reader<'_> {
     fn annotation_levels(&mut self) -> Vec<AnnotationLevel> {
         let text = self.env.var(ANNOTATIONS_LEVELS).unwrap_or("manifest");
         text.split(',').map(AnnotationLevel::read).collect::<Option<_>>().unwrap_or_else(|| {
-            let fix = format!("write a list of {}", AnnotationLevel::WORDS.join(", "));
-            self.wrong("annotations", text, format!("{ANNOTATIONS_LEVELS} names a level that does not exist"), fix);
+            let hint = format!("use a list of {}", AnnotationLevel::WORDS.join(", "));
+            let problem = format!("is the value of {ANNOTATIONS_LEVELS}, but has an unknown level");
+            self.reject("annotations", text, problem, hint);
             Vec::new()
         })
     }
 
-    /// Whether the run's own annotations are shown: the other meaning of the input `annotations`.
+    /// Whether the run's own annotations are shown: the input `annotations` as a boolean.
     pub(super) fn annotations_shown(&self) -> bool {
         self.raw.get("annotations").and_then(boolean).unwrap_or(true)
     }
@@ -152,9 +154,6 @@ fn usize_of(length: u8) -> usize {
     length.into()
 }
 
-impl LineError {
-    /// The mistake as one of an input.
-    pub(in crate::inputs) fn of(self, input: &str) -> InputError {
-        InputError::shown(input, &self.written, format!("line {}: {}", self.line, self.problem), self.hint)
-    }
+fn mistake(input: &str, error: LineError) -> InputError {
+    InputError::shown(input, &error.written, error.problem, error.hint).at_line(error.line)
 }

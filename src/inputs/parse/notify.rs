@@ -1,4 +1,4 @@
-//! Reads the inputs under the heading "Messages".
+//! Parses the inputs of the group "Messages".
 
 use std::{collections::BTreeSet, iter::repeat_n};
 
@@ -6,15 +6,16 @@ use crate::domain::secret::Secret;
 
 use super::Reader;
 use crate::inputs::{
+    error::InputError,
     typed::{Colors, DiscordInputs, DiscordMode, Mention, MentionOn, Moment, NotifyInputs, NotifyOn, SlackInputs},
     values::{color, comma_lines, lines, pair},
 };
 
-/// Where Slack's API is, unless `SLACK_API_URL` says otherwise (<https://docs.slack.dev/apis/web-api/>).
+/// The default address of Slack's API; `SLACK_API_URL` overrides it (<https://docs.slack.dev/apis/web-api/>).
 const SLACK_API: &str = "https://slack.com/api";
 
-/// More are no mention but a nuisance, and would not fit into a message.
-const MOST_MENTIONS: usize = 40;
+/// Maximum number of mentions. More would not fit into a message.
+const MAX_MENTIONS: usize = 40;
 
 impl Reader<'_> {
     pub(super) fn notify(&mut self) -> NotifyInputs {
@@ -40,7 +41,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A list of secret addresses. One that is none is a warning of the run: a message must not stop a build.
+    /// Returns a list of secret addresses. An invalid one causes a warning later: it must not prevent a build.
     fn addresses(&self, input: &str) -> Vec<Secret> {
         self.raw.get(input).map(|text| lines(text).map(Secret::new).collect()).unwrap_or_default()
     }
@@ -48,13 +49,13 @@ impl Reader<'_> {
     fn discord(&mut self) -> DiscordInputs {
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.to_owned());
         let url = |text: &str| text.starts_with("http").then(|| text.to_owned());
-        let (no_url, fix) = ("is no URL", "write a whole `https://` URL");
+        let (no_url, hint) = ("is not a URL", "use a URL that begins with `https://`");
         DiscordInputs {
             webhooks: self.addresses("discord-webhook"),
-            thread_id: self.checked("discord-thread-id", digits, "is no thread id", "write its number"),
+            thread_id: self.checked("discord-thread-id", digits, "is not a thread id", "use the thread's number"),
             username: self.text("discord-username"),
-            avatar_url: self.checked("discord-avatar-url", url, no_url, fix),
-            thumbnail_url: self.checked("discord-thumbnail-url", url, no_url, fix),
+            avatar_url: self.checked("discord-avatar-url", url, no_url, hint),
+            thumbnail_url: self.checked("discord-thumbnail-url", url, no_url, hint),
             mode: self.choice(
                 "discord-mode",
                 &[("edit", DiscordMode::Edit), ("post", DiscordMode::Post)],
@@ -72,37 +73,38 @@ impl Reader<'_> {
         }
     }
 
-    /// Channels with their tokens: one token for all, or one for each. Without a token there is nothing to do, and no
-    /// mistake: pull requests from forks have no secrets.
+    /// Returns channels with their tokens: one token for all, or one for each. A missing token is not a mistake, because pull
+    /// requests from forks have no secrets.
     fn slack_channels(&mut self) -> Vec<(Secret, String)> {
         let tokens = self.list("slack-token");
-        // Here `#name` is a channel and no comment.
+        // `#name` is a channel here, not a comment.
         let text = self.raw.get("slack-channel").unwrap_or_default();
         let items = text.lines().filter(|line| !line.trim_start().starts_with("# ")).flat_map(|line| line.split(','));
         let channels: Vec<String> = items.map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
         for channel in &channels {
             let name = channel.strip_prefix('#').unwrap_or(channel);
             if name.is_empty() || name.chars().count() > 80 || name.contains(|c: char| c.is_whitespace() || c == '#') {
-                let fix = "write its id, such as `C024BE91L`, or its name";
-                self.wrong("slack-channel", channel, "is no channel", fix);
+                let hint = "use the channel's id, such as `C024BE91L`, or its name";
+                self.reject("slack-channel", channel, "is not a channel", hint);
             }
         }
         if let Some(line) = tokens.iter().position(|token| !token.bytes().all(|b| b.is_ascii_graphic())) {
-            let fix = "paste the Bot User OAuth Token, which begins with `xoxb-`";
-            self.secret_wrong("slack-token", format!("line {} is no token", line + 1), fix);
+            let hint = "paste the Bot User OAuth Token, which begins with `xoxb-`";
+            let mistake = InputError::hidden("slack-token", "is not a token", hint).at_line(line + 1);
+            self.mistakes.push(mistake);
         }
         let tokens: Vec<Secret> = tokens.into_iter().map(Secret::new).collect();
         match (tokens.as_slice(), channels.len()) {
             ([], _) => Vec::new(),
             (_, 0) => {
-                self.secret_wrong("slack-token", "there is no channel for it", "set `slack-channel` too");
+                self.reject_hidden("slack-token", "has no channel", "set `slack-channel` as well");
                 Vec::new()
             }
             ([token], count) => repeat_n(token.clone(), count).zip(channels).collect(),
             (all, count) if all.len() == count => tokens.into_iter().zip(channels).collect(),
             (all, count) => {
-                let problem = format!("there are {} tokens for {count} channels", all.len());
-                self.secret_wrong("slack-token", problem, "give one token, or one for each line of `slack-channel`");
+                let problem = format!("has {} tokens for {count} channels", all.len());
+                self.reject_hidden("slack-token", problem, "set one token, or one for each channel");
                 Vec::new()
             }
         }
@@ -122,33 +124,33 @@ impl Reader<'_> {
                 Some(moment) => {
                     moments.insert(moment);
                 }
-                None => self.wrong(
+                None => self.reject(
                     "notify-on",
                     word,
-                    "is no moment of a run",
-                    "use `always`, `failure`, `change`, `never`, or some of `started success failure cancelled`",
+                    "is not a valid value",
+                    "use `always`, `failure`, `change`, `never`, or a list of `started success failure cancelled`",
                 ),
             }
         }
         NotifyOn::Moments(moments)
     }
 
-    /// Ids as people copy them: bare, with `@` or `@&` before them, or as the service writes a mention.
+    /// Returns mentions. Accepts plain ids, ids after `@` or `@&`, and the forms that the services use in messages.
     fn mentions(&mut self) -> Vec<Mention> {
         let items = self.comma_list("mention");
-        if items.len() > MOST_MENTIONS {
-            let problem = format!("has {} names, more than {MOST_MENTIONS}", items.len());
-            self.secret_wrong("mention", problem, "mention a role or a group");
+        if items.len() > MAX_MENTIONS {
+            let problem = format!("has {} entries, and at most {MAX_MENTIONS} are allowed", items.len());
+            self.reject_hidden("mention", problem, "mention a role or a group instead");
         }
         let mut mentions = Vec::new();
         for item in &items {
             match mention(item) {
                 Some(mention) => mentions.push(mention),
-                None => self.wrong(
+                None => self.reject(
                     "mention",
                     item,
-                    "is no id",
-                    "write a Discord user's id, `@&` and a Discord role's id, or a Slack id (`U…`, `W…` or `S…`)",
+                    "is not an id",
+                    "use the id of a Discord user, `@&` and the id of a Discord role, or a Slack id (`U…`, `W…` or `S…`)",
                 ),
             }
         }
@@ -166,8 +168,8 @@ impl Reader<'_> {
         for id in self.list("message-id") {
             let known = id.bytes().all(|b| b.is_ascii_alphanumeric() || b"./".contains(&b));
             if id != "-" && !known {
-                let fix = "hand over the output `message-id` of an earlier step as it is";
-                self.wrong("message-id", &id, "is no id of a message", fix);
+                let hint = "use the output `message-id` of an earlier step unchanged";
+                self.reject("message-id", &id, "is not a message id", hint);
             }
             ids.push((id != "-").then_some(id));
         }
@@ -186,20 +188,21 @@ impl Reader<'_> {
                 "failure" => &mut colors.failure,
                 "cancelled" => &mut colors.cancelled,
                 _ => {
-                    self.wrong("colors", item, "names no state", "use `started`, `success`, `failure`, `cancelled`");
+                    let hint = "use `started`, `success`, `failure` or `cancelled`";
+                    self.reject("colors", item, "has an unknown state", hint);
                     continue;
                 }
             };
             match color(value) {
                 Some(value) => *slot = value,
-                None => self.wrong("colors", item, "is no colour", "write it like `started=#FEE75C`"),
+                None => self.reject("colors", item, "is not a color", "use colors such as `started=#FEE75C`"),
             }
         }
         colors
     }
 }
 
-/// One item of the input `mention`.
+/// Parses an item of the input `mention`.
 fn mention(item: &str) -> Option<Mention> {
     let id = item.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(item);
     let id = id.trim_start_matches("!subteam^").trim_start_matches('@');
@@ -221,7 +224,7 @@ mod tests {
     use super::{Mention, mention};
 
     #[test]
-    fn reads_ids_as_they_are_copied() {
+    fn forms_of_ids() {
         let user = Mention::DiscordUser("80351110224678912".into());
         let role = Mention::DiscordRole("165511591545143296".into());
         for (item, want) in [

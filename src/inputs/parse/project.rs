@@ -1,9 +1,9 @@
-//! Reads the inputs that say where the project lies and which images it is.
+//! Parses the inputs about the project's location and its images.
 
 use super::Reader;
 use crate::inputs::{
     error::InputError,
-    structured,
+    images::images,
     typed::{LoneInput, ProjectInputs},
 };
 
@@ -11,10 +11,10 @@ impl Reader<'_> {
     pub(super) fn project(&mut self) -> ProjectInputs {
         let compose_files = self.list("compose-file");
         for file in compose_files.iter().filter(|file| file.rsplit_once('.').is_some_and(|(_, end)| end == "hcl")) {
-            let fix = "name compose files; what a Bake file says more goes into `images`";
-            self.wrong("compose-file", file, "is a Bake file", fix);
+            let hint = "list compose files, and set what only the Bake file contains with `images`";
+            self.reject("compose-file", file, "is a Bake file", hint);
         }
-        let images = self.raw.get("images").map(|text| structured::images(text, self.env, self.dialect()));
+        let images = self.raw.get("images").map(|text| images(text, self.env, self.dialect()));
         ProjectInputs {
             working_directory: self.text("working-directory").unwrap_or_else(|| ".".to_owned()),
             lone: self.lone(),
@@ -33,7 +33,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The inputs `context` and `file`. They say what the project is, and so do those that tell of several images.
+    /// Returns the inputs `context` and `file`, which describe a project of one image.
     fn lone(&mut self) -> Option<LoneInput> {
         let lone = LoneInput { context: self.text("context"), file: self.text("file") };
         let given = match &lone {
@@ -43,9 +43,9 @@ impl Reader<'_> {
         };
         for other in ["compose-file", "profiles", "services", "images"] {
             if self.raw.written(other).is_some() {
-                let problem = format!("is for a project that is one image, and `{other}` is for several");
-                let fix = "leave one of them out; an item of `images` has a `context` and `dockerfile` of its own";
-                self.mistakes.push(InputError::hidden(given, problem, fix));
+                let problem = format!("cannot be combined with `{other}`, which is for projects of several images");
+                let hint = "remove one of them; items of `images` have a `context` and a `dockerfile`";
+                self.mistakes.push(InputError::hidden(given, problem, hint));
             }
         }
         Some(lone)
@@ -57,7 +57,7 @@ mod tests {
     use crate::inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv};
 
     #[test]
-    fn one_image_is_not_several() {
+    fn inputs_for_one_image() {
         let lone = |written: &[(&str, &str)]| {
             let mut raw = RawInputs::default();
             for (name, value) in written {
@@ -71,8 +71,8 @@ mod tests {
         let mistakes = lone(&[("file", "x"), ("services", "web")]).unwrap_err();
         assert_eq!(
             mistakes[0].to_string(),
-            "input `file`: is for a project that is one image, and `services` is for several; leave one of them out; an \
-             item of `images` has a `context` and `dockerfile` of its own"
+            "input `file`: cannot be combined with `services`, which is for projects of several images; remove one of them; \
+             items of `images` have a `context` and a `dockerfile`"
         );
     }
 }

@@ -1,10 +1,10 @@
-//! Reads where images go and who logs in there: `registry`, `username`, `password`, `registries`, and those about AWS.
+//! Parses the inputs about pushing and logins: `registry`, `username`, `password`, `registries`, and those for AWS.
 
 use crate::domain::{credentials::as_in_images, default_user::default_user, ecr, secret::Secret};
 
 use super::{GHCR, Reader};
 use crate::inputs::{
-    structured,
+    registries::registries,
     typed::{AwsInputs, Credentials, MissingRepository, RegistryInputs, WhenSuperseded},
 };
 
@@ -15,7 +15,7 @@ impl Reader<'_> {
         let token = self.raw.get("github-token");
         let mut credentials: Vec<Credentials> = self.login(&registry).into_iter().collect();
         let mut hosts = Vec::new();
-        match self.raw.get("registries").map(structured::registries) {
+        match self.raw.get("registries").map(registries) {
             Some(Ok(more)) => {
                 credentials.extend(more.credentials);
                 hosts = more.hosts;
@@ -51,7 +51,7 @@ impl Reader<'_> {
         self.choice("when-superseded", &choices, WhenSuperseded::default())
     }
 
-    /// The login that `username` and `password` are. On `ghcr.io`, one of them may be left to GitHub.
+    /// Returns the login of `username` and `password`. On `ghcr.io`, either defaults to GitHub's.
     fn login(&mut self, registry: &str) -> Option<Credentials> {
         let github = registry == GHCR;
         let (username, password) = (self.raw.get("username"), self.raw.get("password"));
@@ -61,16 +61,15 @@ impl Reader<'_> {
         let actor = self.env.var("GITHUB_ACTOR").filter(|_| github);
         let token = self.raw.get("github-token").filter(|_| github);
         let Some(password) = password.or(token) else {
-            // Runs of forks and of Dependabot have no secrets: the build still is worth something.
+            // Runs of forks and of Dependabot have no secrets, but can still build.
             self.warn(
                 "no registry password",
-                format!("`username` is set but `password` is empty; {registry} is used without credentials"),
+                format!("`username` is set but `password` is empty, so {registry} is used without credentials"),
             );
             return None;
         };
         let Some(username) = username.or(actor).or_else(|| default_user(registry, password)) else {
-            let fix = "set `username` too";
-            self.secret_wrong("password", format!("there is no user name for {registry}"), fix);
+            self.reject_hidden("password", format!("has no user name for {registry}"), "set `username` as well");
             return None;
         };
         Some(Credentials {
@@ -83,18 +82,18 @@ impl Reader<'_> {
     pub(super) fn aws(&mut self) -> AwsInputs {
         let region = |text: &str| ecr::is_region(text).then(|| text.to_owned());
         AwsInputs {
-            region: self.checked("aws-region", region, "is no AWS region", "write it like `eu-west-1`"),
+            region: self.checked("aws-region", region, "is not an AWS region", "use a region such as `eu-west-1`"),
             role: self.checked(
                 "aws-role",
                 role,
-                "is no ARN of a role",
-                "copy it from IAM: `arn:aws:iam::123456789012:role/name`",
+                "is not the ARN of a role",
+                "copy it from IAM; it looks like `arn:aws:iam::123456789012:role/name`",
             ),
         }
     }
 }
 
-/// `arn:PARTITION:iam::ACCOUNT:role/NAME`.
+/// Parses `arn:PARTITION:iam::ACCOUNT:role/NAME`.
 fn role(text: &str) -> Option<String> {
     let [arn, _, iam, "", account, name] = text.splitn(6, ':').collect::<Vec<_>>()[..] else { return None };
     let account_valid = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());

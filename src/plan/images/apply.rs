@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    compose::{
-        Access, Build, BuildSecret, ContextSource, SecretSource, SshKey, Ulimit, is_remote, nearest::nearest, normalise,
-    },
+    compose::{Access, Build, BuildSecret, ContextSource, SecretSource, SshKey, Ulimit, is_remote, normalize},
+    domain::nearest::nearest,
     inputs::{
         attest,
-        cache::cache_spec,
-        typed::{Attest, BuildInputs, CacheSpec, ImageInput, LoneInput, Network, NoCache},
+        cache::{CacheSpec, cache_spec},
+        typed::{Attest, BuildInputs, ImageInput, LoneInput, Network, NoCache},
     },
 };
 
@@ -22,9 +21,9 @@ const DEFAULT_CONTEXT: &str = "{{defaultContext}}";
 pub(super) fn alone(name: &str, lone: Option<&LoneInput>, inputs: &BuildInputs) -> Result<ImageSpec, ImagesError> {
     let written = lone.and_then(|lone| lone.context.as_deref()).unwrap_or(".");
     let context = match written.strip_prefix(DEFAULT_CONTEXT) {
-        Some(directory) => normalise(directory.trim_start_matches(':')),
+        Some(directory) => normalize(directory.trim_start_matches(':')),
         None if is_remote(written) => written.to_owned(),
-        None => normalise(written),
+        None => normalize(written),
     };
     if context == ".." || context.starts_with("../") {
         return Err(ImagesError::Outside(context));
@@ -75,14 +74,14 @@ pub(super) fn spec(
 /// Says which Dockerfile it is where that goes without saying, and in one spelling.
 fn name_dockerfile(build: &mut Build) {
     if build.dockerfile_inline.is_none() {
-        build.dockerfile = Some(normalise(build.dockerfile.as_deref().unwrap_or("Dockerfile")));
+        build.dockerfile = Some(normalize(build.dockerfile.as_deref().unwrap_or("Dockerfile")));
     }
 }
 
 fn caches(image: &str, key: &'static str, lines: Vec<String>) -> Result<Vec<CacheSpec>, ImagesError> {
     let spec = |line: String| {
-        cache_spec(&line).map_err(|(problem, fix)| {
-            let problem = format!("{problem}: {fix}");
+        cache_spec(&line).map_err(|reason| {
+            let problem = format!("{}: {}", reason.problem, reason.hint);
             ImagesError::Value { image: image.to_owned(), key, problem }
         })
     };
@@ -176,8 +175,8 @@ fn attestation(
     let wanted = match (input, value.as_deref()) {
         (Some(attest), _) => Some(attest.clone()),
         (None, None) => None,
-        (None, Some(text)) => attest::attest(text).map_err(|(problem, fix)| {
-            let problem = format!("{problem}: {fix}");
+        (None, Some(text)) => attest::attest(text).map_err(|reason| {
+            let problem = format!("{}: {}", reason.problem, reason.hint);
             ImagesError::Value { image: image.to_owned(), key, problem }
         })?,
     };
@@ -194,7 +193,7 @@ fn context_source(source: &str) -> ContextSource {
     match target_of(source) {
         Some(name) => ContextSource::Service(name.to_owned()),
         None if is_remote(source) => ContextSource::Remote(source.to_owned()),
-        None => ContextSource::Path(normalise(source)),
+        None => ContextSource::Path(normalize(source)),
     }
 }
 
@@ -255,7 +254,7 @@ pub(super) fn image_input(
 fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
     let build = &mut spec.build;
     if let Some(context) = &image.context {
-        build.context = if is_remote(context) { context.clone() } else { normalise(context) };
+        build.context = if is_remote(context) { context.clone() } else { normalize(context) };
         spec.of_inputs.insert(Access::Context);
     }
     if image.dockerfile.is_some() {

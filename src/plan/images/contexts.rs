@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{ImageSpec, ImagesError, all, apply};
 use crate::{
-    compose::{ContextSource, Project, Service, nearest::nearest},
+    compose::{ContextSource, Project, Service},
+    domain::nearest::nearest,
     inputs::typed::{BuildInputs, ProjectInputs},
 };
 

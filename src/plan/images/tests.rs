@@ -5,8 +5,8 @@ use crate::{
     compose::{ContextSource, Files, Project, Request, SecretSource, join, load},
     domain::secret::Secret,
     inputs::{
+        images,
         runner::RunnerEnv,
-        structured,
         typed::{Allow, BuildInputs, Compression, LoneInput, NoCache, ProjectInputs},
     },
     tags::language::Dialect,
@@ -59,7 +59,7 @@ fn plan(text: &str, services: &[&str], override_yaml: &str) -> Result<Vec<ImageS
         images: if override_yaml.is_empty() {
             Vec::new()
         } else {
-            structured::images(override_yaml, &RunnerEnv::default(), Dialect::Repaired).unwrap()
+            images::images(override_yaml, &RunnerEnv::default(), Dialect::Repaired).unwrap()
         },
         env_files: Vec::new(),
     };

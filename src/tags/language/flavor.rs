@@ -66,13 +66,16 @@ impl Flavor {
         for field in fields.into_iter().next().unwrap_or_default().fields {
             let mut parts = field.split('=').map(trimmed);
             let key = parts.next().unwrap_or_default().to_lowercase();
-            let Some(value) = parts.next() else { return Err(Invalid::new(format!("`{key}` has no value"), HINT)) };
+            let Some(value) = parts.next() else { return Err(Invalid::new(format!("has no value for `{key}`"), HINT)) };
             match (key.as_str(), value) {
                 ("latest", "auto") => self.latest = Latest::Auto,
                 ("latest", "true") => self.latest = Latest::Always,
                 ("latest", "false") => self.latest = Latest::Never,
                 ("latest", _) => {
-                    return Err(Invalid::new(format!("`latest` cannot be `{value}`"), "use `auto`, `true` or `false`"));
+                    return Err(Invalid::new(
+                        format!("has the invalid value `{value}` for `latest`"),
+                        "use `auto`, `true` or `false`",
+                    ));
                 }
                 ("prefix" | "suffix", text) => {
                     if dialect == Dialect::Repaired {
@@ -87,13 +90,16 @@ impl Flavor {
                         affix.on_latest = value == "true";
                     } else if dialect == Dialect::Repaired {
                         let hint = "write it after a prefix or suffix, as in `prefix=X,onlatest=true`";
-                        return Err(Invalid::new("`onlatest` has no prefix or suffix before it", hint));
+                        return Err(Invalid::new("has `onlatest` without a prefix or suffix before it", hint));
                     }
                 }
                 ("onlatest", _) => {
-                    return Err(Invalid::new(format!("`onlatest` cannot be `{value}`"), "use `true` or `false`"));
+                    return Err(Invalid::new(
+                        format!("has the invalid value `{value}` for `onlatest`"),
+                        "use `true` or `false`",
+                    ));
                 }
-                _ => return Err(Invalid::new(format!("unknown key `{key}`"), HINT)),
+                _ => return Err(Invalid::new(format!("has the unknown key `{key}`"), HINT)),
             }
         }
         Ok(())
@@ -121,11 +127,11 @@ mod tests {
     #[test]
     fn mistakes() {
         for (text, want) in [
-            ("latest=maybe", "`latest` cannot be `maybe`"),
-            ("prefix=a,onlatest=yes", "`onlatest` cannot be `yes`"),
-            ("onlatest=true", "`onlatest` has no prefix or suffix"),
-            ("lates=true", "unknown key `lates`"),
-            ("a\nb", "`a` has no value"),
+            ("latest=maybe", "has the invalid value `maybe` for `latest`"),
+            ("prefix=a,onlatest=yes", "has the invalid value `yes` for `onlatest`"),
+            ("onlatest=true", "has `onlatest` without a prefix or suffix"),
+            ("lates=true", "has the unknown key `lates`"),
+            ("a\nb", "has no value for `a`"),
             ("prefix={{", "expected a name"),
             ("\"", "without a closing"),
         ] {

@@ -94,14 +94,17 @@ fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>
     let kind = kind.as_deref().unwrap_or("raw");
     let Some((_, priority)) = TYPES.iter().find(|(name, _)| *name == kind) else {
         let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-        return Err(Invalid::new(format!("unknown type `{kind}`"), format!("use one of {}", names.join(", "))));
+        return Err(Invalid::new(format!("has the unknown type `{kind}`"), format!("use one of {}", names.join(", "))));
     };
     let mut prefix = attributes.take("prefix");
     let known = kind_of(kind, &mut attributes, &mut prefix)?;
     let priority = match attributes.take("priority") {
         None => *priority,
         Some(text) => number(&text).ok_or_else(|| {
-            Invalid::new(format!("`priority` cannot be `{text}`"), "use a number; tags with higher numbers come first")
+            Invalid::new(
+                format!("has the invalid priority `{text}`"),
+                "use a number; tags with higher numbers come first",
+            )
         })?,
     };
     let rule = Rule {
@@ -130,7 +133,7 @@ fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>
 
 fn kind_of(kind: &str, attributes: &mut Attributes, prefix: &mut Option<String>) -> Result<RuleKind, Invalid> {
     let one_of = |what: &str, value: &str, all: &str| {
-        Err(Invalid::new(format!("`{what}` cannot be `{value}`"), format!("use {all}")))
+        Err(Invalid::new(format!("has the invalid value `{value}` for `{what}`"), format!("use {all}")))
     };
     Ok(match kind {
         "schedule" => {
@@ -173,7 +176,7 @@ fn kind_of(kind: &str, attributes: &mut Attributes, prefix: &mut Option<String>)
 fn check(rule: &Rule) -> Result<(), Invalid> {
     let pattern = |compiled: Result<Pattern, String>| {
         let hint = r#"use JavaScript's syntax; if it contains a comma, quote it twice, as in `"""pattern=\d{1,2}"""`"#;
-        compiled.map_err(|error| Invalid::new(format!("is not a regular expression: {error}"), hint))
+        compiled.map_err(|error| Invalid::new(format!("has an invalid regular expression: {error}"), hint))
     };
     Template::check(&rule.enable)?;
     for affix in [&rule.prefix, &rule.suffix].into_iter().flatten() {
@@ -194,7 +197,7 @@ fn check(rule: &Rule) -> Result<(), Invalid> {
                 Some(_) => Ok(()),
                 None => {
                     let hint = "use 0 for the whole match, 1 for the first group";
-                    Err(Invalid::new("`group` is not a whole number", hint))
+                    Err(Invalid::new("has a `group` that is not a whole number", hint))
                 }
             }
         }
@@ -236,16 +239,16 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "1: unknown type `nope`",
+                "1: has the unknown type `nope`",
                 "2: has no `pattern`",
-                "3: `event` cannot be `x`",
-                "5: is not a regular expression: Unbalanced parenthesis",
+                "3: has the invalid value `x` for `event`",
+                "5: has an invalid regular expression: Unbalanced parenthesis",
                 "6: has no `value`",
                 "7: has a `\"` inside an unquoted field",
-                "8: expected a name, found the end of the text",
-                "9: `priority` cannot be `high`",
-                "10: `format` cannot be `x`",
-                "11: `group` is not a whole number",
+                "8: has an invalid expression: expected a name, found the end of the text",
+                "9: has the invalid priority `high`",
+                "10: has the invalid value `x` for `format`",
+                "11: has a `group` that is not a whole number",
                 "12: is an image name, not a tag",
                 "13: is an image name, not a tag",
             ]

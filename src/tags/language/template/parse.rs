@@ -21,7 +21,7 @@ impl Template {
     /// Checks that a text is a valid template.
     pub fn check(text: &str) -> Result<(), Invalid> {
         let hint = "correct the expression, or remove the braces";
-        Self::read(text).map(drop).map_err(|error| Invalid::new(error.to_string(), hint))
+        Self::read(text).map(drop).map_err(|error| Invalid::new(format!("has an invalid expression: {error}"), hint))
     }
 }
 

@@ -1,6 +1,6 @@
-//! What an unquoted word in YAML means, and how Compose writes it back into a build argument.
+//! The type of a scalar, and the text that Compose makes of it, for example in a build argument.
 //!
-//! As `go-yaml` reads it, which Compose is built on: YAML 1.2 with the octal numbers of 1.1
+//! Follows `go-yaml`, which Compose uses: YAML 1.2 with the octal numbers of YAML 1.1
 //! (<https://github.com/yaml/go-yaml/blob/v4.0.0-rc.3/resolve.go>); `yes` and `on` are strings.
 
 use std::borrow::Cow;
@@ -8,59 +8,60 @@ use std::borrow::Cow;
 /// A single value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
-    /// `null`, `~` or nothing.
+    /// `null`, `~` or an empty value.
     Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A whole number and how it was written.
+    /// `true` or `false`, and its source text.
+    Bool(bool, String),
+    /// A whole number and its source text.
     Int(i128, String),
-    /// A number and how it was written.
+    /// A number and its source text.
     Float(f64, String),
     /// A string.
     Text(String),
 }
 
 impl Scalar {
-    /// As Compose renders it where a string is needed: numbers in Go's shortest form, `null` as nothing.
+    /// Returns the text that Compose uses where a string is needed: numbers in Go's shortest form, `null` as an empty text.
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Null => Cow::Borrowed(""),
-            Self::Bool(true) => Cow::Borrowed("true"),
-            Self::Bool(false) => Cow::Borrowed("false"),
+            Self::Bool(true, _) => Cow::Borrowed("true"),
+            Self::Bool(false, _) => Cow::Borrowed("false"),
             Self::Int(number, _) => Cow::Owned(number.to_string()),
             Self::Float(number, _) => Cow::Owned(go_float(*number)),
             Self::Text(text) => Cow::Borrowed(text),
         }
     }
 
-    /// As it was written.
+    /// Returns the source text; that of `null` is empty.
     pub fn source(&self) -> Cow<'_, str> {
         match self {
-            Self::Int(_, source) | Self::Float(_, source) => Cow::Borrowed(source),
+            Self::Bool(_, source) | Self::Int(_, source) | Self::Float(_, source) => Cow::Borrowed(source),
             _ => self.text(),
         }
     }
 
-    /// What it is, for an error.
+    /// Describes its type, for errors.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "empty",
-            Self::Bool(_) => "true or false",
+            Self::Bool(..) => "a boolean",
             Self::Int(..) | Self::Float(..) => "a number",
             Self::Text(_) => "a string",
         }
     }
 }
 
-/// The meaning of a scalar. `plain`: not quoted and no block; `core` is the type that a tag demands, such as `str`.
+/// Determines the type of a scalar. `plain` means neither quoted nor a block; `core` is the type that a tag requires, such
+/// as `str`.
 pub(super) fn resolve(text: &str, plain: bool, core: Option<&str>) -> Scalar {
     if core == Some("str") || (!plain && core.is_none()) {
         return Scalar::Text(text.to_owned());
     }
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
-        "true" | "True" | "TRUE" => return Scalar::Bool(true),
-        "false" | "False" | "FALSE" => return Scalar::Bool(false),
+        "true" | "True" | "TRUE" => return Scalar::Bool(true, text.to_owned()),
+        "false" | "False" | "FALSE" => return Scalar::Bool(false, text.to_owned()),
         ".nan" | ".NaN" | ".NAN" => return Scalar::Float(f64::NAN, text.to_owned()),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
             return Scalar::Float(f64::INFINITY, text.to_owned());
@@ -71,14 +72,14 @@ pub(super) fn resolve(text: &str, plain: bool, core: Option<&str>) -> Scalar {
     let digits = text.replace('_', "");
     if let Some(number) = integer(&digits) {
         return if core == Some("float") {
-            #[expect(clippy::cast_precision_loss, reason = "what the tag asks for")]
+            #[expect(clippy::cast_precision_loss, reason = "the tag requires it")]
             let number = number as f64;
             Scalar::Float(number, text.to_owned())
         } else {
             Scalar::Int(number, text.to_owned())
         };
     }
-    // Rust's parser also takes words such as `inf`; YAML's number form has none.
+    // Rust's parser also accepts words such as `inf`, which are strings in YAML.
     let float_form = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
         && digits.bytes().any(|b| b.is_ascii_digit());
     match digits.parse::<f64>() {
@@ -87,7 +88,7 @@ pub(super) fn resolve(text: &str, plain: bool, core: Option<&str>) -> Scalar {
     }
 }
 
-/// Go's `strconv.ParseInt(text, 0, 64)`, with unsigned numbers up to 64 bits.
+/// Parses an integer like Go's `strconv.ParseInt(text, 0, 64)`, and unsigned numbers up to 64 bits.
 fn integer(text: &str) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix(['+', '-']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -109,7 +110,7 @@ fn integer(text: &str) -> Option<i128> {
     (number >= i128::from(i64::MIN)).then_some(number)
 }
 
-/// A number as Go's `fmt.Sprint` writes it: the shortest digits, with an exponent below 1e-4 and from 1e+06 on.
+/// Formats a number like Go's `fmt.Sprint`: the shortest digits, with an exponent below 1e-4 and from 1e+06 on.
 fn go_float(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();

@@ -1,4 +1,5 @@
-//! Lets brackets and quotes end left of where YAML wants them, as compose files often have it and go-yaml takes it:
+//! Accepts brackets and quotes that close with less indentation than YAML requires. Compose files often contain them, and
+//! go-yaml accepts them:
 //!
 //! ```yaml
 //! command: [
@@ -6,38 +7,38 @@
 //! ]
 //! ```
 //!
-//! `saphyr-parser` follows the specification and refuses this. Space at the start of a line means nothing within
-//! brackets and quotes, so the lines that it complains of are moved to the right, and parsed again.
+//! `saphyr-parser` follows the specification and rejects this. Leading whitespace has no meaning inside brackets and
+//! quotes, so the lines in question are moved to the right and parsed again.
 
 use saphyr_parser::ScanError;
 
-/// A text of which lines can be moved.
+/// A text whose lines can be moved.
 pub(super) struct Lines {
     rows: Vec<String>,
-    /// How many characters each line was moved.
+    /// Number of characters that each line was moved.
     moved: Vec<usize>,
-    /// Far enough for every line.
+    /// Number of characters that is enough for every line.
     distance: usize,
-    /// How many lines were moved.
+    /// Number of lines that were moved.
     moves: usize,
-    /// Bytes that were parsed again, and blanks that were added.
+    /// Bytes that were parsed again, and spaces that were added.
     work: usize,
 }
 
-/// What became of an error's lines.
-pub(super) enum Mended {
-    /// They were moved: parse again.
-    Yes,
-    /// That is not what is wrong.
-    No,
-    /// More lines would have to be moved than is worth it.
+/// The result of a repair.
+pub(super) enum Repair {
+    /// Lines were moved; the text has to be parsed again.
+    Done,
+    /// The error has another cause.
+    None,
+    /// More lines would have to be moved than the limit allows.
     TooMany,
 }
 
-/// How many lines are moved.
+/// Maximum number of lines that are moved.
 const MAX_MOVES: usize = 1000;
 
-/// How many bytes are parsed again. Mostly, each pair of brackets takes one more time.
+/// Maximum number of bytes that are parsed again. Usually each pair of brackets takes one more pass.
 const MAX_WORK: usize = 4 << 20;
 
 impl Lines {
@@ -52,43 +53,44 @@ impl Lines {
         self.rows.join("\n")
     }
 
-    /// How many characters a line, counted from 1, was moved.
+    /// Returns how many characters a line, counted from 1, was moved.
     pub(super) fn moved(&self, line: usize) -> usize {
         line.checked_sub(1).and_then(|index| self.moved.get(index)).copied().unwrap_or_default()
     }
 
-    /// Moves the lines that an error complains of.
-    pub(super) fn mend(&mut self, error: &ScanError) -> Mended {
-        let Some(start) = error.marker().line().checked_sub(1) else { return Mended::No };
+    /// Moves the lines that cause an error.
+    pub(super) fn repair(&mut self, error: &ScanError) -> Repair {
+        let Some(start) = error.marker().line().checked_sub(1) else { return Repair::None };
         let range = match error.info() {
             "invalid indentation" | "invalid indentation in flow construct" => start..=self.bracket_end(start),
             "invalid indentation in quoted scalar" => start + 1..=self.quote_end(start, error.marker().col()),
-            _ => return Mended::No,
+            _ => return Repair::None,
         };
-        let mut mended = Mended::No;
+        let mut repair = Repair::None;
         self.work += self.rows.iter().map(String::len).sum::<usize>();
         for index in range {
-            // Within brackets a line is moved once; if that does not help, nothing will.
+            // Moving a line twice does not help.
             if self.moved.get(index) != Some(&0) {
                 continue;
             }
             self.moves += 1;
             self.work += self.distance;
             if self.moves > MAX_MOVES || self.work > MAX_WORK {
-                return Mended::TooMany;
+                return Repair::TooMany;
             }
             self.rows[index].insert_str(0, &" ".repeat(self.distance));
             self.moved[index] = self.distance;
-            mended = Mended::Yes;
+            repair = Repair::Done;
         }
-        mended
+        repair
     }
 
-    /// The line on which the brackets close that are open where a line begins; that line itself if this cannot be told.
+    /// Returns the line that closes the brackets that are open at the beginning of a line, or that line itself if there is
+    /// none.
     fn bracket_end(&self, start: usize) -> usize {
         let mut depth = 0_usize;
         let mut quote = None;
-        // What came last, blanks aside: a quote begins a text only behind one of these.
+        // The last character that is not whitespace. A quote begins a string only after some of them.
         let mut before = ',';
         for (index, line) in self.rows.iter().enumerate().skip(start).take(MAX_MOVES) {
             let mut chars = line.chars().peekable();
@@ -116,7 +118,7 @@ impl Lines {
         start
     }
 
-    /// The line on which the quoted text ends that begins at a place.
+    /// Returns the line that ends the quoted string that begins at a position.
     fn quote_end(&self, start: usize, column: usize) -> usize {
         let mut quote = None;
         for (index, line) in self.rows.iter().enumerate().skip(start) {

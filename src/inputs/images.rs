@@ -1,0 +1,306 @@
+//! Parses the input `images`.
+
+use super::{
+    cache::{CacheSpec, cache_spec},
+    error::InputError,
+    runner::RunnerEnv,
+    typed::ImageInput,
+    values::{comma_lines, is_platform, lines},
+};
+use crate::{
+    domain::{invalid::Invalid, nearest::nearest},
+    tags::language::{self, Dialect},
+    yaml::{self, Node, Value},
+};
+
+const INPUT: &str = "images";
+
+const HINT: &str = "write a YAML list of mappings, each with a `name`; `image-name` sets the name in the registry";
+
+/// The keys of an item.
+const KEYS: [&str; 14] = [
+    "name",
+    "context",
+    "dockerfile",
+    "target",
+    "build-args",
+    "build-contexts",
+    "platforms",
+    "tags",
+    "image-name",
+    "labels",
+    "secrets",
+    "cache-from",
+    "cache-to",
+    "services",
+];
+
+/// Parses a YAML list of mappings. All mistakes are reported together.
+pub fn images(text: &str, env: &RunnerEnv, dialect: Dialect) -> Result<Vec<ImageInput>, Vec<InputError>> {
+    let document = yaml::parse_one(INPUT, text).map_err(|error| {
+        let reason = Invalid::new(error.problem.to_string(), error.problem.hint());
+        vec![InputError::new(INPUT, reason).at_line(error.at.line_number())]
+    })?;
+    let Some(items) = document.items() else {
+        return Err(vec![InputError::hidden(INPUT, "is not a YAML list", HINT)]);
+    };
+    let mut reader = Reader { env, dialect, mistakes: Vec::new() };
+    let mut images: Vec<ImageInput> = Vec::new();
+    for item in items {
+        let Some(image) = reader.image(item) else { continue };
+        if !image.name.is_empty() && images.iter().any(|other| other.name == image.name) {
+            let mistake = InputError::shown(INPUT, &image.name, "is the name of another item", "use unique names");
+            reader.mistakes.push(mistake.at_line(item.at.line_number()).at_key("name"));
+        }
+        images.push(image);
+    }
+    if reader.mistakes.is_empty() { Ok(images) } else { Err(reader.mistakes) }
+}
+
+/// A mistake in the value of a key.
+struct Mistake {
+    line: usize,
+    value: Option<String>,
+    reason: Invalid,
+}
+
+impl Mistake {
+    fn new(line: usize, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { line, value: None, reason: Invalid::new(problem, hint) }
+    }
+}
+
+struct Reader<'a> {
+    env: &'a RunnerEnv,
+    dialect: Dialect,
+    mistakes: Vec<InputError>,
+}
+
+impl Reader<'_> {
+    fn image(&mut self, item: &Node) -> Option<ImageInput> {
+        let line = item.at.line_number();
+        let Some(entries) = item.entries() else {
+            self.mistakes.push(InputError::hidden(INPUT, "is not a mapping", HINT).at_line(line));
+            return None;
+        };
+        let mut image = ImageInput::default();
+        for (key, value) in entries {
+            if !KEYS.contains(&key.text.as_str()) {
+                let hint = nearest(&key.text, KEYS).map_or_else(
+                    || format!("use one of {}", KEYS.join(", ")),
+                    |nearest| format!("did you mean `{nearest}`?"),
+                );
+                let mistake = InputError::shown(INPUT, &key.text, "is not a known key", hint);
+                self.mistakes.push(mistake.at_line(key.at.line_number()));
+            } else if let Err(mistakes) = self.set(&mut image, &key.text, value) {
+                self.mistakes.extend(mistakes.into_iter().map(|Mistake { line, value, reason }| {
+                    let mistake = InputError::new(INPUT, reason).at_line(line).at_key(&key.text);
+                    InputError { value, ..mistake }
+                }));
+            }
+        }
+        if image.name.is_empty() {
+            self.mistakes.push(InputError::hidden(INPUT, "has no `name`", HINT).at_line(line));
+        }
+        Some(image)
+    }
+
+    fn set(&self, image: &mut ImageInput, key: &str, value: &Node) -> Result<(), Vec<Mistake>> {
+        let one = |mistake: Mistake| vec![mistake];
+        match key {
+            "name" => image.name = text(value).map_err(one)?.unwrap_or_default(),
+            "context" => image.context = text(value).map_err(one)?,
+            "dockerfile" => image.dockerfile = text(value).map_err(one)?,
+            "target" => image.target = text(value).map_err(one)?,
+            "build-args" => image.build_args = self.build_args(value).map_err(one)?,
+            "build-contexts" => image.build_contexts = contexts(value).map_err(one)?,
+            "platforms" => image.platforms = platforms(value).map_err(one)?,
+            "tags" => image.tags = self.rules(value)?,
+            "image-name" => image.image_names = texts(value).map_err(one)?,
+            "labels" => {
+                let pairs = pairs(value).map_err(one)?;
+                image.labels = pairs.into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect();
+            }
+            "secrets" => image.secrets = texts(value).map_err(one)?,
+            "cache-from" => image.cache_from = caches(value).map_err(one)?,
+            "cache-to" => image.cache_to = caches(value).map_err(one)?,
+            _ => image.services = texts(value).map_err(one)?,
+        }
+        Ok(())
+    }
+
+    /// Arguments without a value get the environment's.
+    fn build_args(&self, node: &Node) -> Result<Vec<(String, String)>, Mistake> {
+        let with_value = |Pair { line, key, value }: Pair| {
+            let value = value.or_else(|| self.env.var(&key).map(str::to_owned));
+            let problem = || format!("has no value for `{key}`, and the environment has none either");
+            let value = value.ok_or_else(|| Mistake::new(line, problem(), format!("write `{key}=value`")))?;
+            Ok((key, value))
+        };
+        pairs(node)?.into_iter().map(with_value).collect()
+    }
+
+    fn rules(&self, node: &Node) -> Result<Vec<language::Rule>, Vec<Mistake>> {
+        let mut text = String::new();
+        let mut numbers = Vec::new();
+        for (number, item) in items(node).map_err(|mistake| vec![mistake])? {
+            for (index, line) in item.lines().enumerate() {
+                numbers.push(number + index);
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        let read = language::read(&text, self.dialect).map_err(|mistakes| {
+            let mistake = |mistake: language::LineError| Mistake {
+                line: numbers.get(mistake.line - 1).copied().unwrap_or_else(|| node.at.line_number()),
+                value: Some(mistake.written),
+                reason: Invalid::new(mistake.problem, mistake.hint),
+            };
+            mistakes.into_iter().map(mistake).collect::<Vec<_>>()
+        })?;
+        Ok(read.rules)
+    }
+}
+
+fn contexts(node: &Node) -> Result<Vec<(String, String)>, Mistake> {
+    let with_source = |Pair { line, key, value }: Pair| {
+        let problem = || format!("has no source for `{key}`");
+        let value = value.ok_or_else(|| Mistake::new(line, problem(), format!("write `{key}=path`")))?;
+        Ok((key, value))
+    };
+    pairs(node)?.into_iter().map(with_source).collect()
+}
+
+fn platforms(node: &Node) -> Result<Vec<String>, Mistake> {
+    let mut platforms = Vec::new();
+    for (line, item) in items(node)? {
+        for platform in comma_lines(&item) {
+            if !is_platform(platform) {
+                let reason = Invalid::new("is not a platform", "use a platform such as `linux/amd64`");
+                return Err(Mistake { line, value: Some(platform.to_owned()), reason });
+            }
+            platforms.push(platform.to_owned());
+        }
+    }
+    Ok(platforms)
+}
+
+/// Errors do not show the line, which may contain a key.
+fn caches(node: &Node) -> Result<Vec<CacheSpec>, Mistake> {
+    let cache =
+        |(line, item): (usize, String)| cache_spec(&item).map_err(|reason| Mistake { line, value: None, reason });
+    items(node)?.into_iter().map(cache).collect()
+}
+
+fn text(node: &Node) -> Result<Option<String>, Mistake> {
+    let text = node
+        .written()
+        .ok_or_else(|| Mistake::new(node.at.line_number(), format!("is {}", node.kind()), "write a text"))?;
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+fn texts(node: &Node) -> Result<Vec<String>, Mistake> {
+    Ok(items(node)?.into_iter().map(|(_, item)| item).collect())
+}
+
+/// Returns the items of a list with their lines. A text is a list with one item per line, without blank lines and comments.
+fn items(node: &Node) -> Result<Vec<(usize, String)>, Mistake> {
+    let line = node.at.line_number();
+    match &node.value {
+        Value::Scalar(scalar) => {
+            let text = scalar.source();
+            // The position of a block (`|`) is that of its first line that is not blank.
+            let blank = text.bytes().take_while(|byte| *byte == b'\n').count();
+            let first = line.saturating_sub(blank);
+            let numbered = text.lines().enumerate();
+            let numbered = numbered.filter_map(|(index, text)| Some((first + index, lines(text).next()?)));
+            Ok(numbered.map(|(line, text)| (line, text.to_owned())).collect())
+        }
+        Value::List(items) => {
+            let item = |item: &Node| Ok(text(item)?.map(|text| (item.at.line_number(), text)));
+            items.iter().filter_map(|node| item(node).transpose()).collect()
+        }
+        Value::Map(_) => Err(Mistake::new(line, "is a mapping", "write a YAML list")),
+    }
+}
+
+/// A key with its value, which may be absent.
+struct Pair {
+    line: usize,
+    key: String,
+    value: Option<String>,
+}
+
+/// Returns the entries of a mapping, or the items of a list of `key=value`.
+fn pairs(node: &Node) -> Result<Vec<Pair>, Mistake> {
+    if let Some(entries) = node.entries() {
+        let pair = |(key, value): &(yaml::Key, Node)| {
+            Ok(Pair { line: key.at.line_number(), key: key.text.clone(), value: text(value)? })
+        };
+        return entries.iter().map(pair).collect();
+    }
+    let pair = |(line, item): (usize, String)| match item.split_once('=') {
+        Some(("", _)) => Err(Mistake::new(line, "has no name before the `=`", "write `KEY=value`")),
+        Some((key, value)) => Ok(Pair { line, key: key.to_owned(), value: Some(value.to_owned()) }),
+        None => Ok(Pair { line, key: item, value: None }),
+    };
+    items(node)?.into_iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dialect, ImageInput, InputError, RunnerEnv};
+
+    fn images(text: &str, env: &RunnerEnv) -> Result<Vec<ImageInput>, Vec<InputError>> {
+        super::images(text, env, Dialect::Repaired)
+    }
+
+    #[test]
+    fn images_take_lists_and_maps() {
+        let env = RunnerEnv::new([("VERSION", "7")]);
+        let text = "- name: web\n  context: .\n  build-args: [A=1, VERSION]\n  labels: {l: x}\n  \
+                    platforms: linux/amd64,linux/arm64\n  tags: |\n    type=raw,value=a\n    b\n- name: docs\n";
+        let images = images(text, &env).unwrap();
+        let web = &images[0];
+        assert_eq!(web.build_args, [("A".into(), "1".into()), ("VERSION".into(), "7".into())]);
+        assert_eq!(web.platforms, ["linux/amd64", "linux/arm64"]);
+        assert_eq!(web.tags.iter().map(|rule| rule.written.as_str()).collect::<Vec<_>>(), ["type=raw,value=a", "b"]);
+        assert_eq!((images[1].name.as_str(), &images[1].context), ("docs", &None));
+    }
+
+    #[test]
+    fn mistakes_name_line_and_key() {
+        let text = "- {nam: x}\n- name: a\n  target: []\n- {name: a}\n- b\n- name: c\n  platforms:\n    - linux/amd64\n    \
+                    - x\n  build-args: [GONE]\n  tags: |\n\n    # c\n\n    a\n    type=semver\n  cache-to: [type=x]\n";
+        let mistakes = images(text, &RunnerEnv::default()).unwrap_err();
+        let shown: Vec<String> = mistakes
+            .iter()
+            .map(|InputError { line, key, value, problem, .. }| {
+                let place = format!("{} {}", line.unwrap(), key.as_deref().unwrap_or("-"));
+                format!("{place} {}: {problem}", value.as_deref().unwrap_or("-"))
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "1 - nam: is not a known key",
+                "1 - -: has no `name`",
+                "3 target -: is a list",
+                "4 name a: is the name of another item",
+                "5 - -: is not a mapping",
+                "9 platforms x: is not a platform",
+                "10 build-args -: has no value for `GONE`, and the environment has none either",
+                "16 tags type=semver: has no `pattern`",
+                "17 cache-to -: has the unknown type `x`",
+            ]
+        );
+        assert_eq!(
+            mistakes[5].to_string(),
+            "input `images`, line 9, `platforms`: `x` is not a platform; use a platform such as `linux/amd64`"
+        );
+        let broken = images("- name: a\n  b: [", &RunnerEnv::default()).unwrap_err();
+        assert!(broken[0].to_string().starts_with("input `images`, line 3: invalid YAML ("), "{broken:?}");
+        let wrong = images("x", &RunnerEnv::default()).unwrap_err();
+        assert!(wrong[0].to_string().starts_with("input `images`: is not a YAML list; "), "{wrong:?}");
+    }
+}

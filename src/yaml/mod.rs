@@ -1,0 +1,22 @@
+//! YAML documents as trees in which every value knows its position. Pure.
+//!
+//! Compose files and all inputs that are YAML are read here. Aliases and merge keys (`<<`) are replaced by the values that
+//! they refer to, so callers see neither. Compose's tags `!reset` and `!override` stay on their nodes. Complex keys and
+//! other tags, except the core schema's, are not supported.
+
+mod error;
+mod indent;
+mod node;
+mod parse;
+mod position;
+mod scalar;
+mod size;
+
+pub use self::{
+    error::{Problem, YamlError},
+    node::{Key, Node, Role, Value},
+    parse::{parse, parse_one},
+    position::Position,
+    scalar::Scalar,
+    size::Size,
+};
