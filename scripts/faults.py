@@ -162,7 +162,9 @@ def hits(target, request, before, facts):
     if target == "upload":
         return of_web and "/blobs/uploads/" in request.path
     if target == "manifest":
-        return of_web and request.method == "PUT" and request.is_manifest and request.reference.startswith("sha256:")
+        # An engine with the classic store puts the first tag together with the image.
+        own = request.reference == "main" if facts["classic"] else request.reference.startswith("sha256:")
+        return of_web and request.method == "PUT" and request.is_manifest and own and not (facts["classic"] and has_put)
     if target == "tag":
         return of_web and request.puts_tag and request.reference == "latest"
     if target == "read-back":
@@ -343,7 +345,7 @@ class Run:
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="bd-fault-"))
 
     async def prepare(self, target, fault, when, slow=0.0):
-        registry, facts = self.options.registry, {"old": {}, "layer": ""}
+        registry, facts = self.options.registry, {"old": {}, "layer": "", "classic": self.options.classic}
         for one in IMAGES:
             old, _ = await image(registry, f"{self.repository}/{one}", TAGS, {"old": secrets.token_bytes(50)})
             facts["old"][one] = old
@@ -423,14 +425,14 @@ def assignments(text):
 
 # Whether it is true
 
-STATES = ["moved", "unchanged", "restored", "restore failed", "not moved", "kept", "unknown"]
+STATES = ["moved", "already up to date", "restored", "restore failed", "not moved", "kept at a newer image", "unknown"]
 
 
 def is_true(state, tag, before, after, new):
     """Whether a tag may be said to be in this state."""
     if state == "unknown":
         return True
-    if state in ("moved", "unchanged", "restore failed"):
+    if state in ("moved", "already up to date", "restore failed"):
         return after != before and (new is None or after == new)
     return after == before
 
@@ -588,6 +590,7 @@ async def main():
     for name in ["--binary", "--socket", "--registry"]:
         parser.add_argument(name, required=True)
     parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--classic", action="store_true", help="the engine has the classic image store")
     parser.add_argument("--count", type=int, default=36)
     parser.add_argument("--only", default="")
     parser.add_argument("--out", type=pathlib.Path)

@@ -9,7 +9,8 @@ shift $(($# < 2 ? $# : 2))
 eval "$("$root/scripts/lab.sh" env)"
 socket=$LAB_C8D jobs=6
 # An engine uploads five layers at a time, so that uploads that stall would hold up those of other cases.
-if [ "$engine" = classic ]; then socket=$LAB_CLASSIC jobs=1; fi
+store=()
+if [ "$engine" = classic ]; then socket=$LAB_CLASSIC jobs=1 store=(--classic); fi
 out=$root/.lab/faults
 mkdir -p "$out"
 
@@ -18,4 +19,4 @@ DOCKER_HOST=$LAB_C8D "$LAB_DOCKER" cp "$container:/build-deploy" "$out/build-dep
 DOCKER_HOST=$LAB_C8D "$LAB_DOCKER" rm "$container" >/dev/null
 
 exec "$root/scripts/faults.py" "$what" --binary "$out/build-deploy" --socket "${socket#unix://}" --registry "$LAB_PLAIN" \
-  --jobs "$jobs" --out "$out/$what-$engine" "$@"
+  "${store[@]}" --jobs "$jobs" --out "$out/$what-$engine" "$@"
