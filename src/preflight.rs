@@ -18,6 +18,7 @@ use crate::{
     context::RunContext,
     domain::{diagnostic::Diagnostic, failure::Failure, stage::Stage},
     plan::{Plan, images::Purpose},
+    registry::permissions::PushTarget,
     regular_file,
 };
 
@@ -138,7 +139,7 @@ pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
         if let Err(error) = engine.check_login(host, login).await
             && explain::is_refused_login(error.status(), &error.to_string())
         {
-            let hint = explain::refusal_hint(host, &error.to_string());
+            let hint = explain::refusal_hint(PushTarget { host, has_login: true }, &error.to_string());
             return Failure::new(Stage::Preflight, format!("{host} does not accept the credentials"), Some(hint));
         }
     }

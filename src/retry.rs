@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// Whether a call that failed may succeed when it is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// It will fail again.
     Never,
+    /// It is most likely final, but was not expected: it is sent once more.
+    Once,
     /// It may succeed a moment later.
     Later,
     /// The server asked to wait this long (`Retry-After`).
@@ -28,28 +32,48 @@ pub struct RetryPolicy {
     pub first_pause: Duration,
     /// A server that asks for a longer pause than this is not waited for.
     pub longest_pause: Duration,
+    /// A call that failed after longer than this is sent once more at most: whoever made it has repeated it already, as
+    /// engines do.
+    pub longest_call: Duration,
 }
 
 impl Default for RetryPolicy {
     /// Four attempts with pauses of 1, 2 and 4 seconds; up to 30 seconds where the server asks for them.
     fn default() -> Self {
-        Self { attempts: 4, first_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) }
+        Self {
+            attempts: 4,
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(30),
+            longest_call: Duration::from_secs(30),
+        }
     }
 }
 
 impl RetryPolicy {
-    /// The pause before attempt number `attempt`, which is at least 2; `None` if there is no such attempt.
-    pub fn pause(&self, attempt: u32, retry: Retry) -> Option<Duration> {
-        if attempt > self.attempts {
+    /// The default, with so many attempts.
+    pub fn attempts(attempts: u32) -> Self {
+        Self { attempts, ..Self::default() }
+    }
+
+    /// The pause before attempt number `attempt`, which is at least 2, after one that took so long; `None` if there is no
+    /// such attempt.
+    pub fn pause(&self, attempt: u32, retry: Retry, took: Duration) -> Option<Duration> {
+        if attempt > self.attempts || (took > self.longest_call && attempt > 2) {
             return None;
         }
-        let usual = self.first_pause * 2_u32.saturating_pow(attempt.saturating_sub(2));
+        let usual = self.usual_pause(attempt);
         match retry {
             Retry::Never => None,
+            Retry::Once => Some(usual).filter(|_| attempt == 2),
             Retry::Later => Some(usual),
             // A server that says 0 is still given a moment.
             Retry::After(asked) => Some(asked.max(usual)).filter(|_| asked <= self.longest_pause),
         }
+    }
+
+    /// The pause before attempt number `attempt` where nobody asks for another.
+    pub fn usual_pause(&self, attempt: u32) -> Duration {
+        self.first_pause * 2_u32.saturating_pow(attempt.saturating_sub(2))
     }
 
     /// Sends a call until it succeeds, fails for good, or the attempts are used up. `notice` hears of every error that
@@ -61,12 +85,13 @@ impl RetryPolicy {
     ) -> Result<T, E> {
         let mut attempt = 1;
         loop {
+            let began = Instant::now();
             let error = match call().await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             attempt += 1;
-            let Some(pause) = self.pause(attempt, error.retry()) else { return Err(error) };
+            let Some(pause) = self.pause(attempt, error.retry(), began.elapsed()) else { return Err(error) };
             notice(&error, attempt, pause).await;
             tokio::time::sleep(pause).await;
         }
@@ -116,5 +141,21 @@ mod tests {
         assert_eq!(outcome(&[after(0), Ok(3)]).await, (Ok(3), 1, vec![2]), "never without a pause");
         let (result, seconds, _) = outcome(&[after(31)]).await;
         assert_eq!((result.is_err(), seconds), (true, 0), "nobody waits half a minute for a registry");
+        let once = [Err(Retry::Once); 3];
+        assert_eq!(outcome(&once).await, (Err(Fault(Retry::Once)), 1, vec![2]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_repeated_for_long_already_is_sent_once_more() {
+        for (seconds, calls) in [(29, 4), (31, 2)] {
+            let made = RefCell::new(0);
+            let call = async || {
+                *made.borrow_mut() += 1;
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                Err::<u8, _>(Fault(Retry::Later))
+            };
+            assert!(RetryPolicy::default().quietly(call).await.is_err());
+            assert_eq!(made.into_inner(), calls, "{seconds} s");
+        }
     }
 }

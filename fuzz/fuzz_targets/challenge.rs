@@ -6,7 +6,7 @@ use build_deploy_fuzz::bounded;
 use build_deploy_fuzz::registry::{
     challenge::Challenge,
     docker_config::DockerConfig,
-    permissions::{missing_repository_hint, push_hint},
+    permissions::{PushTarget, missing_repository_hint, push_hint},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -17,7 +17,9 @@ fuzz_target!(|data: &[u8]| {
         let _ = Challenge::best(text.lines());
         let _ = DockerConfig::parse(&text);
         for host in ["ghcr.io", "docker.io", "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "localhost:5000"] {
-            let _ = push_hint(host, &text);
+            for has_login in [false, true] {
+                let _ = push_hint(PushTarget { host, has_login }, &text);
+            }
             let _ = missing_repository_hint(host, &text);
         }
     });

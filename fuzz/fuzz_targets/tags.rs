@@ -2,8 +2,12 @@
 
 #![no_main]
 
-use build_deploy_fuzz::{bounded, inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv}, parts, tags::{GitTags, Subject, names::Facts, tags_for}};
-use build_deploy_fuzz::{inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv}, tags::{GitTags, Subject, names::Facts, tags_for}};
+use build_deploy_fuzz::{
+    bounded,
+    inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv},
+    parts,
+    tags::{GitTags, Subject, names::Facts, tags_for},
+};
 use chrono::DateTime;
 use libfuzzer_sys::fuzz_target;
 

@@ -7,10 +7,13 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use super::{endpoint::Endpoint, error::AwsError, keys::Keys};
-use crate::http::{BodyError, bounded_body};
+use crate::{
+    http::{BodyError, bounded_body},
+    retry::{Retry, RetryPolicy, Transient},
+};
 
-/// How often a call that breaks is tried, the first time included.
-const ATTEMPTS: u32 = 3;
+/// How long the first pause between calls is.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes of an answer that are read: the longest is a login of a few kilobytes.
 const LARGEST_ANSWER: usize = 1 << 20;
@@ -53,18 +56,24 @@ pub(super) async fn answered(
     request: impl Fn() -> Result<RequestBuilder, AwsError>,
     refusal: impl Fn(StatusCode, &str) -> AwsError,
 ) -> Result<String, AwsError> {
-    let mut attempt = 1;
-    loop {
-        let error = match sent(endpoint, request()?).await {
-            Ok((status, text)) if status.is_success() => return Ok(text),
-            Ok((status, text)) => refusal(status, &text),
-            Err(error) => error,
+    let policy = RetryPolicy { first_pause: PAUSE, ..RetryPolicy::attempts(3) };
+    let call = async || {
+        let (status, text) = sent(endpoint, request()?).await?;
+        if status.is_success() { Ok(text) } else { Err(refusal(status, &text)) }
+    };
+    policy.quietly(call).await
+}
+
+impl Transient for AwsError {
+    fn retry(&self) -> Retry {
+        let is_temporary = match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, code, .. } => {
+                *status >= 500 || *status == 429 || code.contains("Throttling") || code == "TooManyRequestsException"
+            }
+            Self::Unreadable { .. } | Self::Unsigned(_) => false,
         };
-        if attempt == ATTEMPTS || !error.is_temporary() {
-            return Err(error);
-        }
-        tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
-        attempt += 1;
+        if is_temporary { Retry::Later } else { Retry::Never }
     }
 }
 

@@ -47,17 +47,6 @@ impl AwsError {
         }
     }
 
-    /// Whether the same call may well succeed a moment later.
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { status, code, .. } => {
-                *status >= 500 || *status == 429 || code.contains("Throttling") || code == "TooManyRequestsException"
-            }
-            Self::Unreadable { .. } | Self::Unsigned(_) => false,
-        }
-    }
-
     /// What to do about it.
     pub fn hint(&self) -> String {
         let Self::Refused { call, code, .. } = self else {

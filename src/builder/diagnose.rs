@@ -1,12 +1,13 @@
 //! Turns the daemon's error into the [`Failure`] that the user is shown. Pure.
 
 use super::{
-    explain::{explain, hint_in, missing_base_image},
+    explain::{explain, hint_in, is_layer_pull, missing_base_image, repository_of_layer},
     progress::FailedStep,
 };
 use crate::{
     buildkit::SolveError,
     domain::{diagnostic::Place, failure::Failure, redact::Redactor, stage::Stage},
+    registry::permissions::PushTarget,
 };
 
 /// What is known about the image whose build failed.
@@ -17,8 +18,8 @@ pub struct Subject<'a> {
     pub dockerfile_place: &'a str,
     /// The Dockerfile's text, if it can be read.
     pub dockerfile: Option<&'a str>,
-    /// The registry host that it is pushed to.
-    pub registry: &'a str,
+    /// The registry that it is pushed to.
+    pub target: PushTarget<'a>,
     /// Takes the secrets out of what is cut.
     pub redactor: &'a Redactor,
 }
@@ -27,13 +28,19 @@ pub struct Subject<'a> {
 pub fn failure(error: &SolveError, step: Option<FailedStep>, subject: &Subject<'_>) -> Failure {
     let text = error.dockerfile.as_deref().or(subject.dockerfile);
     let step_name = step.as_ref().map(|step| step.name.as_str());
-    let lines = error
-        .lines
+    let of_layer = || {
+        let text = text.filter(|_| is_layer_pull(&error.message))?;
+        let named = repository_of_layer(&error.message).and_then(|repository| find_from(text, &repository));
+        // BuildKit does not always say which image; the step that needed it says.
+        named.or_else(|| nearest_from(text, error.lines.or_else(|| find_instruction(text, step_name?))?.0))
+    };
+    let lines = of_layer()
+        .or(error.lines)
         .or_else(|| find_from(text?, &missing_base_image(&error.message)?))
         .or_else(|| find_instruction(text?, step_name?));
     let instruction = text.zip(lines).and_then(|(text, lines)| instruction_at(text, lines));
     let instruction = instruction.map(|text| subject.redactor.redact(&text));
-    let explained = explain(error, instruction.as_deref(), subject.registry);
+    let explained = explain(error, instruction.as_deref(), subject.target);
     let failure = Failure {
         exit_code: error.exit_code,
         ..Failure::new(explained.stage, explained.headline, explained.hint).of_image(subject.image)
@@ -82,16 +89,34 @@ fn find_instruction(text: &str, step: &str) -> Option<(u32, u32)> {
     None
 }
 
-/// Finds the first `FROM` that names this base image, which Engine 20.10 says without a line.
+/// Finds the first `FROM` that names this base image or its repository, which Engine 20.10 says without a line.
 fn find_from(text: &str, image: &str) -> Option<(u32, u32)> {
     let named = |line: &str| {
         let mut words = line.split_whitespace();
         let is_from = words.next().is_some_and(|word| word.eq_ignore_ascii_case("from"));
         let name = words.find(|word| !word.starts_with("--"));
-        is_from && name.is_some_and(|name| name == image || name.ends_with(&format!("/{image}")))
+        let is_named = |name: &str| name == image || name.ends_with(&format!("/{image}"));
+        is_from && name.is_some_and(|name| is_named(name) || is_named(without_tag(name)))
     };
     let line = u32::try_from(text.lines().position(named)?).ok()? + 1;
     Some((line, line))
+}
+
+/// The last `FROM` up to a line.
+fn nearest_from(text: &str, line: u32) -> Option<(u32, u32)> {
+    let is_from = |line: &str| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("from"));
+    let lines: Vec<&str> = text.lines().take(usize::try_from(line).ok()?).collect();
+    let line = u32::try_from(lines.iter().rposition(|line| is_from(line))?).ok()? + 1;
+    Some((line, line))
+}
+
+/// `r.example:5000/o/r:1` and `r.example:5000/o/r@sha256:…` without what follows the repository.
+fn without_tag(name: &str) -> &str {
+    let name = name.split('@').next().unwrap_or(name);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => name,
+    }
 }
 
 fn squeeze(text: &str) -> String {
@@ -111,6 +136,7 @@ mod tests {
         builder::progress::FailedStep,
         buildkit::SolveError,
         domain::{diagnostic::Place, redact::Redactor, secret::Secret},
+        registry::permissions::PushTarget,
     };
 
     static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(&[Secret::new("correct horse battery")]));
@@ -132,7 +158,7 @@ mod tests {
             image: "django",
             dockerfile_place: "compose/Dockerfile",
             dockerfile: Some(DOCKERFILE),
-            registry: "ghcr.io",
+            target: PushTarget { host: "ghcr.io", has_login: true },
             redactor: &REDACTOR,
         }
     }
@@ -210,6 +236,27 @@ mod tests {
             assert_eq!(failure.place.map(|p| p.line), Some(3), "{from}");
             assert_eq!(failure.instruction.as_deref(), Some(from));
         }
+    }
+
+    /// BuildKit blames the step that needed the layer.
+    #[test]
+    fn a_layer_that_cannot_be_pulled_belongs_to_its_from() {
+        let dockerfile = "FROM r.example:5000/o/tools:2 AS tools\nRUN x\nFROM r.example:5000/o/base@sha256:ab\nCOPY --from=tools /x /\nRUN y\n";
+        let subject = Subject { dockerfile: Some(dockerfile), ..subject() };
+        let url = |name: &str| format!("https://r.example:5000/v2/o/{name}/blobs/sha256:cd");
+        let of = |message: &str, line| {
+            let fault = SolveError { lines: Some((line, line)), ..SolveError::new(message, &[]) };
+            let failure = failure(&fault, None, &subject);
+            assert!(failure.headline.starts_with("a layer of base image r.example:5000/o/"), "{}", failure.headline);
+            failure.place.map(|place| place.line)
+        };
+        let copy = "failed to compute cache key: failed to copy: httpReadSeeker: failed open: ";
+        let tools = format!("{copy}unexpected status from GET request to {}: 403 Forbidden", url("tools"));
+        let base = format!("{copy}failed to do request: Get \"{}\": EOF", url("base"));
+        assert_eq!((of(&tools, 4), of(&base, 4)), (Some(1), Some(3)));
+        // Without an address, the stage of the step tells.
+        let short = "failed to compute cache key: short read: expected 9 bytes but got 8: unexpected EOF";
+        assert_eq!((of(short, 2), of(short, 5)), (Some(1), Some(3)));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio::{
 };
 use tonic::Status;
 
+use super::explain::is_refused_login;
 use crate::{
     buildkit::{
         error::is_temporary,
@@ -44,6 +45,10 @@ const ABOUT_ITSELF: Duration = Duration::from_secs(5);
 /// Seconds that an answer may take: a push is silent for as long as the registry takes to commit a large layer.
 const TIMEOUT: u64 = 600;
 const SILENT_PUSH: Duration = Duration::from_secs(TIMEOUT);
+/// After how much silence a push is said to stall.
+const SILENCE: Duration = Duration::from_mins(1);
+/// What the engine says before it uploads a layer again, which it does four times within a minute.
+const REPEATING: &str = "Retrying in ";
 
 /// Why there is no usable engine.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -93,6 +98,8 @@ pub enum ApiError {
         status: Option<u16>,
         /// The engine's words.
         message: String,
+        /// Whether the engine has repeated the request by itself.
+        repeated: bool,
     },
     /// It could not be asked.
     #[error("ask the Docker engine: {0}")]
@@ -110,12 +117,30 @@ impl ApiError {
             Self::Transport(_) | Self::NoDigest(_) => None,
         }
     }
+
+    fn repeated(self, repeated: bool) -> Self {
+        match self {
+            Self::Engine { status, message, .. } => Self::Engine { status, message, repeated },
+            other => other,
+        }
+    }
 }
 
 impl Transient for ApiError {
     fn retry(&self) -> Retry {
+        if matches!(self, Self::Engine { repeated: true, .. }) {
+            return Retry::Never;
+        }
         // The engine passes a registry's answer on as text.
-        if is_temporary(&self.to_string()) { Retry::Later } else { Retry::Never }
+        let message = self.to_string();
+        if is_temporary(&message) {
+            Retry::Later
+        } else if is_refused_login(self.status(), &message) {
+            // Logins are tried before anything is built, and engines do not repeat this.
+            Retry::Once
+        } else {
+            Retry::Never
+        }
     }
 }
 
@@ -176,14 +201,36 @@ impl Engine {
         &self.address
     }
 
-    /// Pushes `repository:tag` from the image store and returns the digest that the registry has it under.
-    pub async fn push(&self, repository: &str, tag: &str, login: Option<&Login>) -> Result<Digest, ApiError> {
+    /// Pushes `repository:tag` from the image store and returns the digest that the registry has it under. `silent` hears
+    /// of each minute in which the engine tells nothing.
+    pub async fn push(
+        &self,
+        repository: &str,
+        tag: &str,
+        login: Option<&Login>,
+        silent: impl AsyncFn(Duration),
+    ) -> Result<Digest, ApiError> {
         let options = PushImageOptionsBuilder::default().tag(tag).build();
         let client = self.client().await?;
         let mut messages = Box::pin(client.push_image(repository, Some(options), Some(credentials(login, repository))));
-        let mut digest = None;
-        while let Some(message) = timeout(SILENT_PUSH, messages.next()).await.map_err(late)? {
-            let status = message.map_err(api_error)?.status.unwrap_or_default();
+        let (mut digest, mut silence, mut repeated) = (None, Duration::ZERO, false);
+        loop {
+            let message = match timeout(SILENCE, messages.next()).await {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(elapsed) => {
+                    silence += SILENCE;
+                    if silence >= SILENT_PUSH {
+                        return Err(late(elapsed));
+                    }
+                    silent(silence).await;
+                    continue;
+                }
+            };
+            silence = Duration::ZERO;
+            let status = message.map_err(api_error).map_err(|error| error.repeated(repeated))?.status;
+            let status = status.unwrap_or_default();
+            repeated |= status.starts_with(REPEATING);
             // The last words are `main: digest: sha256:… size: 946`.
             if let Some((_, rest)) = status.split_once("digest: ") {
                 digest = rest.split_whitespace().next().and_then(|text| text.parse().ok()).or(digest);
@@ -216,7 +263,7 @@ impl Engine {
         while let Some(message) = messages.next().await {
             let detail = message.map_err(api_error)?.error_detail;
             if let Some(message) = detail.and_then(|detail| detail.message) {
-                return Err(ApiError::Engine { status: None, message });
+                return Err(ApiError::Engine { status: None, message, repeated: false });
             }
         }
         Ok(())
@@ -301,9 +348,9 @@ pub(super) fn api_error(error: bollard::errors::Error) -> ApiError {
     use bollard::errors::Error;
     match error {
         Error::DockerResponseServerError { status_code, message } => {
-            ApiError::Engine { status: Some(status_code), message }
+            ApiError::Engine { status: Some(status_code), message, repeated: false }
         }
-        Error::DockerStreamError { error } => ApiError::Engine { status: None, message: error },
+        Error::DockerStreamError { error } => ApiError::Engine { status: None, message: error, repeated: false },
         other => ApiError::Transport(other.to_string()),
     }
 }

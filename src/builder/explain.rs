@@ -5,7 +5,7 @@
 use crate::{
     buildkit::{SolveError, caches::NO_ANSWER},
     domain::stage::Stage,
-    registry::permissions::{missing_repository_hint, push_hint},
+    registry::permissions::{PushTarget, missing_repository_hint, push_hint},
 };
 
 /// An error in plain words.
@@ -20,20 +20,21 @@ pub struct Explained {
 }
 
 /// Explains a failed solve. `instruction` is the Dockerfile instruction that it is about, as written.
-pub fn explain(error: &SolveError, instruction: Option<&str>, registry: &str) -> Explained {
+pub fn explain(error: &SolveError, instruction: Option<&str>, target: PushTarget<'_>) -> Explained {
     let message = without_wrapping(&error.message);
     if let Some(code) = error.exit_code {
         return exit(code, instruction, message);
     }
     if message.contains("failed to push") {
-        return push(message, registry);
+        return push(message, target);
     }
-    let (headline, hint) = build(message);
+    let (headline, hint) = build(message, instruction);
     Explained { stage: Stage::Build, headline, hint }
 }
 
 /// Explains an error of a push: what the engine or the registry says.
-pub fn push(message: &str, registry: &str) -> Explained {
+pub fn push(message: &str, target: PushTarget<'_>) -> Explained {
+    let registry = target.host;
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     let says = ending(message);
@@ -56,15 +57,19 @@ pub fn push(message: &str, registry: &str) -> Explained {
     } else if has(&["unauthorized", "no basic auth credentials", "authentication required"])
         && !has(&["insufficient_scope"])
     {
-        (format!("{registry} does not accept the credentials"), refusal_hint(registry, message))
+        let headline = if target.has_login { "does not accept the credentials" } else { "requires a login" };
+        (format!("{registry} {headline}"), refusal_hint(target, message))
     } else if has(&["denied", "403 forbidden", "insufficient_scope"]) {
-        (format!("{registry} refuses the push"), refusal_hint(registry, message))
+        (format!("{registry} refuses the push"), refusal_hint(target, message))
     } else if has(&["tag is immutable", "immutability", "cannot be overwritten"]) {
         let hint = format!("use tags that no push has had yet, such as those of the commit; the registry says: {says}");
         (format!("{registry} does not let a tag be moved"), hint)
     } else if has(&["name unknown", "name_unknown", "does not exist in the registry", "404 not found"]) {
         let hint = missing_repository_hint(registry, message);
         (format!("{registry} has no such repository"), format!("{hint}; the registry says: {says}"))
+    } else if has(&["got digest ", "did not match uploaded content", "digest_invalid"]) {
+        let hint = format!("run the job again; if it fails again, check the proxy or mirror in front of {registry}");
+        (format!("{registry} did not receive what was sent"), format!("{hint}; the engine says: {says}"))
     } else if has(&["no space left on device"]) {
         ("a disk is full (the engine's or the registry's)".to_owned(), says)
     } else {
@@ -77,12 +82,12 @@ pub fn push(message: &str, registry: &str) -> Explained {
 /// answer on with a status of their own, such as 500 for a 401.
 pub fn is_refused_login(status: Option<u16>, message: &str) -> bool {
     let words = [": denied: ", ": unauthorized: ", "status: 401 Unauthorized"];
-    status == Some(401) || words.iter().any(|words| message.contains(words))
+    status == Some(401) || message.starts_with("unauthorized: ") || words.iter().any(|words| message.contains(words))
 }
 
 /// What to do when a registry does not accept the credentials, or who they belong to, and what it says.
-pub fn refusal_hint(registry: &str, says: &str) -> String {
-    let hint = push_hint(registry, says).unwrap_or_else(|| "check the inputs `username` and `password`".to_owned());
+pub fn refusal_hint(target: PushTarget<'_>, says: &str) -> String {
+    let hint = push_hint(target, says).unwrap_or_else(|| "check the inputs `username` and `password`".to_owned());
     format!("{hint}; the registry says: {}", ending(says))
 }
 
@@ -98,12 +103,18 @@ pub fn hint_in(log: &[String]) -> Option<String> {
 }
 
 /// An error of the build itself: headline and hint.
-fn build(message: &str) -> (String, Option<String>) {
+fn build(message: &str, instruction: Option<&str>) -> (String, Option<String>) {
     if message.contains("no space left on device") {
         return ("the engine's disk is full".to_owned(), Some(FREE_SPACE.to_owned()));
     }
     if let Some(image) = base_image(message) {
         return missing_base(&image, message);
+    }
+    if is_layer_pull(message) {
+        let base = instruction
+            .and_then(base_of)
+            .map_or_else(|| "the base image".to_owned(), |name| format!("base image {name}"));
+        return unpulled(&format!("a layer of {base}"), message);
     }
     if let Some(subject) = refused_pull(message) {
         let hint = "check FROM, or give its registry's login with the input `registries`";
@@ -241,18 +252,66 @@ fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
     if image.contains("syft-scanner") {
         let hint = "`sbom: generator=image` names another; a private one needs a login (input `registries`)";
         (format!("{image}, which lists what is in the image for `sbom`, cannot be pulled"), Some(hint.to_owned()))
+    } else if has(&["content at http"]) && has(&["not found"]) {
+        let hint =
+            "run the job again; if it fails again, check the registry and the mirrors and proxies in front of it";
+        (format!("the registry does not have the manifest that it names for base image {image}"), Some(hint.to_owned()))
     } else if has(&["not found", "does not exist"]) && !has(&["no such host"]) {
         let hint = "check the name and tag in FROM; a private image needs a login (input `registries`)";
         (format!("base image {image} does not exist"), Some(hint.to_owned()))
     } else if has(&["denied", "unauthorized", "403 forbidden"]) {
-        let hint = "check FROM, or give its registry's login with the input `registries`";
+        let hint = "check FROM and the login for its registry (input `registries`)";
         (format!("base image {image} does not exist or needs a login"), Some(hint.to_owned()))
-    } else if has(&["429 too many", "toomanyrequests"]) {
-        let hint = "give a login with the input `registries`, or use a mirror";
-        (format!("base image {image}: the registry's pull limit is reached"), Some(hint.to_owned()))
     } else {
-        (format!("base image {image} cannot be pulled"), Some(format!("the engine says: {}", ending(message))))
+        unpulled(&format!("base image {image}"), message)
     }
+}
+
+/// What to do about a base image, or a layer of one, that exists and cannot be pulled.
+fn unpulled(subject: &str, message: &str) -> (String, Option<String>) {
+    let lower = message.to_ascii_lowercase();
+    let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+    if has(&["429 too many", "toomanyrequests"]) {
+        let hint = "give a login with the input `registries`, or use a mirror";
+        return (format!("{subject}: the registry's pull limit is reached"), Some(hint.to_owned()));
+    }
+    let hint = if has(&["401 unauthorized", "403 forbidden", "denied"]) {
+        "check the login for its registry (input `registries`)"
+    } else if has(&["unexpected commit digest", "short read"]) {
+        return (
+            format!("{subject} arrived damaged"),
+            Some(
+                "run the job again; if it fails again, check the registry and the mirrors and proxies in front of it"
+                    .to_owned(),
+            ),
+        );
+    } else {
+        "run the job again"
+    };
+    (format!("{subject} cannot be pulled"), Some(format!("{hint}; the engine says: {}", ending(message))))
+}
+
+/// Whether a step failed since a layer of its base image could not be pulled. BuildKit pulls layers when a step needs
+/// them, and blames that step.
+pub fn is_layer_pull(message: &str) -> bool {
+    const SIGNS: [&str; 3] = ["httpReadSeeker: ", "failed commit on ref \"layer-", "short read: expected "];
+    !message.contains("failed to push") && SIGNS.iter().any(|sign| message.contains(sign))
+}
+
+/// The repository of the layer that is named in an error, if one is: `…/v2/o/r/blobs/sha256:…`, as a host and a path.
+pub fn repository_of_layer(message: &str) -> Option<String> {
+    let (before, rest) = message.split_once("/v2/")?;
+    let (path, _) = rest.split_once("/blobs/")?;
+    let host = before.rsplit("//").next()?;
+    let is_plain = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '"');
+    (is_plain(host) && is_plain(path)).then(|| format!("{host}/{path}"))
+}
+
+/// The image that a `FROM` names.
+fn base_of(instruction: &str) -> Option<&str> {
+    let mut words = instruction.split_whitespace();
+    words.next().filter(|word| word.eq_ignore_ascii_case("from"))?;
+    words.find(|word| !word.starts_with("--"))
 }
 
 /// The path of a `COPY` or `ADD` whose source is not there.
@@ -269,7 +328,9 @@ fn missing_file(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{explain, hint_in, is_refused_login};
-    use crate::{buildkit::SolveError, domain::stage::Stage};
+    use crate::{buildkit::SolveError, domain::stage::Stage, registry::permissions::PushTarget};
+
+    const GHCR: PushTarget<'static> = PushTarget { host: "ghcr.io", has_login: true };
 
     fn fault(message: &str) -> SolveError {
         SolveError { message: message.into(), ..SolveError::default() }
@@ -370,10 +431,70 @@ mod tests {
                 "`permissions: packages: write`",
             ),
         ] {
-            let explained = explain(&fault(message), None, "ghcr.io");
+            let explained = explain(&fault(message), None, GHCR);
             assert_eq!((explained.stage, explained.headline.as_str()), (stage, headline), "{message}");
             let told = explained.hint.unwrap_or_default();
             assert!(told.contains(hint), "{told}");
+        }
+    }
+
+    /// The errors of Docker 28 for a registry that breaks while a base image is pulled.
+    #[test]
+    fn a_base_image_that_breaks_off_is_named() {
+        let from = Some("FROM --platform=linux/amd64 r.example/o/base:1 AS build");
+        let layer = "failed to compute cache key: failed to copy: httpReadSeeker: failed open: ";
+        let url = "https://r.example/v2/o/base/blobs/sha256:ab";
+        for (message, headline, hint) in [
+            (
+                format!("{layer}unexpected status from GET request to {url}: 403 Forbidden\ndenied: x"),
+                "a layer of base image r.example/o/base:1 cannot be pulled",
+                "check the login for its registry",
+            ),
+            (
+                format!("{layer}failed to do request: Get \"{url}\": read tcp 1.2.3.4:5->6.7.8.9:443: connection reset by peer"),
+                "a layer of base image r.example/o/base:1 cannot be pulled",
+                "run the job again; the engine says: ",
+            ),
+            (
+                format!("{layer}unexpected status from GET request to {url}: 429 Too Many Requests\ntoomanyrequests: x"),
+                "a layer of base image r.example/o/base:1: the registry's pull limit is reached",
+                "give a login",
+            ),
+            (
+                "failed to compute cache key: short read: expected 5150 bytes but got 5149: unexpected EOF".to_owned(),
+                "a layer of base image r.example/o/base:1 arrived damaged",
+                "proxies",
+            ),
+            (
+                "failed to compute cache key: failed commit on ref \"layer-sha256:ab\": commit failed: unexpected commit \
+                 digest sha256:cd, expected sha256:ab: failed precondition"
+                    .to_owned(),
+                "a layer of base image r.example/o/base:1 arrived damaged",
+                "proxies",
+            ),
+            (
+                "r.example/o/base:1: failed to resolve source metadata for r.example/o/base:1: failed to copy: \
+                 httpReadSeeker: failed open: content at https://r.example/v2/o/base/manifests/sha256:ab not found: not found"
+                    .to_owned(),
+                "the registry does not have the manifest that it names for base image r.example/o/base:1",
+                "run the job again",
+            ),
+        ] {
+            let explained = explain(&fault(&message), from, GHCR);
+            assert_eq!((explained.stage, explained.headline.as_str()), (Stage::Build, headline), "{message}");
+            let told = explained.hint.unwrap_or_default();
+            assert!(told.contains(hint), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_push_without_a_login_is_not_told_that_its_login_is_wrong() {
+        let anonymous = PushTarget { host: "r.example", has_login: false };
+        let explained = super::push("failed to push r.example/o/r: unauthorized: authentication required", anonymous);
+        assert_eq!(explained.headline, "r.example requires a login");
+        for message in ["failed to push r.example/o/r: denied: x", "403 Forbidden", "unauthorized: x"] {
+            let hint = super::push(message, anonymous).hint.unwrap();
+            assert!(hint.starts_with("no login for r.example is given"), "{message}: {hint}");
         }
     }
 
@@ -385,6 +506,7 @@ mod tests {
             (403, "Get \"https://ghcr.io/v2/\": denied: denied"),
             (500, "Get \"https://ghcr.io/v2/\": denied: denied"),
             (500, "login attempt to http://r.example/v2/ failed with status: 401 Unauthorized"),
+            (200, "unauthorized: authentication required"),
         ] {
             assert!(is_refused_login(Some(status), message), "{message}");
         }
@@ -400,8 +522,8 @@ mod tests {
     fn a_command_that_failed_is_named_without_the_flags_of_its_run() {
         let fault = SolveError { exit_code: Some(2), ..fault("exit code: 2") };
         let run = "RUN --mount=type=cache,target=/root/.cache/uv \\\n    --network=none \\\n    uv sync --locked";
-        assert_eq!(explain(&fault, Some(run), "ghcr.io").headline, "`RUN uv sync --locked` failed with exit code 2");
-        let bare = explain(&fault, Some("RUN"), "ghcr.io");
+        assert_eq!(explain(&fault, Some(run), GHCR).headline, "`RUN uv sync --locked` failed with exit code 2");
+        let bare = explain(&fault, Some("RUN"), GHCR);
         assert_eq!(bare.headline, "`RUN` failed with exit code 2");
     }
 

@@ -14,7 +14,7 @@ use super::{
     explain,
     node::{self, Node},
     progress::Progress,
-    spec::BuildSpec,
+    spec::{BuildSpec, host_of},
     split,
 };
 use crate::{
@@ -110,7 +110,7 @@ pub(super) async fn build(
         _ if !goal.pushes() => Content::Unpublished,
         _ if builder.engine_pushes() => Content::InEngine,
         Some(digest) => Content::Uploaded { digest, manifest },
-        None => return Err(push_failure(spec, "the builder did not report the image's digest")),
+        None => return Err(push_failure(builder, spec, "the builder did not report the image's digest")),
     };
     let result = ImageResult {
         // The classic store reports the configuration's digest; an image that is only measured is nowhere.
@@ -204,6 +204,7 @@ pub(super) async fn push_by_name(
     let shares = node::shares(&builder.nodes, &spec.build.platforms).unwrap_or_default();
     let [share] = &shares[..] else {
         return Err(push_failure(
+            builder,
             spec,
             "only this step can make the index of several builders' images, and it cannot reach the registry",
         ));
@@ -233,7 +234,8 @@ fn goal_of(spec: &BuildSpec, goal: Goal) -> Goal {
 
 /// What tells how a build of the spec goes.
 pub(super) fn progress_of(spec: &BuildSpec, events: &Events) -> Progress {
-    Progress::new(&spec.name, &spec.dockerfile_place, spec.check, events)
+    let registry = host_of(spec.destinations.repository.as_str());
+    Progress::new(&spec.name, &spec.dockerfile_place, spec.check, events).uploading_to(registry)
 }
 
 /// Builds on one node, again and again where the fault may pass.
@@ -256,6 +258,7 @@ pub(super) async fn solve(
     let mut attempt = 1;
     let mut without_caches = None;
     loop {
+        let began = Instant::now();
         let build = without_caches.as_ref().unwrap_or(&spec.build);
         let request = node.adapt(solve_request(build, export, &names, &session::new_id(), session.id()));
         let Progress { steps, report } = &mut *progress;
@@ -287,8 +290,8 @@ pub(super) async fn solve(
         }
         attempt += 1;
         let retry = if error.is_temporary() { Retry::Later } else { Retry::Never };
-        let Some(wait) = RetryPolicy::default().pause(attempt, retry) else {
-            return Err(solve_failure(&error, progress, (spec, &events.redactor()), &monitor));
+        let Some(wait) = RetryPolicy::default().pause(attempt, retry, began.elapsed()) else {
+            return Err(solve_failure(&error, progress, (builder, spec, &events.redactor()), &monitor));
         };
         progress.steps.begin_attempt();
         events.image(&spec.name, ImageEvent::Retrying { reason: error.message, attempt, wait }).await;
@@ -306,12 +309,12 @@ fn agent_warning(image: &str, failure: &str) -> Event {
     })
 }
 
-/// The connection to the builder broke, for which it has no words of its own.
+/// The failure of a build whose connection to the builder broke.
 fn broken(spec: &BuildSpec, node: &Node, cause: &dyn Error) -> Failure {
     let hint = if spec.build.compression.kind == CompressionKind::Estargz {
-        "`compression: estargz` ends a BuildKit that was compiled with Go 1.27; does `compression: zstd` do?"
+        "`compression: estargz` crashes a BuildKit that was compiled with Go 1.27; use `compression: zstd`"
     } else {
-        "did it stop or restart? What it says itself stands in its own log; then run the job again"
+        "check in the builder's own log whether it stopped or restarted, then run the job again"
     };
     let headline = format!("the connection to {} broke: {cause}", node.endpoint);
     Failure::new(Stage::Build, headline, Some(hint.to_owned())).of_image(&spec.name)
@@ -340,7 +343,7 @@ async fn open_session(
 fn solve_failure(
     error: &SolveError,
     progress: &Progress,
-    (spec, redactor): (&BuildSpec, &Redactor),
+    (builder, spec, redactor): (&Builder, &BuildSpec, &Redactor),
     monitor: &Monitor,
 ) -> Failure {
     if let Some(reason) = monitor.failure() {
@@ -352,7 +355,7 @@ fn solve_failure(
         image: &spec.name,
         dockerfile_place: &spec.dockerfile_place,
         dockerfile: text.as_deref(),
-        registry: spec.registry_in(&error.message),
+        target: builder.push_target(spec, &error.message),
         redactor,
     };
     let failure = diagnose::failure(error, progress.failed_step(error.vertex.as_deref()), &subject);
@@ -363,7 +366,7 @@ fn solve_failure(
 }
 
 /// The failure of a push, from what the engine or the registry says.
-pub(super) fn push_failure(spec: &BuildSpec, message: &str) -> Failure {
-    let explained = explain::push(message, spec.registry_in(message));
+pub(super) fn push_failure(builder: &Builder, spec: &BuildSpec, message: &str) -> Failure {
+    let explained = explain::push(message, builder.push_target(spec, message));
     Failure::new(explained.stage, explained.headline, explained.hint).of_image(&spec.name)
 }

@@ -32,7 +32,7 @@ use crate::{
     domain::{digest::Digest, event::ImageEvent, failure::Failure},
     events::Events,
     plan::images::Purpose,
-    registry::registries::Registries,
+    registry::{permissions::PushTarget, registries::Registries},
 };
 
 /// What the images are built for.
@@ -78,6 +78,12 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// The registry that an error of a push is about.
+    fn push_target<'a>(&self, spec: &'a BuildSpec, message: &str) -> PushTarget<'a> {
+        let host = spec.registry_in(message);
+        PushTarget { host, has_login: self.registries.credentials().for_host(host).is_some() }
+    }
+
     /// Whether it is none of an engine's own BuildKit.
     pub fn is_outside_engine(&self) -> bool {
         self.nodes.iter().any(|node| node.capabilities.store == Store::Standalone)

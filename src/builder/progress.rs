@@ -1,9 +1,12 @@
 //! Reports the progress of one image's build as events, and remembers what a failure report needs.
 
+use std::time::Duration;
+
 use super::{caches, lines::Lines};
 use crate::{
     buildkit::{
         client::Observer,
+        stall::Wait,
         steps::{Outcome, StepId, Steps, Update, Warning},
     },
     domain::{
@@ -37,6 +40,8 @@ pub struct FailedStep {
 pub struct Report {
     image: String,
     dockerfile_place: String,
+    /// The registry that the image is uploaded to.
+    registry: String,
     events: Events,
     /// The output of each step, by its id.
     output: Vec<Lines>,
@@ -52,12 +57,20 @@ impl Progress {
         let report = Report {
             image: image.to_owned(),
             dockerfile_place: dockerfile_place.to_owned(),
+            registry: String::new(),
             events: events.clone(),
             output: Vec::new(),
             broken_rules: Vec::new(),
             warns,
         };
         Self { steps: Steps::default(), report }
+    }
+
+    /// Names the registry that the image is uploaded to.
+    #[must_use]
+    pub fn uploading_to(mut self, registry: &str) -> Self {
+        registry.clone_into(&mut self.report.registry);
+        self
     }
 
     /// How many steps of the Dockerfile had something to do, and how many of them came from the cache. A `FROM` runs
@@ -128,6 +141,12 @@ impl Report {
                 events
             }
             Update::Pushing => vec![self.event(ImageEvent::Pushing)],
+            Update::Stalled { name, wait, time } => vec![Event::Note(match wait {
+                Wait::Registry(host) => no_progress(&self.image, &host, &name, time),
+                Wait::Upload => {
+                    format!("{}: still uploading to {} after {} s", self.image, self.registry, time.as_secs())
+                }
+            })],
             Update::Warning(warning) => {
                 let diagnostic = self.warning(warning);
                 Some(Event::Diagnostic(diagnostic)).filter(|_| self.warns).into_iter().collect()
@@ -160,6 +179,11 @@ impl Report {
         self.broken_rules.extend(place.clone().map(|place| (rule.clone(), place)));
         Diagnostic { severity: Severity::Warning, title: rule, message, place }
     }
+}
+
+/// The note about an image that waits for a registry.
+pub fn no_progress(image: &str, registry: &str, step: &str, time: Duration) -> String {
+    format!("{image}: no progress for {} s, still waiting for {registry}: {step}", time.as_secs())
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ async fn assemble(
     solved: &[Solved],
     annotations: &[(String, String)],
 ) -> Result<RawManifest, Failure> {
-    let failed = |message: String| push_failure(spec, &message);
+    let failed = |message: String| push_failure(builder, spec, &message);
     let remote = remote(builder, spec, &spec.destinations.repository)?;
     let parts = try_join_all(shares.iter().zip(solved).map(async |(share, solved)| {
         let node = &share.node.endpoint;
@@ -155,14 +155,14 @@ async fn store(builder: &Builder, spec: &BuildSpec, index: &RawManifest) -> Resu
     let stored = try_join_all(spec.destinations.repositories().map(async |repository| {
         let remote = remote(builder, spec, repository)?;
         let put = RetryPolicy::default().quietly(async || remote.put(index.digest.as_str(), index).await).await;
-        put.map_err(|error| push_failure(spec, &format!("push {repository}@{}: {error}", index.digest)))
+        put.map_err(|error| push_failure(builder, spec, &format!("push {repository}@{}: {error}", index.digest)))
     }));
     stored.await.map(drop)
 }
 
 fn remote(builder: &Builder, spec: &BuildSpec, repository: &Repository) -> Result<Arc<Remote>, Failure> {
     let remote = builder.registries.repository(repository.as_str(), Access::Push);
-    remote.ok_or_else(|| push_failure(spec, "there is no HTTP client for the registry"))
+    remote.ok_or_else(|| push_failure(builder, spec, "there is no HTTP client for the registry"))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tower::service_fn;
 
 use super::{
     Endpoint, MAX_MESSAGE,
+    stall::Stalls,
     steps::{Steps, Update},
     timeouts::CacheTimeout,
     transport::TransportError,
@@ -166,13 +167,18 @@ async fn watch(
     observer: &mut impl Observer,
     has_status: &AtomicBool,
 ) -> Option<Status> {
-    let mut cache = CacheTimeout::default();
+    let (mut cache, mut stalls) = (CacheTimeout::default(), Stalls::default());
     loop {
-        let message = match cache.deadline() {
+        for (step, wait, time) in stalls.due(Instant::now()) {
+            let name = steps.all().get(step).map(|step| step.name.clone()).unwrap_or_default();
+            observer.update(Update::Stalled { name, wait, time }).await;
+        }
+        let message = match cache.deadline().into_iter().chain(stalls.next()).min() {
             None => stream.next().await,
             Some(deadline) => match timeout_at(deadline, stream.next()).await {
                 Ok(message) => message,
-                Err(_) => return cache.error(),
+                Err(_) if cache.deadline().is_some_and(|deadline| deadline <= Instant::now()) => return cache.error(),
+                Err(_) => continue,
             },
         };
         let message = message?.ok()?;
@@ -181,6 +187,7 @@ async fn watch(
             observer.update(update).await;
         }
         cache.update(steps.running_cache_step(), Instant::now());
+        stalls.update(steps.waiting(), Instant::now());
     }
 }
 

@@ -112,7 +112,7 @@ impl SolveError {
 
 /// Whether what a daemon or an engine says of a request is a failure that may pass.
 pub fn is_temporary(message: &str) -> bool {
-    const SIGNS: [&str; 23] = [
+    const SIGNS: [&str; 24] = [
         "connection reset",
         // net/http, when a server hangs up in the middle of an answer.
         "transport connection broken",
@@ -138,6 +138,8 @@ pub fn is_temporary(message: &str) -> bool {
         ": 503 Service",
         ": 504 Gateway",
         "server misbehaving",
+        // What was downloaded is damaged.
+        "unexpected commit digest",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))
 }

@@ -21,6 +21,7 @@ pub mod gateway;
 pub mod request;
 pub mod session;
 pub mod ssh;
+pub mod stall;
 pub mod steps;
 mod timeouts;
 pub mod tls;

@@ -14,7 +14,10 @@ use bollard_buildkit_proto::{
     moby::buildkit::v1::{StatusResponse, Vertex, VertexWarning},
 };
 
-use super::caches::{self, CacheStep};
+use super::{
+    caches::{self, CacheStep},
+    stall::{self, Transfers, Wait},
+};
 
 /// Number of a step within one build, in order of appearance.
 pub type StepId = usize;
@@ -65,6 +68,15 @@ pub enum Update {
     },
     /// The image's layers are being pushed. Reported once for each attempt.
     Pushing,
+    /// A step has been waiting for a registry without any progress.
+    Stalled {
+        /// BuildKit's name for the step.
+        name: String,
+        /// What it waits for.
+        wait: Wait,
+        /// For how long.
+        time: Duration,
+    },
     /// A build check found something. Reported once for each line of the Dockerfile.
     Warning(Warning),
 }
@@ -107,6 +119,7 @@ pub struct Step {
     intervals: Vec<(i128, i128)>,
     finished: bool,
     error: Option<String>,
+    transfers: Transfers,
 }
 
 /// The steps of one build, over all attempts to solve it.
@@ -154,6 +167,11 @@ impl Steps {
                 updates.push(Update::Output { step, is_stderr: log.stream == 2, bytes: log.msg.clone() });
             }
         }
+        for one in &status.statuses {
+            if let Some(step) = self.by_digest.get(&one.vertex).and_then(|id| self.steps.get_mut(*id)) {
+                step.transfers.take(one);
+            }
+        }
         for empty in status.statuses.iter().filter(|s| s.completed.is_some() && s.id == caches::NOTHING_TO_EXPORT) {
             if let Some(&step) = self.by_digest.get(&empty.vertex) {
                 updates.push(Update::NothingToExport { step, text: empty.id.clone() });
@@ -174,6 +192,14 @@ impl Steps {
         let running = self.steps.iter().filter(|step| !step.finished && step.attempt == self.attempt);
         let of_caches = running.filter_map(|step| Some((caches::step(&step.name)?, step.name.as_str())));
         of_caches.min_by_key(|(kind, _)| *kind == CacheStep::Export)
+    }
+
+    /// The running steps that wait for a registry, and how many changes their transfers have seen.
+    pub(super) fn waiting(&self) -> Vec<(StepId, Wait, u64)> {
+        let running = self.steps.iter().enumerate().filter(|(_, step)| !step.finished && step.attempt == self.attempt);
+        running
+            .filter_map(|(id, step)| Some((id, stall::wait(&step.name, &step.transfers)?, step.transfers.changes())))
+            .collect()
     }
 
     /// Ends the cache steps that still run, since the next attempt uses no caches.

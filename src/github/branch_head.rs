@@ -1,6 +1,7 @@
-//! Whether a commit is still the newest of its branch.
+//! Whether a commit is still the newest of its branch, and which of two commits is newer.
 //!
-//! API: <https://docs.github.com/en/rest/git/refs#get-a-reference>; needs the permission `contents: read`.
+//! API: <https://docs.github.com/en/rest/git/refs#get-a-reference> and
+//! <https://docs.github.com/en/rest/commits/commits#compare-two-commits>; need the permission `contents: read`.
 
 use std::time::Duration;
 
@@ -63,6 +64,24 @@ pub async fn head(client: &Client, branch: &str, sha: &str) -> Head {
         }
         Err(error) => Head::Unknown(error.to_string()),
     }
+}
+
+#[derive(Deserialize)]
+struct Comparison {
+    status: String,
+}
+
+/// Whether `other` is a descendant of `sha`: a newer commit of the same line.
+///
+/// # Errors
+/// GitHub did not tell.
+pub async fn is_newer(client: &Client, other: &str, sha: &str) -> Result<bool, ApiError> {
+    let path = format!("/compare/{}...{}", percent_encoded(sha), percent_encoded(other));
+    // Only the first page lists the files that changed, of which nothing is needed here.
+    let query = [("per_page", "1".to_owned()), ("page", "2".to_owned())];
+    let asked = retry::patiently("how two commits compare", || client.get::<Comparison>(&path, &query));
+    let slow = || Err(ApiError::TimedOut("how two commits compare".to_owned()));
+    Ok(timeout(TOTAL, asked).await.unwrap_or_else(|_| slow())?.status == "ahead")
 }
 
 /// The newest commit of a branch.

@@ -13,7 +13,11 @@ use reqwest::Url;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::{domain::secret::Secret, http as transport};
+use crate::{
+    domain::secret::Secret,
+    http as transport,
+    retry::{Retry, Transient},
+};
 
 /// The version of the API that is spoken.
 const VERSION: (HeaderName, &str) = (HeaderName::from_static("x-github-api-version"), "2022-11-28");
@@ -76,6 +80,12 @@ impl ApiError {
             Self::Unreachable { .. } | Self::TimedOut(_) => true,
             Self::Url(_) | Self::TooMany { .. } => false,
         }
+    }
+}
+
+impl Transient for ApiError {
+    fn retry(&self) -> Retry {
+        if self.is_temporary() { Retry::Later } else { Retry::Never }
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::client::ApiError;
+use crate::retry::RetryPolicy;
 
 /// How long a single call may take. A connection that hangs once leaves time for another.
 const CALL: Duration = Duration::from_secs(2);
-/// The pauses between calls.
-const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
+/// How long the first pause between calls is.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Makes a call until GitHub answers it or refuses it, three times at most. `subject` names the answer in errors.
 ///
@@ -19,15 +20,12 @@ pub(super) async fn patiently<T, F>(subject: &str, call: impl Fn() -> F) -> Resu
 where
     F: Future<Output = Result<T, ApiError>>,
 {
-    let mut pauses = PAUSES.into_iter();
-    loop {
+    let policy = RetryPolicy { first_pause: PAUSE, ..RetryPolicy::attempts(3) };
+    let bounded = async || {
         let answer = timeout(CALL, call()).await;
-        let answer = answer.unwrap_or_else(|_| Err(ApiError::TimedOut(format!("for {subject}"))));
-        match (answer, pauses.next()) {
-            (Err(error), Some(pause)) if error.is_temporary() => sleep(pause).await,
-            (answer, _) => return answer,
-        }
-    }
+        answer.unwrap_or_else(|_| Err(ApiError::TimedOut(format!("for {subject}"))))
+    };
+    policy.quietly(bounded).await
 }
 
 #[cfg(test)]
@@ -47,13 +45,13 @@ mod tests {
         for (statuses, calls, succeeds, took) in [
             (&[200][..], 1, true, 0),
             (&[502, 200], 2, true, 250),
-            (&[500, 503, 200], 3, true, 1000),
-            (&[500, 500, 500, 200], 3, false, 1000),
+            (&[500, 503, 200], 3, true, 750),
+            (&[500, 500, 500, 200], 3, false, 750),
             (&[404, 200], 1, false, 0),
             (&[403, 200], 1, false, 0),
             // No answer at all.
             (&[0, 200], 2, true, 2250),
-            (&[0, 0, 0, 200], 3, false, 7000),
+            (&[0, 0, 0, 200], 3, false, 6750),
         ] {
             let made = Cell::new(0);
             let started = Instant::now();

@@ -25,6 +25,7 @@ use super::{
     message::Message,
     service::{Alert, Answer, Call, Content, Destination, LONGEST_WAIT, Posted, Reply, Request, Service},
 };
+use crate::retry::RetryPolicy;
 
 /// Timeouts and pauses. The defaults are for real runs; tests use shorter ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,7 +209,8 @@ impl Channel {
             }
             tries += 1;
             let reply = self.call_once(call, &request, &mut urgency, deadline).await?;
-            let mut pause_for = self.timing.backoff * 2_u32.saturating_pow(waited) / 2;
+            let policy = RetryPolicy { first_pause: self.timing.backoff / 2, ..RetryPolicy::default() };
+            let mut pause_for = policy.usual_pause(waited + 2);
             match reply.map(|reply| (self.service.parse_reply(call, &reply), reply.hold)) {
                 Ok((Answer::Done(posted), hold)) => {
                     self.hold = hold.map(|hold| Instant::now() + hold.min(LONGEST_WAIT));

@@ -1,8 +1,9 @@
 //! Runs of one branch may end in either order: which tags an older commit must not take back from a newer one.
 //!
-//! The rule: the run asks GitHub for the head of its branch ([`question`]). If that is another commit, and that commit's
-//! image is already in the registry, the tags that move ([`moving`]) stay where they are; the other tags are pushed. The
-//! registry has the image if it has the commit's own tag ([`tag_of_commit`]), or, where the rules make no such tag, if
+//! The rule: the run asks GitHub for the head of its branch ([`question`]). If that is another commit, and the registry
+//! already has the image of that commit, or has the image of another descendant of the run's commit under a moving tag, the
+//! tags that move ([`moving`]) stay where they are; the other tags are pushed. The registry has the head's image if it has
+//! the commit's own tag ([`tag_of_commit`]), or, where the rules make no such tag, if
 //! the image under a moving tag says in its label [`REVISION`] that it was built from the commit. A moving tag that the
 //! registry does not have yet takes nothing back, so that it can be pushed in any case.
 

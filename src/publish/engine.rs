@@ -12,7 +12,7 @@ use super::{
     tags::{settle, warning},
 };
 use crate::{
-    builder::{Content, engine::ApiError},
+    builder::{Content, engine::ApiError, progress::no_progress, spec::host_of},
     domain::{
         digest::Digest,
         event::{Event, ImageEvent},
@@ -90,7 +90,7 @@ fn of(board: &Board, image: &ImagePlan, repository: &Repository) -> Vec<(usize, 
 /// Pushes one tag and makes sure that it moved. `None` if it did not, which is noted.
 async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slot, board: &Board) -> Option<Digest> {
     let Slot { image, tag, .. } = slot;
-    let fail = |message: &str| board.fail(place, failure(image, repository.as_str(), message));
+    let fail = |message: &str| board.fail(place, failure(cx, image, repository.as_str(), message));
     let Some(engine) = &cx.builder.engine else {
         fail("there is no Docker engine");
         return None;
@@ -100,7 +100,13 @@ async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slo
     let notice = async |error: &ApiError, attempt, wait| {
         cx.events.image(image, ImageEvent::Retrying { reason: error.to_string(), attempt, wait }).await;
     };
-    let pushed = RetryPolicy::default().run(async || engine.push(repository.as_str(), tag, login).await, notice).await;
+    let silent = async |time| {
+        let host = host_of(repository.as_str());
+        let note = no_progress(image, host, &format!("upload of {repository}:{tag}"), time);
+        cx.events.emit(Event::Note(note)).await;
+    };
+    let call = async || engine.push(repository.as_str(), tag, login, silent).await;
+    let pushed = RetryPolicy::default().run(call, notice).await;
     let served = served(cx, repository, tag).await;
     match pushed {
         Ok(digest) => {

@@ -43,7 +43,10 @@ use crate::{
     },
     events::Events,
     plan::{ImagePlan, Plan},
-    registry::remote::RemoteError,
+    registry::{
+        permissions::PushTarget,
+        remote::{Outage, RemoteError},
+    },
 };
 
 /// How long tags that are being moved may take after the run was asked to stop.
@@ -211,21 +214,31 @@ fn release(image: &ImagePlan, publication: &Publication, board: &Board) -> Optio
 }
 
 /// The failure of a push to `repository`, from what the engine or the registry says.
-fn failure(image: &str, repository: &str, message: &str) -> Failure {
-    let Explained { stage, headline, hint } = explain::push(message, host_of(repository));
+fn failure(cx: Context<'_>, image: &str, repository: &str, message: &str) -> Failure {
+    let target = PushTarget { host: host_of(repository), has_login: cx.builder.registries.login(repository).is_some() };
+    let Explained { stage, headline, hint } = explain::push(message, target);
     Failure::new(stage, headline, hint).of_image(image)
 }
 
 /// The failure of a request to `repository`, made by this process. `about` is the tag or image that it was about.
-fn refusal(image: &str, repository: &str, about: &str, error: &RemoteError) -> Failure {
-    let RemoteError::Unreachable { host, reason, untrusted, .. } = error else {
-        return failure(image, repository, &format!("push {about}: {error}"));
+fn refusal(cx: Context<'_>, image: &str, repository: &str, about: &str, error: &RemoteError) -> Failure {
+    let (host, reason, outage) = match error {
+        RemoteError::Unreachable { host, reason, outage } => (host, reason, outage),
+        RemoteError::Refused { status, message, .. } => {
+            let told = if message.is_empty() { String::new() } else { format!(": {message}") };
+            return failure(cx, image, repository, &format!("{about}: {status}{told}"));
+        }
+        error => return failure(cx, image, repository, &format!("{about}: {error}")),
     };
-    let (headline, hint) = if *untrusted {
-        let hint = "name a file with the registry's CA in the variable `SSL_CERT_FILE` of the step";
-        (format!("the certificate of {host} is not trusted by this step"), hint)
-    } else {
-        (format!("{host} cannot be reached from this step"), "check the runner's network and run the job again")
+    let again = "check the runner's network and run the job again";
+    let (headline, hint) = match outage {
+        Outage::Untrusted => {
+            let hint = "name a file with the registry's CA in the variable `SSL_CERT_FILE` of the step";
+            (format!("the certificate of {host} is not trusted by this step"), hint)
+        }
+        Outage::NoConnection => (format!("{host} cannot be reached from this step"), again),
+        Outage::Broken => (format!("the connection to {host} broke"), again),
+        Outage::TimedOut => (format!("{host} did not answer in time"), "run the job again"),
     };
     let hint = Some(format!("{hint}; pushing {about}: {reason}"));
     Failure::new(Stage::Publish, headline, hint).of_image(image)

@@ -1,6 +1,9 @@
 //! Tags that belong to a newer commit of the branch, which a run that ends late must not take back.
 
+use std::{collections::HashMap, time::Duration};
+
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::{
     Context,
@@ -11,6 +14,7 @@ use crate::{
     builder::Content,
     domain::{
         diagnostic::{Diagnostic, Severity},
+        digest::Digest,
         event::Event,
         publication::TagState,
     },
@@ -24,6 +28,9 @@ use crate::{
     },
     registry::remote::Access,
 };
+
+/// How long a registry may take to say which commit an image was built from.
+const LABEL: Duration = Duration::from_secs(3);
 
 /// The branch that a run publishes for, and the commit that it builds.
 #[derive(Clone, Debug)]
@@ -41,9 +48,15 @@ impl Branch {
     pub(super) async fn head(&self) -> Head {
         branch_head::head(&self.client, &self.name, &self.sha).await
     }
+
+    /// Whether another commit is a descendant of this one. One of which GitHub does not tell may be.
+    async fn is_older_than(&self, other: &str) -> bool {
+        branch_head::is_newer(&self.client, other, &self.sha).await.unwrap_or(true)
+    }
 }
 
-/// Leaves the tags that move where they are, for every image of which the registry has that of a newer commit already.
+/// Leaves the tags that move where they are, for every image of which the registry has that of a newer commit already: of
+/// the head of the branch, or of another commit that came after ours.
 pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) {
     let Some(branch) = cx.branch.filter(|_| images.iter().any(|(image, _)| !moving(image).is_empty())) else { return };
     let head = match cx.survey.head() {
@@ -69,28 +82,86 @@ pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boa
         image.is_some_and(|(image, _)| moving(image).iter().any(|tag| tag.as_str() == slot.tag))
     };
     tags::look(cx, board, board.slots(|slot| is_open(slot) && is_moving(slot))).await;
-    let newer = join_all(images.iter().map(|(image, _)| has_image_of(cx, image, &head, board))).await;
-    let mut kept = Vec::new();
-    for ((image, _), _) in images.iter().zip(newer).filter(|(_, newer)| *newer) {
+    let newer = newer_commits(cx, branch, images, &head, board).await;
+    let (mut kept, mut commits) = (Vec::new(), Vec::new());
+    for ((image, _), commit) in images.iter().zip(newer) {
+        let Some(commit) = commit else { continue };
         // A tag that does not exist yet takes nothing back.
         let exists = |slot: &Slot| slot.image == image.name && slot.before != Before::Nothing;
         for (place, slot) in board.slots(|slot| is_open(slot) && is_moving(slot) && exists(slot)) {
             board.set(place, TagState::Kept);
             kept.push(format!("{}:{}", slot.repository, slot.tag));
+            if !commits.contains(&commit) {
+                commits.push(commit.clone());
+            }
         }
     }
-    if kept.is_empty() {
-        return;
-    }
+    let Some(first) = commits.first().cloned() else { return };
+    let newer: Vec<&str> = commits.iter().map(|commit| short(commit)).collect();
     let message = format!(
-        "{} is a newer commit of {}, and the registry has its images already, or does not say whether it has them; so these \
-         tags stay where they are: {}; set `when-superseded: publish` to move them in any case",
-        short(&head),
+        "the registry has images of a newer commit of {} ({}) already, or does not say whether it has them; so these tags \
+         stay where they are: {}; set `when-superseded: publish` to move them in any case",
         branch.name,
+        newer.join(", "),
         kept.join(", ")
     );
-    cx.events.emit(Event::Superseded(head)).await;
+    cx.events.emit(Event::Superseded(first)).await;
     cx.events.emit(Event::Diagnostic(notice(message))).await;
+}
+
+/// For each image the newer commit whose image the registry has, if there is one.
+async fn newer_commits(
+    cx: Context<'_>,
+    branch: &Branch,
+    images: &[(&ImagePlan, &Content)],
+    head: &str,
+    board: &Board,
+) -> Vec<Option<String>> {
+    let of_head = join_all(images.iter().map(|(image, _)| has_image_of(cx, image, head, board))).await;
+    let published = join_all(
+        images.iter().zip(&of_head).map(
+            async |((image, _), of_head)| {
+                if *of_head { None } else { published_commit(cx, image, board).await }
+            },
+        ),
+    )
+    .await;
+    // Images of one run have one commit, which GitHub is asked about once.
+    let mut newer: HashMap<&str, bool> = HashMap::new();
+    for commit in published.iter().flatten().filter(|commit| !commit.eq_ignore_ascii_case(&branch.sha)) {
+        if !newer.contains_key(commit.as_str()) {
+            newer.insert(commit, branch.is_older_than(commit).await);
+        }
+    }
+    let commit = |(of_head, published): (&bool, &Option<String>)| {
+        if *of_head {
+            return Some(head.to_owned());
+        }
+        published.clone().filter(|commit| newer.get(commit.as_str()) == Some(&true))
+    };
+    of_head.iter().zip(&published).map(commit).collect()
+}
+
+/// The commit of the image that a moving tag points to now, as its label says.
+async fn published_commit(cx: Context<'_>, image: &ImagePlan, board: &Board) -> Option<String> {
+    let repository = image.destinations.repository.as_str();
+    let remote = cx.builder.registries.repository(repository, Access::Push)?;
+    let digest = published(image, board).filter(|_| cx.survey.reaches(repository))?;
+    let revision = timeout(LABEL, remote.label(&digest, REVISION)).await.ok()?.ok()??;
+    let is_commit = matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_commit.then_some(revision)
+}
+
+/// What the first of an image's moving tags that exists points to.
+fn published(image: &ImagePlan, board: &Board) -> Option<Digest> {
+    let moving = moving(image);
+    let is_moving = |tag: &str| moving.iter().any(|one| one.as_str() == tag);
+    let slots =
+        board.slots(|slot| slot.image == image.name && slot.repository == image.destinations.repository.as_str());
+    slots.into_iter().filter(|(_, slot)| is_moving(&slot.tag)).find_map(|(_, slot)| match slot.before {
+        Before::Image(digest) => Some(digest),
+        Before::Unknown | Before::Nothing => None,
+    })
 }
 
 /// Whether the registry has an image of that commit, or does not say.
@@ -102,15 +173,7 @@ async fn has_image_of(cx: Context<'_>, image: &ImagePlan, head: &str, board: &Bo
         (Some(tag), Some(remote)) => !matches!(survey::digest(&remote, tag.as_str()).await, Ok(Before::Nothing)),
         (Some(tag), None) => survey::by_engine(cx.builder, repository, tag.as_str()).await != Before::Nothing,
         (None, Some(remote)) => {
-            let moving = moving(image);
-            let is_moving = |tag: &str| moving.iter().any(|one| one.as_str() == tag);
-            let slots = board.slots(|slot| slot.image == image.name && slot.repository == repository);
-            let before =
-                slots.into_iter().filter(|(_, slot)| is_moving(&slot.tag)).find_map(|(_, slot)| match slot.before {
-                    Before::Image(digest) => Some(digest),
-                    Before::Unknown | Before::Nothing => None,
-                });
-            let Some(digest) = before else { return false };
+            let Some(digest) = published(image, board) else { return false };
             remote.label(&digest, REVISION).await.map_or(true, |revision| revision.as_deref() == Some(head))
         }
         (None, None) => false,

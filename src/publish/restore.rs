@@ -124,7 +124,11 @@ pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<Repaired
             Ok(_) if all => (TagState::Moved, None),
             Ok(_) => {
                 // The runner waits for us: one repetition, soon.
-                let policy = RetryPolicy { attempts: 2, first_pause: Duration::from_millis(500), longest_pause: BACK };
+                let policy = RetryPolicy {
+                    first_pause: Duration::from_millis(500),
+                    longest_pause: BACK,
+                    ..RetryPolicy::attempts(2)
+                };
                 let back = timeout(BACK, slot_back(registries, &Slot::of(one), policy)).await;
                 match back {
                     Ok(done) => done.unwrap_or((TagState::Moved, None)),

@@ -40,9 +40,25 @@ const FRESH: Duration = Duration::from_secs(30);
 /// no longer waited for.
 #[derive(Debug, Default)]
 pub struct Survey {
-    before: RefCell<HashMap<(String, String), (Before, Instant)>>,
+    before: RefCell<HashMap<(String, String), Told>>,
     out_of_reach: RefCell<HashSet<String>>,
     head: RefCell<Option<(Head, Instant)>>,
+}
+
+/// What was said of a tag.
+#[derive(Debug)]
+struct Told {
+    before: Before,
+    teller: Teller,
+    at: Instant,
+}
+
+/// Who said what a tag points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Teller {
+    Registry,
+    /// Since this process does not reach the registry.
+    Engine,
 }
 
 impl Survey {
@@ -68,13 +84,19 @@ impl Survey {
     /// What a tag pointed to; unknown if nobody said.
     pub(super) fn before(&self, repository: &str, tag: &str) -> Before {
         let key = (repository.to_owned(), tag.to_owned());
-        self.before.borrow().get(&key).map(|(before, _)| before.clone()).unwrap_or_default()
+        self.before.borrow().get(&key).map(|told| told.before.clone()).unwrap_or_default()
+    }
+
+    /// Who said so; `None` if nobody said.
+    pub(super) fn teller(&self, repository: &str, tag: &str) -> Option<Teller> {
+        let key = (repository.to_owned(), tag.to_owned());
+        self.before.borrow().get(&key).filter(|told| told.before != Before::Unknown).map(|told| told.teller)
     }
 
     /// Whether the answer about a tag is still to be relied on.
     pub(super) fn is_fresh(&self, repository: &str, tag: &str) -> bool {
         let key = (repository.to_owned(), tag.to_owned());
-        self.before.borrow().get(&key).is_some_and(|(_, asked)| asked.elapsed() < FRESH)
+        self.before.borrow().get(&key).is_some_and(|told| told.at.elapsed() < FRESH)
     }
 
     /// Whether this process can talk to a repository's registry, as far as is known.
@@ -130,15 +152,17 @@ impl Survey {
             Some(remote) => digest(remote, tag).await,
             None => Ok(Before::Unknown),
         };
-        let before = match answer {
-            Ok(before) => before,
+        let (before, teller) = match answer {
+            Ok(before) => (before, Teller::Registry),
             Err(RemoteError::Unreachable { .. }) => {
                 self.lose(name);
-                if asking == Asking::Anyone { by_engine(builder, name, tag).await } else { Before::Unknown }
+                let by_engine = async { by_engine(builder, name, tag).await };
+                (if asking == Asking::Anyone { by_engine.await } else { Before::Unknown }, Teller::Engine)
             }
-            Err(_) => Before::Unknown,
+            Err(_) => (Before::Unknown, Teller::Registry),
         };
-        self.before.borrow_mut().insert((name.to_owned(), tag.to_owned()), (before, Instant::now()));
+        let told = Told { before, teller, at: Instant::now() };
+        self.before.borrow_mut().insert((name.to_owned(), tag.to_owned()), told);
     }
 }
 
@@ -153,7 +177,7 @@ enum Asking {
 
 /// What a tag points to.
 pub(super) async fn digest(remote: &Remote, tag: &str) -> Result<Before, RemoteError> {
-    let policy = RetryPolicy { attempts: 2, ..RetryPolicy::default() };
+    let policy = RetryPolicy::attempts(2);
     let digest = policy.quietly(async || remote.digest(tag).await).await?;
     Ok(digest.map_or(Before::Nothing, Before::Image))
 }

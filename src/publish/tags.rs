@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use reqwest::StatusCode;
 use tokio::time::timeout;
 
 use super::{
     Context,
     board::{Before, Board, Slot},
-    engine, is_open, refusal, survey,
+    engine, is_open, refusal,
+    survey::{self, Teller},
 };
 use crate::{
     builder::{self, Content, spec::BuildSpec},
@@ -30,6 +32,8 @@ use crate::{
 
 /// A registry that takes longer to say where a tag points is not waited for.
 const LOOK: Duration = Duration::from_secs(3);
+/// The same once the tag was moved.
+const READ_BACK: Duration = Duration::from_secs(5);
 
 /// Asks once more for tags whose answer is old, or that could not be asked for: a tag is moved back to what it pointed to
 /// right before.
@@ -40,20 +44,38 @@ pub(super) async fn refresh(cx: Context<'_>, board: &Board) {
     look(cx, board, stale).await;
 }
 
-/// Looks where these tags point now. A registry that does not answer in time is left to the builder, and what it said
-/// before stays. One that refuses to say makes the tag's place unknown.
+/// Looks where these tags point now; unknown where nobody tells. A registry that does not answer in time is left to the
+/// builder.
 pub(super) async fn look(cx: Context<'_>, board: &Board, slots: Vec<(usize, Slot)>) {
     join_all(slots.into_iter().map(async |(place, slot)| {
         let Some(remote) = cx.builder.registries.repository(&slot.repository, Access::Push) else { return };
         let before = match timeout(LOOK, remote.digest(&slot.tag)).await {
-            Ok(Ok(digest)) => digest.map_or(Before::Nothing, Before::Image),
-            Ok(Err(RemoteError::Unreachable { .. })) | Err(_) => return cx.survey.lose(&slot.repository),
-            Ok(Err(_)) => Before::Unknown,
+            Ok(Ok(digest)) => {
+                cx.survey.find(&slot.repository);
+                digest.map_or(Before::Nothing, Before::Image)
+            }
+            Ok(Err(RemoteError::Unreachable { .. })) | Err(_) => {
+                cx.survey.lose(&slot.repository);
+                by_engine(cx, &slot).await
+            }
+            Ok(Err(_)) => {
+                cx.survey.find(&slot.repository);
+                Before::Unknown
+            }
         };
-        cx.survey.find(&slot.repository);
         board.saw(place, before);
     }))
     .await;
+}
+
+/// Where a tag points as the engine sees it, if the engine has told before: then it alone reaches the registry.
+async fn by_engine(cx: Context<'_>, slot: &Slot) -> Before {
+    let Slot { repository, tag, before, .. } = slot;
+    match cx.survey.teller(repository, tag) {
+        Some(Teller::Engine) if cx.survey.is_fresh(repository, tag) => before.clone(),
+        Some(Teller::Engine) => timeout(LOOK, survey::by_engine(cx.builder, repository, tag)).await.unwrap_or_default(),
+        Some(Teller::Registry) | None => Before::Unknown,
+    }
 }
 
 /// Notes which digest every tag of an uploaded image is to be given.
@@ -115,7 +137,8 @@ async fn direct_tags(cx: Context<'_>, image: &ImagePlan, content: &Content, repo
             return;
         }
         Err(error) => {
-            board.fail(*first, refusal(&image.name, repository.as_str(), &format!("{repository}@{digest}"), &error));
+            board
+                .fail(*first, refusal(cx, &image.name, repository.as_str(), &format!("{repository}@{digest}"), &error));
             return;
         }
     };
@@ -131,27 +154,92 @@ async fn tag(cx: Context<'_>, remote: &Remote, manifest: &RawManifest, place: us
         let reason = format!("{repository}:{tag}: {error}");
         cx.events.image(image, ImageEvent::Retrying { reason, attempt, wait }).await;
     };
-    match RetryPolicy::default().run(async || remote.put(tag, manifest).await, notice).await {
-        Ok(Some(digest)) => settle(&manifest.digest, &Before::Image(digest), place, slot, board),
-        // The registry did not say what the tag points to now.
-        Ok(None) => match survey::digest(remote, tag).await {
-            Ok(served) => settle(&manifest.digest, &served, place, slot, board),
-            Err(error) => {
-                board.set(place, TagState::Moved);
-                let message = format!("{repository}:{tag} was moved, but could not be read back: {error}");
-                cx.events.emit(Event::Diagnostic(warning(message))).await;
-            }
-        },
-        Err(error) => {
-            match survey::digest(remote, tag).await {
-                // The answer got lost, the tag did not.
-                Ok(Before::Image(served)) if served == manifest.digest => return board.set(place, TagState::Moved),
-                Ok(_) => board.set(place, TagState::NotMoved),
-                Err(_) if matches!(error, RemoteError::Refused { .. }) => board.set(place, TagState::NotMoved),
-                Err(_) => {}
-            }
-            board.fail(place, refusal(image, repository, &format!("{repository}:{tag}"), &error));
+    let put = RetryPolicy::default().run(async || remote.put(tag, manifest).await, notice).await;
+    match &put {
+        Ok(Some(named)) if *named == manifest.digest => {
+            return settle(&manifest.digest, &Before::Image(manifest.digest.clone()), place, slot, board);
         }
+        _ => {}
+    }
+    let served = read_back(remote, tag).await;
+    match (put, served) {
+        // Also if the answer got lost: the tag did not.
+        (_, Ok(Before::Image(served))) if served == manifest.digest => {
+            settle(&manifest.digest, &Before::Image(served), place, slot, board);
+        }
+        (Ok(_), Ok(Before::Image(served))) => {
+            board.fail(place, mismatch(remote, &manifest.digest, &served, slot).await);
+        }
+        (Ok(_), Ok(served)) => settle(&manifest.digest, &served, place, slot, board),
+        // The registry did not say what the tag points to now, or something else.
+        (Ok(None), Err(problem)) => {
+            board.set(place, TagState::Moved);
+            let message = format!("{repository}:{tag} was moved, but could not be read back: {problem}");
+            cx.events.emit(Event::Diagnostic(warning(message))).await;
+        }
+        (Ok(Some(named)), Err(_)) => settle(&manifest.digest, &Before::Image(named), place, slot, board),
+        (Err(error), served) => {
+            match served {
+                Ok(served) if served == slot.before || slot.before == Before::Unknown => {
+                    board.set(place, TagState::NotMoved);
+                }
+                Err(_) if matches!(&error, RemoteError::Refused { status, .. } if status.is_client_error()) => {
+                    board.set(place, TagState::NotMoved);
+                }
+                _ => {}
+            }
+            board.fail(place, refused_tag(cx, slot, &error));
+        }
+    }
+}
+
+/// What a tag points to after it was put, or why that is unknown.
+async fn read_back(remote: &Remote, tag: &str) -> Result<Before, String> {
+    match timeout(READ_BACK, survey::digest(remote, tag)).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", READ_BACK.as_secs())),
+    }
+}
+
+/// The failure of a tag that points to another digest than the one that it was given: its bytes tell why.
+async fn mismatch(remote: &Remote, built: &Digest, served: &Digest, slot: &Slot) -> Failure {
+    let reference = format!("{}:{}", slot.repository, slot.tag);
+    let stored = timeout(READ_BACK, remote.manifest(&slot.tag)).await.ok().and_then(Result::ok).flatten();
+    match stored {
+        Some(stored) if stored.digest == *built => {
+            let headline =
+                format!("{reference} is the image {built}, but the registry names the digest {served} for it");
+            let hint = "check the proxies and mirrors in front of the registry: their answers contradict each other";
+            wrong(&slot.image, headline, hint)
+        }
+        Some(stored) if stored.digest == *served => another_image(slot, built, served, CONCURRENCY),
+        _ => another_image(slot, built, served, &format!("{CONCURRENCY}; otherwise {PROXIES}")),
+    }
+}
+
+const CONCURRENCY: &str = "if another run pushes the same tag, give the workflow a `concurrency:` group";
+const PROXIES: &str = "check the proxies and mirrors in front of the registry";
+
+fn another_image(slot: &Slot, built: &Digest, served: &Digest, hint: &str) -> Failure {
+    let Slot { repository, tag, .. } = slot;
+    wrong(&slot.image, format!("{repository}:{tag} was pushed as {built}, but the registry serves {served}"), hint)
+}
+
+/// The failure of a tag that the registry did not take.
+fn refused_tag(cx: Context<'_>, slot: &Slot, error: &RemoteError) -> Failure {
+    let Slot { image, repository, tag, .. } = slot;
+    let reference = format!("{repository}:{tag}");
+    let failure = refusal(cx, image, repository, &reference, error);
+    match error {
+        // Whoever may upload an image may usually tag it as well.
+        RemoteError::Refused { status: StatusCode::FORBIDDEN, .. } => {
+            let hint = format!(
+                "the image was uploaded, but this tag was refused; check whether a rule of the registry protects it (immutable \
+                 tags); about {reference}, {error}"
+            );
+            Failure { hint: Some(hint), ..failure }
+        }
+        _ => failure,
     }
 }
 
@@ -165,9 +253,7 @@ pub(super) fn settle(built: &Digest, served: &Before, place: usize, slot: &Slot,
         }
         Before::Image(served) => {
             board.set(place, TagState::Unknown);
-            let message = format!("{reference} was pushed as {built}, but the registry serves {served}");
-            let hint = "if another run pushes the same tag, give the workflow a `concurrency:` group";
-            board.fail(place, wrong(&slot.image, message, hint));
+            board.fail(place, another_image(slot, built, served, &format!("{CONCURRENCY}; otherwise {PROXIES}")));
         }
         Before::Nothing => {
             board.set(place, TagState::NotMoved);

@@ -5,8 +5,18 @@
 
 use crate::domain::{default_user::default_user, ecr::EcrHost};
 
-/// The fix for a push that `host` refused with `message`, or `None` if the message is about something else.
-pub fn push_hint(host: &str, message: &str) -> Option<String> {
+/// The registry that a push goes to, as far as advice depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushTarget<'a> {
+    /// Its host.
+    pub host: &'a str,
+    /// Whether the run has a login for it.
+    pub has_login: bool,
+}
+
+/// The fix for a push that the registry refused with `message`, or `None` if the message is about something else.
+pub fn push_hint(target: PushTarget<'_>, message: &str) -> Option<String> {
+    let PushTarget { host, has_login } = target;
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let unknown_user = says(&[
@@ -62,8 +72,11 @@ pub fn push_hint(host: &str, message: &str) -> Option<String> {
             "grant the role Artifact Registry Writer in the repository of {host} to the account whose token `password` is; \
              such a token holds for an hour"
         ),
+        _ if !has_login => format!("no login for {host} is given; set `username` and `password`, or `registries`"),
         _ if unknown_user => format!("check `username` and `password` for {host}"),
-        _ => format!("the user in `username` may not push this repository to {host}; check its rights there"),
+        _ => format!(
+            "the login for {host} (`username` or `registries`) may not push to this repository; check its rights there"
+        ),
     })
 }
 
@@ -99,7 +112,7 @@ fn repository_in<'a>(host: &str, message: &'a str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{missing_repository_hint, push_hint};
+    use super::{PushTarget, missing_repository_hint, push_hint};
 
     #[test]
     fn a_missing_repository_of_amazons_comes_with_the_command() {
@@ -156,8 +169,17 @@ mod tests {
             ),
             ("europe-west1-docker.pkg.dev", "403 Forbidden", "Artifact Registry Writer"),
         ] {
-            let hint = push_hint(host, message).unwrap();
+            let hint = push_hint(PushTarget { host, has_login: true }, message).unwrap();
             assert!(hint.contains(want), "{message}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_a_login_is_not_told_to_check_it() {
+        for message in ["403 Forbidden", "unauthorized: authentication required", "no basic auth credentials"] {
+            let hint = |has_login| push_hint(PushTarget { host: "r.example", has_login }, message).unwrap();
+            assert!(hint(false).contains("no login for r.example is given"), "{message}: {}", hint(false));
+            assert!(!hint(true).contains("is given"), "{message}: {}", hint(true));
         }
     }
 
@@ -165,7 +187,7 @@ mod tests {
     fn other_failures_get_no_such_hint() {
         for message in ["connection reset by peer", "503 Service Unavailable", "429 Too Many Requests", "no space left"]
         {
-            assert_eq!(push_hint("ghcr.io", message), None, "{message}");
+            assert_eq!(push_hint(PushTarget { host: "ghcr.io", has_login: true }, message), None, "{message}");
         }
     }
 }

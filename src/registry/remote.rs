@@ -7,19 +7,19 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode, Url,
-    header::{self, HeaderMap, HeaderValue},
+    header::{self, HeaderValue},
 };
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-pub use super::error::RemoteError;
+use super::error::retry_after;
+pub use super::error::{Outage, RemoteError};
 use super::{challenge::Challenge, manifest::Manifest, plain::may_be_plain};
 use crate::{
     domain::{credentials::Login, digest::Digest},
@@ -162,7 +162,8 @@ impl Remote {
         let body = self.body(response, MAX_MANIFEST).await?;
         let digest = Digest::of(&body);
         if reference.starts_with("sha256:") && reference != digest.as_str() {
-            return Err(self.odd(format!("the bytes of {reference} have the digest {digest}")));
+            let what = format!("the bytes of {reference} have the digest {digest}");
+            return Err(RemoteError::Damaged { host: self.host.clone(), what });
         }
         Ok(Some(RawManifest { digest, media_type, body }))
     }
@@ -251,7 +252,7 @@ impl Remote {
         let first = send(request(scheme.unwrap_or("https"))).await;
         match first {
             // Only where nothing ever spoke TLS, and no credential was sent.
-            Err(RemoteError::Unreachable { untrusted: false, connecting: true, .. })
+            Err(RemoteError::Unreachable { outage: Outage::NoConnection, .. })
                 if scheme.is_none() && authorization.is_none() && may_be_plain(&self.host) =>
             {
                 match send(request("http")).await {
@@ -356,8 +357,13 @@ impl Remote {
             cause = source;
         }
         let reason = cause.to_string();
-        let untrusted = error.is_connect() && reason.contains("certificate");
-        RemoteError::Unreachable { host: self.host.clone(), reason, untrusted, connecting: error.is_connect() }
+        let outage = match (error.is_connect(), error.is_timeout()) {
+            (true, _) if reason.contains("certificate") => Outage::Untrusted,
+            (true, _) => Outage::NoConnection,
+            (false, true) => Outage::TimedOut,
+            (false, false) => Outage::Broken,
+        };
+        RemoteError::Unreachable { host: self.host.clone(), reason, outage }
     }
 
     /// The body of an answer, of at most `most` bytes.
@@ -381,16 +387,6 @@ fn parsed(stored: &RawManifest) -> Manifest {
 /// The digest that an answer names.
 fn named_digest(response: &Response) -> Option<Digest> {
     response.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
-}
-
-/// The pause that a server asks for, in seconds or as a date (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = DateTime::parse_from_rfc2822(text).ok()?;
-    Some((date.with_timezone(&Utc) - now).to_std().unwrap_or_default())
 }
 
 /// No holder of these locks can panic, and a value is whole at any time.

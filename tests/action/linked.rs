@@ -1,9 +1,13 @@
 //! Images that are built upon other images of the run, and contexts of other kinds.
 
+use std::time::Duration;
+
+use http::StatusCode;
 use serde_json::json;
 
 use crate::{
     lab::{self, Engine},
+    proxy::{Fate, Proxy, Seen},
     run::{Run, images, log, the_error},
 };
 
@@ -94,6 +98,41 @@ async fn a_dependent_that_fails_is_the_one_that_is_told() {
     let report = run.expect(1).await;
     let error = the_error(&report);
     assert_eq!((error.property("file"), error.property("line")), (Some("app/Dockerfile"), Some("2")), "{error:?}");
+}
+
+/// A fault that passes: the solve that met it is repeated, and the images that wait for it must go on.
+#[tokio::test]
+async fn a_fault_that_passes_does_not_hold_up_the_images_that_wait() {
+    let name = format!("ci/{:016x}", rand::random::<u64>());
+    let copy = format!("{}/{name}:1", lab::plain());
+    lab::crane(&["copy", "--platform", "linux/amd64", "10.213.0.1:5900/library/busybox:1.36", &copy]);
+    // The builder repeats uploads by itself before it gives up.
+    for (engine, place, count) in [
+        (Engine::C8d, format!("{name}/manifests/1"), 1),
+        (Engine::Classic, format!("{name}/manifests/1"), 1),
+        (Engine::C8d, "/base/blobs/uploads/".to_owned(), 8),
+        (Engine::C8d, "/app/blobs/uploads/".to_owned(), 8),
+    ] {
+        let wanted = place.clone();
+        let hit = move |seen: &Seen| seen.path.contains(&wanted);
+        let proxy = Proxy::start(move |seen, before| {
+            let broken = hit(seen) && before.iter().filter(|seen| hit(seen)).count() < count;
+            match (broken, count) {
+                (false, _) => Fate::Pass,
+                (true, 1) => Fate::Answer(StatusCode::BAD_GATEWAY),
+                (true, _) => Fate::Break,
+            }
+        })
+        .await;
+        let run = chain(engine).with("registry", &proxy.host);
+        let base =
+            format!("FROM {}/{name}:1\nCOPY stamp /stamp\nENV FROM_BASE=really\nRUN echo x >/random\n", proxy.host);
+        run.write("base/Dockerfile", &base);
+        let report = tokio::time::timeout(Duration::from_mins(2), run.expect(0)).await;
+        let report = report.unwrap_or_else(|_| panic!("{engine:?}, {place}: it hangs"));
+        assert!(log(&report).contains("attempt 2 in"), "{engine:?}, {place}: the fault happened\n{}", log(&report));
+        assert_eq!(images(&report).iter().filter(|image| image["pushed"] == true).count(), 4, "{engine:?}, {place}");
+    }
 }
 
 #[tokio::test]

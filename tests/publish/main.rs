@@ -40,6 +40,8 @@ const TAGS: [&str; 4] = ["main", "latest", "v1", "sha-1f3ac7b"];
 const SHA: &str = "1f3ac7bd2e9d4c8a95b60e7f1a2b3c4d5e6f7081";
 const IMAGES: [&str; 2] = ["acme/shop/web", "acme/shop/docs"];
 
+const KEPT: &str = "kept at a newer image";
+
 /// A plan for two images with three tags each.
 fn plan(host: &str) -> Plan {
     let project = tempfile::tempdir().unwrap();
@@ -94,16 +96,28 @@ async fn publish(registry: &Registry, stop: Option<Duration>) -> Outcome {
 
 /// The same for a commit of this branch.
 async fn publish_of(registry: &Registry, stop: Option<Duration>, branch: Option<&Branch>) -> Outcome {
-    publish_with(registry, stop, branch, &|| {}).await
+    publish_given(registry, Given { stop, branch, ..Given::default() }).await
 }
 
-/// The same; `during` happens while the images are built.
-async fn publish_with(
-    registry: &Registry,
+/// What publishing meets.
+struct Given<'a> {
+    /// After this time, a stop is asked for.
     stop: Option<Duration>,
-    branch: Option<&Branch>,
-    during: &dyn Fn(),
-) -> Outcome {
+    branch: Option<&'a Branch>,
+    /// What happens while the images are built.
+    during: &'a dyn Fn(),
+    /// How long that takes.
+    idle: Duration,
+}
+
+impl Default for Given<'_> {
+    fn default() -> Self {
+        Self { stop: None, branch: None, during: &|| {}, idle: Duration::ZERO }
+    }
+}
+
+async fn publish_given(registry: &Registry, given: Given<'_>) -> Outcome {
+    let Given { stop, branch, during, idle } = given;
     let plan = plan(&registry.host);
     let digest = IMAGES.map(|image| registry.upload(image, NEW))[0].clone();
     let builder = Builder {
@@ -124,6 +138,9 @@ async fn publish_with(
     let work = async {
         survey.take(&plan, &builder, branch, &events).await;
         during();
+        if !idle.is_zero() {
+            tokio::time::sleep(idle).await;
+        }
         if stop == Some(Duration::ZERO) {
             canceller.stop(Stop::Signal);
         }
@@ -214,7 +231,7 @@ async fn all_tags_move_together_and_what_is_there_already_is_not_sent_again() {
     assert_eq!(registry.count(&Method::PUT), 8);
 
     let again = publish(&registry, None).await;
-    assert_eq!((again.states("docs"), again.publications["web"].changed), (vec!["unchanged"; 4], Some(false)));
+    assert_eq!((again.states("docs"), again.publications["web"].changed), (vec!["already up to date"; 4], Some(false)));
     assert_eq!((registry.count(&Method::PUT), again.result.is_ok()), (8, true));
 }
 
@@ -268,15 +285,98 @@ async fn faults_that_stay_are_told_as_what_they_are() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_tag_that_serves_another_image_fails_the_run() {
+    let other = r#"{"schemaVersion":2,"annotations":{"a":"of another run"}}"#;
+    for (fault, hint, absent) in [
+        // Another run moved it right after us.
+        (Fault::Other(other), "`concurrency:`", "proxies"),
+        // The headers lie, the bytes do not.
+        (Fault::Lie, "proxies and mirrors", "concurrency"),
+    ] {
+        let registry = Registry::with(move |seen, before| match (&seen.method, seen.reference.as_str()) {
+            (&Method::PUT, "latest") => Some(Fault::Silent),
+            (&Method::HEAD, "latest") if before > 0 => Some(fault),
+            (&Method::GET, "latest") => Some(fault),
+            _ => None,
+        })
+        .await;
+        before(&registry);
+        let outcome = publish(&registry, None).await;
+        let failure = outcome.failure();
+        let served = if fault == Fault::Lie { Digest::of(b"another image") } else { Digest::of(other.as_bytes()) };
+        for words in [Digest::of(NEW.as_bytes()).as_str(), served.as_str(), ":latest "] {
+            assert!(failure.headline.contains(words), "{words} is not in {}", failure.headline);
+        }
+        let told = failure.hint.clone().unwrap();
+        assert!(told.contains(hint) && !told.contains(absent), "{fault:?}: {told}");
+        assert_eq!(outcome.states("web")[1], "unknown", "{fault:?}");
+    }
+}
+
+/// Only the answer to the request names another digest.
+#[tokio::test]
+async fn an_answer_with_a_wrong_digest_is_checked_before_it_is_believed() {
     let registry = Registry::with(|seen, _| puts("latest")(seen).then_some(Fault::Lie)).await;
     before(&registry);
     let outcome = publish(&registry, None).await;
-    let headline = &outcome.failure().headline;
-    for words in [Digest::of(NEW.as_bytes()).as_str(), Digest::of(b"another image").as_str(), ":latest was pushed as"] {
-        assert!(headline.contains(words), "{words} is not in {headline}");
-    }
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    assert_eq!(outcome.states("web"), ["moved"; 4]);
+}
+
+/// The upload went through, so that the login is not what is wrong.
+#[tokio::test]
+async fn a_tag_that_is_refused_after_the_upload_is_not_blamed_on_the_login() {
+    let registry = Registry::with(|seen, _| puts("v1")(seen).then_some(Fault::Status(403))).await;
+    before(&registry);
+    let hint = publish(&registry, None).await.failure().hint.clone().unwrap();
+    assert!(hint.contains("protects it") && hint.contains(":v1, ") && !hint.contains("`username`"), "{hint}");
+}
+
+#[tokio::test]
+async fn a_read_back_that_never_comes_costs_seconds() {
+    let registry = Registry::with(|seen, before| match seen.method {
+        Method::PUT => Some(Fault::Silent),
+        Method::HEAD if before > 0 => Some(Fault::Stall),
+        _ => None,
+    })
+    .await;
+    before(&registry);
+    let began = std::time::Instant::now();
+    let outcome = publish(&registry, None).await;
+    assert_eq!((outcome.states("web"), outcome.warnings.len()), (vec!["moved"; 4], 8));
+    assert!(outcome.warnings[0].contains("no answer within 5 s"), "{:?}", outcome.warnings);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+/// The tag was put, the answer got lost, and nobody tells where it points.
+#[tokio::test]
+async fn a_tag_of_which_nothing_is_known_is_not_said_to_be_where_it_was() {
+    let registry = Registry::with(|seen, before| match (&seen.method, seen.reference.as_str()) {
+        (&Method::PUT, "latest") => Some(Fault::Lost(500)),
+        (&Method::HEAD, "latest") if before > 0 => Some(Fault::Status(403)),
+        _ => None,
+    })
+    .await;
+    before(&registry);
+    tokio::time::pause();
+    let outcome = publish(&registry, None).await;
+    assert_eq!(outcome.states("web")[1], "unknown");
+}
+
+/// Damaged on the way, once.
+#[tokio::test]
+async fn damaged_bytes_are_asked_for_again() {
+    let registry = Registry::with(|seen, before| match (&seen.method, seen.reference.as_str()) {
+        (&Method::PUT, "v1") => Some(Fault::Status(403)),
+        (&Method::GET, _) if before == 0 => Some(Fault::Damaged),
+        _ => None,
+    })
+    .await;
+    let old = before(&registry);
+    let outcome = publish(&registry, None).await;
+    assert_eq!(outcome.states("web"), ["restored", "restored", "not moved", "moved"]);
+    assert_eq!(registry.tagged(IMAGES[0], "main"), Some(old));
 }
 
 #[tokio::test(start_paused = true)]
@@ -342,6 +442,13 @@ async fn after_a_kill_half_moved_tags_are_moved_back() {
 
 /// GitHub, as far as the head of `main` goes; `None` is an outage. It ends with the second value.
 async fn github(head: Option<&'static str>) -> (Branch, Fixed) {
+    github_with(head, "").await
+}
+
+/// The same; `status` is what [`MIDDLE`] is to our commit, if GitHub tells.
+async fn github_with(head: Option<&'static str>, status: &str) -> (Branch, Fixed) {
+    let compared = json!({"status": status, "ahead_by": 1}).to_string();
+    let compare = (if status.is_empty() { 502 } else { 200 }, compared.as_str());
     let (status, body) = match head {
         Some(head) => {
             let object = json!({"type": "commit", "sha": head, "url": "https://x"});
@@ -350,11 +457,15 @@ async fn github(head: Option<&'static str>) -> (Branch, Fixed) {
         None => (502, String::new()),
     };
     let path = "/repos/acme/shop/git/ref/heads/main";
-    let api = Fixed::start("127.0.0.1:0".parse().unwrap(), path, status, &body).await.unwrap();
+    let commits = format!("/repos/acme/shop/compare/{SHA}...{MIDDLE}");
+    let answers = [(path, status, body.as_str()), (commits.as_str(), compare.0, compare.1)];
+    let api = Fixed::with("127.0.0.1:0".parse().unwrap(), &answers).await.unwrap();
     let client = Client::new(&api.url(), &Secret::new("token"), "acme", "shop").unwrap();
     (Branch { client, name: "main".into(), sha: SHA.into() }, api)
 }
 
+/// A commit between ours and the newest.
+const MIDDLE: &str = "0246813579ace0246813579ace0246813579ace0";
 const NEWER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
 #[tokio::test]
@@ -369,7 +480,7 @@ async fn the_older_of_two_runs_that_ends_last_takes_no_tag_back() {
     let outcome = publish_of(&registry, None, Some(&branch)).await;
     assert!(outcome.result.is_ok(), "{:?}", outcome.result);
     // `v1` did not exist, so it takes nothing back.
-    assert_eq!(outcome.states("web"), ["kept", "kept", "moved", "moved"]);
+    assert_eq!(outcome.states("web"), [KEPT, KEPT, "moved", "moved"]);
     assert_eq!(outcome.superseded.as_deref(), Some(NEWER));
     for image in IMAGES {
         for tag in ["main", "latest"] {
@@ -389,6 +500,44 @@ async fn the_older_of_two_runs_that_ends_first_moves_its_tags() {
         let outcome = publish_of(&registry, None, Some(&branch)).await;
         assert_eq!(outcome.states("web"), ["moved"; 4], "{head:?}: the newer image is not there");
         assert_eq!((outcome.superseded, outcome.warnings.len()), (None, usize::from(head.is_none())), "{head:?}");
+    }
+}
+
+/// Three commits: ours, one that is published, and the newest, which still builds.
+#[tokio::test]
+async fn the_oldest_of_three_runs_takes_no_tag_back_from_the_second() {
+    for (status, revision, kept) in [
+        ("ahead", MIDDLE, true),
+        ("behind", MIDDLE, false),
+        ("diverged", MIDDLE, false),
+        // GitHub does not answer: the published image may be newer.
+        ("", MIDDLE, true),
+        // Nobody needs to be asked about these.
+        ("ahead", SHA, false),
+        ("ahead", "no commit", false),
+    ] {
+        let registry = Registry::start().await;
+        let published = IMAGES.map(|image| {
+            let config = json!({"config": {"Labels": {"org.opencontainers.image.revision": revision}}}).to_string();
+            let config = registry.upload(image, &config).to_string();
+            let manifest =
+                json!({"schemaVersion": 2, "config": {"digest": config, "size": 1}, "layers": []}).to_string();
+            let digest = registry.upload(image, &manifest);
+            registry.tag(image, "main", &digest);
+            registry.tag(image, "latest", &digest);
+            digest
+        });
+        let (branch, _api) = github_with(Some(NEWER), status).await;
+        let outcome = publish_of(&registry, None, Some(&branch)).await;
+        assert!(outcome.result.is_ok(), "{status}: {:?}", outcome.result);
+        let want = if kept { [KEPT, KEPT, "moved", "moved"] } else { ["moved"; 4] };
+        assert_eq!(outcome.states("web"), want, "{status} {revision}: {:?}", outcome.warnings);
+        assert_eq!(outcome.superseded.as_deref(), kept.then_some(MIDDLE), "{status} {revision}");
+        let new = Digest::of(NEW.as_bytes());
+        for (image, published) in IMAGES.iter().zip(published) {
+            let want = if kept { published } else { new.clone() };
+            assert_eq!(registry.tagged(image, "main"), Some(want), "{status} {revision}");
+        }
     }
 }
 
@@ -444,8 +593,9 @@ async fn a_newer_run_that_ends_during_the_build_keeps_its_tags() {
                 registry.tag(IMAGES[0], tag, &newer);
             }
         };
-        let outcome = publish_with(&registry, None, Some(&branch), &during).await;
-        assert_eq!(outcome.states("web")[..2], ["kept", "kept"], "{had_main}");
+        let outcome =
+            publish_given(&registry, Given { branch: Some(&branch), during: &during, ..Given::default() }).await;
+        assert_eq!(outcome.states("web")[..2], [KEPT, KEPT], "{had_main}");
         assert_eq!(registry.tagged(IMAGES[0], "main").as_ref(), Some(&newer), "{had_main}");
         assert_eq!(outcome.publications["web"].digest, Some(Digest::of(NEW.as_bytes())), "what its own tag points to");
     }
@@ -523,6 +673,30 @@ async fn after_a_kill_a_restore_that_fails_is_told_with_its_reason() {
             "{fault:?}: the post stage has no more: {:?}",
             began.elapsed()
         );
+    }
+}
+
+/// A long build: what the tags pointed to when it began is asked again, and the answer does not come.
+#[tokio::test]
+async fn a_tag_whose_place_cannot_be_asked_again_is_not_moved_back_to_an_old_one() {
+    for fault in [Fault::Status(500), Fault::Stall] {
+        let registry = Registry::with(move |seen, before| match (&seen.method, seen.reference.as_str()) {
+            (&Method::HEAD, "main") if before == 1 => Some(fault),
+            (&Method::PUT, "v1") => Some(Fault::Status(403)),
+            _ => None,
+        })
+        .await;
+        let old = before(&registry);
+        tokio::time::pause();
+        let given = Given { idle: Duration::from_secs(40), ..Given::default() };
+        let outcome = publish_given(&registry, given).await;
+        tokio::time::resume();
+        // A registry that does not answer is left to the builder, of which there is none here.
+        assert!(outcome.result.is_err() || fault == Fault::Stall, "{fault:?}");
+        assert_eq!(outcome.publications["web"].changed, None, "{fault:?}: what it was before is unknown");
+        let state = outcome.states("web")[0];
+        assert_ne!(state, "restored", "{fault:?}");
+        assert_eq!(registry.tagged(IMAGES[0], "main").unwrap() == old, state != "moved", "{fault:?}: {state}");
     }
 }
 

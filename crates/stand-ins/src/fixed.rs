@@ -1,4 +1,4 @@
-//! A server with one answer: a call to its path gets it, every other call gets a 404.
+//! A server with fixed answers: a call to a path gets its answer, every other call gets a 404.
 
 use std::{io, net::SocketAddr};
 
@@ -19,13 +19,20 @@ pub struct Fixed {
 impl Fixed {
     /// Listens at `listen` (port 0 takes a free one) and answers calls to `path` with this status and body.
     pub async fn start(listen: SocketAddr, path: &str, status: u16, body: &str) -> io::Result<Self> {
+        Self::with(listen, &[(path, status, body)]).await
+    }
+
+    /// The same with an answer for each of several paths.
+    pub async fn with(listen: SocketAddr, answers: &[(&str, u16, &str)]) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let status = StatusCode::from_u16(status).map_err(io::Error::other)?;
-        let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
-        let body = body.to_owned();
-        let answer = async move || (status, [(header::CONTENT_TYPE, kind)], body.clone());
-        let app = Router::new().route(path, any(answer));
+        let mut app = Router::new();
+        for (path, status, body) in answers {
+            let status = StatusCode::from_u16(*status).map_err(io::Error::other)?;
+            let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
+            let body = (*body).to_owned();
+            app = app.route(path, any(async move || (status, [(header::CONTENT_TYPE, kind)], body)));
+        }
         let server = tokio::spawn(async move {
             // Ends with the task: nobody asks how.
             let _ = axum::serve(listener, app).await;

@@ -1,4 +1,4 @@
-//! A registry in memory: manifests and tags, as the distribution specification has them, and faults on demand.
+//! A registry in memory: manifests, blobs and tags, as the distribution specification has them, and faults on demand.
 //!
 //! It refuses what a real one refuses: a manifest whose digest is not the one in the path, and one that is not JSON.
 
@@ -34,6 +34,10 @@ pub enum Fault {
     Silent,
     /// The answer names another digest.
     Lie,
+    /// The answer is about this manifest instead.
+    Other(&'static str),
+    /// The last byte of the answer is wrong.
+    Damaged,
     /// There is no answer.
     Stall,
 }
@@ -177,8 +181,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if path == "/v2/" {
         return StatusCode::OK.into_response();
     }
-    let Some((repository, reference)) = path.strip_prefix("/v2/").and_then(|rest| rest.split_once("/manifests/"))
-    else {
+    let parts = path.strip_prefix("/v2/");
+    // Blobs are kept beside the manifests, which they are told from by nobody who knows their digest.
+    let parts = parts.and_then(|rest| rest.split_once("/manifests/").or_else(|| rest.split_once("/blobs/")));
+    let Some((repository, reference)) = parts else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let seen = Seen { method: request.method().clone(), repository: repository.into(), reference: reference.into() };
@@ -195,11 +201,15 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Some(Fault::Stall) => std::future::pending().await,
         Some(Fault::Status(status)) => return refusal(status, None),
         Some(Fault::Busy(status, seconds)) => return refusal(status, Some(seconds)),
-        Some(Fault::Lost(_) | Fault::Silent | Fault::Lie) | None => {}
+        Some(Fault::Other(body)) => return found("application/json", body.as_bytes(), seen.method == Method::HEAD),
+        Some(Fault::Lost(_) | Fault::Silent | Fault::Lie | Fault::Damaged) | None => {}
     }
-    let mut inner = lock(&shared.inner);
-    let usual = if seen.method == Method::PUT { put(&mut inner, &seen, media_type, body) } else { get(&inner, &seen) };
+    let usual = {
+        let mut inner = lock(&shared.inner);
+        if seen.method == Method::PUT { put(&mut inner, &seen, media_type, body) } else { get(&inner, &seen) }
+    };
     match fault {
+        Some(Fault::Damaged) => damaged(usual).await,
         Some(Fault::Lost(status)) => refusal(status, None),
         Some(Fault::Silent) => without_digest(usual),
         Some(Fault::Lie) => {
@@ -236,11 +246,23 @@ fn get(inner: &Inner, seen: &Seen) -> Response<Body> {
     let Some((media_type, body)) = inner.manifests.get(&(seen.repository.clone(), digest.clone())) else {
         return refusal(404, None);
     };
-    let body = if seen.method == Method::HEAD { Vec::new() } else { body.clone() };
-    let mut answer = Response::new(Body::from(body));
-    answer.headers_mut().insert(DIGEST, value(&digest));
+    found(media_type, body, seen.method == Method::HEAD)
+}
+
+fn found(media_type: &str, body: &[u8], only_headers: bool) -> Response<Body> {
+    let mut answer = Response::new(Body::from(if only_headers { Vec::new() } else { body.to_vec() }));
+    answer.headers_mut().insert(DIGEST, value(&digest(body)));
     answer.headers_mut().insert(header::CONTENT_TYPE, value(media_type));
     answer
+}
+
+async fn damaged(answer: Response<Body>) -> Response<Body> {
+    let (parts, body) = answer.into_parts();
+    let mut body = to_bytes(body, LARGEST_MANIFEST).await.unwrap_or_default().to_vec();
+    if let Some(last) = body.last_mut() {
+        *last ^= 1;
+    }
+    Response::from_parts(parts, Body::from(body))
 }
 
 fn without_digest(mut answer: Response<Body>) -> Response<Body> {

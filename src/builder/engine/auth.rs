@@ -39,7 +39,7 @@ impl Engine {
             return Ok(());
         }
         let message = serde_json::from_str::<ErrorAnswer>(&answer).map_or(answer, |answer| answer.message);
-        Err(ApiError::Engine { status: Some(status.as_u16()), message })
+        Err(ApiError::Engine { status: Some(status.as_u16()), message, repeated: false })
     }
 }
 

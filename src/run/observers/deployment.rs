@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::{
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{chat, history};
@@ -26,6 +26,7 @@ use crate::{
     inputs::{runner::RunnerEnv, typed::Inputs},
     plan::Plan,
     report::human,
+    retry::RetryPolicy,
     run::saved,
 };
 
@@ -36,8 +37,8 @@ const SETTLED: &str = "deployment-settled";
 const STATUS: &str = "deployment-status";
 
 const TITLE: &str = "GitHub deployment";
-/// How often the end is told, the first time included: a deployment that stays in progress misleads.
-const TRIES: u32 = 3;
+/// The first pause before the end is told again: a deployment that stays in progress misleads.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A deployment under way.
 #[derive(Debug)]
@@ -187,16 +188,8 @@ async fn make(
 }
 
 async fn tell(client: &Client, id: u64, status: &Status) -> Result<(), ApiError> {
-    let mut attempt = 1;
-    loop {
-        match deployments::tell(client, id, status).await {
-            Err(error) if error.is_temporary() && attempt < TRIES => {
-                sleep(Duration::from_millis(500)).await;
-                attempt += 1;
-            }
-            told => return told,
-        }
-    }
+    let policy = RetryPolicy { first_pause: PAUSE, ..RetryPolicy::attempts(3) };
+    policy.quietly(async || deployments::tell(client, id, status).await).await
 }
 
 fn slow() -> ApiError {
