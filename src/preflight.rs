@@ -32,8 +32,8 @@ pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failu
         if goes_out && spec.destinations.tags.is_empty() {
             return Err(wrong(
                 &spec.name,
-                format!("there is no tag to give {}: no rule of `tags` fits this event", spec.destinations.repository),
-                "add a rule that does, such as `type=ref,event=branch` or `type=sha`, or run this workflow on other events",
+                format!("no tag for {}: no rule of `tags` fits this event", spec.destinations.repository),
+                "add a rule that fits, such as `type=ref,event=branch` or `type=sha`, or run this workflow on other events",
             ));
         }
         let named = spec.build.named_contexts.iter().map(|(_, context)| context);
@@ -43,7 +43,7 @@ pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failu
             {
                 return Err(wrong(
                     &spec.name,
-                    format!("the build context {} is no directory", shown(path, cx)),
+                    format!("the build context {} is not a directory", shown(path, cx)),
                     "check `context`; it is relative to the compose file, or else to the working directory",
                 ));
             }
@@ -93,7 +93,7 @@ pub async fn support(builder: &Builder, specs: &mut [BuildSpec]) -> Result<Vec<D
                 "name one endpoint in the input `builder`, or push the base first and name it as `docker-image://`";
             return Err(wrong(
                 &spec.name,
-                "it is built upon an image of this run, which takes one builder".into(),
+                "its base is another image of this run; that requires a single builder".into(),
                 hint,
             ));
         }
@@ -101,7 +101,11 @@ pub async fn support(builder: &Builder, specs: &mut [BuildSpec]) -> Result<Vec<D
             Some(address) => spec.build.set_host_gateway(address),
             None if spec.build.needs_host_gateway() => {
                 let hint = "write the host's address as the containers see it, such as 172.17.0.1";
-                return Err(wrong(&spec.name, "this builder does not tell what `host-gateway` is".to_owned(), hint));
+                return Err(wrong(
+                    &spec.name,
+                    "this builder does not report the address of `host-gateway`".to_owned(),
+                    hint,
+                ));
             }
             None => {}
         }

@@ -90,7 +90,7 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
 
 /// Says that the program could not even begin.
 pub fn fatal(mut out: impl Write, error: &dyn Error) -> u8 {
-    let _ = writeln!(out, "build-deploy cannot start: {error}");
+    let _ = writeln!(out, "build-deploy: failed to start: {error}");
     exit::FAILED
 }
 
@@ -114,8 +114,8 @@ fn refuse<W: Write>(mistakes: &[InputError], mut log: Log<W>) -> u8 {
         let _ = log.event(&Event::Diagnostic(diagnostic));
     }
     let headline = match mistakes.len() {
-        1 => "an input is wrong; nothing was started".to_owned(),
-        count => format!("{count} inputs are wrong; nothing was started"),
+        1 => "an input is invalid; nothing was started".to_owned(),
+        count => format!("{count} inputs are invalid; nothing was started"),
     };
     let failure = Failure::invalid(Stage::Plan, headline, None);
     let _ = log.event(&Event::Finished(RunOutcome::Failure(Box::new(failure))));

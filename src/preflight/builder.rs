@@ -59,8 +59,8 @@ pub async fn builder(
     }
     if goal.loads() && engine.is_none() {
         return Err(failed(
-            "there is no engine to leave the images in".to_owned(),
-            "leave the input `load` out, or run the job on a runner with Docker",
+            "`load` requires a Docker engine, and none was found".to_owned(),
+            "remove the input `load`, or run the job on a runner with Docker",
         ));
     }
     let outside = nodes.iter().any(|node| node.capabilities.store == Store::Standalone);
@@ -68,8 +68,8 @@ pub async fn builder(
     if let Some(spec) = specs.iter().filter(loaded).find(|spec| outside && spec.build.platforms.len() > 1) {
         return Err(super::wrong(
             &spec.name,
-            "an image for several platforms cannot be left in the engine by a builder outside of it".to_owned(),
-            "leave the input `load` out, or build for one platform",
+            "`load` does not support multi-platform images from a builder outside the engine".to_owned(),
+            "remove the input `load`, or build for one platform",
         ));
     }
     for spec in specs.iter_mut() {
@@ -92,8 +92,8 @@ pub async fn builder(
 async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
     match &cx.builder {
         BuilderInput::Endpoints(list) => {
-            for host in list.iter().filter_map(in_clear) {
-                events.emit(Event::Diagnostic(told_in_clear(host))).await;
+            for host in list.iter().filter_map(unencrypted_host) {
+                events.emit(Event::Diagnostic(unencrypted_warning(host))).await;
             }
             endpoints(list, cx).await
         }
@@ -115,17 +115,22 @@ async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Nod
             };
             let Some((image, requirement)) = node.capabilities.missing(&plan.images) else {
                 events
-                    .emit(Event::Note(format!("builder: the engine ({store}), it can do all that is asked for")))
+                    .emit(Event::Note(format!("builder: the engine ({store}), which supports all requested options")))
                     .await;
                 return Ok((vec![node], Some(engine)));
             };
-            let why = format!("builder: a container, since {image} {requirement}: the engine ({store}) cannot do that");
+            let why = format!(
+                "builder: a container, because {image} {requirement}, which the engine ({store}) does not support"
+            );
             events.emit(Event::Note(why)).await;
             match in_container(plan, cx, &engine).await {
                 Ok(container) => Ok((vec![container], Some(engine))),
                 Err(failure) if requirement.is_about_cache() => {
                     let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-                    let message = format!("there is no container to use the cache in: {}{hint}", failure.headline);
+                    let message = format!(
+                        "the cache cannot be used, because the builder container failed to start: {}{hint}",
+                        failure.headline
+                    );
                     events.emit(caches::warning(message)).await;
                     Ok((vec![node], Some(engine)))
                 }
@@ -160,11 +165,12 @@ fn address(cx: &RunContext) -> Result<Address, Failure> {
 async fn of_engine(cx: &RunContext) -> Result<(Node, Arc<Engine>), Failure> {
     let address = address(cx)?;
     let node = Node::connect(Endpoint::Engine(address.clone()), Vec::new()).await.map_err(|error| match &error {
-        NodeError::Unreachable(_) => {
-            failed(error.to_string(), "is Docker running on this runner, and may this user open its socket?")
-        }
+        NodeError::Unreachable(_) => failed(
+            error.to_string(),
+            "check that Docker is running on this runner and that this user may open its socket",
+        ),
         NodeError::Unusable(_) => {
-            failed(format!("the engine's BuildKit does not answer: {error}"), "Docker Engine 20.10 or newer is needed")
+            failed(format!("the engine's BuildKit does not answer: {error}"), "use Docker Engine 20.10 or newer")
         }
     })?;
     Ok((node, Arc::new(Engine::new(address))))
@@ -182,17 +188,17 @@ async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>) -> Res
     made.map_err(|error| {
         let hint = match &error {
             ContainerError::Pull { .. } => {
-                "check the input `buildkit-image`, and the engine's way to its registry (`buildkit-mirror` is for the \
-                 builds, not for this image)"
+                "check the input `buildkit-image`, and that the engine can reach its registry (`buildkit-mirror` applies \
+                 to the builds, not to this image)"
             }
             ContainerError::Engine { source, .. }
                 if cx.container.network.is_some() && source.to_string().contains("not found") =>
             {
-                "check the input `buildkit-network`: it names a network that `docker network ls` shows"
+                "set `buildkit-network` to a network that `docker network ls` lists"
             }
-            ContainerError::Engine { .. } => "may containers be privileged in this engine?",
+            ContainerError::Engine { .. } => "check that this engine allows privileged containers",
             ContainerError::Ended(_) | ContainerError::Silent(_) => {
-                "is `buildkit-image` an image of moby/buildkit, and may its container be privileged?"
+                "check that `buildkit-image` is an image of moby/buildkit and that its container may be privileged"
             }
         };
         failed(error.to_string(), hint)
@@ -204,7 +210,7 @@ async fn endpoints(list: &[EndpointInput], cx: &RunContext) -> Result<(Vec<Node>
     let located = address(cx);
     let engine = located.as_ref().ok().map(|address| Arc::new(Engine::new(address.clone())));
     let nodes = try_join_all(list.iter().map(async |endpoint| {
-        let reach = match &endpoint.address {
+        let connection = match &endpoint.address {
             EndpointAddress::Tcp(host) => {
                 let tls = endpoint.tls.as_ref().map(|files| tls(files, host, cx)).transpose()?;
                 Endpoint::Socket(Address::Tcp(host.clone()), tls)
@@ -212,10 +218,10 @@ async fn endpoints(list: &[EndpointInput], cx: &RunContext) -> Result<(Vec<Node>
             EndpointAddress::Unix(path) => Endpoint::Socket(Address::Unix(cx.project.join(path)), None),
             EndpointAddress::Container(name) => match &engine {
                 Some(engine) => ContainerLease::in_container(engine.clone(), name.clone()).endpoint(),
-                None => return Err(located.clone().err().unwrap_or_else(|| failed("there is no engine".into(), ""))),
+                None => return Err(located.clone().err().unwrap_or_else(|| failed("no engine was found".into(), ""))),
             },
         };
-        Node::connect(reach, endpoint.platforms.clone()).await.map_err(|error| {
+        Node::connect(connection, endpoint.platforms.clone()).await.map_err(|error| {
             let text = error.to_string();
             failed(format!("builder {}: {text}", endpoint.address), endpoint_hint(&text))
         })
@@ -227,39 +233,39 @@ async fn endpoints(list: &[EndpointInput], cx: &RunContext) -> Result<(Vec<Node>
 fn endpoint_hint(error: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|words| error.contains(words));
     if says(&["UnknownIssuer"]) {
-        "give the certificate of the authority that signed the builder's with `ca=`"
+        "pass the certificate of the authority that signed the builder's certificate with `ca=`"
     } else if says(&["not valid for name"]) {
-        "the builder's certificate is for another name: use that one in the address, or say it with `servername=`"
+        "the builder's certificate is for another name: use that name in the address, or pass it with `servername=`"
     } else if says(&["certificate expired", "certificate not valid yet"]) {
-        "renew the builder's certificate, and check the clock of the machine that this runs on"
+        "renew the builder's certificate, and check the clock of this machine"
     } else if says(&["received fatal alert"]) {
-        "the builder does not take our certificate: give one with `cert=` and `key=` that has not expired, of the authority \
-         that buildkitd knows (its `--tlscacert`)"
+        "the builder rejects the client certificate: pass one with `cert=` and `key=` that has not expired and that is \
+         signed by the authority that buildkitd trusts (its `--tlscacert`)"
     } else if says(&["InvalidContentType"]) {
-        "what answers there does not speak TLS: leave `ca=`, `cert=` and `key=` out, or check the port"
+        "the server does not use TLS: remove `ca=`, `cert=` and `key=`, or check the port"
     } else if says(&["connection closed", "connection reset", "broken pipe", "h2 protocol error"]) {
-        "what answers there ends the connection: is it buildkitd, and does it want TLS (`ca=`) and a certificate of ours that \
-         it knows and that has not expired (`cert=`, `key=`)?"
+        "the server closed the connection: check that it is buildkitd, and whether it requires TLS (`ca=`) and a client \
+         certificate that it trusts and that has not expired (`cert=`, `key=`)"
     } else {
-        "is buildkitd running there, does it listen on this address, and can this step reach it?"
+        "check that buildkitd is running, that it listens on this address, and that this step can reach it"
     }
 }
 
 /// The host of an endpoint that is spoken to without TLS although it is not near.
-fn in_clear(endpoint: &EndpointInput) -> Option<&str> {
+fn unencrypted_host(endpoint: &EndpointInput) -> Option<&str> {
     match &endpoint.address {
         EndpointAddress::Tcp(host) if endpoint.tls.is_none() && !may_be_plain(host) => Some(host),
         _ => None,
     }
 }
 
-fn told_in_clear(host: &str) -> Diagnostic {
+fn unencrypted_warning(host: &str) -> Diagnostic {
     Diagnostic {
         severity: Severity::Warning,
         title: "builder without TLS".to_owned(),
         message: format!(
-            "tcp://{host} is spoken to without TLS: sources, build secrets and registry passwords travel in clear; give it \
-             certificates and the input `builder` `ca=`, `cert=` and `key=`"
+            "the connection to tcp://{host} does not use TLS: sources, build secrets and registry passwords are sent \
+             unencrypted; enable TLS in buildkitd, and add `ca=`, `cert=` and `key=` to the input `builder`"
         ),
         place: None,
     }
@@ -274,7 +280,7 @@ fn tls(files: &TlsInput, host: &str, cx: &RunContext) -> Result<Tls, Failure> {
     };
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     Tls::new(&resolved, name).map_err(|error| {
-        let hint = "a path is relative to the working directory, or below the workspace or RUNNER_TEMP";
+        let hint = "use a path that is relative to the working directory, or that is in the workspace or `RUNNER_TEMP`";
         failed(format!("builder tcp://{host}: {error}"), hint)
     })
 }

@@ -47,7 +47,8 @@ pub(super) fn leave_out(
     }
     let told = |url: &String| {
         caches::warning(format!(
-            "{url} does not answer: the build caches there are left out; if it stays like this, `cache: off` spares the wait"
+            "{url} does not answer: its build caches are not used in this run; if this persists, set `cache: off` to avoid \
+             the wait"
         ))
     };
     left_out.iter().map(told).collect()

@@ -24,7 +24,7 @@ pub(super) fn is_there(context: &JobContext) -> Result<(), Failure> {
         ),
         Ok(true) => wrong("the workspace is empty".to_owned(), "put `uses: actions/checkout@v5` before this step"),
         Err(error) => wrong(
-            format!("read the workspace {}: {error}", context.workspace.display()),
+            format!("failed to read the workspace {}: {error}", context.workspace.display()),
             "put `uses: actions/checkout@v5` before this step",
         ),
     }
@@ -41,8 +41,8 @@ pub(super) fn differs(context: &JobContext) -> Option<String> {
     }
     let short = |sha: &str| sha.get(..7).unwrap_or(sha).to_owned();
     Some(format!(
-        "what is checked out is commit {}, but the event is about {}, and so are tags and labels; if another commit is \
-         meant to be built, give it tags of its own (input `tags`)",
+        "commit {} is checked out, but the event is about {}, and tags and labels describe that one; to build another \
+         commit on purpose, give it its own tags (input `tags`)",
         short(&head),
         short(&event.sha),
     ))

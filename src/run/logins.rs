@@ -94,7 +94,7 @@ impl Logins {
         if tokio::time::timeout(LIMIT, logins.ecr(&wanted, &keys, inputs, env)).await.is_err() {
             logins.failure = Some(Failure::new(
                 Stage::Preflight,
-                format!("AWS gave no login within {} s", LIMIT.as_secs()),
+                format!("the login at AWS timed out after {} s", LIMIT.as_secs()),
                 Some("run the job again".to_owned()),
             ));
         }
@@ -109,7 +109,7 @@ impl Logins {
             Ok(text) => text,
             Err(error) => {
                 let hint = if error.is_missing() {
-                    "; let it lie below `${{ runner.temp }}` or the workspace, which alone are mounted into the action"
+                    "; move it into the workspace or `${{ runner.temp }}`; no other directory is mounted into the action"
                 } else {
                     ""
                 };
@@ -119,7 +119,7 @@ impl Logins {
         };
         let Some(config) = DockerConfig::parse(&text) else {
             // Nothing of what stands there is quoted: it may be secret.
-            self.warnings.push(warning("DOCKER_CONFIG", format!("{shown} is no configuration of Docker's")));
+            self.warnings.push(warning("DOCKER_CONFIG", format!("{shown} is not a valid Docker configuration")));
             return;
         };
         self.secrets.extend(config.encoded);
@@ -135,10 +135,10 @@ impl Logins {
         for (helper, registries) in helpers {
             // One of them without a registry is for all.
             let named: Option<Vec<String>> = registries.into_iter().collect();
-            let whose = named.map(|registries| format!(" of {}", registries.join(", "))).unwrap_or_default();
+            let whose = named.map(|registries| format!(" for {}", registries.join(", "))).unwrap_or_default();
             let message = format!(
-                "the credential helper `{helper}`{whose} in {shown} is out of this action's reach; give its login with \
-                 `username` and `password` or `registries`"
+                "the credential helper `{helper}`{whose} in {shown} cannot run inside this action; pass the \
+                 credentials with `username` and `password` or with `registries`"
             );
             self.warnings.push(warning("DOCKER_CONFIG", message));
         }
@@ -174,7 +174,9 @@ impl Logins {
         env: &RunnerEnv,
     ) -> Result<(), (String, String)> {
         let host = &wanted.host;
-        let client = http::builder().build().map_err(|error| (format!("no HTTP client: {error}"), String::new()))?;
+        let client = http::builder()
+            .build()
+            .map_err(|error| (format!("failed to create an HTTP client: {error}"), String::new()))?;
         let keys = match own {
             Some(keys) => keys,
             None => match source.keys(&client, &wanted.ecr, &mut self.secrets).await {
@@ -201,7 +203,7 @@ impl Logins {
     async fn create(&mut self, wanted: &Wanted, client: &reqwest::Client, endpoint: &Endpoint, keys: &Keys) {
         for path in &wanted.pushes {
             if let Err(error) = ecr::create_repository(client, endpoint, keys, path).await {
-                let message = format!("{}/{path} is not created: {error}; {}", wanted.host, error.hint());
+                let message = format!("failed to create {}/{path}: {error}; {}", wanted.host, error.hint());
                 self.warnings.push(warning("ecr-create-repository", message));
             }
         }

@@ -57,7 +57,7 @@ pub async fn repair(inputs: &Inputs, env: &RunnerEnv) -> Vec<Diagnostic> {
     let Ok(tags) = tokio::time::timeout(REPAIR, repair).await else {
         let all: Vec<String> = moves.iter().map(|one| format!("{}:{}", one.repository, one.tag)).collect();
         let message = format!(
-            "the run ended while these tags moved, and they could not be checked within {} s: {}",
+            "the run ended while these tags were being moved, and checking them timed out after {} s: {}",
             REPAIR.as_secs(),
             all.join(", ")
         );
@@ -74,5 +74,5 @@ fn told(repaired: Vec<Repaired>) -> String {
     let groups =
         publication.by_state().into_iter().map(|(state, references)| format!("{state}: {}", references.join(", ")));
     let parts: Vec<String> = groups.chain(problems).collect();
-    format!("the run ended while its tags moved; {}", parts.join("; "))
+    format!("the run ended while its tags were being moved; {}", parts.join("; "))
 }

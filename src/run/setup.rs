@@ -79,7 +79,7 @@ impl RunSetup {
         let context = job::context(inputs, env);
         let planned = timeout(OFFLINE, planning::plan_apart(inputs, env, &context, None)).await;
         let planned = planned.unwrap_or_else(|_| {
-            let headline = "the run was stopped before its plan was made".to_owned();
+            let headline = "the run was stopped before the plan was complete".to_owned();
             Err(Failure::invalid(Stage::Plan, headline, None))
         });
         Self::new((inputs, env), context, planned, Logins::default(), leases).await

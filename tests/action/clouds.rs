@@ -159,7 +159,7 @@ async fn an_access_key_as_the_login_opens_amazon_ecr() {
 #[tokio::test]
 async fn what_keeps_aws_from_giving_a_login_is_named() {
     // Nothing that could be a credential.
-    says(&to_ecr(false).expect(1).await, &["there are no AWS credentials", "`aws-role`", "AWS_ACCESS_KEY_ID"]);
+    says(&to_ecr(false).expect(1).await, &["no AWS credentials were found", "`aws-role`", "AWS_ACCESS_KEY_ID"]);
     // A role, but no permission to ask for a token.
     let run = to_ecr(false).with("aws-role", ROLE);
     says(&run.expect(1).await, &["OIDC token", "`permissions: id-token: write`"]);

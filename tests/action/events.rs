@@ -89,7 +89,7 @@ async fn a_checkout_of_another_commit_than_the_events_is_warned_of() {
     for (head, warned) in [(&sha, false), (&another, true)] {
         run.write(".git/HEAD", &format!("{head}\n"));
         let report = run.expect(0).await;
-        let words = format!("what is checked out is commit aaaaaaa, but the event is about {}", &sha[..7]);
+        let words = format!("commit aaaaaaa is checked out, but the event is about {}", &sha[..7]);
         let told = report.console.of_kind("warning").any(|warning| warning.message.contains(&words));
         assert_eq!(told, warned, "{}", log(&report));
     }

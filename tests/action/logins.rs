@@ -133,7 +133,7 @@ async fn a_docker_config_of_the_workflows_is_used() {
             let run = with_config(run(engine, &registry, "", ""), &config.to_string());
             let report = run.secret(&password).secret(&auth).expect(0).await;
             let warnings: Vec<_> = report.console.of_kind("warning").collect();
-            let helper = "credential helper `gcloud` of eu.gcr.io, gcr.io in /github/runner_temp/docker/config.json";
+            let helper = "credential helper `gcloud` for eu.gcr.io, gcr.io in /github/runner_temp/docker/config.json";
             assert!(warnings.len() == 1 && warnings[0].message.contains(helper), "{warnings:?}");
         }
     }
@@ -153,7 +153,7 @@ async fn an_identity_token_in_a_docker_config_is_used() {
 async fn a_docker_config_that_is_none_is_told() {
     let run = run(Engine::Classic, &lab::plain(), "", "");
     let report = with_config(run, "nonsense-canary").secret("nonsense-canary").expect(0).await;
-    assert!(log(&report).contains("is no configuration of Docker's"), "{}", log(&report));
+    assert!(log(&report).contains("is not a valid Docker configuration"), "{}", log(&report));
     let report =
         self::run(Engine::Classic, &lab::plain(), "", "").env("DOCKER_CONFIG", "/root/.docker").expect(0).await;
     assert!(log(&report).contains("${{ runner.temp }}"), "{}", log(&report));

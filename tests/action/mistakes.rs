@@ -23,7 +23,7 @@ async fn a_mistake_is_told_in_words_that_help() {
             &[("compose.yaml", "services:\n  django: {build: ./web}\n")],
             &[],
             2,
-            &["the build context web is no directory"],
+            &["the build context web is not a directory"],
         ),
         (&[("Dockerfile", BASE)], &[("working-directory", "web")], 2, &["web does not exist", "`working-directory`"]),
         (&[("Dockerfile", BASE)], &[("usrename", "x")], 2, &["usrename", "username"]),

@@ -177,7 +177,7 @@ async fn an_engine_that_cannot_gets_a_container() {
     let two = stand_in.run("FROM scratch\nCOPY Dockerfile /\n").with("platforms", "linux/amd64,linux/arm64");
     let report = two.succeeds().await;
     assert!(
-        report.log.contains("is built for 2 platforms: the engine (classic image store) cannot do that"),
+        report.log.contains("is built for 2 platforms, which the engine (classic image store) does not support"),
         "{}",
         report.log
     );

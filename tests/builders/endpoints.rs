@@ -212,8 +212,8 @@ async fn what_an_endpoint_builds_is_loaded_into_the_engine() {
     let run = Run::new(Engine::C8d, &fresh("")).with("builder", &format!("tcp://{}", bridge.address));
     let run = run.with("load", "true");
     let report = run.clone().env("DOCKER_HOST", "unix:///nowhere/docker.sock").go().await;
-    assert!(report.log.contains("there is no engine to leave the images in"), "{}", report.log);
+    assert!(report.log.contains("`load` requires a Docker engine"), "{}", report.log);
     let report = run.with("platforms", "linux/amd64,linux/arm64").go().await;
-    assert!(report.status == 2 && report.log.contains("leave the input `load` out"), "{}", report.log);
+    assert!(report.status == 2 && report.log.contains("remove the input `load`"), "{}", report.log);
     assert!(!report.log.contains("uploading"), "{}", report.log);
 }

@@ -418,7 +418,7 @@ async fn a_comment_that_could_not_be_written_is_written_by_the_post_stage() {
         job.github.fail_next(vec![fault.clone(); 9]);
         let budget = Duration::from_millis(300);
         let notice = comment::put(&job.inputs, &job.env, &event, &job.ended(failed()), budget).await;
-        assert!(notice.is_some_and(|notice| notice.message.starts_with("none is written")), "{fault:?}");
+        assert!(notice.is_some_and(|notice| notice.message.starts_with("no comment was written")), "{fault:?}");
         job.github.heal();
         assert_eq!(comment::repair(&job.inputs, &job.post_env(), &event, SECOND).await, None, "{fault:?}");
         let comments = job.github.change(|world| world.comments(7));

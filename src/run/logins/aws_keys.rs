@@ -62,7 +62,7 @@ impl<'a> KeySource<'a> {
                 session: var("AWS_SESSION_TOKEN").map(Secret::new),
             }),
             _ => Err(NoKeys {
-                headline: "there are no AWS credentials".to_owned(),
+                headline: "no AWS credentials were found".to_owned(),
                 hint: "set `aws-role` and give the job `permissions: id-token: write`, or set AWS_ACCESS_KEY_ID and \
                        AWS_SECRET_ACCESS_KEY in `env:`, or `username` and `password`"
                     .to_owned(),
@@ -83,7 +83,7 @@ impl<'a> KeySource<'a> {
         let (Some(url), Some(bearer)) = (var("ACTIONS_ID_TOKEN_REQUEST_URL"), var("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
         else {
             return Err(failed(
-                "the job may not ask GitHub for an OIDC token, which `aws-role` needs".to_owned(),
+                "the job is not allowed to request an OIDC token from GitHub, which `aws-role` requires".to_owned(),
                 "give the job `permissions: id-token: write`; pull requests from forks never have it".to_owned(),
             ));
         };
@@ -100,7 +100,7 @@ impl<'a> KeySource<'a> {
         let endpoint = Endpoint::new(Service::Sts, region, domain, var);
         let session = format!("build-deploy-{}", var("GITHUB_RUN_ID").unwrap_or("local"));
         let keys = sts::assume_role(http, &endpoint, role, &session, &token).await.map_err(|error| {
-            failed(format!("AWS does not give the role {role}: {error}"), sts::hint(&error, &Claims::of(&token)))
+            failed(format!("failed to assume the role {role}: {error}"), sts::hint(&error, &Claims::of(&token)))
         })?;
         secrets.extend(keys.secrets().cloned());
         Ok(keys)

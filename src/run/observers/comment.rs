@@ -77,6 +77,6 @@ fn slow() -> ApiError {
 
 fn refused(error: &ApiError) -> Diagnostic {
     let fix = if error.is_refusal() { "; it needs `permissions: pull-requests: write`" } else { "" };
-    let message = format!("none is written: {error}{fix}");
+    let message = format!("no comment was written: {error}{fix}");
     Diagnostic { severity: Severity::Notice, title: "pull request comment".to_owned(), message, place: None }
 }

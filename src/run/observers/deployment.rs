@@ -71,12 +71,14 @@ impl Environment {
     ) -> Result<Option<Self>, Diagnostic> {
         let Some(name) = inputs.deploy.environment.clone() else { return Ok(None) };
         if !plan.push.enabled {
-            let message = format!("none is made for {name}: nothing is pushed, {}", plan.push.reason);
+            let message = format!("no deployment was created for {name}: nothing is pushed, {}", plan.push.reason);
             return Err(notice(message));
         }
         let client = history::client(inputs, env, event).filter(|_| !event.sha.is_empty());
         let Some(client) = client else {
-            return Err(notice(format!("none is made for {name}: there is no token, no API or no commit")));
+            let message =
+                format!("no deployment was created for {name}: the token, the API URL or the commit is missing");
+            return Err(notice(message));
         };
         let wanted = Wanted {
             environment: name.clone(),
@@ -156,7 +158,7 @@ pub async fn repair(
         state: if matches!(run.outcome, Some((RunOutcome::Cancelled, _))) { State::Inactive } else { State::Failure },
         log_url: run.info.job_url.clone(),
         environment_url: None,
-        description: "the step ended without a word".to_owned(),
+        description: "the step ended without reporting a result".to_owned(),
     });
     let told = tokio::time::timeout(budget, tell(&client, id, &status)).await;
     match told.unwrap_or_else(|_| Err(slow())) {
@@ -220,7 +222,7 @@ fn description(run: &RunState) -> String {
 
 fn refused(environment: &str, error: &ApiError) -> Diagnostic {
     let fix = if error.is_refusal() { "; it needs `permissions: deployments: write`" } else { "" };
-    notice(format!("none is made for {environment}: {error}{fix}"))
+    notice(format!("no deployment was created for {environment}: {error}{fix}"))
 }
 
 fn notice(message: String) -> Diagnostic {

@@ -31,7 +31,7 @@ pub(in crate::run) fn values(cx: &RunContext) -> Result<Vec<Secret>, Failure> {
     }
     let too_many = |what: String| {
         let hint = "pass fewer or smaller secrets to the builds".to_owned();
-        Failure::invalid(Stage::Plan, format!("build secrets: {what}, which is too much to hide"), Some(hint))
+        Failure::invalid(Stage::Plan, format!("build secrets: {what}, the limit for redaction"), Some(hint))
     };
     if paths.len() > MOST_SECRET_FILES {
         return Err(too_many(format!("more than {MOST_SECRET_FILES} files")));
@@ -42,7 +42,7 @@ pub(in crate::run) fn values(cx: &RunContext) -> Result<Vec<Secret>, Failure> {
         let Ok(text) = regular_file::read_text(path, LARGEST_SECRET) else { continue };
         bytes += text.len();
         if bytes > MOST_SECRET_BYTES {
-            return Err(too_many(format!("the files come to more than {} KiB", MOST_SECRET_BYTES >> 10)));
+            return Err(too_many(format!("more than {} KiB in total", MOST_SECRET_BYTES >> 10)));
         }
         values.push(Secret::new(text));
     }
