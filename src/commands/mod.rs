@@ -84,7 +84,6 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
         Subcommand::Post => post::post(call).await,
         Subcommand::Plan(format) => plan::plan(call, format).await,
         Subcommand::Notify => notify::notify(call).await,
-        Subcommand::Rollback => later(call.log),
     }
 }
 
@@ -118,13 +117,6 @@ fn refuse<W: Write>(mistakes: &[InputError], mut log: Log<W>) -> u8 {
         count => format!("{count} inputs are invalid; nothing was started"),
     };
     let failure = Failure::invalid(Stage::Plan, headline, None);
-    let _ = log.event(&Event::Finished(RunOutcome::Failure(Box::new(failure))));
-    exit::WRONG_INPUT
-}
-
-/// Commands of later versions.
-fn later<W: Write>(mut log: Log<W>) -> u8 {
-    let failure = Failure::invalid(Stage::Plan, "this command is not available in this version", None);
     let _ = log.event(&Event::Finished(RunOutcome::Failure(Box::new(failure))));
     exit::WRONG_INPUT
 }

@@ -10,7 +10,7 @@ use clap::{
 
 use super::{
     error::InputError,
-    moved,
+    moved, reserved,
     runner::RunnerEnv,
     spec::{self, Fallback, INPUTS, InputSpec, Kind},
 };
@@ -73,8 +73,6 @@ pub enum Subcommand {
     Post,
     /// Print what `run` would do.
     Plan(PlanFormat),
-    /// Put the release before back.
-    Rollback,
     /// Send one message.
     Notify,
 }
@@ -128,7 +126,6 @@ fn subcommand(matches: &ArgMatches) -> Option<Subcommand> {
             Some("json") => PlanFormat::Json,
             _ => PlanFormat::Text,
         })),
-        "rollback" => Some(Subcommand::Rollback),
         "notify" => Some(Subcommand::Notify),
         _ => Some(Subcommand::Run),
     }
@@ -150,7 +147,6 @@ pub fn command() -> Command {
                 .about("Prints what `run` would do and stops")
                 .arg(choice("format", &["text", "json"], "How to print it").default_value("text")),
         )
-        .subcommand(Command::new("rollback").about("Puts the previous release back on the deploy targets"))
         .subcommand(Command::new("notify").about("Sends one message, for a job that builds by other means"))
 }
 
@@ -179,8 +175,11 @@ fn argument(spec: &InputSpec) -> Arg {
 
 /// The mistake of naming an input that does not exist, with the nearest that does.
 fn unknown(name: &str) -> InputError {
+    if reserved::is_reserved(name) {
+        return InputError::hidden(name, "is not supported by this version", "remove it from `with:`");
+    }
     if let Some(instead) = moved::instead_of(name) {
-        return InputError::hidden(name, "there is no such input", instead);
+        return InputError::hidden(name, "is not an input of this action", instead);
     }
     // Clap knows the flags and how to compare names; only `--` is needed to ask it.
     let answer = command().no_binary_name(true).try_get_matches_from([format!("--{name}=")]);
@@ -193,7 +192,7 @@ fn unknown(name: &str) -> InputError {
         || "remove it from `with:`; see https://github.com/izhan/build-deploy/blob/main/docs/inputs.md".to_owned(),
         |nearest| format!("did you mean `{nearest}`?"),
     );
-    InputError::hidden(name, "there is no such input", fix)
+    InputError::hidden(name, "is not an input of this action", fix)
 }
 
 #[cfg(test)]
@@ -238,14 +237,20 @@ mod tests {
     fn unknown_inputs_are_all_named_with_the_nearest() {
         let call = called(
             &["x"],
-            &[("GITHUB_ACTIONS", "true"), ("INPUT_DISCORD-WEBHOK", "https://s3cret"), ("INPUT_ZZZZ", "1")],
+            &[
+                ("GITHUB_ACTIONS", "true"),
+                ("INPUT_DISCORD-WEBHOK", "https://s3cret"),
+                ("INPUT_ZZZZ", "1"),
+                ("INPUT_DEPLOY", "x"),
+            ],
         );
         let shown: Vec<String> = call.unknown.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             [
-                "input `discord-webhok`: there is no such input; did you mean `discord-webhook`?",
-                "input `zzzz`: there is no such input; remove it from `with:`; see https://github.com/izhan/build-deploy/blob/main/docs/inputs.md",
+                "input `deploy`: is not supported by this version; remove it from `with:`",
+                "input `discord-webhok`: is not an input of this action; did you mean `discord-webhook`?",
+                "input `zzzz`: is not an input of this action; remove it from `with:`; see https://github.com/izhan/build-deploy/blob/main/docs/inputs.md",
             ]
         );
     }

@@ -15,6 +15,7 @@ pub mod parse;
 pub mod payload;
 mod quoted;
 mod registries;
+mod reserved;
 pub mod runner;
 mod secrets;
 pub mod spec;

@@ -20,7 +20,7 @@ use super::{
     error::InputError,
     quoted::quoted_lines,
     runner::RunnerEnv,
-    spec::{INPUTS, Support},
+    spec::INPUTS,
     typed::{CommandInput, GithubInputs, Inputs, Push, Show},
     values::{boolean, comma_lines, duration, lines, pair},
 };
@@ -32,7 +32,6 @@ const GHCR: &str = "ghcr.io";
 /// [`super::cli::Invocation::unknown`].
 pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>> {
     let mut reader = Reader { raw, env, mistakes: Vec::new(), warnings: Vec::new() };
-    reader.unsupported();
     let mut inputs = Inputs {
         command: reader.command(),
         project: reader.project(),
@@ -80,24 +79,6 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Refuses what a later version will do, rather than ignore it.
-    fn unsupported(&mut self) {
-        for spec in INPUTS.iter().filter(|spec| spec.support == Support::DefaultOnly) {
-            let Some(value) = self.raw.written(spec.name) else { continue };
-            let default = spec.default.in_action();
-            let same = default == Some(value)
-                || default.and_then(boolean).is_some_and(|default| boolean(value) == Some(default));
-            if !same {
-                let fix = default.map_or_else(
-                    || "leave it out".to_owned(),
-                    |default| format!("leave it out, which means `{default}`"),
-                );
-                let problem = format!("`{}` is not available in this version", spec.name);
-                self.mistakes.push(InputError::hidden(spec.name, problem, fix));
-            }
-        }
-    }
-
     /// Reports a mistake, with the value.
     fn reject(&mut self, input: &str, value: &str, problem: impl Into<String>, hint: impl Into<String>) {
         self.mistakes.push(InputError::shown(input, value, problem, hint));
@@ -171,10 +152,6 @@ impl Reader<'_> {
     }
 
     fn command(&mut self) -> CommandInput {
-        if self.raw.get("command") == Some("rollback") {
-            self.reject("command", "rollback", "is not available in this version", "use `run`, `plan` or `notify`");
-            return CommandInput::Run;
-        }
         let choices = [("run", CommandInput::Run), ("plan", CommandInput::Plan), ("notify", CommandInput::Notify)];
         self.choice("command", &choices, CommandInput::Run)
     }
@@ -248,7 +225,6 @@ mod tests {
         let mistakes = parsed(
             &[
                 ("timeout", "45"),
-                ("deploy", "- compose: x"),
                 ("push", "maybe"),
                 ("when-superseded", "wait"),
                 ("platforms", "linux/amd64\narm64"),
@@ -277,7 +253,6 @@ mod tests {
                  followed by `,compression-level=N` (0 to 22) and `,force-compression=true`",
                 "input `slack-token`, line 1: is not a token; paste the Bot User OAuth Token, which begins with `xoxb-`",
                 "input `slack-token`: has no channel; set `slack-channel` as well",
-                "input `deploy`: `deploy` is not available in this version; leave it out",
                 "input `timeout`: `45` is not a duration; use a number with a unit, such as `45m` or `1h30m`",
             ]
         );

@@ -5,7 +5,7 @@
 
 mod kind;
 
-pub use self::kind::{Fallback, Group, Kind, Support};
+pub use self::kind::{Fallback, Group, Kind};
 
 use super::builder::ContainerInput;
 
@@ -22,13 +22,11 @@ pub struct InputSpec {
     pub help: &'static str,
     /// Its heading in `docs/inputs.md`.
     pub group: Group,
-    /// Which of its values this version supports.
-    pub support: Support,
 }
 
 impl InputSpec {
     const fn new(group: Group, kind: Kind, name: &'static str, help: &'static str) -> Self {
-        Self { name, kind, default: Fallback::None, help, group, support: Support::All }
+        Self { name, kind, default: Fallback::None, help, group }
     }
 
     const fn or(mut self, value: &'static str) -> Self {
@@ -43,12 +41,6 @@ impl InputSpec {
 
     const fn or_else(mut self, words: &'static str) -> Self {
         self.default = Fallback::Described(words);
-        self
-    }
-
-    /// Marks an input as reserved for a later version.
-    const fn later(mut self) -> Self {
-        self.support = Support::DefaultOnly;
         self
     }
 
@@ -313,11 +305,6 @@ pub const INPUTS: &[InputSpec] = &[
         "message-id",
         "With `command: notify`: the output `message-id` of an earlier step, whose message is edited.",
     ),
-    deploy(Yaml, "deploy", "Deploy targets: a list of maps.").later(),
-    deploy(Secret, "ssh-key", "Private key for `compose:` targets.").later(),
-    deploy(Text, "ssh-known-hosts", "Host keys of `compose:` targets.").later(),
-    deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`.").later(),
-    deploy(Secret, "kubeconfig", "Kubernetes configuration: the document, or its path.").later(),
     deploy(Text, "aws-region", "AWS region whose endpoint issues the credentials of `aws-role`.")
         .or_else("`AWS_REGION`, otherwise the registry's region"),
     deploy(
@@ -326,16 +313,12 @@ pub const INPUTS: &[InputSpec] = &[
         "ARN of the AWS role that the job assumes with its OIDC token. Needs `id-token: write`.",
     )
     .or_else("credentials in the `AWS_*` variables"),
-    deploy(Secret, "portainer-token", "Access token for `portainer:` targets.").later(),
     deploy(
         Text,
         "environment",
         "GitHub environment in which a run that pushes is recorded as a deployment. Needs `deployments: write`.",
     ),
     deploy(Text, "environment-url", "URL of the deployed site, for the GitHub deployment."),
-    deploy(Text, "to", "With `command: rollback`: tag, digest or run number of the release to restore.")
-        .or_else("the previous release")
-        .later(),
     rest(Secret, "github-token", "Token for the GitHub API and for `ghcr.io`.").or_expression("${{ github.token }}"),
     rest(Text, "job-id", "Set by the runner; used for links to the job.").or_expression("${{ job.check_run_id }}"),
     rest(Text, "job-status", "Set by the runner; read after the job.").or_expression("${{ job.status }}"),
@@ -355,7 +338,7 @@ pub const INPUTS: &[InputSpec] = &[
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{INPUTS, Support};
+    use super::INPUTS;
 
     #[test]
     fn names_are_unique_and_kebab_case() {
@@ -377,7 +360,6 @@ mod tests {
     fn help_is_one_line() {
         for spec in INPUTS {
             assert!(!spec.help.contains('\n') && spec.help.ends_with('.'), "{}", spec.name);
-            assert!(spec.support == Support::All || !spec.is_hidden());
         }
     }
 }

@@ -64,8 +64,6 @@ pub struct Plan {
     pub compare_with: Option<Tag>,
     /// Who is told.
     pub notify: Vec<NotifyPlan>,
-    /// Where it is deployed.
-    pub deploy: Vec<DeployPlan>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// What the user may want to know.
@@ -155,10 +153,6 @@ pub struct PushPlan {
     /// Why, in a few words.
     pub reason: String,
 }
-
-/// A deploy target. There is none yet.
-#[derive(Clone, Debug, Serialize)]
-pub enum DeployPlan {}
 
 /// Why there is no plan although inputs and compose files could be read.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -264,7 +258,6 @@ impl Plan {
             push,
             load: inputs.registry.load,
             notify: notify::notify(inputs),
-            deploy: Vec::new(),
             warnings: remarks.warnings,
             notices: remarks.notices,
         })

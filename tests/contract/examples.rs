@@ -9,12 +9,7 @@ use std::{
 };
 
 use build_deploy::{
-    inputs::{
-        cli::RawInputs,
-        parse,
-        runner::RunnerEnv,
-        spec::{self, Support},
-    },
+    inputs::{cli::RawInputs, parse, runner::RunnerEnv, spec},
     report::outputs::OUTPUTS,
     yaml::{self, Key, Node},
 };
@@ -112,7 +107,7 @@ fn check_step(step: &Node, place: &str) -> (Permissions, Permissions) {
     for (name, value) in entries(step.get("with")) {
         let name = &name.text;
         let spec = spec::find(name).unwrap_or_else(|| panic!("{place}: there is no input `{name}`"));
-        assert!(spec.support == Support::All && !spec.is_hidden(), "{place}: `{name}` cannot be used");
+        assert!(!spec.is_hidden(), "{place}: `{name}` cannot be used");
         let value = value.written().unwrap_or_else(|| panic!("{place}: `{name}` is not a text"));
         raw.set(name, &evaluated(&value)).unwrap();
         needed.extend(named_permissions(&description(spec)));

@@ -12,7 +12,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 use build_deploy::{
     inputs::{
         cli, moved,
-        spec::{self, Fallback, INPUTS, InputSpec, Support},
+        spec::{self, Fallback, INPUTS, InputSpec},
     },
     report::outputs::OUTPUTS,
     yaml::{self, Node},
@@ -46,9 +46,6 @@ fn description(spec: &InputSpec) -> String {
     let mut text = spec.help.to_owned();
     if let Fallback::Described(words) = spec.default {
         write!(text, " Default: {words}.").unwrap();
-    }
-    if spec.support == Support::DefaultOnly {
-        text.push_str(" Not available in this version.");
     }
     text
 }
@@ -108,8 +105,7 @@ fn generated_sections_are_up_to_date() {
                 .unwrap();
         }
         let default = default_cell(spec);
-        let later = if spec.support == Support::DefaultOnly { " *Not available in this version.*" } else { "" };
-        let row = format!("| `{}` | {} | {default} | {}{later} |", spec.name, spec.kind.word(), spec.help);
+        let row = format!("| `{}` | {} | {default} | {} |", spec.name, spec.kind.word(), spec.help);
         assert_eq!(row.matches('|').count(), 5, "a cell of `{}` holds a `|`", spec.name);
         writeln!(table, "{row}").unwrap();
     }

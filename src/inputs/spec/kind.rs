@@ -59,16 +59,6 @@ impl Fallback {
     }
 }
 
-/// Values of an input that this version supports. Names of inputs of later versions are reserved, so that no workflow
-/// breaks; a value that would be ignored is an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Support {
-    /// All values.
-    All,
-    /// The default only.
-    DefaultOnly,
-}
-
 /// A heading in `docs/inputs.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {

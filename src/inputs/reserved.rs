@@ -1,0 +1,36 @@
+//! Names that are reserved for inputs of later versions.
+
+const RESERVED: [&str; 16] = [
+    "cache-mounts",
+    "deploy",
+    "digests",
+    "from",
+    "keep",
+    "kubeconfig",
+    "max-growth",
+    "max-size",
+    "portainer-token",
+    "reuse",
+    "reuse-max-age",
+    "ssh-key",
+    "ssh-known-hosts",
+    "ssh-passphrase",
+    "test",
+    "to",
+];
+
+/// Whether a name is reserved, so that no other input is suggested for it.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RESERVED;
+    use crate::inputs::spec;
+
+    #[test]
+    fn no_input_has_a_reserved_name() {
+        assert!(RESERVED.iter().all(|name| spec::find(name).is_none()));
+    }
+}
