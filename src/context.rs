@@ -1,4 +1,4 @@
-//! Everything besides the plan that a run needs.
+//! The context of a run: everything besides the plan that it needs.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -10,7 +10,7 @@ use crate::{
     publish::Branch,
 };
 
-/// Everything besides the plan that a run needs: directories, credentials, and who is asked for a builder.
+/// Everything besides the plan that a run needs: directories, credentials and the builder to use.
 #[derive(Clone, Debug)]
 pub struct RunContext {
     /// The project's directory, absolute.
@@ -23,15 +23,15 @@ pub struct RunContext {
     pub credentials: Credentials,
     /// Build secrets: by image, then by id.
     pub secrets: HashMap<String, HashMap<String, BuildSecret>>,
-    /// What is to build.
+    /// The builder that the input `builder` names.
     pub builder: BuilderInput,
-    /// What a container that builds is made of.
+    /// The configuration of a builder container.
     pub container: ContainerInput,
-    /// What opens caches.
+    /// Credentials for build caches.
     pub cache_credentials: CacheCredentials,
-    /// Directories of the runner's host, and where they are mounted here.
+    /// Directories of the runner's host, and the paths at which they are mounted here.
     pub mounts: Vec<(PathBuf, PathBuf)>,
-    /// The containers that the run sits in, to be left after it.
+    /// The builder containers that the run uses, to be released after it.
     pub leases: ContainerLeases,
     /// SSH agents of each image, by id.
     pub ssh: HashMap<String, Vec<(String, AgentSource)>>,

@@ -1,4 +1,4 @@
-//! What must be true before anything is built: the checkout is there, the engine answers, the registry takes the
+//! Checks before anything is built: the checkout exists, the engine answers, and the registry accepts the
 //! credentials.
 
 mod builder;
@@ -22,7 +22,7 @@ use crate::{
     regular_file,
 };
 
-/// The plan's images with every path resolved, once all of them are there.
+/// Returns the build specs of the plan's images with every path resolved; fails if a path does not exist.
 pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failure> {
     let mut specs: Vec<BuildSpec> =
         plan.images.iter().map(|image| BuildSpec::new(image, &cx.project, &cx.place)).collect();
@@ -72,7 +72,7 @@ pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failu
     Ok(specs)
 }
 
-/// Takes the file `dockerfile` where there is no `Dockerfile`, as all of Docker's clients do
+/// Uses the file `dockerfile` if `Dockerfile` does not exist, as all of Docker's clients do
 /// (<https://github.com/moby/moby/pull/10858>).
 pub fn take_lower_case(spec: &mut BuildSpec) {
     let Dockerfile::File { directory, name } = &mut spec.build.dockerfile else { return };
@@ -83,7 +83,8 @@ pub fn take_lower_case(spec: &mut BuildSpec) {
     }
 }
 
-/// Fits the specs to the builder, or says what it cannot do; `Ok` holds what it may not be able to do.
+/// Adapts the specs to the builder. Fails if the builder does not support an option; `Ok` holds warnings about options
+/// that it may not support.
 pub async fn support(builder: &Builder, specs: &mut [BuildSpec]) -> Result<Vec<Diagnostic>, Failure> {
     let mut doubts = Vec::new();
     let runs: Vec<String> = builder.nodes.iter().flat_map(|node| node.worker.platforms.iter().cloned()).collect();
@@ -131,10 +132,9 @@ fn agents(cx: &RunContext) -> Result<HashMap<String, Agents>, Failure> {
     cx.ssh.iter().map(read).collect()
 }
 
-/// Resolves when a registry says that it does not accept the credentials; else never.
+/// Resolves when a registry rejects the credentials; otherwise never.
 ///
-/// An answer that proves nothing (a registry that cannot be reached just now, one without a login of its own) is left
-/// to the push.
+/// An inconclusive answer (the registry is unreachable at the moment, or has no login) is ignored; the push will show.
 pub async fn refused_login(builder: &Builder, plan: &Plan) -> Failure {
     for host in plan.hosts().into_iter().filter(|_| plan.push.enabled) {
         let (Some(engine), Some(login)) = (&builder.engine, builder.registries.credentials().for_host(host)) else {

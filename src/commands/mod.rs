@@ -1,4 +1,4 @@
-//! What each subcommand does around the pipeline.
+//! The subcommands, and their work around the pipeline.
 
 pub mod notify;
 pub mod plan;
@@ -26,23 +26,23 @@ use crate::{
     report::log::{Annotate, Log, Reader},
 };
 
-/// The program's exit statuses that no signal makes.
+/// The program's exit statuses, except those of signals.
 pub mod exit {
-    /// All that was asked for was done.
+    /// Everything succeeded.
     pub const SUCCESS: u8 = 0;
     /// A stage failed.
     pub const FAILED: u8 = 1;
-    /// The inputs or the compose file are wrong; nothing was started.
+    /// The inputs or the compose file are invalid; nothing was started.
     pub const WRONG_INPUT: u8 = 2;
 }
 
-/// What a command is given.
+/// The arguments of a command.
 pub struct Call<W> {
     /// The environment.
     pub env: RunnerEnv,
-    /// The inputs, checked.
+    /// The validated inputs.
     pub inputs: Inputs,
-    /// Where everything that is shown goes.
+    /// The log, which receives all output.
     pub log: Log<W>,
 }
 
@@ -51,7 +51,7 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
     let invocation = match cli::invocation(argv, &env) {
         Ok(invocation) => invocation,
         Err(error) => {
-            // Help and version are such errors too; nobody is left to tell that their text cannot be written.
+            // Help and version are such errors too; a failure to write their text cannot be reported anywhere.
             let _ = write!(out, "{error}");
             return u8::try_from(error.exit_code()).unwrap_or(exit::WRONG_INPUT);
         }
@@ -87,7 +87,7 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
     }
 }
 
-/// Says that the program could not even begin.
+/// Reports that the program failed to start.
 pub fn fatal(mut out: impl Write, error: &dyn Error) -> u8 {
     let _ = writeln!(out, "build-deploy: failed to start: {error}");
     exit::FAILED
@@ -101,7 +101,7 @@ fn reader(env: &RunnerEnv, annotations: Annotate) -> Reader {
     }
 }
 
-/// Tells all mistakes, each as an error of its own.
+/// Reports all mistakes, each as its own error.
 fn refuse<W: Write>(mistakes: &[InputError], mut log: Log<W>) -> u8 {
     for mistake in mistakes {
         let diagnostic = Diagnostic {

@@ -16,15 +16,16 @@ use crate::{
     },
 };
 
-/// How long a message waits for what the runs before were like.
+/// Time limit for the history of previous runs.
 const HISTORY: Duration = Duration::from_secs(2);
 
-/// Sends the message and returns the exit status: that of success, unless `notify-strict` says that a message matters.
+/// Sends the message and returns the exit status, which is success even if sending fails, unless `notify-strict` is
+/// set.
 pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let (context, chat, mut state) = setup::message(&inputs, &env, &mut log);
     for warning in context.warnings.iter().chain(&chat.warnings) {
-        // Nothing follows that would bring the annotations out.
+        // No later event would write the annotations.
         let _ = log.late(warning);
     }
     let moment = moment(&inputs);
@@ -50,7 +51,7 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     if inputs.notify.strict && !(told && chat.complete) { exit::FAILED } else { exit::SUCCESS }
 }
 
-/// The input `state`, else how the job stands.
+/// Returns the input `state`, or else the status of the job.
 fn moment(inputs: &Inputs) -> Moment {
     inputs.notify.state.unwrap_or(match inputs.github.job_status.as_deref() {
         Some("failure") => Moment::Failure,
@@ -59,7 +60,7 @@ fn moment(inputs: &Inputs) -> Moment {
     })
 }
 
-/// How the job ended, in a time that is not known.
+/// Returns the outcome of the job, whose duration is unknown.
 pub(super) fn ending(moment: Moment) -> Option<(RunOutcome, Duration)> {
     let ending = match moment {
         Moment::Started => return None,

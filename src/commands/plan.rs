@@ -43,14 +43,14 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
     let redactor = Redactor::new(inputs.secrets().chain(&secrets));
     let written = match format {
         PlanFormat::Text => {
-            // An address that is none does not fail a run, so here alone it is seen before one.
+            // An invalid address does not fail a run, so only this command reports it in advance.
             for warning in Chat::new(&inputs).warnings {
                 let _ = log.late(&warning);
             }
             log.text(&redactor.redact(&print::text(&plan)))
         }
         PlanFormat::Json => match serde_json::to_string_pretty(&plan) {
-            // A program reads it: nothing may be made harmless in it, and JSON escapes control characters itself.
+            // Programs read it, so it is not sanitized; JSON escapes control characters itself.
             Ok(json) => writeln!(log.into_sink(), "{}", redactor.redact(&json)),
             Err(error) => return super::fatal(log.into_sink(), &error),
         },

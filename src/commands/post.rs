@@ -21,17 +21,17 @@ use crate::{
     },
 };
 
-/// Repairs and returns the exit status, which is success: a repair that fails must not turn a green job red.
+/// Runs the repairs and returns the exit status, which is always success: a failed repair must not fail the job.
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let (context, chat, mut state) = setup::message(&inputs, &env, &mut log);
     state.outcome = match (inputs.github.job_status.as_deref(), inputs.command) {
         (Some("cancelled"), _) => ending(Moment::Cancelled),
-        // Of a run of our own, the reason would be known; of a job that builds by other means it never is.
+        // The reason of a failure is known only for a run, never for a job that builds by other means.
         (Some("failure"), CommandInput::Notify) => ending(Moment::Failure),
         _ => None,
     };
-    // First, so that the message can say what became of the tags.
+    // First, so that the message can report the state of the tags.
     let tags = moves::repair(&inputs, &env).await;
     state.diagnostics.extend(tags.iter().cloned());
     let (event, limit) = (&context.event, Allowance::of_post(&env));
@@ -47,12 +47,12 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
     exit::SUCCESS
 }
 
-/// Removes a builder's container that a killed run left behind. An engine that is not there has none.
+/// Removes a builder container that a killed run left behind. Does nothing without an engine.
 async fn sweep(inputs: &Inputs, env: &RunnerEnv, limit: Duration) {
     if matches!(inputs.registry.builder, BuilderInput::Auto | BuilderInput::Container)
         && let Ok(address) = engine::locate(env.var("DOCKER_HOST"))
     {
-        // What is left then is found by the next run that wants the same one.
+        // If this times out, the next run that uses the same container finds it.
         let _ = tokio::time::timeout(limit, container::sweep(&Engine::new(address))).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The command `run`: the pipeline with everything around it that tells people what happens.
+//! The command `run`: the pipeline with its log, messages and reports.
 
 use std::{
     cell::Cell,
@@ -49,13 +49,13 @@ use crate::{
     signals::{Ended, Signals},
 };
 
-/// Longer than any job may run: what no `timeout` means.
+/// The limit without `timeout`: longer than any job may run.
 pub(super) const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
 
-/// How a run ends whose time is over.
+/// The outcome of a run that timed out.
 pub(super) const TIMED_OUT: (RunOutcome, u8) = (RunOutcome::TimedOut, exit::FAILED);
 
-/// How a run ends that gets a signal.
+/// Returns the outcome of a run that a signal stopped.
 pub(super) fn stopped_by(signal: Ended) -> (RunOutcome, u8) {
     (RunOutcome::Cancelled, signal.exit_code())
 }
@@ -93,7 +93,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         state.images = plan.image_states();
     }
     let (sender, states) = watch::channel(Arc::new(state.clone()));
-    // The first message is on its way while the build begins.
+    // The first message is sent while the build begins.
     let live = chat.start(&states);
     let posted = live.posted();
     let inquiry = Inquiry::new(&inputs, &env, &context.event);
@@ -102,7 +102,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         Err(_) => Ok(None),
     };
     let reporting = reporter::report(receiver, state, sender, |event| {
-        // A log that cannot be written has nobody to be told to.
+        // A failure to write the log cannot be reported anywhere.
         let _ = log.event(event);
     });
     let (canceller, cancel) = cancel::channel();
@@ -115,7 +115,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         for diagnostic in context.warnings.iter().chain(&chat.warnings).chain(&warnings).cloned() {
             events.emit(Event::Diagnostic(diagnostic)).await;
         }
-        let (ending, status) = match (&planned, stopped, no_login) {
+        let (outcome, status) = match (&planned, stopped, no_login) {
             (_, Some(stopped), _) => stopped,
             (Err(failure), ..) => (RunOutcome::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
             (Ok(_), None, Some(failure)) => (RunOutcome::Failure(Box::new(failure)), exit::FAILED),
@@ -125,7 +125,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
                 asking_meanwhile(inquiry, &events, &mut allowance, work).await
             }
         };
-        events.emit(Event::Finished(ending)).await;
+        events.emit(Event::Finished(outcome)).await;
         drop(events);
         status
     };
@@ -134,7 +134,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         never = chat::save(&env, posted) => match never {},
     };
     moves::end(&env, &moving, &state);
-    // From here on, whoever cannot say how the run ended leaves it to the post stage.
+    // From here on, the post stage repeats reports of the outcome that fail.
     chat.save_outcome(&env, &state);
     let pace = if matches!(state.outcome, Some((RunOutcome::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };
     let last_word = allowance.last_word(pace);
@@ -145,9 +145,9 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             Err(notice) => (None, Some(notice)),
         }
     };
-    // On the heap: it holds the calls to all of them.
+    // On the heap: the future contains the calls to all of them.
     let last_words = Box::pin(async {
-        // What still uses a container of ours is gone with the pipeline.
+        // The pipeline is done, so nothing uses the builder containers.
         tokio::join!(
             live.finish(Arc::new(state.clone()), last_word),
             told_github,
@@ -167,8 +167,8 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     if inputs.notify.strict && !(told && chat.complete) { status.max(exit::FAILED) } else { status }
 }
 
-/// Does the work and asks GitHub beside it. When the work ended, the answer has a moment left; a run that was cancelled
-/// has none.
+/// Runs the work and the requests to GitHub concurrently. After the work, the requests may take a little longer, unless
+/// the run was cancelled.
 async fn asking_meanwhile(
     inquiry: Option<Inquiry>,
     events: &Events,
@@ -182,7 +182,7 @@ async fn asking_meanwhile(
         Either::Left((done, asking)) => {
             over.send_replace(true);
             if !matches!(done.0, RunOutcome::Cancelled) {
-                // What is not known by then is not told.
+                // Facts that are not known by then are not reported.
                 let _ = allowance.spend(allowance.history(), asking).await;
             }
             done
@@ -191,8 +191,8 @@ async fn asking_meanwhile(
     }
 }
 
-/// Asks the work to stop when a signal comes or the time is over, and lets it come to its end. The signal decides the
-/// exit status of work that was stopped.
+/// Asks the work to stop on a signal or a timeout, and waits until it ends. The signal determines the exit status of
+/// stopped work.
 async fn stopping(
     work: impl Future<Output = (RunOutcome, u8)>,
     limit: Duration,
@@ -217,7 +217,7 @@ async fn stopping(
     }
 }
 
-/// The pipeline, with what the plan has to say before it.
+/// Reports the plan's warnings and notices, then runs the pipeline.
 async fn work(
     plan: &Plan,
     cx: &RunContext,
@@ -250,7 +250,7 @@ fn status_of(failure: &Failure) -> u8 {
     }
 }
 
-/// Writes outputs and the job summary. What cannot be written is a warning: the images are pushed all the same.
+/// Writes outputs and the job summary. A failure is only a warning: the images were pushed.
 fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_ids: &str) -> Vec<Diagnostic> {
     let values = outputs(state, Some(message_ids).filter(|ids| !ids.is_empty()));
     let pairs = values.iter().map(|(name, value)| (*name, value.as_str()));
@@ -261,7 +261,7 @@ fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_ids:
     [failed("outputs", written), failed("job summary", summarised)].into_iter().flatten().collect()
 }
 
-/// Adds to one of the runner's files, if there is a runner.
+/// Appends to one of the runner's files. Does nothing outside a runner.
 pub(super) fn append(env: &RunnerEnv, file: RunnerFile, text: &str) -> Result<(), FileError> {
     match env.var(file.variable()) {
         Some(path) => file.append(Path::new(path), text),

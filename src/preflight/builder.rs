@@ -1,4 +1,4 @@
-//! Which builder the run gets: the cheapest that can do what is asked for, or the one that the input names.
+//! Selects the builder of a run: the cheapest one that supports all requested options, or the one that the input names.
 
 use std::{
     path::{Path, PathBuf},
@@ -35,7 +35,7 @@ use crate::{
     registry::{plain::may_be_plain, registries::Registries},
 };
 
-/// Connects to what builds, and fits the specs to it.
+/// Connects to the builder, and adapts the specs to it.
 pub async fn builder(
     plan: &Plan,
     cx: &RunContext,
@@ -98,7 +98,7 @@ async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Nod
             endpoints(list, cx).await
         }
         BuilderInput::Engine => {
-            // What it cannot do is told with the specs; caches are left out with a warning of their own.
+            // `support` rejects unsupported options later; unsupported caches are removed with a warning.
             let (node, engine) = of_engine(cx).await?;
             Ok((vec![node], Some(engine)))
         }
@@ -140,7 +140,7 @@ async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Nod
     }
 }
 
-/// The version matters only to GitHub's cache, if that is asked for and not just offered.
+/// Learns BuildKit's version if the plan requests GitHub's cache, the only option that depends on it.
 async fn learn_version_for(plan: &Plan, node: &mut Node, engine: &Engine) {
     let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
     if caches.into_iter().any(|cache| cache.kind == "gha") {
@@ -181,7 +181,7 @@ async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>) -> Res
     let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
     hosts.extend(caches.filter_map(|cache| cache.attribute("ref")?.split_once('/').map(|(host, _)| host)));
     let hosts: Vec<&str> = hosts.into_iter().collect();
-    // A container that other runs build in too gets no more than its runs ask for: its name says what that is.
+    // The container may be shared with other runs, so it gets only the requested entitlements; its name contains them.
     let entitlements = plan.images.iter().flat_map(|image| &image.build.entitlements).map(String::as_str).collect();
     let asked = (&hosts[..], &entitlements);
     let made = container::node(engine, &cx.container, asked, &cx.credentials, &cx.leases).await;
@@ -206,7 +206,7 @@ async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>) -> Res
 }
 
 async fn endpoints(list: &[EndpointInput], cx: &RunContext) -> Result<(Vec<Node>, Option<Arc<Engine>>), Failure> {
-    // Only some endpoints need the engine, but where there is one it may know a way to a registry that we do not.
+    // Only some endpoints need the engine, but an engine may reach registries that this process cannot reach.
     let located = address(cx);
     let engine = located.as_ref().ok().map(|address| Arc::new(Engine::new(address.clone())));
     let nodes = try_join_all(list.iter().map(async |endpoint| {
@@ -229,7 +229,7 @@ async fn endpoints(list: &[EndpointInput], cx: &RunContext) -> Result<(Vec<Node>
     Ok((nodes.await?, engine))
 }
 
-/// What to do about an endpoint that cannot be used, by what rustls, the daemon and the system say of it.
+/// Returns the hint for an endpoint that failed to connect, from the error of rustls, the daemon or the system.
 fn endpoint_hint(error: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|words| error.contains(words));
     if says(&["UnknownIssuer"]) {
@@ -251,7 +251,7 @@ fn endpoint_hint(error: &str) -> &'static str {
     }
 }
 
-/// The host of an endpoint that is spoken to without TLS although it is not near.
+/// Returns the host of an endpoint that is used without TLS although it is not in a private network.
 fn unencrypted_host(endpoint: &EndpointInput) -> Option<&str> {
     match &endpoint.address {
         EndpointAddress::Tcp(host) if endpoint.tls.is_none() && !may_be_plain(host) => Some(host),
@@ -285,8 +285,8 @@ fn tls(files: &TlsInput, host: &str, cx: &RunContext) -> Result<Tls, Failure> {
     })
 }
 
-/// A path of a line of `builder`. The runner rewrites only values that are a path as a whole, so a path of the host that
-/// lies in a directory that is mounted here is rewritten by us.
+/// Resolves a path in a line of `builder`. The runner translates a path of the host only if it is the whole value of an
+/// input, so paths in mounted directories are translated here.
 fn resolve(text: &str, cx: &RunContext) -> PathBuf {
     let path = Path::new(text);
     let mounted = cx.mounts.iter().find_map(|(host, here)| Some(here.join(path.strip_prefix(host).ok()?)));

@@ -1,6 +1,6 @@
-//! Caches are asked for a sign of life. BuildKit waits without end for one that takes connections and does not answer, and
-//! lets every build of the daemon wait with it, even after the one that asked is gone: its scheduler itself looks things up
-//! in caches (<https://github.com/moby/buildkit/blob/master/solver/edge.go>).
+//! Probes the cache services. BuildKit waits forever for a service that accepts connections and does not answer, and
+//! blocks every build of the daemon, even after the build that uses the cache is gone: its scheduler itself queries the
+//! caches (<https://github.com/moby/buildkit/blob/master/solver/edge.go>).
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::{
     registry::{plain::may_be_plain, remote::endpoint},
 };
 
-/// The addresses of the specs' caches that do not answer. A service that is out of our own reach may well be in the
-/// builder's.
+/// Returns the addresses of the specs' caches that do not answer. A failed connection does not count: the builder may
+/// be able to reach the service.
 pub(super) async fn silent_services(
     specs: &[BuildSpec],
     github: Option<&CacheService>,
@@ -30,7 +30,7 @@ pub(super) async fn silent_services(
     asked.into_iter().flatten().collect()
 }
 
-/// Takes the caches that lie there out of the specs, and tells where that was so.
+/// Removes the caches of these services from the specs, and returns a warning for each service.
 pub(super) fn leave_out(
     silent: &BTreeSet<String>,
     specs: &mut [BuildSpec],
@@ -54,7 +54,7 @@ pub(super) fn leave_out(
     left_out.iter().map(told).collect()
 }
 
-/// Where a cache lies, if that can be told.
+/// Returns the address of a cache's service, if it is known.
 fn service(cache: &Cache, github: Option<&CacheService>) -> Option<String> {
     match cache.kind.as_str() {
         "registry" => {
@@ -67,7 +67,7 @@ fn service(cache: &Cache, github: Option<&CacheService>) -> Option<String> {
     }
 }
 
-/// Whether it takes a request and does not answer. Any answer will do.
+/// Whether the service accepts a request and does not answer it. Any answer counts.
 async fn is_silent(client: &Client, url: &str) -> bool {
     let asked = |url: String| async move {
         let answer = client.get(url).send().await;

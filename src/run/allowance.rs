@@ -1,7 +1,7 @@
-//! How much longer a job may take for the sake of what is not its build: 5 s, the post stage included.
+//! The time budget for optional work: 5 s a job, including the post stage.
 //!
-//! What is asked of GitHub before the first event, the history at the end, the last messages and the post stage share
-//! them. What one of them does not use is there for the next; each leaves enough for those that follow.
+//! The requests to GitHub before the first event, the history at the end, the last messages and the post stage share
+//! it. Time that one of them does not use is available to the next; each leaves enough for those that follow.
 
 use std::time::Duration;
 
@@ -9,29 +9,30 @@ use tokio::time::{Instant, timeout};
 
 use crate::inputs::runner::RunnerEnv;
 
-/// Name in `GITHUB_STATE`: what the post stage has, in milliseconds.
+/// Name in `GITHUB_STATE`: the budget of the post stage in milliseconds.
 pub const LEFT: &str = "left";
 
 const TOTAL: Duration = Duration::from_secs(5);
-/// What GitHub may take before the run begins.
+/// Time limit of the requests to GitHub before the run begins.
 const BEFORE: Duration = Duration::from_secs(2);
-/// How long the end of a run waits for what the runs before it were like.
+/// Time limit for the history of previous runs at the end of a run.
 const HISTORY: Duration = Duration::from_secs(1);
-/// How long the last messages of a run may take; after a cancellation the runner is about to kill us.
+/// Time limit of the last messages of a run; it is shorter after a cancellation, when the runner soon kills the
+/// process.
 const LAST_WORD: Duration = Duration::from_millis(2500);
 const LAST_WORD_CANCELLED: Duration = Duration::from_secs(2);
-/// What is left at least: for the last messages of a run, and for its post stage.
+/// Reserved time: for the last messages of a run, and for its post stage.
 const KEPT_FOR_LAST_WORD: Duration = Duration::from_secs(1);
 const KEPT_FOR_POST: Duration = Duration::from_secs(1);
 
-/// What is left of the 5 s.
+/// The rest of the 5 s.
 #[derive(Debug)]
 pub struct Allowance(Duration);
 
-/// How a run ended, as far as the runner's patience depends on it.
+/// How soon the runner kills the process after the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Nobody is in a hurry.
+    /// The runner waits.
     Usual,
     /// The run was cancelled.
     Cancelled,
@@ -44,23 +45,23 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// The post stage's: what the run left. A run that was killed left all of it.
+    /// Returns the budget of the post stage: the time that the run did not use. After a killed run it is all of it.
     pub fn of_post(env: &RunnerEnv) -> Duration {
         let left = env.state(LEFT).and_then(|text| text.parse().ok()).map_or(TOTAL, Duration::from_millis);
         left.clamp(KEPT_FOR_POST, TOTAL)
     }
 
-    /// For what GitHub is asked before the run begins.
+    /// Returns the limit for the requests to GitHub before the run begins.
     pub fn before(&self) -> Duration {
         BEFORE.min(self.0)
     }
 
-    /// For the history, at the end.
+    /// Returns the limit for the history, at the end.
     pub fn history(&self) -> Duration {
         HISTORY.min(self.0.saturating_sub(KEPT_FOR_LAST_WORD + KEPT_FOR_POST))
     }
 
-    /// For the last messages.
+    /// Returns the limit for the last messages.
     pub fn last_word(&self, pace: Pace) -> Duration {
         let most = match pace {
             Pace::Usual => LAST_WORD,
@@ -69,17 +70,17 @@ impl Allowance {
         most.min(self.0.saturating_sub(KEPT_FOR_POST))
     }
 
-    /// What the post stage gets, as it is saved under [`LEFT`].
+    /// Returns the budget of the post stage, as it is saved under [`LEFT`].
     pub fn left(&self) -> String {
         self.0.as_millis().to_string()
     }
 
-    /// Does `work` for at most `limit`, and takes what it used off. `None` if it did not get done.
+    /// Runs `work` for at most `limit`, and deducts the time that it used. Returns `None` if it timed out.
     pub async fn spend<T>(&mut self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         self.measured(timeout(limit, work)).await.ok()
     }
 
-    /// Does `work`, which has a limit of its own, and takes what it used off.
+    /// Runs `work`, which has its own limit, and deducts the time that it used.
     pub async fn measured<T>(&mut self, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let done = work.await;

@@ -1,4 +1,4 @@
-//! What lies in the workspace: whether it was checked out, and whether it is what the event is about.
+//! Checks of the workspace: whether it contains a checkout, and whether that is the event's commit.
 
 use std::{fs, path::Path};
 
@@ -8,12 +8,12 @@ use crate::{
     regular_file,
 };
 
-/// Bytes of the file of one reference.
+/// Maximum size in bytes of the file of one reference.
 const LARGEST_REF: u64 = 64 << 10;
-/// Bytes of the file of all references; half a million take some 40 MB.
+/// Maximum size in bytes of the file of all references; half a million take some 40 MB.
 const LARGEST_PACKED_REFS: u64 = 64 << 20;
 
-/// A checkout that was forgotten is the commonest mistake of all, and no other message would say so.
+/// Returns an error if the checkout step is missing, the most common mistake; no other message would say so.
 pub(super) fn is_there(context: &JobContext) -> Result<(), Failure> {
     let wrong = |headline: String, hint: &str| Err(Failure::invalid(Stage::Plan, headline, Some(hint.to_owned())));
     match fs::read_dir(&context.workspace).map(|mut entries| entries.next().is_none()) {
@@ -30,8 +30,8 @@ pub(super) fn is_there(context: &JobContext) -> Result<(), Failure> {
     }
 }
 
-/// The warning about a checkout of another commit than the event's: `workflow_run`, `issue_comment` and a choice of
-/// `workflow_dispatch` speak of the default branch whatever is built, and `latest` would be something else.
+/// Warns when the checkout is not the event's commit, whose tags the images would get: the events `workflow_run`,
+/// `issue_comment` and `workflow_dispatch` may refer to the default branch while another commit is built.
 pub(super) fn differs(context: &JobContext) -> Option<String> {
     let event = &context.event;
     let head = head(&context.workspace.join(".git"))?;
@@ -48,12 +48,12 @@ pub(super) fn differs(context: &JobContext) -> Option<String> {
     ))
 }
 
-/// The commit that a repository has checked out, if it is kept in one of the usual files
+/// Returns the commit that a repository has checked out, if one of the usual files contains it
 /// (<https://git-scm.com/docs/gitrepository-layout>).
 fn head(git: &Path) -> Option<String> {
     let head = regular_file::read_text(&git.join("HEAD"), LARGEST_REF).ok()?;
     let commit = match head.trim().strip_prefix("ref: ") {
-        // Whoever wrote the checkout wrote this too; it must not lead to other files.
+        // The checkout is untrusted; it must not refer to other files.
         Some(name) if !name.starts_with("refs/") || name.split('/').any(|part| part == "..") => return None,
         Some(name) => regular_file::read_text(&git.join(name), LARGEST_REF).ok().or_else(|| packed(git, name))?,
         None => head,

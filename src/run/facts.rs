@@ -12,11 +12,11 @@ use crate::{
     tags::language::{Dialect, PullRequestSha},
 };
 
-/// Asks GitHub for what labels and rules need and the event does not tell. What it does not answer stays unknown: a
-/// build must not fail over a label. Takes no longer than `limit`.
+/// Asks GitHub for facts that labels and rules need and the event does not contain. Facts without an answer stay
+/// unknown: a build must not fail because of a label. Takes at most `limit`.
 pub async fn learn(event: &mut GitEvent, inputs: &Inputs, env: &RunnerEnv, limit: Duration) {
     let Some(client) = history::client(inputs, env, event) else { return };
-    // Payloads that have the repository have all of it.
+    // A payload that contains the repository contains all of these facts.
     let facts = async {
         if event.default_branch.is_some() {
             return None;

@@ -15,28 +15,28 @@ use crate::{
     regular_file,
 };
 
-/// Bytes of an event's payload. GitHub sends 25 MB at most.
+/// Maximum size of an event's payload in bytes. GitHub sends 25 MB at most.
 const LARGEST_PAYLOAD: u64 = 32 << 20;
 
-/// Where the run happens and why.
+/// The event and the directories of a run.
 #[derive(Clone, Debug)]
 pub struct JobContext {
-    /// What happened on GitHub.
+    /// The event on GitHub.
     pub event: GitEvent,
     /// The checkout, absolute.
     pub workspace: PathBuf,
-    /// The project's directory in it, absolute.
+    /// The project's directory in the checkout, absolute.
     pub project: PathBuf,
-    /// What went less than well in finding out.
+    /// Warnings about the event and the checkout.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads the event and finds the project.
+/// Reads the event and locates the project.
 pub fn context(inputs: &Inputs, env: &RunnerEnv) -> JobContext {
     let event = Path::new(env.var("GITHUB_EVENT_PATH").unwrap_or_default());
     let contents = regular_file::read_text(event, LARGEST_PAYLOAD).map_err(io::Error::other);
     let (payload, warning) = payload_of(env, contents.as_deref());
-    // Outside an action, the workspace is where the program was called.
+    // Outside an action, the workspace is the current directory.
     let here = || fs::canonicalize(".").unwrap_or_else(|_| PathBuf::from("."));
     let workspace = env.workspace().map_or_else(here, PathBuf::from);
     JobContext {
@@ -47,7 +47,7 @@ pub fn context(inputs: &Inputs, env: &RunnerEnv) -> JobContext {
     }
 }
 
-/// What the messages tell about the run, without the secrets that someone may have written into a commit message.
+/// Returns the facts about the run for messages, without secrets that a commit message may contain.
 pub fn run_info(context: &JobContext, redactor: &Redactor) -> RunInfo {
     let mut info = context.event.run_info();
     let RunInfo { repository: _, workflow, actor, event_name: _, ref_name, sha: _, subject, .. } = &mut info;
@@ -57,8 +57,8 @@ pub fn run_info(context: &JobContext, redactor: &Redactor) -> RunInfo {
     info
 }
 
-/// The runner's own directories that are mounted into our container: `$RUNNER_WORKSPACE` is the one path of the host
-/// that the runner leaves as it is.
+/// Returns the runner's directories that are mounted into the action's container. `$RUNNER_WORKSPACE` is the only path
+/// of the host that the runner does not translate.
 pub(super) fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
     let Some(of_repository) = env.var("RUNNER_WORKSPACE").map(PathBuf::from) else { return Vec::new() };
     let workspace = env.workspace().map(|here| (of_repository.join(env.repository().1), PathBuf::from(here)));
@@ -66,9 +66,9 @@ pub(super) fn mounts(env: &RunnerEnv) -> Vec<(PathBuf, PathBuf)> {
     workspace.into_iter().chain(temp).collect()
 }
 
-/// A file that the user names, relative to the project.
+/// Resolves the path of a file that the user names, relative to the project.
 ///
-/// `${{ runner.temp }}` is a path of the host, which the runner translates where it is a whole value and nowhere else.
+/// `${{ runner.temp }}` is a path of the host, which the runner translates only if it is the whole value.
 pub(super) fn reachable(path: &str, env: &RunnerEnv, context: &JobContext) -> PathBuf {
     let resolved = context.project.join(path);
     let in_temp = || Some(PathBuf::from(env.temp()?).join(path.split_once("/_temp/")?.1));

@@ -1,8 +1,7 @@
-//! Who logs in to which registry: gathers the credentials of a run from all places that may have them.
+//! Registry logins: collects the credentials of a run from all their sources.
 //!
-//! The first that fits a host holds: the inputs; a `DOCKER_CONFIG` of the workflow's; for `ghcr.io` the job's own token;
-//! for Amazon ECR a login that AWS is asked for. What is learned here is secret and must be masked before anything is
-//! told.
+//! The first source that matches a host is used: the inputs; the workflow's `DOCKER_CONFIG`; for `ghcr.io` the job's
+//! own token; for Amazon ECR a login from AWS. The credentials are secret and must be masked before anything is shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,38 +36,39 @@ use aws_keys::{KeySource, NoKeys};
 
 mod aws_keys;
 
-/// How long AWS and GitHub may take together.
+/// Time limit for AWS and GitHub together.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Bytes of a `config.json` of Docker's.
+/// Maximum size of Docker's `config.json` in bytes.
 const LARGEST_CONFIG: u64 = 1 << 20;
-/// The registry for which GitHub's own token is the password.
+/// The registry that accepts GitHub's own token as password.
 const GHCR: &str = "ghcr.io";
 
-/// What was found.
+/// The logins of a run.
 #[derive(Debug, Default)]
 pub struct Logins {
     /// The logins.
     pub credentials: Credentials,
-    /// What must not be shown and is not known from the inputs.
+    /// Values to mask that are not in the inputs.
     pub secrets: Vec<Secret>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<Diagnostic>,
-    /// Why the run cannot push.
+    /// The reason why the run cannot push.
     pub failure: Option<Failure>,
 }
 
-/// A registry of Amazon's that the run needs.
+/// An Amazon registry that the run needs.
 struct Wanted {
     host: String,
     ecr: EcrHost,
-    /// The repositories that are pushed to it.
+    /// The repositories that the run pushes to.
     pushes: Vec<String>,
     /// Whether the workflow names it, so that it expects a login.
     named: bool,
 }
 
 impl Logins {
-    /// The logins that need nobody to be asked: those of the inputs, of `DOCKER_CONFIG`, and the job's own for `ghcr.io`.
+    /// Returns the logins that need no request: those of the inputs, of `DOCKER_CONFIG`, and the job's own for
+    /// `ghcr.io`.
     pub fn given(inputs: &Inputs, env: &RunnerEnv) -> Self {
         let mut logins = Self::default();
         for given in inputs.registry.credentials.iter().filter(|given| key_of(given).is_none()) {
@@ -83,10 +83,10 @@ impl Logins {
         logins
     }
 
-    /// Gathers the logins for what the plan needs. Asks AWS only for registries of Amazon's that have none yet.
+    /// Collects the logins for the registries of the plan. Asks AWS only for Amazon registries without a login.
     pub async fn gather(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Self {
         let mut logins = Self::given(inputs, env);
-        // As docker/login-action has it, user name and password may be an access key, by which AWS gives the login.
+        // As in docker/login-action, user name and password may be an access key, which AWS exchanges for a login.
         let given = inputs.registry.credentials.iter();
         let keys: Vec<_> = given.filter_map(|given| Some((given.registry.clone(), key_of(given)?))).collect();
         let hosts = hosts(plan, inputs);
@@ -101,7 +101,7 @@ impl Logins {
         logins
     }
 
-    /// Takes over the logins of `config.json` for registries that have none.
+    /// Adds the logins of `config.json` for registries without a login.
     fn docker_config(&mut self, directory: &Path) {
         let path = directory.join("config.json");
         let shown = path.display();
@@ -118,7 +118,7 @@ impl Logins {
             }
         };
         let Some(config) = DockerConfig::parse(&text) else {
-            // Nothing of what stands there is quoted: it may be secret.
+            // The content is not quoted: it may be secret.
             self.warnings.push(warning("DOCKER_CONFIG", format!("{shown} is not a valid Docker configuration")));
             return;
         };
@@ -133,7 +133,7 @@ impl Logins {
             helpers.entry(helper).or_default().push(registry);
         }
         for (helper, registries) in helpers {
-            // One of them without a registry is for all.
+            // A helper without a registry applies to all.
             let named: Option<Vec<String>> = registries.into_iter().collect();
             let whose = named.map(|registries| format!(" for {}", registries.join(", "))).unwrap_or_default();
             let message = format!(
@@ -144,7 +144,7 @@ impl Logins {
         }
     }
 
-    /// Asks AWS for the logins of its registries.
+    /// Requests the logins of Amazon registries from AWS.
     async fn ecr(&mut self, wanted: &[Wanted], given: &[(String, Keys)], inputs: &Inputs, env: &RunnerEnv) {
         let mut source = KeySource::new(inputs, env);
         for one in wanted {
@@ -164,7 +164,7 @@ impl Logins {
         }
     }
 
-    /// The login for one registry. The error is a headline and a hint.
+    /// Requests the login for one registry. The error is a headline and a hint.
     async fn ecr_login(
         &mut self,
         wanted: &Wanted,
@@ -181,7 +181,7 @@ impl Logins {
             Some(keys) => keys,
             None => match source.keys(&client, &wanted.ecr, &mut self.secrets).await {
                 Ok(keys) => keys,
-                // What nobody asked for may well do without.
+                // A registry that is only guessed from a Dockerfile may not need a login.
                 Err(NoKeys { is_absent: true, .. }) if wanted.pushes.is_empty() && !wanted.named => return Ok(()),
                 Err(NoKeys { headline, hint, .. }) => return Err((format!("no login for {host}: {headline}"), hint)),
             },
@@ -199,7 +199,7 @@ impl Logins {
         Ok(())
     }
 
-    /// Creates the repositories that are not there. One that cannot be created may be there all the same.
+    /// Creates missing repositories. A failure is only a warning: the repository may exist.
     async fn create(&mut self, wanted: &Wanted, client: &reqwest::Client, endpoint: &Endpoint, keys: &Keys) {
         for path in &wanted.pushes {
             if let Err(error) = ecr::create_repository(client, endpoint, keys, path).await {
@@ -214,7 +214,7 @@ fn login_of(given: &typed::Credentials) -> Login {
     Login { username: given.username.clone(), password: given.password.clone() }
 }
 
-/// The access key that a login for Amazon ECR is, by the form of its id
+/// Returns the access key in a login for Amazon ECR, which the format of its id shows
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>).
 fn key_of(given: &typed::Credentials) -> Option<Keys> {
     let id = &given.username;
@@ -223,7 +223,7 @@ fn key_of(given: &typed::Credentials) -> Option<Keys> {
     Some(Keys { id: id.clone(), secret: given.password.clone(), session: None })
 }
 
-/// The hosts that the run pushes to, caches in, or names.
+/// Returns the hosts that the run pushes to, uses as caches, or names.
 fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
     let mut hosts = plan.hosts();
     hosts.extend(inputs.registry.hosts.iter().map(String::as_str));
@@ -237,7 +237,7 @@ fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
     hosts
 }
 
-/// Amazon's registries of the run, the base images in its Dockerfiles included.
+/// Returns the Amazon registries of the run, including those of base images in its Dockerfiles.
 fn wanted(plan: &Plan, inputs: &Inputs, context: &JobContext, hosts: &BTreeSet<&str>) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = hosts.iter().filter_map(|host| Wanted::new(host, plan, true)).collect();
     let mut read = BTreeSet::new();

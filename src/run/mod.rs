@@ -1,8 +1,8 @@
-//! Everything around the pipeline of a run.
+//! The setup of a run, and the work beside its pipeline.
 //!
 //! In reading order: the job that the program runs in ([`job`], [`checkout`]), from inputs to a plan ([`facts`],
-//! [`planning`], [`trust`]), what the pipeline is given ([`logins`], [`secrets`], [`wiring`], all of it gathered by
-//! [`setup`]), who is notified beside it ([`observers`]), and what the post stage must know ([`saved`], [`moves`],
+//! [`planning`], [`trust`]), the input of the pipeline ([`logins`], [`secrets`], [`wiring`], all of it
+//! collected by [`setup`]), notifications ([`observers`]), and the state for the post stage ([`saved`], [`moves`],
 //! [`allowance`]).
 
 pub mod allowance;

@@ -1,4 +1,4 @@
-//! What the post stage must know of tags that a run was moving when it was killed.
+//! The tags that a run is moving, saved for the post stage in case the run is killed.
 
 use std::{cell::Cell, time::Duration};
 
@@ -18,15 +18,14 @@ use crate::{
 const MOVING: &str = "moving";
 const MOVED: &str = "moved";
 
-/// How long the post stage tries.
+/// Time limit of the repair in the post stage.
 const REPAIR: Duration = Duration::from_secs(5);
 
-/// Bytes that are written down at most: the runner hands them over in a variable of the post stage's environment, of which
-/// the kernel takes 128 KiB.
+/// Maximum size in bytes: the runner passes the value in an environment variable of the post stage, which the kernel
+/// limits to 128 KiB.
 const LARGEST: usize = 96 << 10;
 
-/// Writes down the tags that are about to move. Without it the post stage has nothing to repair, which is no worse than
-/// no post stage.
+/// Saves the tags that are about to move. If this fails, the post stage repairs nothing.
 pub fn begin(env: &RunnerEnv, moves: &[Move]) {
     if let Ok(text) = serde_json::to_string(moves)
         && text.len() <= LARGEST
@@ -35,7 +34,7 @@ pub fn begin(env: &RunnerEnv, moves: &[Move]) {
     }
 }
 
-/// Writes down that the run itself says where its tags are, if it moved any and knows of each.
+/// Saves that the run itself reports its tags, if it moved any and knows the state of each.
 pub fn end(env: &RunnerEnv, moving: &Cell<bool>, run: &RunState) {
     let publications = || run.images.iter().filter_map(|image| image.publication.as_ref());
     let is_unknown = publications().flat_map(|publication| &publication.tags).any(|tag| tag.state == TagState::Unknown);
@@ -44,8 +43,8 @@ pub fn end(env: &RunnerEnv, moving: &Cell<bool>, run: &RunState) {
     }
 }
 
-/// Looks after the tags of a run that was killed while it moved them, and says where each is. Nothing where there was no
-/// such run.
+/// Repairs the tags of a run that was killed while it moved them, and reports the state of each. Returns nothing if no
+/// run was killed.
 pub async fn repair(inputs: &Inputs, env: &RunnerEnv) -> Vec<Diagnostic> {
     if env.state(MOVED).is_some() {
         return Vec::new();
@@ -63,10 +62,10 @@ pub async fn repair(inputs: &Inputs, env: &RunnerEnv) -> Vec<Diagnostic> {
         );
         return vec![warning("tags", message)];
     };
-    vec![warning("tags", told(tags))]
+    vec![warning("tags", report(tags))]
 }
 
-fn told(repaired: Vec<Repaired>) -> String {
+fn report(repaired: Vec<Repaired>) -> String {
     let problems: Vec<String> =
         repaired.iter().filter_map(|one| Some(format!("{}: {}", one.tag.reference(), one.problem.as_ref()?))).collect();
     let tags = repaired.into_iter().map(|one| one.tag).collect();

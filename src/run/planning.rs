@@ -1,4 +1,4 @@
-//! From inputs to a plan: reads the compose files and nothing else.
+//! Makes the plan from the inputs and the compose files; reads nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,9 +25,9 @@ use crate::{
     tags::GitTags,
 };
 
-/// The plan, made on a thread of its own: a hostile checkout must not keep the run from its signals and its time limit.
-/// Whoever stops waiting leaves the thread behind; it ends with the process. `git_tags` are the repository's, or why they
-/// are unknown; `None` if they were not asked for.
+/// Makes the plan on its own thread: a hostile checkout must not delay signals and the time limit of the run. If the
+/// future is dropped, the thread continues until the process ends. `git_tags` are the repository's tags, or the error
+/// of the request; `None` if they were not requested.
 pub async fn plan_apart(
     inputs: &Inputs,
     env: &RunnerEnv,
@@ -46,23 +46,23 @@ pub async fn plan_apart(
     .await
 }
 
-/// Does work that may take long on a thread of its own.
+/// Runs long work on its own thread.
 pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is being shut down, and whoever waits here with it.
+            // The runtime is shutting down, and the waiting task with it.
             Err(_) => std::future::pending().await,
         },
     }
 }
 
-/// The plan, or why there is none. `git_tags` are the repository's.
+/// Makes the plan. `git_tags` are the repository's tags.
 pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: GitTags<'_>) -> Result<Plan, Failure> {
     checkout::is_there(context)?;
     let boundary = trust::boundary(inputs, env, context);
-    // Places of errors are relative to the project; annotations are relative to the repository.
+    // Positions of errors are relative to the project; annotations are relative to the repository.
     let in_repository =
         |place: Place| Place { file: compose::join(&inputs.project.working_directory, &place.file), ..place };
     let project = compose_project(inputs, env, context, &boundary).map_err(|error| Failure {
@@ -89,7 +89,7 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: Gi
     }
 }
 
-/// The same with absolute paths in the project, such as `${{ github.workspace }}/web`, seen from it.
+/// Makes absolute paths in the project, such as `${{ github.workspace }}/web`, relative to it.
 fn in_project(wanted: &ProjectInputs, project: &Path) -> ProjectInputs {
     let mut wanted = wanted.clone();
     let paths = wanted.lone.iter_mut().flat_map(|lone| [&mut lone.context, &mut lone.file]);
@@ -101,7 +101,7 @@ fn in_project(wanted: &ProjectInputs, project: &Path) -> ProjectInputs {
     wanted
 }
 
-/// The compose project, if there is one: without a file that is named or found, `images:` or a lone Dockerfile do.
+/// Reads the compose project, if any: without a compose file, `images:` or a single Dockerfile define the images.
 fn compose_project(
     inputs: &Inputs,
     env: &RunnerEnv,
@@ -130,13 +130,13 @@ fn compose_project(
     compose::load(&request, &files).map(Some)
 }
 
-/// What `${VAR}` in compose files may name: the workflow's own variables and what the runner says of the run, but no
-/// input, token or credential, which a pull request could otherwise write into a build argument.
+/// Returns the variables that `${VAR}` in compose files can use: the workflow's variables and the runner's facts about
+/// the run, but no input, token or credential, which a pull request could otherwise write into a build argument.
 fn visible(env: &RunnerEnv) -> (BTreeMap<String, String>, BTreeSet<String>) {
     let (mut open, mut withheld) = (BTreeMap::new(), BTreeSet::new());
     for (name, value) in env.vars() {
         match Owner::of(name) {
-            // What machine it is, and where its directories are.
+            // The runner's machine and directories.
             Owner::Workflow => drop(open.insert(name.to_owned(), value.to_owned())),
             Owner::Internal if name.starts_with("RUNNER_") => drop(open.insert(name.to_owned(), value.to_owned())),
             Owner::Credential | Owner::Internal => drop(withheld.insert(name.to_owned())),

@@ -1,4 +1,4 @@
-//! What the post stage must know of a run, `GITHUB_STATE`.
+//! The state of a run for the post stage, in `GITHUB_STATE`.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Keeps secrets out of everything that is shown.
+//! Masks and redacts secrets in all output.
 
 pub mod likely;
 pub(super) mod of_builds;
@@ -11,11 +11,11 @@ use crate::{
     report::log::Log,
 };
 
-/// Masks `secrets`, which are those beside the inputs' own, and takes all of them out of what is told, and `likely` ones,
-/// too.
+/// Masks `secrets`, which are those besides the inputs, in the log. Returns a redactor for all of them and for the
+/// `likely` ones.
 pub fn mask<W: Write>(inputs: &Inputs, secrets: &[Secret], likely: &[Secret], log: &mut Log<W>) -> Redactor {
     for secret in secrets {
-        // A log that cannot be written shows nothing either.
+        // If the log cannot be written, it shows no secrets.
         let _ = log.mask(secret);
     }
     let redactor = Redactor::new(inputs.secrets().chain(secrets).chain(likely));

@@ -1,6 +1,6 @@
-//! What is found out before a run says its first word: what happened, what is to be done, and with which logins.
+//! Collects everything that a run needs before its first output: the event, the plan and the logins.
 //!
-//! Much of it is secret, and what shows texts must know every secret from the start.
+//! Much of it is secret, and the redactor must know every secret from the start.
 
 use std::{io::Write, time::Duration};
 
@@ -29,30 +29,31 @@ use crate::{
     report::log::Log,
 };
 
-/// How long a run that is stopped plans, to say which images it was about.
+/// Time limit for the plan of a stopped run, which only names the images in its report.
 const OFFLINE: Duration = Duration::from_millis(500);
 
-/// What a run knows when it begins.
+/// Everything that a run knows when it begins.
 pub struct RunSetup {
-    /// Where it happens and why.
+    /// The event and the directories.
     pub context: JobContext,
-    /// What is to be done and what it takes, or why there is no plan.
+    /// The plan and its context, or the failure to make them.
     pub planned: Result<(Plan, RunContext), Failure>,
-    /// What must not be shown, beside the inputs.
+    /// Secrets besides the inputs.
     pub secrets: Vec<Secret>,
-    /// What looks like a secret and was not handed in as one.
+    /// Values that look like secrets but were not passed as secrets.
     pub likely: Vec<Secret>,
-    /// What went less than well in finding out.
+    /// Warnings about the setup.
     pub warnings: Vec<Diagnostic>,
-    /// Why there is no login where there must be one.
+    /// The failure to get a login that is required.
     pub no_login: Option<Failure>,
 }
 
 impl RunSetup {
-    /// Asks GitHub and the clouds for what the event and the inputs do not tell.
+    /// Collects everything, with requests to GitHub and the clouds for facts that the event and the inputs do not
+    /// contain.
     pub async fn gather(inputs: &Inputs, env: &RunnerEnv, leases: &ContainerLeases, allowance: &mut Allowance) -> Self {
         let mut context = job::context(inputs, env);
-        // At the same time, and no longer than a run may be held up by it.
+        // Concurrently, and no longer than the run may be delayed.
         let limit = allowance.before();
         let mut event = context.event.clone();
         let asked = async {
@@ -74,7 +75,7 @@ impl RunSetup {
         setup
     }
 
-    /// The same without asking anyone, for a run that is stopped before it begins.
+    /// Collects the same without any requests, for a run that is stopped before it begins.
     pub async fn offline(inputs: &Inputs, env: &RunnerEnv, leases: &ContainerLeases) -> Self {
         let context = job::context(inputs, env);
         let planned = timeout(OFFLINE, planning::plan_apart(inputs, env, &context, None)).await;
@@ -114,7 +115,7 @@ impl RunSetup {
     }
 }
 
-/// The repository's Git tags, or why GitHub does not tell them. `None` if nothing depends on them or there is no token.
+/// Requests the repository's Git tags from GitHub. Returns `None` if nothing depends on them or the token is missing.
 async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Option<Result<Vec<String>, ApiError>> {
     let event = &context.event;
     let (GitRef::Tag(_), Some(token), Some(api)) = (&event.git_ref, &inputs.github.token, env.var("GITHUB_API_URL"))
@@ -128,7 +129,7 @@ async fn git_tags(inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Opt
     Some(api::git_tags(api, token, &event.owner, &event.repo).await)
 }
 
-/// The warning that a higher version may be tagged.
+/// Returns the warning that a higher version may exist, so `latest` stays where it is.
 fn latest_stays(error: &ApiError) -> Diagnostic {
     let message = format!(
         "{error}; a higher version may exist, so `latest` was not moved; check that the job has `permissions: contents: \
@@ -137,7 +138,7 @@ fn latest_stays(error: &ApiError) -> Diagnostic {
     warning("tags of the repository", message)
 }
 
-/// What a message needs that no run goes beside: where it all happens, whom to tell, and what the event says of the run.
+/// Returns everything for a message outside a run: the event and the directories, the channels, and the state.
 pub fn message<W: Write>(inputs: &Inputs, env: &RunnerEnv, log: &mut Log<W>) -> (JobContext, Chat, RunState) {
     let context = job::context(inputs, env);
     let chat = Chat::new(inputs);

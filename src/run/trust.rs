@@ -1,4 +1,4 @@
-//! What the checkout's files may do: the boundary of what they read, and the judgement of what they ask for.
+//! Restricts the checkout's files: the boundary of the paths that they may read, and the check of their requests.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ use crate::{
     preflight,
 };
 
-/// Variables that name directories and files of the runner's own.
+/// Variables that name the runner's own directories and files.
 const PRIVATE: [&str; 7] = [
     "RUNNER_TEMP",
     "GITHUB_ENV",
@@ -35,14 +35,14 @@ const PRIVATE: [&str; 7] = [
     "GITHUB_STEP_SUMMARY",
 ];
 
-/// The boundary of the checkout.
+/// Returns the boundary of the checkout.
 pub(super) fn boundary(inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Boundary {
     let checkout = match env.workspace() {
         Some(workspace) => PathBuf::from(workspace),
         None => repository(&context.workspace),
     };
     let private = PRIVATE.iter().filter_map(|name| env.var(name)).map(PathBuf::from);
-    // A checkout in the runner's directory for temporary files, as in tests of workflows, is a checkout all the same.
+    // A checkout in the runner's temporary directory, as in tests of workflows, is allowed.
     let mut boundary = Boundary::new(&checkout, private.filter(|path| !checkout.starts_with(path)));
     for path in &inputs.build.allow.read {
         boundary.grant(&granted(path, env, context));
@@ -52,7 +52,7 @@ pub(super) fn boundary(inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -
     boundary
 }
 
-/// A path of the input `allow`: relative to the project, or one of the host's that is mounted here.
+/// Resolves a path of the input `allow`: relative to the project, or a path of the host that is mounted here.
 fn granted(path: &str, env: &RunnerEnv, context: &JobContext) -> PathBuf {
     if path == "*" {
         return PathBuf::from(path);
@@ -62,13 +62,13 @@ fn granted(path: &str, env: &RunnerEnv, context: &JobContext) -> PathBuf {
     mounted.unwrap_or_else(|| reachable(path, env, context))
 }
 
-/// The Git repository that a directory outside an action is in, else the directory.
+/// Returns the root of the Git repository that contains a directory outside an action, or else the directory.
 fn repository(directory: &Path) -> PathBuf {
     let root = directory.ancestors().find(|directory| directory.join(".git").exists());
     root.unwrap_or(directory).to_owned()
 }
 
-/// The files that inputs name, as the compose files are read: themselves, and the `.env` beside the first.
+/// Returns the files that inputs name, as the compose reader opens them, and the `.env` next to the first.
 pub(super) fn named_files(wanted: &ProjectInputs) -> Vec<String> {
     let beside = wanted.compose_files.first().and_then(|first| first.rsplit_once('/')).map(|(directory, _)| directory);
     let dotenv = beside.map(|directory| compose::join(directory, ".env"));
@@ -76,7 +76,7 @@ pub(super) fn named_files(wanted: &ProjectInputs) -> Vec<String> {
     named.chain(dotenv).collect()
 }
 
-/// The contexts that inputs name.
+/// Returns the contexts that inputs name.
 pub(super) fn named_contexts(inputs: &Inputs) -> BTreeSet<&str> {
     let lone = inputs.project.lone.iter().filter_map(|lone| lone.context.as_deref());
     let images = inputs.project.images.iter().flat_map(|image| {
@@ -85,7 +85,7 @@ pub(super) fn named_contexts(inputs: &Inputs) -> BTreeSet<&str> {
     lone.chain(images).chain(inputs.build.contexts.iter().map(|(_, source)| source.as_str())).collect()
 }
 
-/// The failure that says what the checkout's files ask for and do not get.
+/// Returns the failure that lists the refused requests of the checkout's files.
 pub(super) fn refused(
     plan: &Plan,
     specs: &[ImageSpec],
@@ -108,13 +108,13 @@ pub(super) fn refused(
     trust::failure(&refusals, place)
 }
 
-/// The paths of an image that it may not read; each value once.
+/// Returns refusals for the paths that an image may not read; each value once.
 fn refused_paths(spec: &ImageSpec, paths: Vec<(Access, PathBuf)>, mut boundary: Boundary) -> Vec<Refusal> {
     let mut refused: Vec<(Access, PathBuf)> = Vec::new();
     for (access, path) in paths {
         let named_by = if spec.of_inputs.contains(&access) { NamedBy::Input } else { NamedBy::Checkout };
         if (&access, named_by) == (&Access::Context, NamedBy::Input) {
-            // The Dockerfile in it, too.
+            // This includes the Dockerfile in it.
             boundary.grant_named(&path);
         }
         let Err(real) = boundary.check(&path, named_by) else { continue };
@@ -136,7 +136,7 @@ fn refused_paths(spec: &ImageSpec, paths: Vec<(Access, PathBuf)>, mut boundary: 
     refused.iter().map(refusal).collect()
 }
 
-/// The paths that the build of an image reads, just as the build will.
+/// Returns the paths that the build of an image reads, resolved as in the build.
 fn paths(plan: &Plan, spec: &ImageSpec, env: &RunnerEnv, context: &JobContext) -> Vec<(Access, PathBuf)> {
     let mut paths = Vec::new();
     if let Some(image) = plan.images.iter().find(|image| image.name == spec.name) {
@@ -164,7 +164,7 @@ fn paths(plan: &Plan, spec: &ImageSpec, env: &RunnerEnv, context: &JobContext) -
     paths
 }
 
-/// The directory of a context, if it is one of ours.
+/// Returns the directory of a context, if it is local.
 fn local(context: &build::Context) -> Option<PathBuf> {
     match context {
         build::Context::Directory(path) => Some(path.clone()),

@@ -24,7 +24,7 @@ use crate::{
     publish::Branch,
 };
 
-/// Builds the context of a run. The caller gives back `leases` when the run is over.
+/// Builds the context of a run. The caller releases `leases` when the run is over.
 pub(super) fn run_context(
     plan: &Plan,
     inputs: &Inputs,
@@ -53,7 +53,7 @@ pub(super) fn run_context(
     }
 }
 
-/// The branch whose tags must not move backwards, if there is somebody to ask about it.
+/// Returns the branch whose tags must not move backwards, if GitHub can be asked for its commits.
 fn branch(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Option<Branch> {
     if !plan.push.enabled || inputs.registry.when_superseded == WhenSuperseded::Publish {
         return None;
@@ -63,7 +63,7 @@ fn branch(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -
     Some(Branch { client, name: branch.to_owned(), sha: sha.to_owned() })
 }
 
-/// What opens the caches that are kept neither in a registry nor in the builder.
+/// Returns the credentials for caches that are stored neither in a registry nor in the builder.
 fn cache_credentials(inputs: &Inputs, env: &RunnerEnv) -> CacheCredentials {
     let s3 = [
         ("access_key_id", "AWS_ACCESS_KEY_ID"),
@@ -75,7 +75,7 @@ fn cache_credentials(inputs: &Inputs, env: &RunnerEnv) -> CacheCredentials {
     CacheCredentials { github: inputs.registry.caches.service.clone(), s3: s3.collect() }
 }
 
-/// Where the agents of an image are.
+/// Returns the SSH agents of an image.
 fn agents(keys: &[compose::SshKey], env: &RunnerEnv, context: &JobContext) -> Vec<(String, AgentSource)> {
     let source = |path: &Option<String>| match path {
         None => AgentSource::Environment(env.var("SSH_AUTH_SOCK").map(PathBuf::from)),
@@ -84,10 +84,10 @@ fn agents(keys: &[compose::SshKey], env: &RunnerEnv, context: &JobContext) -> Ve
     keys.iter().map(|key| (key.id.clone(), source(&key.path))).collect()
 }
 
-/// The job's token, for contexts that are Git repositories on the job's own GitHub server. BuildKit asks for it by this
-/// name (<https://github.com/moby/buildkit/blob/master/source/git/source.go>).
+/// Returns the job's token, for contexts that are Git repositories on the job's own GitHub server. BuildKit requests it
+/// under this name (<https://github.com/moby/buildkit/blob/master/source/git/source.go>).
 ///
-/// Any step of the build may mount it, so that only contexts which an input names make it one of the build's secrets.
+/// Any step of the build may mount it, so it is added to the build's secrets only for contexts that an input names.
 fn git_token(build: &compose::Build, inputs: &Inputs, env: &RunnerEnv) -> Option<(String, BuildSecret)> {
     let server = env.var("GITHUB_SERVER_URL")?.trim_end_matches('/');
     let token = inputs.github.token.clone()?;
@@ -104,8 +104,8 @@ fn git_token(build: &compose::Build, inputs: &Inputs, env: &RunnerEnv) -> Option
         .then(|| (format!("GIT_AUTH_TOKEN.{host}"), BuildSecret::Value(token)))
 }
 
-/// Where a secret's value is: the inputs win over the compose file. One without a value is left out, and the build
-/// says so if it needs it.
+/// Returns the sources of the secrets' values: the inputs override the compose file. A secret without a value is
+/// omitted; a build that requires it fails.
 fn build_secret(
     secret: &compose::BuildSecret,
     inputs: &Inputs,

@@ -1,4 +1,5 @@
-//! The AWS keys of a run: a role's by the job's OIDC token, else those in the usual variables. Asked for once.
+//! The AWS keys of a run: those of a role, by the job's OIDC token, or else those in the usual variables. Requested
+//! once.
 
 use reqwest::Client;
 
@@ -14,16 +15,16 @@ use crate::{
     inputs::{runner::RunnerEnv, typed::Inputs},
 };
 
-/// Why there are no keys.
+/// The reason for missing keys.
 #[derive(Clone, Debug)]
 pub(super) struct NoKeys {
     pub(super) headline: String,
     pub(super) hint: String,
-    /// Whether the workflow gives none at all.
+    /// Whether the workflow does not pass any.
     pub(super) is_absent: bool,
 }
 
-/// Where keys come from.
+/// The source of the keys.
 pub(super) struct KeySource<'a> {
     inputs: &'a Inputs,
     env: &'a RunnerEnv,
@@ -35,7 +36,7 @@ impl<'a> KeySource<'a> {
         Self { inputs, env, known: None }
     }
 
-    /// The keys, which hold for every registry of the run. What is learned on the way is added to `secrets`.
+    /// Returns the keys, which are valid for every registry of the run. Adds new secret values to `secrets`.
     pub(super) async fn keys(
         &mut self,
         http: &Client,

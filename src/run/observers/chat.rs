@@ -1,4 +1,4 @@
-//! The chat messages of a run: from the inputs to channels, and what the post stage must know of them.
+//! The chat messages of a run: their channels, and their state for the post stage.
 
 mod channels;
 
@@ -34,24 +34,24 @@ const SETTLED: &str = "settled";
 const ELSEWHERE: &str = "elsewhere";
 /// The last message of a run, before it is sent.
 const OUTCOME: &str = "outcome";
-/// The channels whose last message has arrived or is given up; not there if the run was killed.
+/// The channels whose last message was sent or failed permanently; missing if the run was killed.
 const DONE: &str = "done";
 
-/// How long the command `notify` tries to send a message: nothing waits for it but the job.
+/// Time limit for one message of the command `notify`; only the job waits for it.
 const TELL: Duration = Duration::from_secs(20);
 
-/// Who is told, and how.
+/// The channels to notify, and the options.
 #[derive(Clone, Debug)]
 pub struct Chat {
     channels: Vec<Arc<dyn Service>>,
     options: Options,
-    /// What of the inputs had no effect, and why.
+    /// Warnings about inputs that have no effect.
     pub warnings: Vec<Diagnostic>,
-    /// Whether all that the inputs name can be told, as far as that is seen without trying.
+    /// Whether all addresses in the inputs are valid.
     pub complete: bool,
 }
 
-/// A message as the post stage is told of it.
+/// A message, as it is saved for the post stage.
 #[derive(Debug, Deserialize, Serialize)]
 struct Saved {
     channel: usize,
@@ -59,24 +59,24 @@ struct Saved {
 }
 
 impl Chat {
-    /// What the inputs ask for. An address that is none is a warning: it must not stop a build.
+    /// Creates the channels from the inputs. An invalid address causes a warning: it must not stop a build.
     pub fn new(inputs: &Inputs) -> Self {
         let Channels { services, warnings, unusable } = Channels::new(inputs);
         Self { channels: services, options: channels::options(inputs), warnings, complete: unusable == 0 }
     }
 
-    /// Texts that must be masked and redacted beside the inputs: our form of the addresses.
+    /// Returns the texts to mask and redact besides the inputs: the normalized addresses.
     pub fn secrets(&self) -> Vec<Secret> {
         self.channels.iter().flat_map(|channel| channel.secrets()).collect()
     }
 
-    /// Begins to tell. The first message is on its way when this returns.
+    /// Starts the notifier. The first message is already being sent when this returns.
     pub fn start(&self, states: &watch::Receiver<Arc<RunState>>) -> Notifier {
         notifier::start(self.channels.clone(), self.options, states)
     }
 
-    /// The message of a job that builds by other means, to every channel that is to have it. `old` are messages to
-    /// change instead of posting new ones.
+    /// Sends the message of a job that builds by other means to every channel that wants it. Messages in `old` are
+    /// edited; no new ones are posted for them.
     pub async fn tell(&self, state: &RunState, old: &[Option<Posted>]) -> Vec<ChannelReport> {
         let tell = |(channel, service): (usize, &Arc<dyn Service>)| {
             let old = old.get(channel).cloned().flatten();
@@ -97,7 +97,7 @@ impl Chat {
         let can_edit = service.delivery_mode() != DeliveryMode::EndOnly;
         let old = old.filter(|_| can_edit);
         let wanted = if phase.is_running() { on.start() && can_edit } else { on.end(phase, state) };
-        // A message that says that the job runs is not left that way.
+        // An old message that shows the job as running is always updated.
         if !wanted && old.is_none() {
             return ChannelReport { channel, posted: None, status: DeliveryStatus::Done, warning: None };
         }
@@ -118,7 +118,7 @@ impl Chat {
         ChannelReport { channel, posted, status: DeliveryStatus::Done, warning }
     }
 
-    /// The messages that `ids` name, one an entry of [`Chat::channels`] that can be edited.
+    /// Parses message ids: one for each entry of [`Chat::channels`] that supports edits.
     pub fn known(&self, ids: &[Option<String>]) -> Vec<Option<Posted>> {
         let mut ids = ids.iter();
         let mut known = |channel: &Arc<dyn Service>| match channel.delivery_mode() {
@@ -128,7 +128,7 @@ impl Chat {
         self.channels.iter().map(&mut known).collect()
     }
 
-    /// The output `message-id`: what [`Chat::known`] reads. Empty if there is no message.
+    /// Returns the output `message-id`, which [`Chat::known`] parses. It is empty without messages.
     pub fn ids(&self, reports: &[ChannelReport]) -> String {
         let editable = reports.iter().filter(|report| {
             self.channels.get(report.channel).is_some_and(|channel| channel.delivery_mode() != DeliveryMode::EndOnly)
@@ -140,17 +140,17 @@ impl Chat {
         ids.into_iter().map(|id| id.unwrap_or_else(|| "-".to_owned())).collect::<Vec<_>>().join("\n")
     }
 
-    /// Saves the last message of the run, before it is sent: if that fails, the post stage sends it.
+    /// Saves the last message of the run before it is sent: if sending fails, the post stage sends it.
     pub fn save_outcome(&self, env: &RunnerEnv, state: &RunState) {
         let Options { on, mention_on, timing: _ } = self.options;
         if let Some(text) = FinalMessage::of(state, on, mention_on).to_json().filter(|_| !self.channels.is_empty()) {
-            // Without it the post stage says less, and what it says is true.
+            // If this fails, the post stage reports less detail.
             let _ = saved::write(env, &[(OUTCOME, &text)]);
         }
     }
 
-    /// The post stage: the last message of a run is sent where the run could not; what a killed run left yellow becomes
-    /// grey, or what `state` says. Takes at most `budget`.
+    /// In the post stage, sends last messages that the run failed to send; messages that a killed run left as running
+    /// get the outcome in `state`, or else become gray. Takes at most `budget`.
     pub async fn repair(self, env: &RunnerEnv, state: &RunState, budget: Duration) -> Vec<Diagnostic> {
         if env.state(SETTLED).is_some() {
             return Vec::new();
@@ -158,7 +158,7 @@ impl Chat {
         match (env.state(OUTCOME).and_then(FinalMessage::from_json), env.state(ELSEWHERE)) {
             (Some(outcome), None) => self.repeat(env, &outcome, budget).await,
             (None, None) => self.finish(env, state, MessageKind::Run, budget).await,
-            // The job went well, or goes on elsewhere: to finish its message is left to a later step.
+            // The job succeeded or continues elsewhere: a later step updates its message.
             (_, Some(_)) if state.outcome.is_none() => Vec::new(),
             (_, Some(_)) => self.finish(env, state, MessageKind::ExternalJob, budget).await,
         }
@@ -189,7 +189,7 @@ impl Chat {
             Some(async move {
                 let name = service.name();
                 let repaired = single_message::repair(service, &posted, state, kind, timing, budget).await;
-                // Someone deleted it: it says nothing wrong any more.
+                // A deleted message cannot mislead anyone.
                 let failed = repaired.err().filter(|error| *error != DeliveryError::MessageGone)?;
                 Some(warning("notify", format!("{name}: message not updated: {failed}")))
             })
@@ -198,18 +198,18 @@ impl Chat {
     }
 }
 
-/// The messages that the main stage saved, by channel.
+/// Returns the messages that the main stage saved, by channel.
 fn posted_before(env: &RunnerEnv) -> impl Iterator<Item = (usize, Posted)> {
     let saved: Vec<Saved> = env.state(MESSAGES).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     saved.into_iter().filter_map(|Saved { channel, message }| Some((channel, Posted::parse(&message)?)))
 }
 
-/// Saves each message for the post stage as soon as it is known. Never ends by itself.
+/// Saves each message for the post stage as soon as it is known. Never returns.
 pub async fn save(env: &RunnerEnv, mut posted: watch::Receiver<Vec<Option<Posted>>>) -> Infallible {
     loop {
         let text = as_saved(&posted.borrow_and_update());
         if let Some(text) = text {
-            // Without it the post stage has nothing to repair, which is no worse than no post stage.
+            // If this fails, the post stage repairs nothing.
             let _ = saved::write(env, &[(MESSAGES, &text)]);
         }
         if posted.changed().await.is_err() {
@@ -218,16 +218,16 @@ pub async fn save(env: &RunnerEnv, mut posted: watch::Receiver<Vec<Option<Posted
     }
 }
 
-/// What a message in the state file stands for, once its command is done.
+/// The state of a saved message after its command has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Open {
-    /// The run is over, and its messages say so.
+    /// The run is over, and its messages show that.
     Nothing,
-    /// The message says that a job runs which builds by other means.
+    /// The message shows a running job that builds by other means.
     Elsewhere,
 }
 
-/// What came of the messages: warnings for the log, and whether all that was due has arrived.
+/// Saves the results of the messages. Returns warnings for the log, and whether all due messages were sent.
 pub fn settle(env: &RunnerEnv, reports: &[ChannelReport], open: Open) -> (Vec<Diagnostic>, bool) {
     let settled = reports.iter().all(|report| report.status == DeliveryStatus::Done);
     let done: Vec<usize> = reports
@@ -259,7 +259,7 @@ fn as_saved(posted: &[Option<Posted>]) -> Option<String> {
     if all.is_empty() { None } else { serde_json::to_string(&all).ok() }
 }
 
-/// A warning about something beside the build.
+/// Returns a warning about optional work.
 pub fn warning(title: &str, message: String) -> Diagnostic {
     Diagnostic { severity: Severity::Warning, title: title.to_owned(), message, place: None }
 }

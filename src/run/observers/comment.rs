@@ -1,4 +1,4 @@
-//! The comment on the pull request, with the input `pr-comment`.
+//! The comment on the pull request that the input `pr-comment` enables.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::{
     run::saved,
 };
 
-/// Names in `GITHUB_STATE`: the comment before it is written, and that it is.
+/// Names in `GITHUB_STATE`: the text of the comment, and whether it was written.
 const COMMENT: &str = "comment";
 const SETTLED: &str = "comment-settled";
 
-/// Writes how the run ended, and returns a word on it if that could not be. Takes no longer than `budget`. A cancelled run
-/// has nothing to say: what stands there is from a run that came to its end.
+/// Writes the outcome of the run, and returns a notice if that failed. Takes at most `budget`. A cancelled run writes
+/// nothing, so that the comment keeps the outcome of the last complete run.
 pub async fn put(
     inputs: &Inputs,
     env: &RunnerEnv,
@@ -39,7 +39,7 @@ pub async fn put(
     let client = history::client(inputs, env, event)?;
     let marker = marker(inputs, env);
     let body = comment::body(&marker, run);
-    // Without it the post stage writes none.
+    // If this fails, the post stage writes no comment.
     let _ = saved::write(env, &[(COMMENT, &body)]);
     let put = tokio::time::timeout(budget, comments::put(&client, number, &marker, &body)).await;
     match put.unwrap_or_else(|_| Err(slow())) {
@@ -56,7 +56,7 @@ pub async fn put(
     }
 }
 
-/// The post stage: the comment that the run could not write. Takes at most `budget`.
+/// In the post stage, writes the comment that the run failed to write. Takes at most `budget`.
 pub async fn repair(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent, budget: Duration) -> Option<Diagnostic> {
     let body = env.state(COMMENT).filter(|_| env.state(SETTLED).is_none())?;
     let GitRef::PullRequest(number) = event.git_ref else { return None };

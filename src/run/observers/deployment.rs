@@ -1,7 +1,7 @@
-//! The GitHub deployment of a run with the input `environment`: made at the start, told at the end how it went.
+//! The GitHub deployment of a run with the input `environment`: created at the start, updated at the end.
 //!
-//! Where the job itself has `environment:` of the same name, GitHub has made a deployment for it already and tells it how
-//! the job goes; then that one is named and left alone.
+//! If the job itself has `environment:` with the same name, GitHub has already created a deployment and updates it;
+//! then that deployment is only reported.
 
 use std::time::Duration;
 
@@ -33,14 +33,14 @@ use crate::{
 /// Names in `GITHUB_STATE`.
 const DEPLOYMENT: &str = "deployment";
 const SETTLED: &str = "deployment-settled";
-/// Its last status, before it is told.
+/// The final status, before it is sent.
 const STATUS: &str = "deployment-status";
 
 const TITLE: &str = "GitHub deployment";
 /// The first pause before the end is told again: a deployment that stays in progress misleads.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A deployment under way.
+/// A deployment in progress.
 #[derive(Debug)]
 pub struct Environment {
     client: Client,
@@ -50,18 +50,18 @@ pub struct Environment {
     made: JoinHandle<Result<Made, ApiError>>,
 }
 
-/// Which deployment it is.
+/// The owner of a deployment.
 #[derive(Clone, Copy, Debug)]
 enum Made {
-    /// We made it and tell how it goes.
+    /// This run created it and updates it.
     Ours(u64),
-    /// GitHub made it for the job and does.
+    /// GitHub created it for the job and updates it.
     Jobs(u64),
 }
 
 impl Environment {
-    /// Begins to make the deployment that the inputs ask for. `Ok(None)` if they ask for none; `Err` is a word on why
-    /// there is none.
+    /// Starts to create the deployment that the inputs request. Returns `Ok(None)` if they request none; `Err` is a
+    /// notice with the reason why none was created.
     pub fn start(
         inputs: &Inputs,
         env: &RunnerEnv,
@@ -99,7 +99,7 @@ impl Environment {
         Ok(Some(Self { client, env: env.clone(), name, url, made }))
     }
 
-    /// Tells how the run ended; takes no longer than `budget`.
+    /// Sends the outcome of the run. Takes at most `budget`.
     pub async fn finish(mut self, run: &RunState, budget: Duration) -> (Option<Deployment>, Option<Diagnostic>) {
         let deadline = Instant::now() + budget;
         let outcome = outcome(run);
@@ -114,12 +114,12 @@ impl Environment {
             description: description(run),
         };
         if let Ok(text) = serde_json::to_string(&status) {
-            // Without it the post stage says less than it could.
+            // If this fails, the post stage reports less detail.
             let _ = saved::write(&self.env, &[(STATUS, &text)]);
         }
         let made = match timeout_at(deadline, &mut self.made).await {
             Ok(Ok(made)) => made,
-            // Past the deadline, or a panic in it.
+            // It timed out, or it panicked.
             Ok(Err(_)) | Err(_) => Err(slow()),
         };
         self.made.abort();
@@ -131,7 +131,7 @@ impl Environment {
         };
         let told = timeout_at(deadline, tell(&self.client, id, &status)).await.unwrap_or_else(|_| Err(slow()));
         let warning = match told {
-            // Without it the post stage only tells once more what is told.
+            // If this fails, the post stage only sends the same status again.
             Ok(()) => {
                 let _ = saved::write(&self.env, &[(SETTLED, "true")]);
                 None
@@ -142,8 +142,8 @@ impl Environment {
     }
 }
 
-/// The post stage: a deployment whose end could not be told is told it; one that a killed run left in progress is called
-/// off, or failed. Takes at most `budget`.
+/// In the post stage, sends a final status that the run failed to send; a deployment that a killed run left in progress
+/// becomes inactive or failed. Takes at most `budget`.
 pub async fn repair(
     inputs: &Inputs,
     env: &RunnerEnv,

@@ -1,7 +1,7 @@
-//! What is asked of GitHub beside the build: which job and step this is, and how the runs before this one ended.
+//! Requests to GitHub during the build: the URL of this job and step, and the outcomes of the previous runs.
 //!
-//! Nobody waits for it but the end of the run, and that only a moment. Without a token, or the permission
-//! `actions: read`, nothing comes of it and nobody is bothered.
+//! Only the end of the run waits for them, and only briefly. Without a token, or the permission `actions: read`, they
+//! have no result and cause no warning.
 
 use std::time::Duration;
 
@@ -26,17 +26,18 @@ use crate::{
     inputs::{runner::RunnerEnv, typed::Inputs},
 };
 
-/// The runner tells GitHub of a step that begins within a second or two; before that, the step before it seems to run.
+/// The runner reports a started step to GitHub within a second or two; until then, the previous step appears as
+/// running.
 const STEPS_ARE_TOLD: Duration = Duration::from_secs(5);
 
-/// Whether GitHub knows by now which step runs.
+/// Whether GitHub already knows which step is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Steps {
     Told,
     Uncertain,
 }
 
-/// What is to be asked.
+/// The parameters of the requests.
 #[derive(Debug)]
 pub struct Inquiry {
     client: Client,
@@ -51,7 +52,7 @@ pub struct Inquiry {
 }
 
 impl Inquiry {
-    /// `None` where there is no run, no token or no API to ask.
+    /// Returns `None` if the run, the token or the API URL is missing.
     pub fn new(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent) -> Option<Self> {
         let client = client(inputs, env, event)?;
         let number = |name: &str| env.var(name).and_then(|text| text.parse::<u64>().ok());
@@ -68,7 +69,8 @@ impl Inquiry {
         })
     }
 
-    /// Asks and tells by events what comes of it. `ended` says that the run is over, so that nothing more is waited for.
+    /// Sends the requests and emits events for the results. When `ended` becomes true, the run is over and nothing more
+    /// is awaited.
     pub async fn ask(mut self, events: &Events, mut ended: watch::Receiver<bool>) {
         let (found, before) = tokio::join!(self.find_job(), self.before());
         if let (None, Some(id)) = (self.job, found) {
@@ -99,7 +101,7 @@ impl Inquiry {
         }
     }
 
-    /// The number of this job, where the runner did not tell it.
+    /// Finds the id of this job, if the runner did not pass it.
     async fn find_job(&self) -> Option<u64> {
         let (None, Some(runner)) = (self.job, &self.runner) else { return None };
         jobs::job_on_runner(&self.client, self.run, self.attempt, runner).await.ok().flatten().map(|job| job.id)
@@ -109,7 +111,7 @@ impl Inquiry {
         history::before(&self.client, self.lineage.as_ref()?).await.ok()
     }
 
-    /// What this job and step are called. A step is named only if it is certain.
+    /// Returns the names of this job and step. The step is named only if it is certain.
     async fn own_job(&self, steps: Steps, events: &Events) -> Option<Own> {
         let id = self.job?;
         let job = jobs::job(&self.client, id).await.ok()?;
@@ -121,11 +123,11 @@ impl Inquiry {
     }
 }
 
-/// How the runs before this one ended, if GitHub tells within `limit`: for a message that no run goes beside.
+/// Returns the outcomes of the previous runs, if GitHub answers within `limit`: for a message outside a run.
 pub async fn history(inquiry: Option<Inquiry>, limit: Duration) -> Option<History> {
     let (events, mut told) = Events::channel(Redactor::default());
     let (_over, ended) = watch::channel(true);
-    // What was told before the time was over counts.
+    // Events that were emitted before the timeout count.
     let _ = tokio::time::timeout(limit, inquiry?.ask(&events, ended)).await;
     drop(events);
     while let Some(event) = told.recv().await {
@@ -136,7 +138,7 @@ pub async fn history(inquiry: Option<Inquiry>, limit: Duration) -> Option<Histor
     None
 }
 
-/// The client for this repository, if there are a token and an API.
+/// Returns the client for this repository, if the token and the API URL are set.
 pub fn client(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent) -> Option<Client> {
     let (token, api) = (inputs.github.token.as_ref()?, env.var("GITHUB_API_URL")?);
     if event.owner.is_empty() {
@@ -145,7 +147,8 @@ pub fn client(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent) -> Option<Clie
     Client::new(api, token, &event.owner, &event.repo).ok()
 }
 
-/// What the runs before this one have in common with it; `None` where nothing comes before, as in a merge queue.
+/// Returns the properties that the previous runs share with this one; `None` if no runs precede it, as in a merge
+/// queue.
 fn lineage(env: &RunnerEnv, event: &GitEvent, run: u64, attempt: u64) -> Option<Lineage> {
     let own = format!("{}/{}", event.owner, event.repo);
     let (branch, branch_repository) = match &event.git_ref {

@@ -1,6 +1,6 @@
-//! Who is notified of a run while it goes on, and what is learned about the runs before it.
+//! Notifications about a running run, and the history of previous runs.
 //!
-//! None of them can fail a run, and none makes it longer than [`super::allowance`] allows.
+//! None of them can fail a run, and none delays it by more than [`super::allowance`] allows.
 
 pub mod chat;
 pub mod comment;

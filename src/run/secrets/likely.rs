@@ -1,9 +1,9 @@
-//! What looks like a secret and was not handed in as one.
+//! Values that look like secrets but were not passed as secrets.
 //!
-//! A step's `env:` holds secrets too, and a compose file writes them into build arguments (`${STEP_SECRET}`), whose values
-//! BuildKit shows in the names of steps. GitHub hides in its log what it knows to be secret, but tells nobody else; in a
-//! message only what is known here is hidden. These values are not masked in the runner's log, since the runner drops
-//! every output with a masked text in it, and some of them are no secret.
+//! A step's `env:` may contain secrets, and a compose file may write them into build arguments (`${STEP_SECRET}`),
+//! whose values BuildKit shows in the names of steps. GitHub masks its secrets only in its own log, so messages are
+//! redacted here. These values are not masked in the runner's log, because the runner drops every output that contains
+//! a masked text, and some of them are not secret.
 
 use crate::{
     domain::{
@@ -14,14 +14,15 @@ use crate::{
     plan::Plan,
 };
 
-/// Values of variables that are named like a secret, such as `NPM_TOKEN`, unless they are a word.
+/// Returns the values of variables that are named like a secret, such as `NPM_TOKEN`, unless they are a word.
 pub fn of_environment(env: &RunnerEnv) -> Vec<Secret> {
     let named = env.vars().filter(|(name, value)| is_users(name) && names_a_secret(name) && !is_word(value));
     named.map(|(_, value)| Secret::new(value)).collect()
 }
 
-/// Values in build arguments: of arguments that are named like a secret, unless they are a word; and what looks random and
-/// comes from the input `build-args` or a variable of the environment, unless it is one of the run's public facts.
+/// Returns values in build arguments: those of arguments that are named like a secret, unless they are a word; and
+/// those that look random and come from the input `build-args` or an environment variable, unless they are public
+/// facts.
 pub fn of_plan(plan: &Plan, inputs: &Inputs, env: &RunnerEnv) -> Vec<Secret> {
     let arguments = || plan.images.iter().flat_map(|image| &image.build.args);
     let named =

@@ -1,4 +1,4 @@
-//! What build secrets hold, so that it is not shown when a build prints it.
+//! The values of build secrets, which are redacted when a build prints them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,17 +9,18 @@ use crate::{
     regular_file,
 };
 
-/// Files and bytes of secrets that one run looks for.
+/// Maximum number and size of secret files whose values are redacted.
 const MOST_SECRET_FILES: usize = 1000;
 const MOST_SECRET_BYTES: usize = 128 << 10;
-/// Bytes of a secret's file beyond which it is not looked for in the log: it is data then, of more lines than could be.
+/// Maximum size in bytes of a secret file that is redacted; a larger one is data with too many lines.
 const LARGEST_SECRET: u64 = 64 << 10;
 
-/// The values of all build secrets that are not inputs: of files and of the environment. A build may print them. A word
-/// such as `true` is none: the checkout chooses files and variables, and must not hide words of the job.
+/// Returns the values of all build secrets that are not inputs: from files and from the environment. A build may print
+/// them. A word such as `true` is excluded: the checkout chooses files and variables, and must not hide words of the
+/// log.
 ///
 /// # Errors
-/// If they are too many to be looked for.
+/// If they exceed the limit for redaction.
 pub(in crate::run) fn values(cx: &RunContext) -> Result<Vec<Secret>, Failure> {
     let mut values = Vec::new();
     let mut paths = BTreeSet::new();
@@ -38,7 +39,7 @@ pub(in crate::run) fn values(cx: &RunContext) -> Result<Vec<Secret>, Failure> {
     }
     let mut bytes = 0;
     for path in paths {
-        // One that cannot be read is told by the preflight, and one that is no text is not printed as such.
+        // The preflight reports a file that cannot be read, and a binary file is not printed as it is.
         let Ok(text) = regular_file::read_text(path, LARGEST_SECRET) else { continue };
         bytes += text.len();
         if bytes > MOST_SECRET_BYTES {

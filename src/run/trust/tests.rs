@@ -1,4 +1,4 @@
-//! Attacks by a checkout, on disk: each is what a pull request could hold, under every event that runs one.
+//! Attacks by a checkout, on disk: each could be in a pull request, and is tested under every event that runs one.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -8,7 +8,7 @@ use crate::{commands::dispatch, inputs::runner::RunnerEnv};
 
 const CANARY: &str = "canary-of-the-runner-5f1d";
 
-/// A runner's directories: a checkout, and what is beside it.
+/// A runner's directories: a checkout, and the directories next to it.
 struct World {
     base: TempDir,
 }
@@ -52,7 +52,7 @@ impl World {
         fs::write(path, text.replace("BASE", self.base.path().to_str().unwrap())).unwrap();
     }
 
-    /// The command `plan`: its exit status, and all that it prints.
+    /// Runs the command `plan`: returns its exit status and its output.
     fn plan(&self, event: &str, env: &[(&str, &str)]) -> (u8, String) {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/events");
         let of_event = fs::read_to_string(fixtures.join(format!("{event}.env"))).unwrap();
@@ -91,10 +91,11 @@ impl World {
     }
 }
 
-/// The checkout of a fork and of the repository itself, and a push, where it is the author's own slip.
+/// The events: a pull request of a fork, one of the repository itself, and a push, where it is the author's own
+/// mistake.
 const EVENTS: [&str; 3] = ["pull_request_fork", "pull_request", "push_branch"];
 
-/// What the files ask for is refused with these words, whatever else is granted.
+/// Asserts that the request of the files is refused with these words, whatever else is allowed.
 #[track_caller]
 fn refused(files: &[(&str, &str)], env: &[(&str, &str)], words: &[&str]) {
     let world = World::new(files);
@@ -109,7 +110,7 @@ fn refused(files: &[(&str, &str)], env: &[(&str, &str)], words: &[&str]) {
     }
 }
 
-/// What the files ask for is fine.
+/// Asserts that the request of the files is accepted.
 #[track_caller]
 fn accepted(files: &[(&str, &str)], env: &[(&str, &str)]) -> String {
     let world = World::new(files);
@@ -300,7 +301,7 @@ fn compose_files_and_their_variables_stay_in_the_checkout() {
         &[("INPUT_COMPOSE-FILE", "site.yaml")],
         &["the input `compose-file` reads BASE/runner_temp/compose.yaml"],
     );
-    // A Dockerfile that nobody names is found by its name.
+    // A Dockerfile that is not named by an input is found by its default name.
     let world = World::new(&[]);
     fs::remove_file(world.path("workspace/Dockerfile")).unwrap();
     symlink("/proc/self/environ", world.path("workspace/Dockerfile")).unwrap();
@@ -338,7 +339,7 @@ fn inputs_need_no_permission() {
         &[("compose.yaml", &build("context: ."))],
         &[("INPUT_IMAGES", "- {name: web, context: BASE/runner_temp}")],
     );
-    // A link of the checkout under such a name is the checkout's.
+    // A link in the checkout is untrusted, even if an input names it.
     for (input, value) in [
         ("INPUT_BUILD-CONTEXTS", "lib=link"),
         ("INPUT_SECRET-FILES", "key=link/key"),
@@ -351,7 +352,7 @@ fn inputs_need_no_permission() {
     }
 }
 
-/// Of the projects that the compose reader is compared with Docker's own by, these ask for more than is theirs.
+/// Checks which of the projects for the comparison with Docker's own compose reader need more than the checkout.
 #[test]
 fn usual_projects_notice_nothing() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/compose");
@@ -376,7 +377,7 @@ fn usual_projects_notice_nothing() {
         }
     }
     asking.sort();
-    // Paths that are written to lead out of the repository, and agents.
+    // Paths outside the repository, and agents.
     assert_eq!(asking, ["build-short", "context-parent", "contexts", "override-merge", "ssh", "ssh-key", "x-bake"]);
 }
 

@@ -1,4 +1,4 @@
-//! From the inputs to the services that are told: here, a service's inputs and its type meet.
+//! Creates the chat services from the inputs.
 
 use std::{error::Error, sync::Arc};
 
@@ -25,16 +25,16 @@ use crate::{
 /// The services that the inputs name.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
-    /// In the order of the plan, which is what a message's number in the state file counts.
+    /// In a fixed order; a message's number in the state file is an index into this list.
     pub(super) services: Vec<Arc<dyn Service>>,
-    /// What of the inputs had no effect, and why.
+    /// Warnings about inputs that have no effect.
     pub(super) warnings: Vec<Diagnostic>,
-    /// How many addresses are none, so that nobody is told there.
+    /// Number of invalid addresses, which are not notified.
     pub(super) unusable: usize,
 }
 
 impl Channels {
-    /// None in a dry run.
+    /// Creates the services; a dry run has none.
     pub(super) fn new(inputs: &Inputs) -> Self {
         let mut channels = Self::default();
         if !inputs.github.dry_run {
@@ -90,7 +90,7 @@ impl Channels {
         let slack = &inputs.notify.slack;
         for (index, (token, channel)) in slack.channels.iter().enumerate() {
             let bot = SlackBot::new(&slack.api, token.clone(), channel, look.clone());
-            // One warning will do: all speak to the same address.
+            // One warning is enough: all channels use the same address.
             let plain = bot.warning().filter(|_| index == 0);
             self.warnings.extend(plain.map(|text| warning("slack-token", text.to_owned())));
             self.services.push(Arc::new(bot));
@@ -110,7 +110,7 @@ impl Channels {
         });
     }
 
-    /// Adds a channel for each address; `open` reads one, and says what the user should know about it.
+    /// Adds a channel for each address; `open` parses one, and returns the service and an optional warning.
     fn add<S: Service + 'static, E: Error>(
         &mut self,
         input: &str,
