@@ -89,7 +89,10 @@ impl BuilderPlan {
                     None => Self { kind: "engine", reason: "nothing asks for more".to_owned() },
                     Some((image, requirement)) => Self {
                         kind: "auto",
-                        reason: format!("the engine if it can, else a container: {} {requirement}", image.name),
+                        reason: format!(
+                            "the engine if it supports this, otherwise a container: {} {requirement}",
+                            image.name
+                        ),
                     },
                 }
             }

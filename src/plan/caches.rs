@@ -97,7 +97,7 @@ pub(super) fn caches(
         }
         Cache::Registry => {
             if event.is_fork_pr {
-                remarks.notice("the registry cache is not written: a pull request from a fork has no right to");
+                remarks.notice("the registry cache is not written, because pull requests from forks have no permission to write it");
             }
             let mut to = registry("buildcache");
             to.attributes.push(("mode".to_owned(), "max".to_owned()));
@@ -125,7 +125,7 @@ pub(super) fn caches(
         let before = caches.len();
         caches.retain(|cache| !lasting(cache) || !of_checkout(cache));
         if caches.len() < before {
-            remarks.notice(&format!("the caches that the compose file names are not written: {}", push.reason));
+            remarks.notice(&format!("the caches of the compose file are not written: {}", push.reason));
         }
     }
     let origin = if kind == Cache::Auto && from.is_none() && to.is_none() { Origin::Offered } else { Origin::Asked };

@@ -70,14 +70,13 @@ enum Unmatched {
 pub enum ImagesError {
     /// The project builds nothing.
     #[error(
-        "no service of the compose file has `build:`: add one, name another file with the input `compose-file`, or \
-         switch a profile on with the input `profiles`"
+        "no service of the compose file has `build`; add it, name another file with the input `compose-file`, or activate a \
+         profile with the input `profiles`"
     )]
     Nothing,
     /// The context of a project that is one image lies outside the project.
     #[error(
-        "input `context`: `{0}` lies outside the working directory; name the directory that holds all of it with \
-         `working-directory`"
+        "input `context`: `{0}` is outside the working directory; set `working-directory` to a directory that contains it"
     )]
     Outside(String),
     /// An item of the input `services` matches no service that is built.
@@ -90,7 +89,7 @@ pub enum ImagesError {
     },
     /// An item of the input `images` names no image and describes none.
     #[error(
-        "input `images`: there is no image `{name}`{}: correct the name, or give it a `context` or `dockerfile` of its own",
+        "input `images`: the image `{name}` does not exist{}; correct the name, or set its `context` or `dockerfile`",
         near.as_ref().map_or(String::new(), |near| format!(" (did you mean `{near}`?)"))
     )]
     Image {
@@ -120,7 +119,7 @@ pub enum ImagesError {
         problem: String,
     },
     /// Nothing brings a secret's value.
-    #[error("image `{image}`: the build secret `{id}` has no value: give it with the input `secrets`, as `{id}=…`")]
+    #[error("image `{image}`: the build secret `{id}` has no value; add `{id}=…` to the input `secrets`")]
     Secret {
         /// The image.
         image: String,
@@ -190,12 +189,13 @@ fn select<'a>(project: &'a Project, wanted: &[String]) -> Result<BTreeSet<&'a st
         let fail = |problem: String| ImagesError::Service { pattern: pattern.clone(), problem };
         if let Some(service) = all(project).find(|service| service.name == *pattern) {
             if service.build.is_none() {
-                return Err(fail("has no `build:` in the compose file: take it out of the list".to_owned()));
+                return Err(fail("has no `build` in the compose file; remove it from the list".to_owned()));
             }
             selected.insert(service.name.as_str());
             continue;
         }
-        let glob = glob(pattern).map_err(|error| fail(format!("is no glob ({error}): write names, `*` or `?`")))?;
+        let glob =
+            glob(pattern).map_err(|error| fail(format!("is not a valid pattern ({error}); use names, `*` or `?`")))?;
         let before = selected.len();
         let hits = project.services.iter().filter(built).filter(|service| glob.is_match(&service.name));
         let hits: Vec<&str> = hits.map(|service| service.name.as_str()).collect();
@@ -204,9 +204,9 @@ fn select<'a>(project: &'a Project, wanted: &[String]) -> Result<BTreeSet<&'a st
             let names: Vec<&str> = all(project).filter(built).map(|service| service.name.as_str()).collect();
             let advice = match nearest(pattern, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the services with `build:` are {}", names.join(", ")),
+                None => format!("the services with `build` are {}", names.join(", ")),
             };
-            return Err(fail(format!("matches no service that is built: {advice}")));
+            return Err(fail(format!("matches no service with `build`; {advice}")));
         }
     }
     Ok(selected)

@@ -93,7 +93,7 @@ pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -
     let movement = Movement::new(inputs, known.event, known.now, &tagged);
     let mut warnings = tagged.warnings;
     if tagged.tags.is_empty() {
-        warnings.push(format!("image `{}` gets no tag: no rule of `tags` fits this event", spec.name));
+        warnings.push(format!("image `{}` has no tag, because no rule of `tags` matches this event", spec.name));
     }
     let version = tagged.tags.first().map(Tag::as_str).unwrap_or_default();
     let standard = labels::standard(known.event, &facts, version);
@@ -119,8 +119,8 @@ fn without_index(
     }
     if annotations.len() < before {
         warnings.push(format!(
-            "image `{}`: annotations of the level `index` are left out: an image for one platform without attestations has \
-             no index; `provenance: mode=min` makes one",
+            "image `{}`: annotations of the level `index` are ignored, because an image for one platform without attestations has \
+             no index; to create one, set `provenance: mode=min`",
             spec.name
         ));
     }

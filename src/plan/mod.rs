@@ -166,7 +166,7 @@ pub enum PlanError {
         reason: NamingError,
     },
     /// Two images would be pushed to the same place.
-    #[error("the images `{first}` and `{second}` would both be {repository}: put `{{image}}` into `image-name`")]
+    #[error("the images `{first}` and `{second}` have the same name {repository}; add `{{image}}` to `image-name`")]
     SameName {
         /// One.
         first: String,
@@ -180,9 +180,19 @@ pub enum PlanError {
     Metadata(#[from] MetadataError),
 }
 
+impl PlanError {
+    /// What to do about it, in the imperative, if the text does not say so.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Metadata(error) => Some(error.hint().to_owned()),
+            Self::Name { .. } | Self::SameName { .. } => None,
+        }
+    }
+}
+
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        Self::invalid(Stage::Plan, error.to_string(), None)
+        Self::invalid(Stage::Plan, error.to_string(), error.hint())
     }
 }
 

@@ -9,11 +9,11 @@ use crate::domain::repository::{InvalidRepository, Repository, is_separator};
 pub enum NamingError {
     /// A `{…}` that means nothing.
     #[error(
-        "input `image-name`: `{0}` is no placeholder; use {{registry}}, {{owner}}, {{repo}}, {{image}} or {{username}}"
+        "input `image-name`: unknown placeholder `{0}`; use {{registry}}, {{owner}}, {{repo}}, {{image}} or {{username}}"
     )]
     Placeholder(String),
     /// A placeholder for which nothing is known.
-    #[error("input `image-name`: nothing is known for {{{placeholder}}}; {fix}")]
+    #[error("input `image-name`: `{{{placeholder}}}` is unknown; {fix}")]
     Unknown {
         /// The placeholder's name.
         placeholder: &'static str,
@@ -21,12 +21,12 @@ pub enum NamingError {
         fix: &'static str,
     },
     /// Two templates come to the same.
-    #[error("two lines of `image-name` are {0}: keep one of them")]
+    #[error("input `image-name`: two lines result in {0}; remove one of them")]
     Twice(Repository),
     /// What came out is no repository name.
     #[error(
-        "image name `{0}` is not valid: write `image-name` as host/path with parts of lower-case letters and digits, \
-         single `.`, `_`, `__` or dashes between them, without a tag; on Docker Hub as docker.io/user/name"
+        "input `image-name`: `{0}` is not a valid image name; use `host/path` without a tag, in lower-case letters and digits \
+         separated by `/`, `.`, `_`, `__` or dashes; on Docker Hub `docker.io/user/name`"
     )]
     Invalid(String),
 }
@@ -192,7 +192,7 @@ mod tests {
             ["ghcr.io/a/web", "docker.io/me/web"]
         );
         let twice = all(&["ghcr.io/a", "docker.io/a/b", "GHCR.io/A"]).unwrap_err();
-        assert_eq!(twice.to_string(), "two lines of `image-name` are ghcr.io/a: keep one of them");
+        assert_eq!(twice.to_string(), "input `image-name`: two lines result in ghcr.io/a; remove one of them");
         assert!(all(&["ghcr.io/a", "user/app"]).unwrap_err().to_string().contains("docker.io/user/name"));
     }
 
@@ -200,7 +200,7 @@ mod tests {
     fn the_unknown_is_named() {
         let names = Names { username: "", registry: "docker.io", ..NAMES };
         let error = super::named(None, Project::Images, names, "web").unwrap_err().to_string();
-        assert_eq!(error, "input `image-name`: nothing is known for {username}; set the input `username`");
+        assert_eq!(error, "input `image-name`: `{username}` is unknown; set the input `username`");
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn paragraph(out: &mut String, image: &ImagePlan) {
             let repositories: Vec<&str> = image.destinations.repositories().map(Repository::as_str).collect();
             line(out, format_args!("{} -> {}", image.name, repositories.join(", ")));
         }
-        Purpose::Context => line(out, format_args!("{} (only what others are built upon)", image.name)),
+        Purpose::Context => line(out, format_args!("{} (only as the base of other images)", image.name)),
     }
     let mut item = |name: &str, value: String| {
         if !value.is_empty() {

@@ -221,5 +221,5 @@ async fn a_circle_is_an_error() {
         &COMPOSE.replace("build: {context: base}", "build: {context: base, additional_contexts: {x: 'service:app'}}"),
     );
     let report = run.expect(2).await;
-    assert!(the_error(&report).message.contains("leads back to itself"), "{}", log(&report));
+    assert!(the_error(&report).message.contains("is circular"), "{}", log(&report));
 }

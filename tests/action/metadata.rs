@@ -60,5 +60,5 @@ async fn rules_of_which_none_fits_are_told_before_the_build() {
     let report = run(Engine::Classic).event("push_tag_other").with("tags", semver).expect(2).await;
     assert!(log(&report).contains("input `tags`: line 2, "), "{}", log(&report));
     let report = run(Engine::Classic).with("tags", "type=ref,event=pr").with("push", "false").expect(0).await;
-    assert!(log(&report).contains("gets no tag"), "{}", log(&report));
+    assert!(log(&report).contains("has no tag, because"), "{}", log(&report));
 }

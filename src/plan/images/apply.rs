@@ -81,7 +81,7 @@ fn name_dockerfile(build: &mut Build) {
 fn caches(image: &str, key: &'static str, lines: Vec<String>) -> Result<Vec<CacheSpec>, ImagesError> {
     let spec = |line: String| {
         cache_spec(&line).map_err(|reason| {
-            let problem = format!("{}: {}", reason.problem, reason.hint);
+            let problem = format!("{}; {}", reason.problem, reason.hint);
             ImagesError::Value { image: image.to_owned(), key, problem }
         })
     };
@@ -137,7 +137,7 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
         let limit = ulimit(text).ok_or_else(|| ImagesError::Value {
             image: image.to_owned(),
             key: "ulimits",
-            problem: format!("has `{text}`, which is no limit: write `name=soft` or `name=soft:hard`"),
+            problem: format!("has `{text}`, which is not a limit; use `name=soft` or `name=soft:hard`"),
         })?;
         build.ulimits.retain(|old| old.name != limit.name);
         build.ulimits.push(limit);
@@ -176,7 +176,7 @@ fn attestation(
         (Some(attest), _) => Some(attest.clone()),
         (None, None) => None,
         (None, Some(text)) => attest::attest(text).map_err(|reason| {
-            let problem = format!("{}: {}", reason.problem, reason.hint);
+            let problem = format!("{}; {}", reason.problem, reason.hint);
             ImagesError::Value { image: image.to_owned(), key, problem }
         })?,
     };

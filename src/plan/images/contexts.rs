@@ -33,10 +33,10 @@ pub(super) fn with_contexts<'a>(
                     }
                     continue;
                 }
-                Some(_) => "has no `build:`: add it, or write `docker-image://` and the image's name".to_owned(),
+                Some(_) => "has no `build`; add it, or use `docker-image://` with the name of an image".to_owned(),
                 None => match nearest(context, all(project).map(|s| s.name.as_str())) {
-                    Some(near) => format!("names no service: did you mean `service:{near}`?"),
-                    None => "names no service: correct the name".to_owned(),
+                    Some(near) => format!("does not exist; did you mean `service:{near}`?"),
+                    None => "does not exist; correct the name".to_owned(),
                 },
             };
             return Err(ImagesError::Context { image: name.to_owned(), context: context.clone(), problem });
@@ -69,7 +69,7 @@ pub(super) fn link(specs: &mut [ImageSpec], inputs: &BuildInputs) -> Result<(), 
     }
     for spec in specs.iter() {
         if below(specs, &spec.name).contains(spec.name.as_str()) {
-            let problem = "leads back to itself: remove one of these contexts".to_owned();
+            let problem = "is circular; remove one of these contexts".to_owned();
             return Err(ImagesError::Context { image: spec.name.clone(), context: spec.name.clone(), problem });
         }
     }
@@ -85,8 +85,8 @@ fn image_of(specs: &[ImageSpec], name: &str) -> Option<String> {
 
 fn unknown(specs: &[ImageSpec], image: &str, context: &str) -> ImagesError {
     let problem = match nearest(context, specs.iter().map(|spec| spec.name.as_str())) {
-        Some(near) => format!("names no image of this run: did you mean `{near}`?"),
-        None => "names no image of this run: correct the name".to_owned(),
+        Some(near) => format!("is not an image of this run; did you mean `{near}`?"),
+        None => "is not an image of this run; correct the name".to_owned(),
     };
     ImagesError::Context { image: image.to_owned(), context: context.to_owned(), problem }
 }

@@ -142,9 +142,9 @@ services:
     assert_eq!(shape(&specs), "app(app) -base(base)");
     assert_eq!(specs[0].build.additional_contexts, [("base".into(), ContextSource::Service("base".into()))]);
     for (target, want) in [
-        ("app", "the additional context `service:app` leads back to itself: remove one of these contexts"),
-        ("bsae", "the additional context `service:bsae` names no service: did you mean `service:base`?"),
-        ("redis", "`service:redis` has no `build:`: add it, or write `docker-image://` and the image's name"),
+        ("app", "the additional context `service:app` is circular; remove one of these contexts"),
+        ("bsae", "the additional context `service:bsae` does not exist; did you mean `service:base`?"),
+        ("redis", "`service:redis` has no `build`; add it, or use `docker-image://` with the name of an image"),
     ] {
         let text = format!("{}  redis: {{image: redis}}\n", text.replace("service:base", &format!("service:{target}")));
         let error = plan(&text, &[], "").unwrap_err().to_string();
@@ -155,13 +155,16 @@ services:
 #[test]
 fn slips_in_services_are_noticed() {
     for (pattern, want) in [
-        ("djnago", "input `services`: `djnago` matches no service that is built: did you mean `django`?"),
-        ("redis", "input `services`: `redis` has no `build:` in the compose file: take it out of the list"),
+        ("djnago", "input `services`: `djnago` matches no service with `build`; did you mean `django`?"),
+        ("redis", "input `services`: `redis` has no `build` in the compose file; remove it from the list"),
         (
             "frontend-*",
-            "input `services`: `frontend-*` matches no service that is built: the services with `build:` are django, celeryworker, celerybeat, postgres, docs",
+            "input `services`: `frontend-*` matches no service with `build`; the services with `build` are django, celeryworker, celerybeat, postgres, docs",
         ),
-        ("[", "input `services`: `[` is no glob (unclosed character class; missing ']'): write names, `*` or `?`"),
+        (
+            "[",
+            "input `services`: `[` is not a valid pattern (unclosed character class; missing ']'); use names, `*` or `?`",
+        ),
     ] {
         assert_eq!(plan(DJANGO, &[pattern], "").unwrap_err().to_string(), want);
     }
@@ -180,7 +183,7 @@ fn the_input_images_overrides_adds_and_stands_alone() {
     assert_eq!(specs[3].build.context, "docs");
 
     let error = plan(DJANGO, &[], "- {name: postgers, target: x}").unwrap_err().to_string();
-    assert!(error.contains("there is no image `postgers` (did you mean `postgres`?)"), "{error}");
+    assert!(error.contains("the image `postgers` does not exist (did you mean `postgres`?)"), "{error}");
 
     assert_eq!(shape(&plan("", &[], "").unwrap()), "repo()");
     assert_eq!(shape(&plan("", &[], "- {name: a}\n- {name: b, dockerfile: B.Dockerfile}").unwrap()), "a() b()");

@@ -317,7 +317,7 @@ fn variables_of_the_runner_are_not_seen() {
     );
     let out = accepted(&[("compose.yaml", &compose), (".env", "F=${INPUT_PASSWORD}\nGITHUB_TOKEN\n")], &[]);
     assert!(!out.contains(CANARY), "{out}");
-    assert!(out.contains("the variable `INPUT_PASSWORD` counts as empty"), "{out}");
+    assert!(out.contains("the variable `INPUT_PASSWORD` is empty"), "{out}");
 }
 
 #[test]
