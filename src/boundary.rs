@@ -1,7 +1,7 @@
-//! The boundary of the checkout: which files the checkout's own files may name. Everything beside it belongs to the
-//! runner or to other steps, and a pull request could otherwise put it into an image.
+//! The boundary of the checkout: decides which files the checkout's own files may refer to. Other files belong to the runner
+//! or to other steps, and a pull request must not be able to copy them into an image.
 //!
-//! The measure is `docker buildx bake`, which evaluates symbolic links and asks for `--allow fs.read=PATH`
+//! The rules are those of `docker buildx bake`, which resolves symbolic links and requires `--allow fs.read=PATH`
 //! (<https://github.com/docker/buildx/blob/master/bake/entitlements.go>); its boundary is the working directory.
 
 use std::{
@@ -9,34 +9,34 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Directories of the kernel, which are never files of a project: `/proc/self/environ` holds every secret of the run.
+/// Directories of the kernel, which never belong to a project: `/proc/self/environ` contains all secrets of the run.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// Where a path comes from.
+/// The origin of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedBy {
     /// A file of the checkout, or a convention such as `.env`.
     Checkout,
-    /// An input. A path outside the checkout is the workflow author's wish; one inside is followed no further than the
-    /// checkout, since a symbolic link there is the checkout's.
+    /// An input. A path outside the checkout is allowed, since the workflow's author chose it. A path inside must not lead
+    /// outside through symbolic links, which belong to the checkout.
     Input,
 }
 
-/// What the checkout's files may read.
+/// The paths that the checkout's files may refer to.
 #[derive(Clone, Debug, Default)]
 pub struct Boundary {
-    /// The checkout as it is named, and without symbolic links.
+    /// The path of the checkout, as given and without symbolic links.
     roots: [PathBuf; 2],
     /// The runner's own directories and files, without symbolic links.
     private: Vec<PathBuf>,
-    /// What the input `allow` grants, without symbolic links.
+    /// The paths granted by the input `allow`, without symbolic links.
     granted: Vec<PathBuf>,
-    /// Whether it grants everything.
+    /// Whether `allow` grants everything.
     everything: bool,
 }
 
 impl Boundary {
-    /// The boundary of a checkout. `private` are the runner's own paths, wherever they are.
+    /// Creates the boundary of a checkout. `private` are the runner's own paths, also within the checkout.
     pub fn new(checkout: &Path, private: impl IntoIterator<Item = PathBuf>) -> Self {
         Self {
             roots: [lexical(checkout), real(checkout)],
@@ -46,7 +46,7 @@ impl Boundary {
         }
     }
 
-    /// Grants a path, absolute, and all below it; `*` grants everything.
+    /// Grants an absolute path and everything below it; `*` grants everything.
     pub fn grant(&mut self, path: &Path) {
         if path.as_os_str() == "*" {
             self.everything = true;
@@ -55,17 +55,17 @@ impl Boundary {
         }
     }
 
-    /// Grants a directory that an input names, if it is outside the checkout.
+    /// Grants a directory that an input names, unless it is in the checkout.
     pub fn grant_named(&mut self, path: &Path) {
         if !self.is_in_checkout(&lexical(path)) {
             self.granted.push(real(path));
         }
     }
 
-    /// The real path of an absolute one, if it may be read.
+    /// Resolves an absolute path and checks that it may be read.
     ///
     /// # Errors
-    /// The real path, if it may not.
+    /// Returns the resolved path if it may not be read.
     pub fn check(&self, path: &Path, named_by: NamedBy) -> Result<PathBuf, PathBuf> {
         let named_outside = named_by == NamedBy::Input && !self.is_in_checkout(&lexical(path));
         let real = real(path);
@@ -74,7 +74,7 @@ impl Boundary {
         if inside || named_outside || (granted && !Self::is_kernels(&real)) { Ok(real) } else { Err(real) }
     }
 
-    /// Whether a real path is one of the kernel's, which can never be granted.
+    /// Whether a resolved path belongs to the kernel, which cannot be granted.
     pub fn is_kernels(real: &Path) -> bool {
         KERNEL.iter().any(|directory| real.starts_with(directory))
     }
@@ -83,13 +83,13 @@ impl Boundary {
         self.roots.iter().any(|root| path.starts_with(root))
     }
 
-    /// Whether it is one of the runner's own paths, or a directory that one of them lies in: then a build would get it.
+    /// Whether it is one of the runner's own paths or contains one of them.
     fn is_private(&self, path: &Path) -> bool {
         self.private.iter().any(|private| path.starts_with(private) || private.starts_with(path))
     }
 }
 
-/// The path without `.` and `..`, as text.
+/// Removes `.` and `..` without reading the file system.
 fn lexical(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {
@@ -104,7 +104,7 @@ fn lexical(path: &Path) -> PathBuf {
     out
 }
 
-/// The path without symbolic links, as far as it exists; what does not exist is appended as text.
+/// Resolves symbolic links in the existing part of the path.
 fn real(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     let mut rest = path;
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_checkout_is_read_however_it_is_written() {
+    fn reads_paths_in_the_checkout_in_any_form() {
         let (_world, checkout, _) = world();
         let boundary = Boundary::new(&checkout, []);
         for inside in
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_out_of_it_is_not() {
+    fn rejects_paths_outside_the_checkout() {
         let (_world, checkout, runner) = world();
         let boundary = Boundary::new(&checkout, []);
         for outside in [
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runners_own_paths_are_not_even_below_the_checkout() {
+    fn rejects_the_runners_paths_within_the_checkout() {
         let (_world, checkout, _) = world();
         let temp = checkout.join("web/src");
         let boundary = Boundary::new(&checkout, [temp.clone()]);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_is_read_and_nothing_beside_it() {
+    fn reads_granted_paths_only() {
         let (_world, checkout, runner) = world();
         let mut boundary = Boundary::new(&checkout, []);
         boundary.grant(&checkout.join("outside/temp"));

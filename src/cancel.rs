@@ -1,36 +1,36 @@
-//! The request to stop, which reaches every stage of a run.
+//! Cancellation of a run.
 //!
-//! Most work is stopped by dropping its future, which [`Cancel::unless`] does. A stage that must not be dropped half way
-//! (tags that move, a deployment) asks [`Cancel::reason`] or awaits [`Cancel::requested`], and finishes or undoes what it
-//! began.
+//! Most work is cancelled by dropping its future with [`Cancel::unless`]. A stage that must not stop halfway, such as
+//! publishing or a deployment, checks [`Cancel::reason`] or awaits [`Cancel::requested`], and then finishes or undoes its
+//! work.
 
 use tokio::sync::watch;
 
-/// Why a run is to stop.
+/// Why a run is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The runner sent a signal.
     Signal,
-    /// The input `timeout` ran out.
+    /// The run took longer than the input `timeout` allows.
     Timeout,
 }
 
-/// Asks for a stop.
+/// Requests cancellation.
 #[derive(Debug)]
 pub struct Canceller(watch::Sender<Option<Stop>>);
 
-/// Hears of the request to stop. Clones hear the same.
+/// Receives the request for cancellation. Clones receive it too.
 #[derive(Clone, Debug)]
 pub struct Cancel(watch::Receiver<Option<Stop>>);
 
-/// A request that can be made, and its listener.
+/// Creates a sender and a receiver.
 pub fn channel() -> (Canceller, Cancel) {
     let (sender, receiver) = watch::channel(None);
     (Canceller(sender), Cancel(receiver))
 }
 
 impl Canceller {
-    /// Asks for a stop. The first reason stays.
+    /// Requests cancellation. Only the first reason counts.
     pub fn stop(&self, reason: Stop) {
         self.0.send_if_modified(|stop| {
             let first = stop.is_none();
@@ -41,25 +41,25 @@ impl Canceller {
 }
 
 impl Cancel {
-    /// Why to stop, if a stop was asked for.
+    /// The reason, if cancellation was requested.
     pub fn reason(&self) -> Option<Stop> {
         *self.0.borrow()
     }
 
-    /// Resolves when a stop is asked for.
+    /// Resolves when cancellation is requested.
     pub async fn requested(&self) -> Stop {
         let mut receiver = self.0.clone();
         match receiver.wait_for(Option::is_some).await {
             Ok(stop) => stop.unwrap_or(Stop::Signal),
-            // Nobody can ask any more.
+            // The sender was dropped: no request can come.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Does the work unless a stop is asked for first, which drops it.
+    /// Runs the work, or drops it if cancellation is requested first.
     ///
     /// # Errors
-    /// The reason of the stop.
+    /// Returns the reason for the cancellation.
     pub async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
         tokio::select! {
             biased;
@@ -74,7 +74,7 @@ mod tests {
     use super::{Stop, channel};
 
     #[tokio::test]
-    async fn a_stop_reaches_everybody_and_keeps_its_first_reason() {
+    async fn all_receivers_get_the_first_reason() {
         let (canceller, cancel) = channel();
         let other = cancel.clone();
         assert_eq!(cancel.unless(async { 1 }).await, Ok(1));

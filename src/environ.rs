@@ -1,8 +1,8 @@
-//! Keeps secrets out of the environment that the process shows to others.
+//! Removes secrets from the environment that other processes can read.
 //!
-//! The runner passes inputs and tokens as variables, and the kernel shows those that a process was started with in
-//! `/proc/PID/environ` for as long as it lives, whatever it does to them. So the program starts itself once more, in the
-//! same process, without them; it gets them by a file in memory, which it empties.
+//! The runner passes inputs and tokens as variables. The kernel shows the initial variables of a process in
+//! `/proc/PID/environ` as long as it runs, even if the process changes them. So the program executes itself again without
+//! these variables, and receives them in a memory file, which it then empties.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -22,20 +22,19 @@ use rustix::fs::MemfdFlags;
 
 use crate::inputs::runner::Owner;
 
-/// Says that standard input holds the variables.
+/// Set if standard input contains the variables.
 const MARK: &str = "BUILD_DEPLOY_ENVIRONMENT";
 
 /// Variables by name.
 pub type Variables = Vec<(OsString, OsString)>;
 
-/// All variables of a process that was started with `variables` and `arguments`. Where this cannot be hidden, it returns
-/// them as they are.
+/// Hides the variables and returns all of them. If that is not possible, returns `variables` without hiding them.
 pub fn hide(variables: Variables, arguments: impl IntoIterator<Item = OsString>) -> Variables {
     if variables.iter().any(|(name, _)| name == MARK) {
         return received().unwrap_or(variables);
     }
     if variables.iter().any(|(name, _)| is_hidden(name)) {
-        // It returns only if it fails.
+        // Returns only on failure.
         let _ = restart(&variables, arguments);
     }
     variables
@@ -51,7 +50,7 @@ fn restart(variables: &Variables, arguments: impl IntoIterator<Item = OsString>)
     file.rewind()?;
     let mut arguments = arguments.into_iter();
     let mut command = Command::new("/proc/self/exe");
-    // The name says which stage it is.
+    // The program's name selects the stage.
     command.arg0(arguments.next().unwrap_or_default()).args(arguments).env(MARK, "stdin").stdin(Stdio::from(file));
     for (name, _) in variables.iter().filter(|(name, _)| is_hidden(name)) {
         command.env_remove(name);
@@ -59,7 +58,7 @@ fn restart(variables: &Variables, arguments: impl IntoIterator<Item = OsString>)
     Err(command.exec())
 }
 
-/// Reads the variables, and empties the file: it stays open as standard input.
+/// Reads the variables and empties the file, which remains open as standard input.
 fn received() -> io::Result<Variables> {
     let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut bytes = Vec::new();
@@ -68,7 +67,7 @@ fn received() -> io::Result<Variables> {
     Ok(unpacked(&bytes))
 }
 
-/// As the kernel keeps an environment: `name=value`, each ended by a zero byte.
+/// Encodes variables like the kernel: `name=value`, each followed by a zero byte.
 fn packed(variables: &Variables) -> Vec<u8> {
     let parts = variables.iter().flat_map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes(), b"\0"]);
     parts.flatten().copied().collect()
@@ -90,7 +89,7 @@ mod tests {
     use super::{Variables, packed, unpacked};
 
     #[test]
-    fn variables_arrive_as_they_were() {
+    fn variables_round_trip() {
         let odd = OsString::from_vec(vec![0xff, b'=', b'\n']);
         let variables: Variables =
             vec![("A".into(), "x=y".into()), ("EMPTY".into(), "".into()), ("INPUT_MANY-LINES".into(), odd)];

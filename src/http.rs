@@ -1,5 +1,5 @@
-//! The one way to make an HTTP client: rustls with ring, the CA roots of `SSL_CERT_FILE` or the system, proxies by
-//! `HTTPS_PROXY` and `NO_PROXY`.
+//! Creates HTTP clients: rustls with ring, CA certificates from `SSL_CERT_FILE` or the system, proxies from `HTTPS_PROXY`
+//! and `NO_PROXY`.
 
 use std::{
     sync::{Once, OnceLock},
@@ -12,38 +12,37 @@ use thiserror::Error;
 
 static PROVIDER: Once = Once::new();
 
-/// A server that has not accepted the connection by then is down.
+/// Timeout of a connection attempt.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The same for the whole of a request.
+/// Timeout of a whole request.
 const TOTAL: Duration = Duration::from_secs(10);
 
-/// Makes ring the cryptography of every rustls connection of the process, which must be done before the first.
+/// Installs ring as the crypto provider of rustls. Must be called before the first connection.
 pub fn install_crypto() {
-    // A second installation is refused, which is as good.
+    // Fails if a provider is installed already, which is fine.
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
 }
 
-/// A builder with our limits. No redirect is followed: a credential goes to the host that it is for, or nowhere.
+/// A builder with timeouts. Redirects are not followed, so that credentials are sent to no other host.
 pub fn builder() -> ClientBuilder {
     install_crypto();
     Client::builder().connect_timeout(CONNECT).timeout(TOTAL).redirect(redirect::Policy::none())
 }
 
-/// Why the body of an answer could not be had.
+/// Why the body of an answer could not be read.
 #[derive(Debug, Error)]
 pub enum BodyError {
-    /// It is larger than any answer to this call.
+    /// It is larger than the limit.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// The connection broke, or the time was over.
+    /// The connection was lost, or the request timed out.
     #[error(transparent)]
     Broken(#[from] reqwest::Error),
 }
 
-/// Reads the body of an answer, and no more than `limit` bytes of it: a server that never stops sending is cut off.
+/// Reads the body of an answer, up to `limit` bytes.
 ///
-/// What is counted is what is kept. No encoding is asked for and none is undone, so a small answer cannot become a large
-/// one.
+/// Compression is neither requested nor decoded, so a small answer cannot expand to a large one.
 pub async fn bounded_body(mut response: Response, limit: usize) -> Result<Bytes, BodyError> {
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
     if announced.is_some_and(|length| length > limit) {
@@ -59,13 +58,13 @@ pub async fn bounded_body(mut response: Response, limit: usize) -> Result<Bytes,
     Ok(body.freeze())
 }
 
-/// A client that is made when it is first needed: runs whose engine builds and keeps the cache do without, and to read
-/// the system's certificates takes a good part of a build of which nothing changed.
+/// A client that is created when first used. Many runs need none, and reading the system's certificates takes a considerable
+/// part of a build without changes.
 #[derive(Debug, Default)]
 pub struct OnDemand(OnceLock<Option<Client>>);
 
 impl OnDemand {
-    /// The client; `None` if there can be none, as without certificates.
+    /// The client; `None` if it could not be created, for example without certificates.
     pub fn client(&self) -> Option<&Client> {
         self.0.get_or_init(|| builder().build().ok()).as_ref()
     }
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_without_an_end_is_cut_off() {
+    async fn an_endless_answer_is_too_large() {
         let (url, server) = endless("HTTP/1.1 200 OK\r\n\r\n", usize::MAX).await;
         let response = builder().build().unwrap().get(url).send().await.unwrap();
         let read = bounded_body(response, 100_000).await;
@@ -110,21 +109,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_says_that_it_is_too_large_is_not_read() {
+    async fn an_answer_with_too_large_a_length_is_not_read() {
         let (url, _server) = endless("HTTP/1.1 200 OK\r\ncontent-length: 100001\r\n\r\n", 0).await;
         let response = builder().build().unwrap().get(url).send().await.unwrap();
         assert!(matches!(bounded_body(response, 100_000).await, Err(BodyError::TooLarge(_))));
     }
 
     #[tokio::test]
-    async fn an_answer_of_the_largest_size_is_whole() {
+    async fn an_answer_of_the_maximum_size_is_complete() {
         let (url, _server) = endless("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", 8192).await;
         let response = builder().build().unwrap().get(url).send().await.unwrap();
         assert_eq!(bounded_body(response, 8192).await.unwrap().len(), 8192);
     }
 
     #[tokio::test]
-    async fn a_compressed_answer_is_not_unpacked() {
+    async fn a_compressed_answer_is_not_decompressed() {
         let head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n";
         let (url, _server) = endless(head, 4096).await;
         let response = builder().build().unwrap().get(url).send().await.unwrap();

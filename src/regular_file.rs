@@ -1,6 +1,6 @@
-//! Reads files that others wrote, such as those of a checkout: regular files only, and no more of them than a bound.
+//! Reads untrusted files, such as those of a checkout: only regular files, and only up to a limit.
 //!
-//! A checkout may have a symbolic link to a device that never ends, or a named pipe that nobody writes to.
+//! A checkout may contain a symbolic link to an endless device, or a named pipe without a writer.
 
 use std::{
     fs::{self, File},
@@ -11,41 +11,41 @@ use std::{
 use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
 
-/// Blocks on nothing, should a pipe take the file's place after it was looked at, and gets no terminal.
+/// Does not block if a pipe replaces the file after the check, and never acquires a terminal.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// Type of the file system `/proc`, whose files count as regular ones although some never end
+/// Type of the file system `/proc`. Its files count as regular, although some are endless
 /// (<https://man7.org/linux/man-pages/man2/statfs.2.html>).
 const PROC: i64 = 0x9fa0;
 
-/// Why a file is not read.
+/// Why a file was not read.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// A directory, device, pipe or socket.
-    #[error("it is {0}, not a regular file")]
+    #[error("expected a regular file, found {0}")]
     Special(&'static str),
-    /// Larger than the bound.
-    #[error("it is larger than {} KiB", .0 >> 10)]
+    /// Larger than the limit.
+    #[error("larger than {} KiB", .0 >> 10)]
     TooLarge(u64),
-    /// Not UTF-8, where text is asked for.
-    #[error("it is not UTF-8")]
+    /// Not valid UTF-8.
+    #[error("not valid UTF-8")]
     NotText,
-    /// The system's reason.
+    /// A system error.
     #[error(transparent)]
     System(#[from] io::Error),
 }
 
 impl ReadError {
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::System(error)
             if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
     }
 }
 
-/// The bytes of a regular file of at most `limit` bytes. Symbolic links are followed.
+/// Reads a regular file of at most `limit` bytes. Follows symbolic links.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
-    // To open a device may already do something, so it is looked at before; and after, since it may have been replaced.
+    // Check before, since opening a device may have effects, and after, since the file may have been replaced.
     check(&fs::metadata(path)?, limit)?;
     let file = File::from(rustix::fs::open(path, FLAGS, Mode::empty()).map_err(io::Error::from)?);
     let metadata = file.metadata()?;
@@ -54,12 +54,12 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
         return Err(ReadError::Special("a file of /proc"));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    // It may grow while it is read.
+    // The file may grow in the meantime.
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(ReadError::TooLarge(limit)) } else { Ok(bytes) }
 }
 
-/// The same as text.
+/// Reads a regular file as UTF-8 text.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, ReadError> {
     String::from_utf8(read(path, limit)?).map_err(|_| ReadError::NotText)
 }
@@ -91,33 +91,33 @@ mod tests {
     use super::{read, read_text};
 
     #[test]
-    fn reads_regular_files_up_to_a_bound() {
+    fn reads_regular_files_up_to_the_limit() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "12345").unwrap();
         symlink("file", directory.path().join("link")).unwrap();
         assert_eq!(read(&directory.path().join("link"), 5).unwrap(), b"12345");
         fs::write(&file, vec![b'x'; 2049]).unwrap();
-        assert_eq!(read(&file, 2048).unwrap_err().to_string(), "it is larger than 2 KiB");
+        assert_eq!(read(&file, 2048).unwrap_err().to_string(), "larger than 2 KiB");
         fs::write(&file, b"\xff").unwrap();
-        assert_eq!(read_text(&file, 5).unwrap_err().to_string(), "it is not UTF-8");
+        assert_eq!(read_text(&file, 5).unwrap_err().to_string(), "not valid UTF-8");
         assert!(read(&directory.path().join("none"), 5).unwrap_err().is_missing());
         assert!(read(&file.join("below"), 5).unwrap_err().is_missing());
     }
 
     #[test]
-    fn reads_nothing_that_may_never_end() {
+    fn rejects_special_files() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let socket = directory.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         for (path, want) in [
-            (directory.path(), "it is a directory, not a regular file"),
-            (&pipe, "it is a named pipe, not a regular file"),
-            (&socket, "it is a socket, not a regular file"),
-            (Path::new("/dev/zero"), "it is a device, not a regular file"),
-            (Path::new("/proc/self/environ"), "it is a file of /proc, not a regular file"),
+            (directory.path(), "expected a regular file, found a directory"),
+            (&pipe, "expected a regular file, found a named pipe"),
+            (&socket, "expected a regular file, found a socket"),
+            (Path::new("/dev/zero"), "expected a regular file, found a device"),
+            (Path::new("/proc/self/environ"), "expected a regular file, found a file of /proc"),
         ] {
             let link = directory.path().join("link");
             symlink(path, &link).unwrap();

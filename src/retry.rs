@@ -1,36 +1,36 @@
-//! The one policy for calls that may succeed when they are sent again.
+//! The retry policy for all calls to other systems.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Whether a call that failed may succeed when it is sent again.
+/// Whether to retry a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// It will fail again.
+    /// Do not retry.
     Never,
     /// It is most likely final, but was not expected: it is sent once more.
     Once,
-    /// It may succeed a moment later.
+    /// Retry after the usual pause.
     Later,
-    /// The server asked to wait this long (`Retry-After`).
+    /// Retry after the pause that the server asks for (`Retry-After`).
     After(Duration),
 }
 
-/// An error that knows whether its call is worth another attempt.
+/// An error that knows whether to retry its call.
 pub trait Transient {
-    /// Whether, and after which pause.
+    /// Whether to retry.
     fn retry(&self) -> Retry;
 }
 
-/// How often a call is sent, and how long the pauses between the attempts are.
+/// The number of attempts and the pauses between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Attempts in total, the first one included.
+    /// Total number of attempts.
     pub attempts: u32,
     /// The pause before the second attempt; each later one is twice as long.
     pub first_pause: Duration,
-    /// A server that asks for a longer pause than this is not waited for.
+    /// Longest accepted pause. If the server asks for a longer one, the call fails.
     pub longest_pause: Duration,
     /// A call that failed after longer than this is sent once more at most: whoever made it has repeated it already, as
     /// engines do.
@@ -38,7 +38,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Four attempts with pauses of 1, 2 and 4 seconds; up to 30 seconds where the server asks for them.
+    /// Four attempts with pauses of 1, 2 and 4 seconds; up to 30 seconds if the server asks for it.
     fn default() -> Self {
         Self {
             attempts: 4,
@@ -66,7 +66,7 @@ impl RetryPolicy {
             Retry::Never => None,
             Retry::Once => Some(usual).filter(|_| attempt == 2),
             Retry::Later => Some(usual),
-            // A server that says 0 is still given a moment.
+            // Pause even if the server asks for 0.
             Retry::After(asked) => Some(asked.max(usual)).filter(|_| asked <= self.longest_pause),
         }
     }
@@ -76,8 +76,8 @@ impl RetryPolicy {
         self.first_pause * 2_u32.saturating_pow(attempt.saturating_sub(2))
     }
 
-    /// Sends a call until it succeeds, fails for good, or the attempts are used up. `notice` hears of every error that
-    /// is followed by another attempt: the error, the number of that attempt, and the pause before it.
+    /// Makes a call until it succeeds, fails permanently, or no attempts are left. `notice` is called before each retry with
+    /// the error, the number of the next attempt, and the pause before it.
     pub async fn run<T, E: Transient>(
         &self,
         mut call: impl AsyncFnMut() -> Result<T, E>,
@@ -97,7 +97,7 @@ impl RetryPolicy {
         }
     }
 
-    /// [`Self::run`] where nobody needs to hear of the attempts.
+    /// [`Self::run`] without notices.
     pub async fn quietly<T, E: Transient>(&self, call: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
         self.run(call, async |_, _, _| {}).await
     }
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// The result of these answers, the seconds that passed, and the attempts that were announced.
+    /// The result of a call with these answers, the seconds passed, and the announced attempts.
     async fn outcome(answers: &[Result<u8, Retry>]) -> (Result<u8, Fault>, u64, Vec<u32>) {
         let (began, mut answers) = (Instant::now(), answers.iter());
         let heard = RefCell::new(Vec::new());
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_grow_and_the_server_is_obeyed() {
+    async fn pauses_grow_and_respect_the_server() {
         let after = |seconds| Err(Retry::After(Duration::from_secs(seconds)));
         assert_eq!(outcome(&[Ok(1)]).await, (Ok(1), 0, vec![]));
         assert_eq!(outcome(&[Err(Retry::Never)]).await, (Err(Fault(Retry::Never)), 0, vec![]));

@@ -1,13 +1,13 @@
-//! The signals by which the runner ends a step.
+//! The signals with which the runner stops a step.
 //!
 //! GitHub's runner sends `SIGINT` on cancellation, `SIGTERM` 7.5 s later, and kills the docker command line 2.5 s after
-//! that. We run as PID 1, for which the kernel drops every signal without a handler.
+//! that. The program runs as PID 1, for which the kernel ignores signals without a handler.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// A signal that ends the run.
+/// A signal that stops the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// `SIGINT`: the run was cancelled or timed out.
@@ -17,7 +17,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// The exit status by which a shell tells the signal.
+    /// The exit status for the signal, as in shells.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
@@ -26,7 +26,7 @@ impl Ended {
     }
 }
 
-/// Catches the signals from its making on.
+/// Receives signals from its creation on.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,

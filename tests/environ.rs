@@ -1,4 +1,4 @@
-//! The environment that the program's process shows to others while it works.
+//! The environment that other processes can read while the program runs.
 
 use std::{
     fs,
@@ -7,12 +7,12 @@ use std::{
 };
 
 #[test]
-fn inputs_and_credentials_are_not_in_it() {
+fn other_processes_cannot_read_inputs_and_credentials() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::create_dir(path("work")).unwrap();
     fs::write(path("work/Dockerfile"), "FROM scratch\n").unwrap();
-    // An engine that never answers, so that the program waits.
+    // The engine never answers, so that the program waits.
     let engine = UnixListener::bind(path("engine")).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_build-deploy"))
         .env_clear()
@@ -36,5 +36,5 @@ fn inputs_and_credentials_are_not_in_it() {
     child.wait().unwrap();
     let shown = String::from_utf8(shown).unwrap();
     assert!(shown.contains("GITHUB_WORKSPACE=") && !shown.contains("canary"), "{shown}");
-    assert_eq!(standard_input, b"", "what held them is emptied");
+    assert_eq!(standard_input, b"", "the file with the variables is empty");
 }

@@ -125,7 +125,7 @@ fn on_github(events: &[Event]) -> Seen {
 }
 
 #[test]
-fn each_image_has_one_group_however_their_events_mix() {
+fn each_image_has_one_group() {
     let log = on_github(&[
         Event::StageStarted(Stage::Build),
         image("django", ImageEvent::Started),
@@ -164,7 +164,7 @@ fn each_image_has_one_group_however_their_events_mix() {
 }
 
 #[test]
-fn the_live_image_is_printed_as_things_happen() {
+fn the_first_image_is_printed_live() {
     let mut log = Log::new(Vec::new(), Reader::Person);
     log.event(&image("a", started(0, "[1/1] RUN slow"))).unwrap();
     log.event(&image("a", said(0, "first words"))).unwrap();
@@ -173,7 +173,7 @@ fn the_live_image_is_printed_as_things_happen() {
 }
 
 #[test]
-fn steps_that_run_at_once_can_be_told_apart() {
+fn lines_of_parallel_steps_name_their_step() {
     let log = on_github(&[
         image("a", started(0, "[x 1/2] RUN one")),
         image("a", started(1, "[y 1/2] RUN two")),
@@ -214,7 +214,7 @@ fn failing(first: &str, second: &str) -> Vec<Event> {
 }
 
 #[test]
-fn what_failed_comes_last_whoever_was_live() {
+fn failed_images_are_printed_last() {
     for (first, second, groups) in [
         ("docs", "django", &["docs", "django"][..]),
         ("django", "docs", &["django", "docs", "django: [4/7] RUN pip install -r requirements.txt"]),
@@ -256,7 +256,7 @@ fn the_failure_is_annotated_on_its_line() {
 }
 
 #[test]
-fn diagnostics_are_said_once() {
+fn diagnostics_are_printed_once() {
     let warning = Diagnostic {
         severity: Severity::Warning,
         title: "LegacyKeyValueFormat".into(),
@@ -274,7 +274,7 @@ fn diagnostics_are_said_once() {
 }
 
 #[test]
-fn build_output_commands_nothing() {
+fn build_output_executes_no_commands() {
     let token = TOKEN.map(|byte| format!("{byte:02x}")).concat();
     let evil = [
         "::set-output name=digest::evil",
@@ -327,7 +327,7 @@ fn secrets_are_masked_even_while_a_group_is_open() {
 }
 
 #[test]
-fn a_loud_image_that_waits_keeps_its_beginning_and_end() {
+fn a_buffered_image_keeps_its_beginning_and_end() {
     let mut events = vec![image("live", ImageEvent::Started), image("loud", started(0, "[1/1] RUN loud"))];
     let line = "x".repeat(1000);
     events.extend((0..5000).map(|number| image("loud", said(0, &format!("{number} {line}")))));
@@ -343,7 +343,7 @@ fn a_loud_image_that_waits_keeps_its_beginning_and_end() {
 }
 
 #[test]
-fn a_run_that_is_stopped_leaves_nothing_open() {
+fn a_cancelled_run_leaves_no_group_open() {
     let log = on_github(&[
         image("a", started(0, "[1/1] RUN sleep")),
         image("b", started(0, "[1/1] RUN sleep")),

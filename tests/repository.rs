@@ -1,4 +1,4 @@
-//! What the event leaves out is asked of GitHub's API, and nothing is lost where it does not answer.
+//! Facts that the event lacks are requested from GitHub's API; if it does not answer, the run continues.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -19,7 +19,7 @@ use tokio::{
 
 const SHA: &str = "1f3ac7bd2e9d4c8a95b60e7f1a2b3c4d5e6f7081";
 
-/// A stand-in for the API that answers by path, and the paths that it was asked for.
+/// A stand-in for the API with answers by path, and the requested paths.
 async fn api(answers: &'static [(&'static str, &'static str)]) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -45,7 +45,7 @@ async fn api(answers: &'static [(&'static str, &'static str)]) -> (String, Arc<M
     (address, asked)
 }
 
-/// The event of a schedule after GitHub was asked, and the paths that it was asked for.
+/// The event of a schedule completed with GitHub's answers, and the requested paths.
 async fn learned(
     payload: &str,
     token: &str,
@@ -79,7 +79,7 @@ const COMMIT: (&str, &str) = (
 );
 
 #[tokio::test]
-async fn what_is_missing_is_asked_for() {
+async fn missing_facts_are_requested() {
     let (event, asked) = learned("{}", "t0ken", &[REPOSITORY, COMMIT]).await;
     assert_eq!(event.default_branch.as_deref(), Some("main"));
     assert_eq!((event.description.as_deref(), event.license.as_deref()), (Some("The Acme web site"), Some("MIT")));
@@ -88,7 +88,7 @@ async fn what_is_missing_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_known_is_not() {
+async fn known_facts_are_not_requested() {
     let payload = r#"{"repository": {"default_branch": "main", "description": null}}"#;
     let (event, asked) = learned(payload, "t0ken", &[REPOSITORY, COMMIT]).await;
     assert_eq!((event.description, asked), (None, vec![COMMIT.0.to_owned()]));
@@ -103,7 +103,7 @@ async fn what_is_known_is_not() {
 }
 
 #[tokio::test]
-async fn no_answer_changes_nothing() {
+async fn a_failed_request_changes_nothing() {
     for answers in [&[][..], &[(REPOSITORY.0, "[]"), (COMMIT.0, r#"{"commit": 1}"#)]] {
         let (event, asked) = learned("{}", "t0ken", answers).await;
         assert_eq!((event.default_branch, event.commit_time, asked.len()), (None, None, 2));

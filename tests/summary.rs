@@ -157,7 +157,7 @@ fn visible(page: &str) -> String {
 }
 
 #[test]
-fn a_green_page_shows_the_images() {
+fn the_summary_of_a_success_shows_the_images() {
     let images = vec![image("django", done()), image("docs", done())];
     let page = summary(&run(images, RunOutcome::Success));
     let text = visible(&page);
@@ -169,7 +169,7 @@ fn a_green_page_shows_the_images() {
 }
 
 #[test]
-fn a_red_page_shows_why() {
+fn the_summary_of_a_failure_shows_the_cause() {
     let failure = failure("pip install failed");
     let images = vec![image("django", ImageStatus::Failed(failure.clone())), image("docs", ImageStatus::Cancelled)];
     let text = visible(&summary(&run(images, RunOutcome::Failure(failure))));
@@ -208,7 +208,7 @@ fn run_of(text: &str) -> RunState {
 }
 
 #[test]
-fn evil_text_is_shown_and_changes_nothing() {
+fn untrusted_text_is_escaped() {
     let plain = skeleton(&page_of("plain words"));
     let plain_comment = skeleton(&comment::body("<!-- m -->", &run_of("plain words")));
     for evil in [
@@ -239,7 +239,7 @@ fn evil_text_is_shown_and_changes_nothing() {
 
 proptest! {
     #[test]
-    fn no_text_changes_the_page(text in any::<String>(), parts in prop::collection::vec(prop::sample::select(vec![
+    fn no_text_changes_the_structure_of_the_page(text in any::<String>(), parts in prop::collection::vec(prop::sample::select(vec![
         "|", "\\", "`", "```", "~~~", "<", ">", "b>", "&", "#", "*", "_", "@", "a", "www.", "https://x.y", "\n", "\r", " ",
         "    ", "- ", "[", "]", "(", ")", "!", "$", ":", "<!--", "-->", "]]>", "\u{0}", "\u{1b}[", "m", "é"]), 1..16)) {
         let plain = skeleton(&page_of("x"));
@@ -280,7 +280,7 @@ fn check_chart(chart: &str) {
 }
 
 #[test]
-fn a_page_shows_when_things_happened() {
+fn the_summary_shows_a_timeline() {
     let mut django = image("django", done());
     django.steps = vec![
         step("[internal] load build context", 0, Some((StepOutcome::Done, 2))),
@@ -324,7 +324,7 @@ fn a_page_shows_when_things_happened() {
 }
 
 #[test]
-fn what_is_over_in_no_time_makes_no_chart() {
+fn short_runs_have_no_chart() {
     let mut quick = image("django", done());
     quick.steps = vec![
         step("[1/2] FROM x", 0, Some((StepOutcome::Cached, 9))),
@@ -379,7 +379,7 @@ fn value(run: &RunState, name: &str) -> String {
 }
 
 #[test]
-fn outputs_of_a_green_run() {
+fn outputs_of_a_success() {
     let green = run(vec![image("django", done()), image("docs", done())], RunOutcome::Success);
     let digest = format!("sha256:{}", "ab".repeat(32));
     let images: serde_json::Value = serde_json::from_str(&value(&green, "images")).unwrap();
@@ -416,7 +416,7 @@ fn outputs_of_a_green_run() {
 }
 
 #[test]
-fn outputs_of_other_endings() {
+fn outputs_of_other_outcomes() {
     let red = run(
         vec![image("django", ImageStatus::Failed(failure("x"))), image("docs", done())],
         RunOutcome::Failure(failure("x")),

@@ -1,4 +1,4 @@
-//! A signed call of one of AWS's JSON services: JSON in, JSON out, its name in a header
+//! Signed calls to AWS's JSON services, with JSON input and output and the name of the call in a header
 //! (<https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html>).
 
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use crate::{
 /// How long the first pause between calls is.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Bytes of an answer that are read: the longest is a login of a few kilobytes.
+/// Maximum size of an answer in bytes. The longest is a login of a few kilobytes.
 const LARGEST_ANSWER: usize = 1 << 20;
 
 const JSON: &str = "application/x-amz-json-1.1";
@@ -80,12 +80,12 @@ impl Transient for AwsError {
 async fn sent(endpoint: &Endpoint, request: RequestBuilder) -> Result<(StatusCode, String), AwsError> {
     let host = || endpoint.host().to_owned();
     let unreachable = |error: reqwest::Error| {
-        // The innermost cause is the one that tells; the outer ones name the address again.
+        // The innermost cause is the most specific; the outer ones repeat the URL.
         let mut cause: &dyn std::error::Error = &error;
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        let reason = if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
+        let reason = if error.is_timeout() { "timed out".to_owned() } else { cause.to_string() };
         AwsError::Unreachable { host: host(), reason }
     };
     let response = request.send().await.map_err(unreachable)?;
@@ -97,7 +97,7 @@ async fn sent(endpoint: &Endpoint, request: RequestBuilder) -> Result<(StatusCod
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// An error as the JSON protocol words it: `{"__type": "…#Name", "message": "…"}`.
+/// Parses an error of the JSON protocol: `{"__type": "…#Name", "message": "…"}`.
 fn refusal(call: &str, status: StatusCode, text: &str) -> AwsError {
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
     let field = |names: [&str; 2]| names.iter().find_map(|name| answer.get(name)?.as_str()).map(str::to_owned);
@@ -114,7 +114,7 @@ mod tests {
     use super::refusal;
 
     #[test]
-    fn reads_errors_in_all_their_spellings() {
+    fn parses_errors_in_all_formats() {
         for (text, code, message) in [
             (
                 r#"{"__type":"com.amazonaws.ecr#RepositoryNotFoundException","message":"m"}"#,

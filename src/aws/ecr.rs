@@ -1,4 +1,4 @@
-//! Amazon ECR: a login for its registries, and repositories in them
+//! Amazon ECR: logins for registries, and creation of repositories
 //! (<https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html>, and the same of
 //! `AmazonECRPublic`).
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::domain::{credentials::Login, ecr::EcrHost, secret::Secret};
 
-/// The region in which the public gallery is asked.
+/// The region of the public gallery's API.
 pub const PUBLIC_REGION: &str = "us-east-1";
 
-/// Where a registry's own API is.
+/// The API endpoint of a registry.
 pub fn endpoint<'a>(host: &EcrHost, var: impl Fn(&str) -> Option<&'a str>) -> Endpoint {
     match host {
         EcrHost::Private { region, domain, fips, .. } => {
@@ -27,7 +27,7 @@ pub fn endpoint<'a>(host: &EcrHost, var: impl Fn(&str) -> Option<&'a str>) -> En
     }
 }
 
-/// A login that holds for all registries in the endpoint's region that the keys may reach, for 12 hours at most.
+/// Requests a login for all registries in the endpoint's region that the keys may access. It is valid for at most 12 hours.
 pub async fn login(http: &Client, endpoint: &Endpoint, keys: &Keys) -> Result<Login, AwsError> {
     let answer = call(http, endpoint, keys, "GetAuthorizationToken", &json!({})).await?;
     login_in(&answer).ok_or_else(|| AwsError::Unreadable {
@@ -36,20 +36,20 @@ pub async fn login(http: &Client, endpoint: &Endpoint, keys: &Keys) -> Result<Lo
     })
 }
 
-/// The private registry answers with a list of one, the public one with the one itself.
+/// The login in an answer: private registries return a list with one item, the public gallery an object.
 fn login_in(answer: &Value) -> Option<Login> {
     let data = &answer["authorizationData"];
     data[0]["authorizationToken"].as_str().or_else(|| data["authorizationToken"].as_str()).and_then(decoded)
 }
 
-/// Base64 of `AWS:password`.
+/// Decodes the base64 of `AWS:password`.
 fn decoded(token: &str) -> Option<Login> {
     let text = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
     let (username, password) = text.split_once(':')?;
     Some(Login { username: username.to_owned(), password: Secret::new(password) })
 }
 
-/// Creates a repository; one that is there already is fine. Says whether it is new.
+/// Creates a repository, unless it exists. Returns whether it was created.
 pub async fn create_repository(http: &Client, endpoint: &Endpoint, keys: &Keys, path: &str) -> Result<bool, AwsError> {
     match call(http, endpoint, keys, "CreateRepository", &json!({"repositoryName": path})).await {
         Ok(_) => Ok(true),

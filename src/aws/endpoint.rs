@@ -1,4 +1,4 @@
-//! Where a service of AWS is reached in a region. Pure.
+//! The endpoints of AWS services by region. Pure.
 //!
 //! Hosts: <https://docs.aws.amazon.com/general/latest/gr/ecr.html> and `sts.html`. Overrides: the variables that
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html> names.
@@ -17,7 +17,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// What the service is called in signatures.
+    /// The name of the service in signatures.
     pub fn signing_name(self) -> &'static str {
         match self {
             Self::Sts => "sts",
@@ -26,7 +26,7 @@ impl Service {
         }
     }
 
-    /// What is put before the names of its calls in the header `X-Amz-Target`.
+    /// The prefix of its calls in the header `X-Amz-Target`.
     pub fn target(self) -> &'static str {
         match self {
             Self::Sts => "",
@@ -44,7 +44,7 @@ impl Service {
         }
     }
 
-    /// The ending of `AWS_ENDPOINT_URL_…` that is about this service alone.
+    /// The variable that overrides the endpoint of this service.
     fn variable(self) -> &'static str {
         match self {
             Self::Sts => "AWS_ENDPOINT_URL_STS",
@@ -61,12 +61,12 @@ pub struct Endpoint {
     pub service: Service,
     /// The region.
     pub region: String,
-    /// The address.
+    /// The URL.
     pub url: String,
 }
 
 impl Endpoint {
-    /// The endpoint in a partition's `domain`, or the one that a variable of `AWS_ENDPOINT_URL_…` puts in its place.
+    /// The endpoint in the `domain` of a partition, unless `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_…` overrides it.
     pub fn new<'a>(service: Service, region: &str, domain: &str, var: impl Fn(&str) -> Option<&'a str>) -> Self {
         let given = var(service.variable()).or_else(|| var("AWS_ENDPOINT_URL"));
         let host = || format!("https://{}.{domain}", service.host(region));
@@ -86,7 +86,7 @@ mod tests {
     use super::{Endpoint, Service};
 
     #[test]
-    fn is_the_partitions_or_the_one_that_was_given() {
+    fn is_in_the_partition_unless_overridden() {
         let none = |_: &str| None;
         let china = Endpoint::new(Service::Ecr, "cn-north-1", "amazonaws.com.cn", none);
         assert_eq!(

@@ -1,45 +1,45 @@
-//! Why AWS did not do what it was asked, and what to do about it.
+//! Errors of calls to AWS, with hints.
 
 use thiserror::Error;
 
-/// Why a call failed. Holds no secret.
+/// Why a call failed. Contains no secret.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum AwsError {
     /// There was no answer.
-    #[error("{host} cannot be reached: {reason}")]
+    #[error("failed to reach {host}: {reason}")]
     Unreachable {
         /// The endpoint's host.
         host: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// The answer was no.
+    /// AWS rejected the call.
     #[error("{call}: {code}: {message}")]
     Refused {
         /// The call, such as `sts:AssumeRoleWithWebIdentity`.
         call: String,
         /// HTTP status.
         status: u16,
-        /// AWS's name of the error, such as `AccessDenied`.
+        /// AWS's error code, such as `AccessDenied`.
         code: String,
-        /// AWS's words.
+        /// AWS's error message.
         message: String,
     },
-    /// The answer is not what the documentation says.
-    #[error("{call}: the answer has no {missing}")]
+    /// The answer does not have the documented format.
+    #[error("{call}: unexpected answer without {missing}")]
     Unreadable {
         /// The call.
         call: String,
         /// What is missing.
         missing: &'static str,
     },
-    /// The keys cannot sign.
-    #[error("sign a request to AWS: {0}")]
+    /// The request could not be signed with the keys.
+    #[error("failed to sign a request to AWS: {0}")]
     Unsigned(String),
 }
 
 impl AwsError {
-    /// AWS's name of the error, if it answered with one.
+    /// AWS's error code, if there is one.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
@@ -47,18 +47,18 @@ impl AwsError {
         }
     }
 
-    /// What to do about it.
+    /// The hint for the user.
     pub fn hint(&self) -> String {
         let Self::Refused { call, code, .. } = self else {
             return match self {
                 Self::Unreachable { .. } => "check `aws-region`, the registry's host and the runner's network",
-                _ => "check `AWS_ENDPOINT_URL`, and the keys for characters that do not belong to them",
+                _ => "check `AWS_ENDPOINT_URL`, and the keys for stray characters",
             }
             .to_owned();
         };
         match code.as_str() {
             "ExpiredToken" | "ExpiredTokenException" => {
-                "the temporary keys in AWS_SESSION_TOKEN are out of date: get them in this job, or use `aws-role`"
+                "the temporary keys (AWS_SESSION_TOKEN) have expired; obtain them in this job, or use `aws-role`"
                     .to_owned()
             }
             "UnrecognizedClientException"
@@ -66,14 +66,14 @@ impl AwsError {
             | "InvalidSignatureException"
             | "SignatureDoesNotMatch"
             | "IncompleteSignature" => {
-                "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; temporary keys (ASIA…) need AWS_SESSION_TOKEN too"
+                "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; temporary keys (ASIA…) also require AWS_SESSION_TOKEN"
                     .to_owned()
             }
             "AccessDeniedException" | "AccessDenied" if call.starts_with("ecr-public:") => {
-                format!("allow `{call}` and `sts:GetServiceBearerToken` to the role or user")
+                format!("grant the role or user the permissions `{call}` and `sts:GetServiceBearerToken`")
             }
-            "AccessDeniedException" | "AccessDenied" => format!("allow `{call}` to the role or user"),
-            _ => "see what AWS says".to_owned(),
+            "AccessDeniedException" | "AccessDenied" => format!("grant the role or user the permission `{call}`"),
+            _ => "see the error message of AWS".to_owned(),
         }
     }
 }

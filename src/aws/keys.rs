@@ -1,4 +1,4 @@
-//! Access keys, and the signature of a request with them.
+//! Access keys, and request signatures.
 
 use std::time::SystemTime;
 
@@ -11,24 +11,24 @@ use aws_sigv4::{
 use super::{endpoint::Endpoint, error::AwsError};
 use crate::domain::secret::Secret;
 
-/// An access key, of a user or temporary.
+/// An access key, permanent or temporary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// The key's id, such as `AKIA…`, which is not secret.
+    /// Id of the key, such as `AKIA…`; not secret.
     pub id: String,
-    /// The key.
+    /// The secret key.
     pub secret: Secret,
-    /// The session token that a temporary key comes with.
+    /// The session token of a temporary key.
     pub session: Option<Secret>,
 }
 
 impl Keys {
-    /// What must not be shown of it.
+    /// The secret parts.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.session.iter().chain([&self.secret])
     }
 
-    /// The headers that sign a `POST` of `body` with `headers` at `now`, Signature Version 4
+    /// Signs a `POST` request with Signature Version 4 and returns the additional headers
     /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>).
     pub fn sign(
         &self,

@@ -1,7 +1,7 @@
-//! The few calls of Amazon Web Services that a run makes: a role by the job's OIDC token, and logins to Amazon ECR.
+//! Calls to Amazon Web Services: assuming a role with the job's OIDC token, and logins to Amazon ECR.
 //!
-//! The protocols are small enough to speak directly ([`client`]); only the signature comes from Amazon's own crate.
-//! Nothing here reads the environment: keys and endpoints are handed in.
+//! The protocols are simple enough to be implemented here ([`client`]); only the signature uses Amazon's crate. Nothing here
+//! reads the environment: keys and endpoints are arguments.
 
 pub mod client;
 pub mod ecr;

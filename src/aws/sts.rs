@@ -1,4 +1,4 @@
-//! A role's temporary keys in exchange for the job's OIDC token. The call itself is not signed: the token is its proof
+//! Exchanges the job's OIDC token for temporary keys of a role. The call is not signed; the token authenticates it
 //! (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -8,12 +8,12 @@ use serde::Deserialize;
 use super::{client, endpoint::Endpoint, error::AwsError, keys::Keys};
 use crate::domain::secret::Secret;
 
-/// The audience that AWS wants in the token.
+/// The audience that AWS requires in the token.
 pub const AUDIENCE: &str = "sts.amazonaws.com";
 
 const CALL: &str = "sts:AssumeRoleWithWebIdentity";
 
-/// Asks for keys of the role with this ARN. `session` is the name under which AWS's own log has it.
+/// Requests keys of the role with this ARN. `session` is the session name in AWS's logs.
 pub async fn assume_role(
     http: &Client,
     endpoint: &Endpoint,
@@ -54,7 +54,7 @@ fn refusal(status: StatusCode, text: &str) -> AwsError {
     }
 }
 
-/// The text of the first element of this name. STS answers with flat XML that has no attributes in what we read.
+/// The text of the first element with this name. STS answers with flat XML; the elements read here have no attributes.
 fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
@@ -62,19 +62,19 @@ fn element(xml: &str, name: &str) -> Option<String> {
     Some(entities.iter().fold(text.trim().to_owned(), |text, (entity, plain)| text.replace(entity, plain)))
 }
 
-/// Who the token says that the job is.
+/// The identity of the job in the token.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct Claims {
-    /// Such as `repo:owner/name:ref:refs/heads/main`.
+    /// Subject, such as `repo:owner/name:ref:refs/heads/main`.
     #[serde(default)]
     pub sub: String,
-    /// Who vouches for it: the URL of GitHub's token service.
+    /// Issuer: the URL of GitHub's token service.
     #[serde(default)]
     pub iss: String,
 }
 
 impl Claims {
-    /// Reads them from a token; what cannot be read is empty. They are not secret.
+    /// Reads the claims of a token, which are not secret. Empty if they cannot be read.
     pub fn of(token: &Secret) -> Self {
         let payload = token.expose().split('.').nth(1).unwrap_or_default();
         let decoded = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).unwrap_or_default();
@@ -82,7 +82,7 @@ impl Claims {
     }
 }
 
-/// What to do about a role that is not given.
+/// The hint for a role that could not be assumed.
 pub fn hint(error: &AwsError, claims: &Claims) -> String {
     let issuer = claims.iss.strip_prefix("https://").unwrap_or(&claims.iss);
     match error.code() {
@@ -92,7 +92,7 @@ pub fn hint(error: &AwsError, claims: &Claims) -> String {
             claims.sub
         ),
         Some("InvalidIdentityToken" | "InvalidIdentityTokenException" | "IDPRejectedClaim") => format!(
-            "add the identity provider https://{issuer} with the audience `{AUDIENCE}` to the AWS account (IAM, \
+            "add the identity provider https://{issuer} with the audience `{AUDIENCE}` to the AWS account (IAM > \
              Identity providers)"
         ),
         Some("ValidationError") => "check the ARN in `aws-role`".to_owned(),
@@ -111,7 +111,7 @@ mod tests {
         sts:AssumeRoleWithWebIdentity</Message>\n  </Error>\n  <RequestId>x</RequestId>\n</ErrorResponse>\n";
 
     #[test]
-    fn a_trust_policy_that_refuses_is_told_what_it_must_allow() {
+    fn a_rejected_role_gets_a_hint_about_its_trust_policy() {
         // {"sub":"repo:o/r:ref:refs/heads/main","iss":"https://token.actions.githubusercontent.com"}
         let payload = "eyJzdWIiOiJyZXBvOm8vcjpyZWY6cmVmcy9oZWFkcy9tYWluIiwiaXNzIjoiaHR0cHM6Ly90b2tlbi5hY3Rpb25zLmdpdGh1YnVzZXJjb250ZW50LmNvbSJ9";
         let claims = Claims::of(&Secret::new(format!("e30.{payload}.c2ln")));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn entities_are_characters() {
+    fn decodes_entities() {
         assert_eq!(
             element("<a><Message>&quot;a&quot; &amp;lt; b</Message></a>", "Message").as_deref(),
             Some("\"a\" &lt; b")

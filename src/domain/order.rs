@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_in_order_is_taken_and_every_other_is_not() {
+    fn accepts_valid_orders_only() {
         let compared = || image(ImageEvent::Compared(Previous { digest: None, size: None }));
         let whole = [
             Event::StageStarted(Stage::Preflight),

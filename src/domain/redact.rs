@@ -301,7 +301,7 @@ mod tests {
     use crate::domain::secret::Secret;
 
     #[test]
-    fn finds_encoded_and_many_line_forms() {
+    fn finds_encoded_and_multi_line_forms() {
         let secrets = [Secret::new("p@ss word"), Secret::new("line one\nx9Q-line two\n"), Secret::new("abc")];
         let redactor = Redactor::new(&secrets);
         assert_eq!(redactor.redact("a p@ss word b"), "a [redacted] b");
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_programs_make_of_a_secret() {
+    fn finds_encodings_of_programs() {
         let secret = r#"pä/ss "w&rd<\>"#;
         let long = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
         let redactor = Redactor::new(&[Secret::new(secret), Secret::new(long), Secret::new("hunter22")]);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_secrets_are_gone_with_all_their_ends() {
+    fn overlapping_secrets_are_removed_completely() {
         let redactor = Redactor::new(&["abcdef", "defghi", "cd12", "bcde"].map(Secret::new));
         assert_eq!(redactor.redact("xabcdefghix abcd12 abcdef"), "x[redacted]x ab[redacted] [redacted]");
         assert_eq!(redactor.redact("abcdefabcdef"), "[redacted][redacted]");
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_hides_no_secret() {
+    fn invisible_characters_hide_no_secret() {
         let redactor = Redactor::new(&["hunter-2-canary", "two words", "pässwörd-1"].map(Secret::new));
         let between = |inserted: &str| "hunter-2-canary".chars().map(String::from).collect::<Vec<_>>().join(inserted);
         for inserted in [
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_goes_on_is_cut_beside_a_secret() {
+    fn an_incomplete_line_is_not_cut_within_a_secret() {
         let secret = "x9Q-canary-of-some-length";
         let redactor = Redactor::new(&[Secret::new(secret)]);
         let before = "-".repeat(2000);
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn many_secrets_cost_a_line_no_time() {
+    fn many_secrets_do_not_slow_down_a_line() {
         let lines: Vec<String> =
             (0..1000_u32).map(|i| format!("{:064x}", u64::from(i).wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
         let redactor = Redactor::new(&[Secret::new(lines.join("\n"))]);

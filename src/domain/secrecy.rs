@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_words_are_told_from_secrets() {
+    fn distinguishes_ordinary_words_from_secrets() {
         for ordinary in [
             "failed",
             "true",
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn names_say_what_they_hold() {
+    fn recognizes_names_of_secrets() {
         for secret in [
             "NPM_TOKEN",
             "STEP_SECRET",
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn random_texts_are_told_from_names() {
+    fn distinguishes_random_texts_from_names() {
         for random in [
             "0123456789abcdef0123456789abcdef01234567",
             "npm_a1B2c3D4e5F6g7H8i9J0",

@@ -210,7 +210,7 @@ mod tests {
     use super::{Escapes, Skeleton, bare, clean, is_plain, unfinished};
 
     #[test]
-    fn what_is_not_seen_is_removed() {
+    fn removes_invisible_characters() {
         for (dirty, cleaned) in [
             ("\u{1b}[31mred\u{1b}[0m", "\u{1b}[31mred\u{1b}[0m"),
             ("a\u{1b}[2Kb\u{1b}[1;2Hc", "abc"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_may_be_cut_off() {
+    fn finds_incomplete_sequences() {
         for (text, length) in [("ab", 0), ("ab\u{0}", 0), ("a\u{1b}", 1), ("a\u{1b}[3", 3), ("a\u{1b}]0;title", 9)] {
             assert_eq!(unfinished(text), length, "{text:?}");
         }

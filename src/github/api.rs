@@ -1,4 +1,4 @@
-//! GitHub's API, by octocrab. Everything here is best effort: a run without a token, or whose token may not, goes on.
+//! The Git tags of a repository, from GitHub's API. Best effort: a run continues without a token or without permission.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use super::{
 };
 use crate::domain::secret::Secret;
 
-/// How long the tags may take, repetitions included: the run has not begun yet.
+/// Total time for listing the tags, including retries: the run waits for them.
 const TAGS: Duration = Duration::from_secs(4);
-/// GitHub's largest page, how many pages are read, and how many of them at the same time.
+/// GitHub's maximum page size, the maximum number of pages, and the number of concurrent requests.
 const PAGE: usize = 100;
 const PAGES: usize = 63;
 const WIDEST: usize = 16;
@@ -23,34 +23,34 @@ struct TagAnswer {
     name: String,
 }
 
-/// The short names of all of the repository's Git tags
-/// (<https://docs.github.com/en/rest/repos/repos#list-repository-tags>). A call that may succeed a moment later is made
-/// again.
+/// Lists the short names of all Git tags of the repository
+/// (<https://docs.github.com/en/rest/repos/repos#list-repository-tags>). Temporary errors
+/// are retried.
 ///
 /// # Errors
-/// GitHub does not tell them in time, or there are more than are read.
+/// Fails if GitHub does not answer in time, or if there are too many tags.
 pub async fn git_tags(api: &str, token: &Secret, owner: &str, repo: &str) -> Result<Vec<String>, ApiError> {
     let client = Client::new(api, token, owner, repo)?;
-    let slow = || Err(ApiError::TimedOut(format!("for the tags of {owner}/{repo}")));
+    let timed_out = || Err(ApiError::TimedOut(format!("for the tags of {owner}/{repo}")));
     let page = |number: usize| {
         let query = [("per_page", PAGE.to_string()), ("page", number.to_string())];
         let client = &client;
         async move { retry::patiently("the tags", || client.get("/tags", &query)).await }
     };
-    tokio::time::timeout(TAGS, all_tags(page)).await.unwrap_or_else(|_| slow())
+    tokio::time::timeout(TAGS, all_tags(page)).await.unwrap_or_else(|_| timed_out())
 }
 
-/// The tags of all pages. `page` asks for one by its number, from 1.
+/// Collects the tags of all pages. `page` fetches a page by its number, from 1.
 async fn all_tags<F>(page: impl Fn(usize) -> F) -> Result<Vec<String>, ApiError>
 where
     F: Future<Output = Result<Vec<TagAnswer>, ApiError>>,
 {
     let mut names = Vec::new();
-    // Few repositories have more than a page, and those that do are read in a few round trips.
+    // Most repositories have one page. For others, the number of concurrent requests grows.
     let (mut first, mut width) = (1, 1);
     while first <= PAGES {
-        let behind = (first + width).min(PAGES + 1);
-        let pages = try_join_all((first..behind).map(&page)).await?;
+        let end = (first + width).min(PAGES + 1);
+        let pages = try_join_all((first..end).map(&page)).await?;
         for page in pages {
             let is_last = page.len() < PAGE;
             names.extend(page.into_iter().map(|tag| tag.name));
@@ -58,7 +58,7 @@ where
                 return Ok(names);
             }
         }
-        (first, width) = (behind, (2 * width).min(WIDEST));
+        (first, width) = (end, (2 * width).min(WIDEST));
     }
     Err(ApiError::TooMany { path: "tags".to_owned(), limit: PAGE * PAGES })
 }

@@ -1,4 +1,4 @@
-//! Whether a commit is still the newest of its branch, and which of two commits is newer.
+//! Determines whether a commit is still the newest of its branch, and which of two commits is newer.
 //!
 //! API: <https://docs.github.com/en/rest/git/refs#get-a-reference> and
 //! <https://docs.github.com/en/rest/commits/commits#compare-two-commits>; need the permission `contents: read`.
@@ -13,22 +13,22 @@ use super::{
     retry,
 };
 
-/// How long the answer may take, repetitions included.
+/// Total time for the answer, including retries.
 const TOTAL: Duration = Duration::from_secs(4);
-/// How long GitHub may take to notice a push everywhere. An older answer would call the newest commit superseded.
+/// How long GitHub may return an outdated head after a push, which would make the newest commit appear superseded.
 const LAG: Duration = Duration::from_secs(1);
 
-/// What a commit is to its branch.
+/// The relation of a commit to its branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// The newest commit.
+    /// It is the newest commit.
     Head,
-    /// Another commit is the newest: a later one, or one that a force push put there.
+    /// Another commit is the newest, after a later push or a force-push.
     Behind {
-        /// That commit.
+        /// The newest commit.
         head: String,
     },
-    /// GitHub did not tell, or the branch does not exist any more. The text says why and fits behind a colon.
+    /// Unknown: GitHub did not answer, or the branch does not exist anymore. Contains the reason.
     Unknown(String),
 }
 
@@ -44,10 +44,10 @@ struct Object {
     sha: String,
 }
 
-/// Asks whether `sha` is the head of `branch`, a short name. A commit is behind only if GitHub says so twice, a moment
-/// apart.
+/// Determines whether `sha` is the head of `branch`, given by its short name. A commit counts as behind only if GitHub says
+/// so twice, with a pause in between.
 pub async fn head(client: &Client, branch: &str, sha: &str) -> Head {
-    let asked = async {
+    let answer = async {
         let first = current(client, branch).await?;
         if first.eq_ignore_ascii_case(sha) {
             return Ok(first);
@@ -55,12 +55,12 @@ pub async fn head(client: &Client, branch: &str, sha: &str) -> Head {
         sleep(LAG).await;
         current(client, branch).await
     };
-    let slow = || Err(ApiError::TimedOut(format!("for the head of {branch}")));
-    match timeout(TOTAL, asked).await.unwrap_or_else(|_| slow()) {
+    let timed_out = || Err(ApiError::TimedOut(format!("for the head of {branch}")));
+    match timeout(TOTAL, answer).await.unwrap_or_else(|_| timed_out()) {
         Ok(head) if head.eq_ignore_ascii_case(sha) => Head::Head,
         Ok(head) => Head::Behind { head },
         Err(ApiError::Refused { status: 404, .. }) => {
-            Head::Unknown(format!("the branch {branch} does not exist any more, or the token may not read it"))
+            Head::Unknown(format!("the branch {branch} does not exist, or the token cannot read it"))
         }
         Err(error) => Head::Unknown(error.to_string()),
     }
@@ -79,9 +79,9 @@ pub async fn is_newer(client: &Client, other: &str, sha: &str) -> Result<bool, A
     let path = format!("/compare/{}...{}", percent_encoded(sha), percent_encoded(other));
     // Only the first page lists the files that changed, of which nothing is needed here.
     let query = [("per_page", "1".to_owned()), ("page", "2".to_owned())];
-    let asked = retry::patiently("how two commits compare", || client.get::<Comparison>(&path, &query));
-    let slow = || Err(ApiError::TimedOut("how two commits compare".to_owned()));
-    Ok(timeout(TOTAL, asked).await.unwrap_or_else(|_| slow())?.status == "ahead")
+    let answer = retry::patiently("the comparison of two commits", || client.get::<Comparison>(&path, &query));
+    let timed_out = || Err(ApiError::TimedOut("for the comparison of two commits".to_owned()));
+    Ok(timeout(TOTAL, answer).await.unwrap_or_else(|_| timed_out())?.status == "ahead")
 }
 
 /// The newest commit of a branch.
@@ -92,7 +92,7 @@ async fn current(client: &Client, branch: &str) -> Result<String, ApiError> {
     let sha = answer.object.sha;
     let is_commit = matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
     if answer.name != format!("refs/heads/{branch}") || !is_commit {
-        return Err(ApiError::Unreachable { path, reason: "the answer is not about this branch".to_owned() });
+        return Err(ApiError::Unreachable { path, reason: "the answer is about another branch".to_owned() });
     }
     Ok(sha)
 }

@@ -1,5 +1,4 @@
-//! The one client of GitHub's API: octocrab on top of our own HTTP client, so that proxies, certificates and limits
-//! are the same as everywhere.
+//! The client of GitHub's API: octocrab on top of the shared HTTP client, so that proxies, certificates and limits apply.
 //!
 //! API: <https://docs.github.com/en/rest>.
 
@@ -19,61 +18,60 @@ use crate::{
     retry::{Retry, Transient},
 };
 
-/// The version of the API that is spoken.
+/// The version of the API.
 const VERSION: (HeaderName, &str) = (HeaderName::from_static("x-github-api-version"), "2022-11-28");
 
-/// Bytes of an answer that are read: a page of 100 long comments, or of 100 jobs with all their steps, is smaller.
+/// Maximum size of an answer in bytes. A page of 100 long comments, or of 100 jobs with all their steps, is smaller.
 const LARGEST_ANSWER: usize = 8 << 20;
-/// The same of an answer that is an error.
+/// Maximum size of an error in bytes.
 const LARGEST_ERROR: usize = 64 << 10;
-/// Characters of an error's words that are shown: what stands in front of GitHub may answer with a page.
+/// Maximum length of a shown error message in characters. A proxy may answer with a whole page.
 const LONGEST_MESSAGE: usize = 300;
 
-/// Why GitHub did not answer.
+/// Why a call to GitHub failed.
 #[derive(Debug, Error)]
 pub enum ApiError {
-    /// The address is wrong.
-    #[error("GITHUB_API_URL `{0}` is no URL")]
+    /// The URL of the API is invalid.
+    #[error("`GITHUB_API_URL`: `{0}` is not a valid URL")]
     Url(String),
-    /// It refused.
-    #[error("ask GitHub for {path}: {message}")]
+    /// GitHub rejected the call.
+    #[error("GitHub rejected the request for {path}: {message}")]
     Refused {
-        /// What was asked for.
+        /// The path of the request.
         path: String,
         /// The HTTP status.
         status: u16,
-        /// In GitHub's words.
+        /// GitHub's error message.
         message: String,
     },
-    /// It could not be reached, or what answered is not GitHub's API.
-    #[error("ask GitHub for {path}: {reason}")]
+    /// GitHub could not be reached, or the answer is not from GitHub's API.
+    #[error("the request to GitHub for {path} failed: {reason}")]
     Unreachable {
-        /// What was asked for.
+        /// The path of the request.
         path: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// A list is longer than what is read of it.
-    #[error("GitHub lists more than {limit} items for {path}")]
+    /// A list has more items than the limit.
+    #[error("GitHub returned more than {limit} items for {path}")]
     TooMany {
-        /// What was asked for.
+        /// The path of the request.
         path: String,
-        /// How many are read.
+        /// The limit.
         limit: usize,
     },
-    /// It is too slow.
-    #[error("GitHub did not answer {0} in time")]
+    /// No answer in time. Contains the subject of the request, such as `the tags`.
+    #[error("the request to GitHub {0} timed out")]
     TimedOut(String),
 }
 
 impl ApiError {
-    /// Whether the token may not do it: a permission that the job did not give, a token that is none. An API that hides
-    /// what it refuses says 404.
+    /// Whether the token is invalid or lacks a permission. GitHub answers 404 for resources that the token cannot read.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { status: 401 | 403 | 404, .. })
     }
 
-    /// Whether the same call may succeed a moment later.
+    /// Whether the same call may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Refused { status, .. } => *status >= 500,
@@ -89,7 +87,7 @@ impl Transient for ApiError {
     }
 }
 
-/// One repository as the API knows it.
+/// A client for one repository.
 #[derive(Clone, Debug)]
 pub struct Client {
     octocrab: Octocrab,
@@ -97,7 +95,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for `owner/repo` at the API's address, `GITHUB_API_URL`.
+    /// Creates a client for `owner/repo`. `api` is the value of `GITHUB_API_URL`.
     pub fn new(api: &str, token: &Secret, owner: &str, repo: &str) -> Result<Self, ApiError> {
         let unreachable = |reason: String| ApiError::Unreachable { path: api.to_owned(), reason };
         let http = transport::builder().build().map_err(|error| unreachable(error.to_string()))?;
@@ -112,20 +110,20 @@ impl Client {
         Ok(Self { octocrab, repository: format!("/repos/{owner}/{repo}") })
     }
 
-    /// What is at `path`, below the repository.
+    /// Sends a GET request for `path`, relative to the repository.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ApiError> {
         let path = self.path(path);
         let uri = if query.is_empty() { path.clone() } else { format!("{path}?{}", encoded(query)) };
         read(&path, self.octocrab._get(uri).await).await
     }
 
-    /// Makes something below `path`, which is not tried twice.
+    /// Sends a POST request, without retries, since it creates something.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
         let path = self.path(path);
         read(&path, self.octocrab._post(path.as_str(), Some(body)).await).await
     }
 
-    /// Changes what is at `path`.
+    /// Sends a PATCH request.
     pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
         let path = self.path(path);
         read(&path, self.octocrab._patch(path.as_str(), Some(body)).await).await
@@ -136,7 +134,7 @@ impl Client {
     }
 }
 
-/// The text as one segment of a path.
+/// Percent-encodes the text as a path segment.
 pub(super) fn percent_encoded(text: &str) -> String {
     let mut segment = String::new();
     for byte in text.bytes() {
@@ -150,7 +148,7 @@ pub(super) fn percent_encoded(text: &str) -> String {
     segment
 }
 
-/// The query of an address.
+/// Encodes the query of a URL.
 fn encoded(query: &[(&str, String)]) -> String {
     let url = Url::parse_with_params("http://query/", query).ok();
     url.and_then(|url| url.query().map(str::to_owned)).unwrap_or_default()
@@ -183,11 +181,11 @@ fn refused(path: &str, error: &octocrab::Error) -> ApiError {
             path,
             status: source.status_code.as_u16(),
             message: source.errors.as_ref().map_or_else(
-                || shown(source.status_code, &source.message),
+                || shortened(source.status_code, &source.message),
                 |errors| {
                     let details = errors.iter().map(ToString::to_string);
                     let all = iter::once(source.message.clone()).chain(details).collect::<Vec<_>>().join(" ");
-                    shown(source.status_code, &all)
+                    shortened(source.status_code, &all)
                 },
             ),
         },
@@ -195,8 +193,8 @@ fn refused(path: &str, error: &octocrab::Error) -> ApiError {
     }
 }
 
-/// The words of an error, as far as they are words.
-fn shown(status: StatusCode, message: &str) -> String {
+/// The message, shortened; only the status if the message is an HTML page.
+fn shortened(status: StatusCode, message: &str) -> String {
     if message.trim_start().starts_with('<') {
         return status.to_string();
     }
@@ -206,7 +204,7 @@ fn shown(status: StatusCode, message: &str) -> String {
     }
 }
 
-/// The innermost cause, which is the one that tells something.
+/// The innermost cause, which is the most specific one.
 fn reason(error: &octocrab::Error) -> String {
     error.source().map_or_else(|| "no answer".to_owned(), |source| innermost(source).to_string())
 }

@@ -1,7 +1,7 @@
-//! Workflow commands: lines of the output that the runner acts on.
+//! Workflow commands: lines of the output that the runner executes.
 //!
-//! Syntax and escaping are those of the runner's `ActionCommand.cs` and the toolkit's `command.ts`. Outputs and
-//! state go through files only ([`super::files`]): as commands they are deprecated, and the log is no safe place.
+//! Syntax and escaping follow the runner's `ActionCommand.cs` and the toolkit's `command.ts`. Outputs and state are written
+//! to files ([`super::files`]): their commands are deprecated, and the log is not a safe place for them.
 
 use std::collections::BTreeSet;
 
@@ -16,48 +16,46 @@ use super::untrusted::inert;
 /// Ends a group.
 pub const END_GROUP: &str = "::endgroup::";
 
-/// The runner cuts an annotation's message here, in characters.
+/// Maximum length of an annotation's message in characters; the runner cuts longer ones.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// The word that ends a bracket in which no command is obeyed. Fresh and random in each run, so that no build
-/// output can hold it.
+/// The token that re-enables workflow commands. Random in each run, so that build output cannot contain it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StopToken(String);
 
 impl StopToken {
-    /// Makes a token of 128 random bits. Hex digits are no command's name, which the runner would refuse.
+    /// Creates a token from 128 random bits. The runner rejects tokens that are names of commands; hex digits are not.
     pub fn new(random: [u8; 16]) -> Self {
         Self(format!("{:032x}", u128::from_be_bytes(random)))
     }
 
-    /// From here on no command is obeyed.
+    /// The command that disables workflow commands.
     pub fn stop(&self) -> String {
         format!("::stop-commands::{}", self.0)
     }
 
-    /// From here on commands are obeyed again.
+    /// The command that enables workflow commands again.
     pub fn resume(&self) -> String {
         format!("::{}::", self.0)
     }
 }
 
-/// Begins a group of lines that is folded in the log. Groups do not nest.
+/// The command that begins a collapsible group in the log. Groups do not nest.
 pub fn group(title: &str) -> String {
     command("group", &[], &inert(title).join(" "))
 }
 
-/// Makes the runner hide a secret from here on, for the rest of the job.
+/// The commands that mask a secret in the log for the rest of the job.
 ///
-/// The runner hides each line of a value by itself, however short, so a line of a key that is one brace would hide
-/// all braces of the log. Hence what is to be hidden is handed over one by one: the lines and values that look secret by
-/// themselves ([`crate::domain::secrecy`]).
+/// The runner masks every line of a value separately, even a single brace, which would mask all braces in the log. So only
+/// the lines and values that look secret themselves ([`crate::domain::secrecy`]) are masked, one by one.
 pub fn masks(secret: &Secret) -> Vec<String> {
     let Parts { values, lines } = Parts::of(secret);
     let parts: BTreeSet<String> = values.into_iter().chain(lines).filter(|part| !part.contains(['\r', '\n'])).collect();
     parts.iter().map(|part| command("add-mask", &[], part)).collect()
 }
 
-/// An annotation of the run, shown on its page and, where a place is given, on the file's lines.
+/// The command for an annotation, shown on the page of the run and, if `place` is given, in the file.
 pub fn annotation(severity: Severity, title: &str, message: &str, place: Option<&Place>) -> String {
     let name = match severity {
         Severity::Notice => "notice",
@@ -126,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_runner_reads_back_what_was_meant(value in any::<String>(), data in any::<String>()) {
+        fn the_runner_reads_the_same_values(value in any::<String>(), data in any::<String>()) {
             let line = command("error", &[("file", &value), ("title", "x")], &data);
             assert!(!line.contains(['\r', '\n']));
             let (name, properties, read) = decoded(&line);
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_the_toolkits() {
+    fn escapes_like_the_toolkit() {
         let place = Place { file: "a,b:c.Dockerfile".into(), line: 3, end_line: 1 };
         assert_eq!(
             annotation(Severity::Warning, "50%: x", "one\r\ntwo", Some(&place)),
@@ -148,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn long_messages_end_in_a_sign_of_it() {
+    fn long_messages_end_in_an_ellipsis() {
         let (_, _, message) = decoded(&annotation(Severity::Error, "t", &"é".repeat(5000), None));
         assert_eq!((message.chars().count(), message.ends_with('…')), (4096, true));
     }
 
     #[test]
-    fn masks_are_one_a_line_and_no_ordinary_words() {
+    fn masks_single_lines_but_no_ordinary_words() {
         let secret = Secret::new("{\r\n  \"key\": \"abc%d-1\"\n}\nfailed\ntrue\n5432\n");
         assert_eq!(masks(&secret), ["::add-mask::\"key\": \"abc%25d-1\"", "::add-mask::abc%25d-1"]);
         assert_eq!(masks(&Secret::new("failed")), ["::add-mask::failed"], "handed in by itself it is a secret");
@@ -162,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bracket_closes_with_its_own_token() {
+    fn commands_are_enabled_by_the_same_token() {
         let token = StopToken::new([0xab; 16]);
         assert_eq!(decoded(&token.stop()), ("stop-commands".into(), vec![], "ab".repeat(16)));
         assert_eq!(decoded(&token.resume()).0, "ab".repeat(16));

@@ -1,4 +1,4 @@
-//! A comment on a pull request that is found again and changed, not written anew.
+//! A comment on a pull request that later runs find and update.
 //!
 //! API: <https://docs.github.com/en/rest/issues/comments>; needs the permission `pull-requests: write`.
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{ApiError, Client};
 
 const PAGE: usize = 100;
-/// More than 1,000 comments are not looked through.
+/// Only the first 1,000 comments are searched.
 const PAGES: usize = 10;
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct Body<'a> {
     body: &'a str,
 }
 
-/// Writes `body`, which begins with `marker`, as the one comment with this marker on the pull request.
+/// Creates or updates the comment on the pull request that begins with `marker`. `body` begins with it too.
 pub async fn put(client: &Client, pull_request: u64, marker: &str, body: &str) -> Result<(), ApiError> {
     let path = format!("/issues/{pull_request}/comments");
     match find(client, &path, marker).await? {
@@ -45,7 +45,7 @@ async fn find(client: &Client, path: &str, marker: &str) -> Result<Option<u64>, 
         let query = [("per_page", PAGE.to_string()), ("page", page.to_string())];
         let comments: Vec<Comment> = client.get(path, &query).await?;
         let last = comments.len() < PAGE;
-        if let Some(own) = comments.iter().find(|comment| comment.is_ours(marker)) {
+        if let Some(own) = comments.iter().find(|comment| comment.is_own(marker)) {
             return Ok(Some(own.id));
         }
         if last {
@@ -56,9 +56,8 @@ async fn find(client: &Client, path: &str, marker: &str) -> Result<Option<u64>, 
 }
 
 impl Comment {
-    /// Whether it was written by a token like ours. Anyone may copy the marker; a stranger's comment must not become the
-    /// place of what we say.
-    fn is_ours(&self, marker: &str) -> bool {
+    /// Whether this action may have written it. Anyone can copy the marker, so comments of other users are not updated.
+    fn is_own(&self, marker: &str) -> bool {
         let trusted = self.user.as_ref().is_some_and(|user| user.kind == "Bot")
             || matches!(self.author_association.as_str(), "OWNER" | "MEMBER" | "COLLABORATOR");
         trusted && self.body.as_ref().is_some_and(|body| body.starts_with(marker))
@@ -72,10 +71,10 @@ mod tests {
     use super::Comment;
 
     #[test]
-    fn a_strangers_comment_is_never_ours() {
+    fn comments_of_others_are_not_updated() {
         let ours = |kind: &str, association: &str, body: &str| {
             let comment = json!({"id": 1, "body": body, "user": {"type": kind}, "author_association": association});
-            serde_json::from_value::<Comment>(comment).unwrap().is_ours("<!-- m -->")
+            serde_json::from_value::<Comment>(comment).unwrap().is_own("<!-- m -->")
         };
         assert!(ours("Bot", "NONE", "<!-- m -->\nx"));
         assert!(ours("User", "COLLABORATOR", "<!-- m -->\nx"));

@@ -1,4 +1,4 @@
-//! GitHub deployments: what the repository's page shows under "Environments".
+//! GitHub deployments, which the page of a repository lists under "Environments".
 //!
 //! API: <https://docs.github.com/en/rest/deployments>; needs the permission `deployments: write`.
 
@@ -6,59 +6,59 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{ApiError, Client};
 
-/// Longest description of a status, in characters.
+/// Maximum length of a description in characters.
 const LONGEST_DESCRIPTION: usize = 140;
-/// How many of an environment's newest deployments are looked at to find the one that the job itself made.
+/// How many of an environment's newest deployments are searched for the one of the job.
 const NEWEST: usize = 10;
-/// Who makes the deployments of jobs with `environment:`.
+/// The creator of the deployments of jobs with `environment:`.
 const ACTIONS: &str = "github-actions[bot]";
 
-/// A deployment that is to be.
+/// A deployment to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Name of the environment.
     pub environment: String,
     /// The commit: 40 hex digits.
     pub sha: String,
-    /// What for, in a few words.
+    /// A short description.
     pub description: String,
-    /// How long the environment lives.
+    /// How long the environment exists.
     pub lifetime: Lifetime,
 }
 
-/// How long an environment lives, and for whom.
+/// How long an environment exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// As long as its pull request.
     PullRequest,
-    /// For good.
-    Lasting,
+    /// Permanently.
+    Permanent,
 }
 
-/// A step in the life of a deployment.
+/// The state of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It is being made.
+    /// In progress.
     InProgress,
-    /// It stands.
+    /// Succeeded.
     Success,
-    /// It failed.
+    /// Failed.
     Failure,
-    /// It was called off: the deployment before it stays the active one.
+    /// Cancelled: the previous deployment remains active.
     Inactive,
 }
 
-/// What is told of a deployment.
+/// A status update of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// Where it is.
+    /// The state.
     pub state: State,
-    /// The page of the job's log.
+    /// URL of the job's log.
     pub log_url: String,
-    /// Where the deployed site can be seen.
+    /// URL of the deployed site.
     pub environment_url: Option<String>,
-    /// In a few words; cut at 140 characters.
+    /// A short description, cut to 140 characters.
     pub description: String,
 }
 
@@ -68,9 +68,9 @@ struct NewDeployment<'a> {
     reference: &'a str,
     environment: &'a str,
     description: &'a str,
-    /// Merging the default branch into what is deployed is nobody's wish here.
+    /// Always `false`: GitHub must not merge the default branch into the deployed commit.
     auto_merge: bool,
-    /// All commit statuses may be open: ours is one of them.
+    /// Always empty: the status of this job is still pending, among others.
     required_contexts: [&'a str; 0],
     transient_environment: bool,
     production_environment: bool,
@@ -97,13 +97,13 @@ struct Creator {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct StatusAnswer {
     log_url: Option<String>,
     target_url: Option<String>,
 }
 
-/// The deployment that GitHub made for this run because the job has `environment:` of the same name. `commits` are the
-/// run's: of a pull request, its newest and the merge that is tried.
+/// Finds the deployment that GitHub created for this run because the job has `environment:` with the same name. `commits`
+/// are those of the run: for a pull request, its head and the merge commit.
 pub async fn of_run(client: &Client, environment: &str, commits: &[&str], run: u64) -> Result<Option<u64>, ApiError> {
     for (index, sha) in commits.iter().enumerate() {
         if commits[..index].contains(sha) {
@@ -114,9 +114,9 @@ pub async fn of_run(client: &Client, environment: &str, commits: &[&str], run: u
         let found: Vec<Deployment> = client.get("/deployments", &query).await?;
         let by_actions = |one: &&Deployment| one.creator.as_ref().is_some_and(|creator| creator.login == ACTIONS);
         for deployment in found.iter().filter(by_actions) {
-            let statuses: Vec<Told> = client.get(&statuses_of(deployment.id), &[]).await?;
+            let statuses: Vec<StatusAnswer> = client.get(&statuses_of(deployment.id), &[]).await?;
             let is_of_run = |url: &str| url.split("/actions/runs/").nth(1).is_some_and(|rest| begins_with(rest, run));
-            let mut urls = statuses.iter().flat_map(|told| [&told.log_url, &told.target_url]).flatten();
+            let mut urls = statuses.iter().flat_map(|status| [&status.log_url, &status.target_url]).flatten();
             if urls.any(|url| is_of_run(url)) {
                 return Ok(Some(deployment.id));
             }
@@ -125,7 +125,7 @@ pub async fn of_run(client: &Client, environment: &str, commits: &[&str], run: u
     Ok(None)
 }
 
-/// Makes a deployment and returns its number.
+/// Creates a deployment and returns its id.
 pub async fn create(client: &Client, wanted: &Wanted) -> Result<u64, ApiError> {
     let body = NewDeployment {
         reference: &wanted.sha,
@@ -134,14 +134,14 @@ pub async fn create(client: &Client, wanted: &Wanted) -> Result<u64, ApiError> {
         auto_merge: false,
         required_contexts: [],
         transient_environment: wanted.lifetime == Lifetime::PullRequest,
-        production_environment: wanted.lifetime == Lifetime::Lasting && is_production(&wanted.environment),
+        production_environment: wanted.lifetime == Lifetime::Permanent && is_production(&wanted.environment),
     };
-    let made: Deployment = client.post("/deployments", &body).await?;
-    Ok(made.id)
+    let created: Deployment = client.post("/deployments", &body).await?;
+    Ok(created.id)
 }
 
-/// Tells where a deployment is. When it succeeds, GitHub calls the ones before it inactive.
-pub async fn tell(client: &Client, deployment: u64, status: &Status) -> Result<(), ApiError> {
+/// Updates the status of a deployment. When it succeeds, GitHub marks the previous ones as inactive.
+pub async fn update(client: &Client, deployment: u64, status: &Status) -> Result<(), ApiError> {
     let body = NewStatus {
         state: status.state,
         log_url: &status.log_url,
@@ -160,7 +160,7 @@ fn begins_with(rest: &str, run: u64) -> bool {
     digits.parse() == Ok(run)
 }
 
-/// Whether end users meet the environment, by its name: `production`, `prod-eu`, `Production/blue`.
+/// Whether the name indicates a production environment: `production`, `prod-eu`, `Production/blue`.
 fn is_production(environment: &str) -> bool {
     let first = environment.split(|character: char| !character.is_alphanumeric()).next().unwrap_or_default();
     ["production", "prod"].iter().any(|word| first.eq_ignore_ascii_case(word))
@@ -178,7 +178,7 @@ mod tests {
     use super::{begins_with, is_production, shortened};
 
     #[test]
-    fn production_goes_by_its_name() {
+    fn recognizes_production_by_its_name() {
         for yes in ["production", "Production", "prod", "prod-eu", "production/blue"] {
             assert!(is_production(yes), "{yes}");
         }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_told_apart_by_their_whole_number() {
+    fn compares_whole_run_ids() {
         assert!(begins_with("12/job/3", 12) && begins_with("12", 12));
         assert!(!begins_with("123/job/3", 12) && !begins_with("1", 12) && !begins_with("", 12));
     }

@@ -1,4 +1,4 @@
-//! Writes the files that the runner reads after a stage: outputs, state and the job summary.
+//! Writes the files that the runner reads after each stage: outputs, state and job summary.
 
 use std::{fs::OpenOptions, io::Write, path::Path};
 
@@ -8,20 +8,20 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum FileError {
     /// It could not be opened or written.
-    #[error("write {path} ({variable}): {source}; the container must run as root, as the runner's own files need it")]
+    #[error("failed to write {path} ({variable}): {source}; the container must run as root, like the runner")]
     Unwritable {
-        /// The variable that names it.
+        /// The variable with its path.
         variable: &'static str,
-        /// Where it is.
+        /// Its path.
         path: String,
-        /// What the system says.
+        /// The system error.
         source: std::io::Error,
     },
-    /// A name that the runner would misread.
-    #[error("`{0}` cannot be the name of an output")]
+    /// A name that the runner would misinterpret.
+    #[error("`{0}` is not a valid output name")]
     Name(String),
-    /// A value that holds the delimiter, which cannot happen by chance.
-    #[error("the value of `{0}` holds the delimiter of the file")]
+    /// A value that contains the delimiter, which cannot happen by chance.
+    #[error("the value of `{0}` contains the delimiter of the file")]
     Delimiter(String),
 }
 
@@ -37,7 +37,7 @@ pub enum RunnerFile {
 }
 
 impl RunnerFile {
-    /// The variable that holds its path. Outside an action it is unset and there is nothing to write.
+    /// The variable with its path. It is unset outside an action; then nothing is written.
     pub fn variable(self) -> &'static str {
         match self {
             Self::Output => "GITHUB_OUTPUT",
@@ -46,7 +46,7 @@ impl RunnerFile {
         }
     }
 
-    /// Appends text in one write.
+    /// Appends text in a single write.
     pub fn append(self, path: &Path, text: &str) -> Result<(), FileError> {
         let open = OpenOptions::new().append(true).create(true).open(path);
         open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|source| FileError::Unwritable {
@@ -57,8 +57,8 @@ impl RunnerFile {
     }
 }
 
-/// The text that sets names to values, for [`RunnerFile::Output`] and [`RunnerFile::State`]. `random` must be fresh,
-/// so that no value can end its own block and set another name.
+/// The text that assigns values to names, for [`RunnerFile::Output`] and [`RunnerFile::State`]. `random` must be new for
+/// each call, so that no value can contain the delimiter and set another name.
 pub fn assignments<'a>(
     values: impl IntoIterator<Item = (&'a str, &'a str)>,
     random: [u8; 16],
@@ -118,14 +118,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_runner_reads_back_what_was_meant(first in any::<String>(), second in any::<String>()) {
+        fn the_runner_reads_the_same_values(first in any::<String>(), second in any::<String>()) {
             let text = assignments([("images", first.as_str()), ("tags", &second)], [7; 16]).unwrap();
             assert_eq!(read(&text), [("images".to_owned(), first), ("tags".to_owned(), second)]);
         }
     }
 
     #[test]
-    fn odd_names_and_guessed_delimiters_are_refused() {
+    fn rejects_invalid_names_and_delimiters() {
         for name in ["", "a=b", "a<<b", "a\nb"] {
             assert!(matches!(assignments([(name, "x")], [0; 16]), Err(FileError::Name(_))), "{name:?}");
         }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn appends_and_names_what_fails() {
+    fn appends_and_reports_failures() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("set_output");
         std::fs::write(&path, "a=1\n").unwrap();

@@ -1,9 +1,9 @@
-//! How the runs before this one ended: of the same workflow, on the same branch.
+//! The outcomes of earlier runs of the same workflow on the same branch.
 //!
 //! API: <https://docs.github.com/en/rest/actions/workflow-runs>; needs the permission `actions: read`.
 //!
-//! A workflow fails for the sake of any of its jobs, so where a run failed its jobs are looked at: the same step of the
-//! same job tells how it went for what we do.
+//! A run fails if any of its jobs fails. So the jobs of a failed run are read too, and the outcome of the same step of the
+//! same job counts.
 
 use serde::Deserialize;
 
@@ -13,48 +13,48 @@ use super::{
 };
 use crate::domain::history::History;
 
-/// Runs on a page, and how many pages are looked through.
+/// Page size, and maximum number of pages.
 const PAGE: usize = 30;
 const PAGES: usize = 3;
-/// How many failed runs are looked into. More of them in a row are counted as GitHub counts them.
-const LOOKED_INTO: usize = 10;
+/// The jobs of this many runs are read. For earlier ones, the outcome of the whole run counts.
+const WITH_JOBS: usize = 10;
 
-/// What the runs before this one have in common with it.
+/// Identifies this run and the earlier runs to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
-    /// This run.
+    /// Id of this run.
     pub run: u64,
-    /// Which attempt at it this is, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u64,
-    /// The run's number among its workflow's.
+    /// Number of the run within its workflow.
     pub number: u64,
-    /// The workflow's file, without its directory.
+    /// File name of the workflow, without its directory.
     pub workflow: String,
-    /// The branch or tag; of a pull request, the branch that is to be merged.
+    /// The branch or tag; for a pull request, its head branch.
     pub branch: String,
-    /// `owner/name` of the repository that the branch is in: a fork's `main` is another than ours.
+    /// `owner/name` of the repository of the branch, which may be a fork.
     pub branch_repository: String,
-    /// What started the run.
+    /// Kind of the event that started the run.
     pub kind: Kind,
 }
 
-/// What started a run, as far as it matters for who comes before whom.
+/// The kind of event that started a run. Only runs of the same kind are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A pull request, which is about what is not merged yet.
+    /// A pull request.
     PullRequest,
-    /// Anything else, which is about the branch itself.
+    /// Any other event, which concerns the branch itself.
     Branch,
 }
 
 impl Kind {
-    /// The kind of an event.
+    /// The kind of an event, given by its name.
     pub fn of(event: &str) -> Self {
         if event.starts_with("pull_request") { Self::PullRequest } else { Self::Branch }
     }
 }
 
-/// What is known of ourselves: the name of this job and, if it is known, of this step.
+/// The name of this job and, if known, of this step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
     /// The job's name.
@@ -63,7 +63,7 @@ pub struct Own {
     pub step: Option<String>,
 }
 
-/// The runs before this one.
+/// The earlier runs, newest first.
 #[derive(Debug)]
 pub struct Before {
     runs: Vec<Run>,
@@ -96,13 +96,13 @@ fn first() -> u64 {
     1
 }
 
-/// How something ended, as far as it counts.
+/// The outcome of a run, job or step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Success,
     Failure,
-    /// Cancelled, skipped, or not known: as if it had not been.
-    Nothing,
+    /// Cancelled, skipped or unknown: ignored.
+    Ignored,
 }
 
 impl Verdict {
@@ -110,19 +110,18 @@ impl Verdict {
         match conclusion {
             Some("success") => Self::Success,
             Some("failure" | "timed_out" | "startup_failure") => Self::Failure,
-            _ => Self::Nothing,
+            _ => Self::Ignored,
         }
     }
 }
 
-/// Looks for the runs before this one, newest first, back to the last that succeeded. Earlier attempts at this run count as
-/// runs.
+/// Lists the earlier runs, newest first, back to the last successful one. Earlier attempts of this run count as runs.
 pub async fn before(client: &Client, lineage: &Lineage) -> Result<Before, ApiError> {
     let mut runs = Vec::new();
-    for attempt in (1..lineage.attempt).rev().take(LOOKED_INTO) {
+    for attempt in (1..lineage.attempt).rev().take(WITH_JOBS) {
         let run: Run = client.get(&format!("/actions/runs/{}/attempts/{attempt}", lineage.run), &[]).await?;
         let done = Verdict::of(run.conclusion.as_deref()) == Verdict::Success;
-        // Of an attempt, the API may tell the newest's number.
+        // The API may return the number of the newest attempt.
         runs.push(Run { attempt, ..run });
         if done {
             return Ok(Before { runs });
@@ -139,7 +138,7 @@ pub async fn before(client: &Client, lineage: &Lineage) -> Result<Before, ApiErr
         ];
         let Runs { workflow_runs } = client.get(&path, &query).await?;
         let last = workflow_runs.len() < PAGE;
-        let own = workflow_runs.into_iter().filter(|run| lineage.holds(run));
+        let own = workflow_runs.into_iter().filter(|run| lineage.includes(run));
         for run in own {
             let done = Verdict::of(run.conclusion.as_deref()) == Verdict::Success;
             runs.push(run);
@@ -155,33 +154,33 @@ pub async fn before(client: &Client, lineage: &Lineage) -> Result<Before, ApiErr
 }
 
 impl Lineage {
-    fn holds(&self, run: &Run) -> bool {
+    fn includes(&self, run: &Run) -> bool {
         let repository = run.head_repository.as_ref().map(|repository| repository.full_name.as_str());
         run.id != self.run
             && run.number < self.number
             && Kind::of(&run.event) == self.kind
-            // A fork that was deleted has no repository any more.
+            // The repository is missing if the fork was deleted.
             && repository.is_some_and(|name| name.eq_ignore_ascii_case(&self.branch_repository))
     }
 }
 
 impl Before {
-    /// Whether any run failed since the last that succeeded; if not, there is nothing to look into.
+    /// Whether any run failed since the last successful one. If not, the jobs need not be read.
     pub fn has_failures(&self) -> bool {
         self.runs.iter().any(|run| Verdict::of(run.conclusion.as_deref()) == Verdict::Failure)
     }
 
-    /// The history, as GitHub's own words on whole runs tell it.
+    /// The history by the outcomes of whole runs.
     pub fn history(&self) -> History {
         count(self.runs.iter().map(|run| Verdict::of(run.conclusion.as_deref())))
     }
 
-    /// The history of this very job, or step of it. A run whose jobs cannot be read counts as a whole.
+    /// The history by the outcomes of this job, or of this step. If the jobs of a run cannot be read, the whole run counts.
     pub async fn history_of(&self, client: &Client, own: &Own) -> History {
         let mut verdicts = Vec::new();
         for (index, run) in self.runs.iter().enumerate() {
             let whole = Verdict::of(run.conclusion.as_deref());
-            let verdict = if whole == Verdict::Failure && index < LOOKED_INTO {
+            let verdict = if whole == Verdict::Failure && index < WITH_JOBS {
                 jobs_of_attempt(client, run.id, run.attempt).await.map_or(whole, |jobs| own.verdict(&jobs))
             } else {
                 whole
@@ -196,9 +195,9 @@ impl Before {
 }
 
 impl Own {
-    /// How the step of the same name in the job of the same name ended; without one, the job.
+    /// The outcome of the step with the same name in the job with the same name, or of the job if the step is missing.
     fn verdict(&self, jobs: &[Job]) -> Verdict {
-        let Some(job) = jobs.iter().find(|job| job.name == self.job) else { return Verdict::Nothing };
+        let Some(job) = jobs.iter().find(|job| job.name == self.job) else { return Verdict::Ignored };
         let mut steps = job.steps.iter().filter(|step| Some(&step.name) == self.step.as_ref());
         match (steps.next(), steps.next()) {
             (Some(step), None) => Verdict::of(step.conclusion.as_deref()),
@@ -240,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_runs_before_on_the_same_branch_of_the_same_repository_count() {
-        let holds = |kind, run: Run| lineage(kind).holds(&run);
+    fn only_earlier_runs_on_the_same_branch_and_repository_count() {
+        let holds = |kind, run: Run| lineage(kind).includes(&run);
         assert!(holds(Kind::Branch, run(4, "push", Some("O/R"), "success")));
         assert!(holds(Kind::Branch, run(4, "schedule", Some("o/r"), "success")));
         assert!(holds(Kind::PullRequest, run(4, "pull_request", Some("o/r"), "success")));

@@ -1,4 +1,4 @@
-//! Which job of the workflow run this is, and which of its steps.
+//! Finds this job in the workflow run, and this step in the job.
 //!
 //! API: <https://docs.github.com/en/rest/actions/workflow-jobs>; needs the permission `actions: read`.
 
@@ -6,24 +6,25 @@ use serde::Deserialize;
 
 use super::client::{ApiError, Client};
 
-/// GitHub's largest page; a run has at most 256 jobs of a matrix, and few have more than one matrix.
+/// GitHub's maximum page size, and maximum number of pages. A matrix has at most 256 jobs, and few runs have more than
+/// one matrix.
 const PAGE: usize = 100;
 const PAGES: usize = 10;
 
 /// A job of a workflow run.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Job {
-    /// Its number, which is in the address of its page.
+    /// Its id, which is part of the URL of its page.
     pub id: u64,
-    /// Its name as people see it: with the values of its matrix and the job that called it.
+    /// Its display name, with the values of its matrix and the calling job.
     pub name: String,
     /// `queued`, `in_progress`, `completed`…
     pub status: String,
     /// `success`, `failure`, `cancelled`, `skipped`…, once it is completed.
     pub conclusion: Option<String>,
-    /// The runner's name, once it has one.
+    /// Name of the runner, once assigned.
     pub runner_name: Option<String>,
-    /// Its steps, as far as GitHub knows by now.
+    /// Its steps, as far as they are known yet.
     #[serde(default)]
     pub steps: Vec<Step>,
 }
@@ -31,13 +32,13 @@ pub struct Job {
 /// A step of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Step {
-    /// Its name as people see it.
+    /// Its display name.
     pub name: String,
     /// `queued`, `in_progress`, `completed`…
     pub status: String,
     /// `success`, `failure`, `cancelled`, `skipped`…, once it is completed.
     pub conclusion: Option<String>,
-    /// Its number in the job, as the log's page counts.
+    /// Its number in the job, as in the URL of the log.
     pub number: u64,
 }
 
@@ -47,16 +48,16 @@ struct Jobs {
 }
 
 impl Job {
-    /// The step that runs, if it is the only one.
+    /// The running step, if there is exactly one.
     pub fn running_step(&self) -> Option<&Step> {
         let mut running = self.steps.iter().filter(|step| step.status == IN_PROGRESS);
         running.next().filter(|_| running.next().is_none())
     }
 
-    /// The address of the job's page, which opens its log; at the beginning of `step`'s, if that is known.
+    /// The URL of the job's log; of `step` in it, if that is known.
     ///
-    /// The page can open at a line too, but lines are counted with those that the runner writes before ours, and
-    /// nothing tells how many these are.
+    /// The URL always names the first line of the step. Other lines cannot be linked, since the runner adds an unknown
+    /// number of lines before those of this step.
     pub fn url(run_url: &str, id: u64, step: Option<u64>) -> String {
         let anchor = step.map_or_else(String::new, |number| format!("#step:{number}:1"));
         format!("{run_url}/job/{id}{anchor}")
@@ -65,17 +66,17 @@ impl Job {
 
 const IN_PROGRESS: &str = "in_progress";
 
-/// The job of this number.
+/// Fetches a job by its id.
 pub async fn job(client: &Client, id: u64) -> Result<Job, ApiError> {
     client.get(&format!("/actions/jobs/{id}"), &[]).await
 }
 
-/// The jobs of a run in one of its attempts.
+/// Lists the jobs of an attempt of a run.
 pub async fn jobs_of_attempt(client: &Client, run: u64, attempt: u64) -> Result<Vec<Job>, ApiError> {
     pages(client, &format!("/actions/runs/{run}/attempts/{attempt}/jobs")).await
 }
 
-/// The job that `runner` works on now, in this attempt of this run. `None` unless it is exactly one.
+/// Finds the job of this attempt that is running on `runner`. `None` unless there is exactly one.
 pub async fn job_on_runner(client: &Client, run: u64, attempt: u64, runner: &str) -> Result<Option<Job>, ApiError> {
     let jobs = jobs_of_attempt(client, run, attempt).await?;
     let mut own =
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_ours_only_if_no_other_runs() {
+    fn finds_the_step_only_if_no_other_is_running() {
         let running = |states: &[&str]| job(states).running_step().map(|step| step.number);
         assert_eq!(running(&["completed", "in_progress", "queued"]), Some(2));
         assert_eq!(running(&["in_progress", "in_progress"]), None);

@@ -1,4 +1,4 @@
-//! How an action speaks to the runner, by lines of its output that are commands and by files, and to GitHub's API.
+//! GitHub: workflow commands and files of the runner, and GitHub's API.
 
 pub mod api;
 pub mod branch_head;

@@ -1,4 +1,4 @@
-//! The job's OIDC token, by which a cloud knows the job without a stored key
+//! The job's OIDC token, which authenticates the job at a cloud without a stored key
 //! (<https://docs.github.com/en/actions/reference/security/oidc>).
 
 use reqwest::{Client, StatusCode, Url, header};
@@ -7,20 +7,20 @@ use thiserror::Error;
 
 use crate::{domain::secret::Secret, http::bounded_body};
 
-/// Bytes of an answer that are read: a token has two or three thousand.
+/// Maximum size of an answer in bytes. A token has two or three thousand.
 const LARGEST_ANSWER: usize = 64 << 10;
 
-/// Why GitHub gave no token.
+/// Why GitHub did not issue a token.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OidcError {
-    /// It cannot be asked.
-    #[error("ask GitHub for the job's OIDC token: {0}")]
+    /// GitHub could not be reached.
+    #[error("failed to request the job's OIDC token from GitHub: {0}")]
     Unreachable(String),
-    /// It said no.
-    #[error("GitHub gives the job no OIDC token: {0}")]
+    /// GitHub rejected the request.
+    #[error("GitHub refused to issue an OIDC token for the job: {0}")]
     Refused(StatusCode),
-    /// The answer holds no token.
-    #[error("GitHub's answer holds no OIDC token")]
+    /// The answer contains no token.
+    #[error("GitHub's answer contains no OIDC token")]
     Empty,
 }
 
@@ -29,10 +29,10 @@ struct Answer {
     value: String,
 }
 
-/// Asks for a token for `audience`. `url` and `bearer` are the variables `ACTIONS_ID_TOKEN_REQUEST_URL` and `…_TOKEN`,
+/// Requests a token for `audience`. `url` and `bearer` are the variables `ACTIONS_ID_TOKEN_REQUEST_URL` and `…_TOKEN`,
 /// which the runner sets only with the permission `id-token: write`.
 pub async fn id_token(http: &Client, url: &str, bearer: &Secret, audience: &str) -> Result<Secret, OidcError> {
-    // The address already has a query; it is not shown, since it need not be public.
+    // The URL is not shown in errors, since it may not be public. It already has a query.
     let unreachable = |error: reqwest::Error| OidcError::Unreachable(error.without_url().to_string());
     let mut url = Url::parse(url).map_err(|error| OidcError::Unreachable(error.to_string()))?;
     url.query_pairs_mut().append_pair("audience", audience);

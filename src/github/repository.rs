@@ -1,4 +1,4 @@
-//! What GitHub's API tells of the repository and of a commit, for labels and rules that the event says too little for.
+//! Facts about the repository and a commit from GitHub's API, for labels and tag rules that need more than the event.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::client::{ApiError, Client};
 
-/// An answer that comes later is not worth the wait.
+/// Maximum time to wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Facts of a repository (<https://docs.github.com/en/rest/repos/repos#get-a-repository>).
+/// Facts about a repository (<https://docs.github.com/en/rest/repos/repos#get-a-repository>).
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct Repository {
     /// Name of the default branch.
     pub default_branch: Option<String>,
-    /// What it is for.
+    /// Description.
     pub description: Option<String>,
     /// Its license.
     pub license: Option<License>,
 }
 
-/// A license, as far as GitHub can tell.
+/// A license as detected by GitHub.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct License {
     /// SPDX identifier.
@@ -42,12 +42,12 @@ struct Committer {
     date: Option<String>,
 }
 
-/// The client's repository.
+/// Fetches the repository of the client.
 pub async fn repository(client: &Client) -> Result<Repository, ApiError> {
     get(client, "").await
 }
 
-/// When a commit was made, RFC 3339 (<https://docs.github.com/en/rest/commits/commits#get-a-commit>).
+/// Fetches the time of a commit in RFC 3339 format (<https://docs.github.com/en/rest/commits/commits#get-a-commit>).
 pub async fn commit_time(client: &Client, sha: &str) -> Result<Option<String>, ApiError> {
     let answer: CommitAnswer = get(client, &format!("/commits/{sha}")).await?;
     Ok(answer.commit.committer.and_then(|committer| committer.date))

@@ -1,4 +1,4 @@
-//! Questions that are asked again, for answers on which it depends what is published.
+//! Retries for requests whose answers decide what is published.
 
 use std::time::Duration;
 

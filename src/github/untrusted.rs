@@ -1,15 +1,15 @@
-//! Makes text of others harmless in the log: build output, commit messages, names.
+//! Escapes untrusted text in the log: build output, commit messages, names.
 //!
-//! The runner looks for commands in every line that we write, in two syntaxes: `::name::` at a line's beginning and
-//! `##[name]` anywhere. What ends a line for it, or may for others, ends one here.
+//! The runner searches every output line for commands in two syntaxes: `::name::` at the beginning of a line and `##[name]`
+//! anywhere. Every character that the runner or other programs treat as a line end counts as one here.
 
 use crate::domain::visible::clean;
 
-/// Stands between the characters of what would be a command. Takes no room on the screen.
+/// A zero-width character that breaks up workflow commands.
 const BREAK: char = '\u{200b}';
 
-/// The text's lines, none of which can be a command, move the cursor or colour what follows. Colours within a
-/// line stay. Lines end at LF, CR, CRLF, NEL, LS and PS.
+/// Splits the text into lines that cannot contain commands, move the cursor or color later lines. Colors within a line are
+/// kept. Lines end at LF, CR, CRLF, NEL, LS and PS.
 pub fn inert(text: &str) -> Vec<String> {
     let unified = text.replace("\r\n", "\n");
     let mut lines: Vec<String> =
@@ -20,8 +20,7 @@ pub fn inert(text: &str) -> Vec<String> {
     lines
 }
 
-/// The text without control characters and escape sequences, colours included, as one line: for places that show no
-/// terminal output, such as a page or a message.
+/// The text as one line without control characters, escape sequences and colors, for pages and messages.
 pub fn plain(text: &str) -> String {
     let spaced = text.replace("\r\n", " ").replace(['\n', '\r', '\t', '\u{85}', '\u{2028}', '\u{2029}'], " ");
     let (colored, _) = without_controls(&spaced);
@@ -29,7 +28,7 @@ pub fn plain(text: &str) -> String {
     let mut rest = colored.as_str();
     while let Some((before, sequence)) = rest.split_once("\u{1b}[") {
         plain.push_str(before);
-        // Only colours are left, and those end in `m`.
+        // Color sequences are the only ones left; they end in `m`.
         rest = sequence.split_once('m').map_or("", |(_, after)| after);
     }
     plain + rest
@@ -48,7 +47,7 @@ fn inert_line(line: &str) -> String {
     safe
 }
 
-/// Where the line's text begins: after white space, as the runner trims it, and after colours.
+/// The start of the line's text: after white space, which the runner trims, and colors.
 fn command_start(line: &str) -> usize {
     let mut rest = line;
     loop {
@@ -60,14 +59,14 @@ fn command_start(line: &str) -> usize {
     }
 }
 
-/// The text without what is not seen, other than colours, and whether any colour is in it.
+/// Removes invisible characters except colors; also returns whether there are any colors.
 fn without_controls(line: &str) -> (String, bool) {
     let kept = clean(line);
     let colored = kept.contains('\u{1b}');
     (kept, colored)
 }
 
-/// Length of the colour sequence (SGR) that the text begins with.
+/// The length of the color sequence (SGR) at the start of the text.
 fn color_length(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\u{1b}[")?;
     let end = parameters.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == ':'))?;

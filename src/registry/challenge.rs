@@ -1,26 +1,27 @@
-//! The `WWW-Authenticate` header of a registry. Pure.
+//! Parses the `WWW-Authenticate` header of a registry. Pure.
 
-/// How a registry wants to be asked (RFC 9110 section 11.6.1).
+/// An authentication challenge (RFC 9110, section 11.6.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// With user name and password.
+    /// User name and password.
     Basic,
-    /// With a token that `realm` gives.
+    /// A token from the token server `realm`.
     Bearer {
         /// URL of the token server.
         realm: String,
-        /// What to ask it for: `service`, `scope`.
+        /// Parameters for the token server: `service`, `scope`.
         query: Vec<(String, String)>,
     },
 }
 
 impl Challenge {
-    /// The one to answer of several headers: a token may be had without a login too, and by an identity token.
+    /// The best challenge of several headers. Bearer is preferred, since a token server also issues anonymous tokens and
+    /// accepts identity tokens.
     pub fn best<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         headers.filter_map(Self::parse).min_by_key(|challenge| matches!(challenge, Self::Basic))
     }
 
-    /// Reads the header's value; `None` for a scheme that we do not speak.
+    /// Parses the value of the header; `None` if the scheme is unsupported.
     pub fn parse(header: &str) -> Option<Self> {
         let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
         if scheme.eq_ignore_ascii_case("basic") {
@@ -42,7 +43,7 @@ impl Challenge {
     }
 }
 
-/// `name="value",name=value`; commas may stand in quotes.
+/// Parses `name="value",name=value`; quoted values may contain commas.
 fn parameters(text: &str) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     let mut rest = text;
@@ -62,7 +63,7 @@ mod tests {
     use super::Challenge;
 
     #[test]
-    fn a_token_is_asked_for_first() {
+    fn prefers_bearer() {
         let best = |headers: &[&str]| Challenge::best(headers.iter().copied());
         let bearer = r#"Bearer realm="https://r.example/token""#;
         assert_eq!(best(&["Negotiate", "Basic realm=x", bearer]), Challenge::parse(bearer));
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_registries_send() {
+    fn parses_headers_of_registries() {
         let ghcr =
             r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:o/r:pull,push",error="x""#;
         let query = [("service", "ghcr.io"), ("scope", "repository:o/r:pull,push")];

@@ -1,9 +1,9 @@
-//! Reads an image's size from a registry that we can reach ourselves. Best effort: nothing depends on it.
+//! Reads the size of an image from a registry. Best effort.
 
 use super::{manifest::Manifest, remote::Remote};
 use crate::domain::digest::Digest;
 
-/// Compressed bytes of an image, of all its platforms; `None` if the registry does not tell.
+/// The compressed size of an image in bytes, for all platforms; `None` if it cannot be read.
 pub async fn image_size(remote: &Remote, digest: &Digest) -> Option<u64> {
     let top = manifest(remote, digest.as_str()).await?;
     let mut total = top.size();

@@ -1,7 +1,7 @@
-//! Logins in a `config.json` of Docker's, which a workflow hands over with `DOCKER_CONFIG`. Pure.
+//! Parses the logins in Docker's `config.json`, which `DOCKER_CONFIG` names. Pure.
 //!
-//! Format: <https://github.com/docker/cli/blob/master/cli/config/configfile/file.go>. Credential helpers are programs of
-//! the runner's machine, out of reach of the container that we run in; they are only named.
+//! Format: <https://github.com/docker/cli/blob/master/cli/config/configfile/file.go>. Credential helpers are
+//! programs on the runner, which this container cannot run; they are only listed.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::domain::{credentials::Login, secret::Secret};
 /// The logins of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DockerConfig {
-    /// Registry, as it is spelled there, and login; by registry.
+    /// Registries, as written in the file, and their logins.
     pub logins: Vec<(String, Login)>,
-    /// The encoded forms in which the file holds them.
+    /// The encoded logins, to mask them.
     pub encoded: Vec<Secret>,
-    /// Helpers that keep logins elsewhere: the registry that one is for, if it is not for all, and its name.
+    /// Credential helpers: the registry, unless the helper is for all, and the name of the helper.
     pub helpers: Vec<(Option<String>, String)>,
 }
 
@@ -42,7 +42,8 @@ struct Auth {
 }
 
 impl DockerConfig {
-    /// Reads a file's text; `None` if it is none of Docker's. An entry without a login is one whose login a helper has.
+    /// Parses the text of a file; `None` if it has another format. Entries without a login, whose login is in a helper, are
+    /// skipped.
     pub fn parse(text: &str) -> Option<Self> {
         let file: File = serde_json::from_str(text).ok()?;
         let mut config = Self::default();
@@ -57,7 +58,7 @@ impl DockerConfig {
 }
 
 impl Auth {
-    /// An identity token is worth more than the user name beside it, as Docker has it.
+    /// The login. As in Docker, an identity token takes precedence over the user name.
     fn login(self) -> Option<Login> {
         if !self.identitytoken.is_empty() {
             return Some(Login::identity(Secret::new(self.identitytoken)));
@@ -68,7 +69,7 @@ impl Auth {
     }
 }
 
-/// Base64 of `user:password`; Docker drops zero bytes at its end.
+/// Decodes the base64 of `user:password`. Like Docker, drops trailing zero bytes.
 fn decoded(auth: &str) -> Option<(String, String)> {
     let text = String::from_utf8(STANDARD.decode(auth).ok()?).ok()?;
     let (username, password) = text.split_once(':')?;
@@ -80,7 +81,7 @@ mod tests {
     use super::DockerConfig;
 
     #[test]
-    fn reads_what_docker_login_writes() {
+    fn parses_files_of_docker_login() {
         let text = r#"{
             "auths": {
                 "https://index.docker.io/v1/": {"auth": "aHViOmh1bnRlcjI="},

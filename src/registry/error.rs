@@ -1,4 +1,4 @@
-//! Why a registry did not do as asked, and whether it may do so a moment later.
+//! Errors of requests to a registry, and whether to retry.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use thiserror::Error;
 
 use crate::retry::{Retry, Transient};
 
-/// Why a registry did not do as asked.
+/// Why a request to a registry failed.
 #[derive(Debug, Error)]
 pub enum RemoteError {
-    /// It answered with an error.
-    #[error("{host} answered {status}{}", told(.message))]
+    /// The registry answered with an error.
+    #[error("{host} answered {status}{}", suffix(.message))]
     Refused {
         /// The registry.
         host: String,
-        /// Its answer.
+        /// The HTTP status.
         status: StatusCode,
-        /// Its words, or none.
+        /// The error message, if there is one.
         message: String,
-        /// How long it asks to be left alone (`Retry-After`).
+        /// The pause that the registry asks for (`Retry-After`).
         retry_after: Option<Duration>,
     },
-    /// No answer came.
+    /// There was no answer.
     #[error("{}", outage.words(host, reason))]
     Unreachable {
         /// The registry.
         host: String,
-        /// Why.
+        /// The cause.
         reason: String,
-        /// At which point.
+        /// What failed.
         outage: Outage,
     },
-    /// Its answer is not what its digest says: broken on the way, or in the registry.
+    /// The data does not match its digest: it was damaged on the way or in the registry.
     #[error("{host} sent damaged data: {what}")]
     Damaged {
         /// The registry.
@@ -44,49 +44,49 @@ pub enum RemoteError {
         /// What is damaged.
         what: String,
     },
-    /// It answered that what was asked for is elsewhere. The address may hold a signature, so that it is not shown.
-    #[error("{host} sent a redirect to another server")]
-    Elsewhere {
+    /// The registry redirected to another server. The URL is not shown, since it may contain a signature.
+    #[error("{host} redirected to another server")]
+    Redirect {
         /// The registry.
         host: String,
-        /// The address.
-        place: String,
+        /// The URL.
+        url: String,
     },
-    /// Its answer does not follow the specification.
-    #[error("{host} sent an unexpected answer: {what}")]
-    Odd {
+    /// The answer violates the specification.
+    #[error("{host} sent an unexpected answer: {problem}")]
+    Unexpected {
         /// The registry.
         host: String,
-        /// What is unexpected.
-        what: String,
+        /// The problem.
+        problem: String,
     },
 }
 
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
-    /// The certificate is not trusted, which does not pass.
+    /// The certificate is not trusted; a retry would fail too.
     Untrusted,
-    /// No connection was made.
+    /// The connection could not be established.
     NoConnection,
-    /// The connection broke.
+    /// The connection was lost.
     Broken,
-    /// The time was over.
+    /// The request timed out.
     TimedOut,
 }
 
 impl Outage {
-    /// The outage of `host` in words.
+    /// The error message for `host`.
     pub fn words(self, host: &str, reason: &str) -> String {
         match self {
-            Self::Untrusted | Self::NoConnection => format!("{host} cannot be reached from this step: {reason}"),
+            Self::Untrusted | Self::NoConnection => format!("failed to reach {host} from this step: {reason}"),
             Self::Broken => format!("the connection to {host} broke: {reason}"),
             Self::TimedOut => format!("{host} did not answer in time"),
         }
     }
 }
 
-fn told(message: &str) -> String {
+fn suffix(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
@@ -101,7 +101,7 @@ impl Transient for RemoteError {
             }
             Self::Unreachable { outage: Outage::Untrusted, .. } => Retry::Never,
             Self::Unreachable { .. } | Self::Damaged { .. } => Retry::Later,
-            Self::Refused { .. } | Self::Elsewhere { .. } | Self::Odd { .. } => Retry::Never,
+            Self::Refused { .. } | Self::Redirect { .. } | Self::Unexpected { .. } => Retry::Never,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Puts the index of an image together from what several builders pushed. Pure.
+//! Creates the index of an image from the parts that several builders pushed. Pure.
 //!
 //! Formats: <https://github.com/opencontainers/image-spec/blob/main/image-index.md>,
 //! <https://distribution.github.io/distribution/spec/manifest-v2-2/>. BuildKit's own order is kept: the images first,
@@ -15,24 +15,24 @@ use crate::domain::digest::Digest;
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// What one builder pushed: a manifest, or an index of several.
+/// The manifest or index that one builder pushed.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// As the registry has it.
+    /// The manifest or index.
     pub stored: RawManifest,
-    /// The platform that it was built for, if it is a manifest.
+    /// The platform, if it is a manifest.
     pub platform: String,
 }
 
-/// Why there is no index.
+/// Why the index could not be created.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum IndexError {
     /// A part is neither a manifest nor an index.
-    #[error("{0} is no manifest: {1}")]
-    NoManifest(String, String),
+    #[error("{0} is not a manifest: {1}")]
+    NotAManifest(String, String),
     /// Two parts are for the same platform.
-    #[error("two builders built for {0}")]
-    Twice(String),
+    #[error("two builders built the platform {0}")]
+    DuplicatePlatform(String),
 }
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ struct Whole<'a> {
     annotations: Map<String, Value>,
 }
 
-/// The index of these parts, in the order of `platforms` (each as the parts spell it), with these annotations.
+/// Creates the index of these parts, in the order of `platforms`, with these annotations. Platforms are compared as text.
 pub fn index(
     parts: &[Part],
     platforms: &[String],
@@ -70,7 +70,7 @@ pub fn index(
             }
             let place = platforms.iter().position(|platform| *platform == name).unwrap_or(platforms.len());
             if images.iter().any(|(_, known)| known["platform"] == entry["platform"]) {
-                return Err(IndexError::Twice(name));
+                return Err(IndexError::DuplicatePlatform(name));
             }
             images.push((place, entry));
         }
@@ -78,23 +78,23 @@ pub fn index(
     images.sort_by_key(|(place, _)| *place);
     let manifests: Vec<Value> = images.into_iter().map(|(_, entry)| entry).chain(attestations).collect();
     let is_docker = |entry: &Value| entry["mediaType"].as_str().is_some_and(|kind| kind.contains("vnd.docker."));
-    // A Docker list knows no annotations.
+    // A Docker manifest list has no annotations.
     let docker = annotations.is_empty() && manifests.iter().all(is_docker);
     let media_type = if docker { DOCKER_LIST } else { OCI_INDEX };
     let annotations = annotations.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).collect();
     let whole = Whole { schema_version: 2, media_type, manifests, annotations };
-    // Text and numbers alone: this cannot fail.
+    // Serializing strings and numbers cannot fail.
     let body = Bytes::from(serde_json::to_vec_pretty(&whole).unwrap_or_default());
     Ok(RawManifest { digest: Digest::of(&body), media_type: media_type.to_owned(), body })
 }
 
 fn entries(part: &Part) -> Result<Vec<Value>, IndexError> {
     let stored = &part.stored;
-    let no_manifest = |why: String| IndexError::NoManifest(stored.digest.to_string(), why);
-    let document: Document = serde_json::from_slice(&stored.body).map_err(|error| no_manifest(error.to_string()))?;
+    let not_a_manifest = |why: String| IndexError::NotAManifest(stored.digest.to_string(), why);
+    let document: Document = serde_json::from_slice(&stored.body).map_err(|error| not_a_manifest(error.to_string()))?;
     Ok(match document.manifests {
         Some(manifests) => manifests,
-        None if stored.media_type.is_empty() => return Err(no_manifest("it has no media type".to_owned())),
+        None if stored.media_type.is_empty() => return Err(not_a_manifest("its media type is missing".to_owned())),
         None => vec![json!({
             "mediaType": stored.media_type,
             "digest": stored.digest.as_str(),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn manifests_in_the_order_asked_for() {
+    fn manifests_are_in_the_given_order() {
         let parts = [
             part(MANIFEST, "linux/arm/v7", r#"{"config":{},"layers":[]}"#),
             part(MANIFEST, "linux/amd64", r#"{"config":{}}"#),
@@ -179,7 +179,7 @@ mod tests {
         let parts = [part(docker, "linux/amd64", "{}"), part(docker, "linux/arm64", "{ }")];
         assert_eq!(index(&parts, &[], &[]).unwrap().media_type, DOCKER_LIST);
         let twice = [part(docker, "linux/amd64", "{}"), part(docker, "linux/amd64", "{ }")];
-        assert_eq!(index(&twice, &[], &[]), Err(IndexError::Twice("linux/amd64".into())));
-        assert!(matches!(index(&[part(docker, "x", "no")], &[], &[]), Err(IndexError::NoManifest(..))));
+        assert_eq!(index(&twice, &[], &[]), Err(IndexError::DuplicatePlatform("linux/amd64".into())));
+        assert!(matches!(index(&[part(docker, "x", "no")], &[], &[]), Err(IndexError::NotAManifest(..))));
     }
 }

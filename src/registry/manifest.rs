@@ -1,4 +1,4 @@
-//! Manifests and indexes, as far as sizes go. Pure.
+//! The parts of manifests and indexes that are needed for sizes and labels. Pure.
 //!
 //! Format: <https://github.com/opencontainers/image-spec/blob/main/manifest.md> and `image-index.md`.
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 /// A manifest or an index.
 #[derive(Debug, Default, Deserialize)]
 pub struct Manifest {
-    /// The configuration, of a manifest.
+    /// The configuration of a manifest.
     config: Option<Descriptor>,
-    /// The layers, of a manifest.
+    /// The layers of a manifest.
     #[serde(default)]
     layers: Vec<Descriptor>,
-    /// The manifests, of an index.
+    /// The manifests of an index.
     #[serde(default)]
     manifests: Vec<Descriptor>,
 }
@@ -24,17 +24,17 @@ struct Descriptor {
 }
 
 impl Manifest {
-    /// Compressed bytes of the layers and the configuration; 0 for an index.
+    /// The compressed size of layers and configuration in bytes; 0 for an index.
     pub fn size(&self) -> u64 {
         self.layers.iter().chain(&self.config).map(|part| part.size).sum()
     }
 
-    /// Digest of the configuration, of a manifest.
+    /// The digest of a manifest's configuration.
     pub fn config(&self) -> Option<&str> {
         self.config.as_ref().map(|config| config.digest.as_str())
     }
 
-    /// Digests of the manifests that an index lists; none for a manifest.
+    /// The digests of an index's manifests; empty for a manifest.
     pub fn children(&self) -> impl Iterator<Item = &str> {
         self.manifests.iter().map(|child| child.digest.as_str())
     }

@@ -1,5 +1,5 @@
-//! Registries: the repositories that this process talks to, what their refusals mean, sizes of images, and the index of
-//! an image that several builders built.
+//! Registries: requests from this process, their errors and hints, image sizes, and indexes of images that several builders
+//! built.
 
 pub mod challenge;
 pub mod client;

@@ -1,7 +1,7 @@
-//! What to do about a registry that refuses: which permission is missing, and where it is given.
+//! Hints for a rejected push: which permission is missing, and where to grant it.
 //!
-//! Registries do not say it. GHCR answers the same `denied` for a job without `packages: write` and for a package that
-//! another repository owns, so the hint names both.
+//! Registries do not say. GHCR answers `denied` both for a job without `packages: write` and for a package of another
+//! repository, so the hint names both.
 
 use crate::domain::{default_user::default_user, ecr::EcrHost};
 
@@ -18,8 +18,8 @@ pub struct PushTarget<'a> {
 pub fn push_hint(target: PushTarget<'_>, message: &str) -> Option<String> {
     let PushTarget { host, has_login } = target;
     let message = message.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    let unknown_user = says(&[
+    let contains = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let unknown_user = contains(&[
         "unauthorized",
         "unauthenticated",
         "authentication required",
@@ -28,49 +28,49 @@ pub fn push_hint(target: PushTarget<'_>, message: &str) -> Option<String> {
         "cannot be authenticated",
         "denied: denied",
     ]);
-    let forbidden = says(&["denied", "forbidden", "insufficient_scope", "insufficient scope", "not allowed to"]);
+    let forbidden = contains(&["denied", "forbidden", "insufficient_scope", "insufficient scope", "not allowed to"]);
     if !unknown_user && !forbidden {
         return None;
     }
     Some(match host {
-        "ghcr.io" if says(&["expected scopes"]) => {
-            "the token in `password` lacks the scope `write:packages`; leave `username` and `password` out to use the \
-             job's own token, with `permissions: packages: write`"
+        "ghcr.io" if contains(&["expected scopes"]) => {
+            "the token in `password` lacks the scope `write:packages`; remove `username` and `password` to use the job's \
+             own token, with `permissions: packages: write`"
                 .to_owned()
         }
-        "ghcr.io" if says(&["create organization package"]) => {
-            "add `permissions: packages: write` to the job; if it is there, an owner of the organization must allow the \
-             creation of packages (Settings, Packages), or create this one"
+        "ghcr.io" if contains(&["create organization package"]) => {
+            "add `permissions: packages: write` to the job; if it is already there, an owner of the organization must allow \
+             the creation of packages (Settings > Packages) or create this one"
                 .to_owned()
         }
         "ghcr.io" if unknown_user => {
-            "ghcr.io does not know the user; leave `username` and `password` out to use the job's own token, with \
-             `permissions: packages: write`, or set a classic token with the scope `write:packages`"
+            "ghcr.io does not accept the user name and password; remove `username` and `password` to use the job's own \
+             token, with `permissions: packages: write`, or use a classic token with the scope `write:packages`"
                 .to_owned()
         }
         "ghcr.io" => {
-            "add `permissions: packages: write` to the job; if it is there, the package belongs to another repository or \
-             was pushed by hand: give this repository the role Write in the package's settings, under Manage Actions \
-             access"
+            "add `permissions: packages: write` to the job; if it is already there, the package belongs to another \
+             repository or was pushed by hand: grant this repository the role Write in the package's settings, under \
+             Manage Actions access"
                 .to_owned()
         }
         "docker.io" | "index.docker.io" | "registry-1.docker.io" => {
-            "set `username`, and `password` to an access token with the permission Write; the image's name must begin with \
-             a user or organization that this user may push to"
+            "set `username`, and set `password` to an access token with the permission Write; the image's name must begin \
+             with a user or organization to which this user may push"
                 .to_owned()
         }
         _ if EcrHost::parse(host).is_some() && unknown_user => format!(
-            "give {host} a login: `aws-role` with `permissions: id-token: write`, or the AWS_* variables, or `username` and \
-             `password`"
+            "configure a login for {host}: `aws-role` with `permissions: id-token: write`, the AWS_* variables, or \
+             `username` and `password`"
         ),
         _ if EcrHost::parse(host).is_some() => format!(
-            "allow `ecr:BatchCheckLayerAvailability`, `ecr:InitiateLayerUpload`, `ecr:UploadLayerPart`, \
-             `ecr:CompleteLayerUpload`, `ecr:PutImage` and `ecr:BatchGetImage` on this repository of {host} to the role or \
-             user"
+            "grant the role or user these permissions on this repository of {host}: \
+             `ecr:BatchCheckLayerAvailability`, `ecr:InitiateLayerUpload`, `ecr:UploadLayerPart`, \
+             `ecr:CompleteLayerUpload`, `ecr:PutImage`, `ecr:BatchGetImage`"
         ),
         _ if default_user(host, "") == Some("oauth2accesstoken") => format!(
-            "grant the role Artifact Registry Writer in the repository of {host} to the account whose token `password` is; \
-             such a token holds for an hour"
+            "grant the role Artifact Registry Writer on the repository of {host} to the account whose token is in \
+             `password`; such a token is valid for one hour"
         ),
         _ if !has_login => format!("no login for {host} is given; set `username` and `password`, or `registries`"),
         _ if unknown_user => format!("check `username` and `password` for {host}"),
@@ -80,7 +80,7 @@ pub fn push_hint(target: PushTarget<'_>, message: &str) -> Option<String> {
     })
 }
 
-/// What to do about a repository that `host` does not have.
+/// The hint for a repository that does not exist on `host`.
 pub fn missing_repository_hint(host: &str, message: &str) -> String {
     match EcrHost::parse(host) {
         Some(ecr) => {
@@ -95,11 +95,11 @@ pub fn missing_repository_hint(host: &str, message: &str) -> String {
             };
             format!("create it with `{command}`, or set `ecr-create-repository: true`")
         }
-        None => "create it there, and check `registry` and `image-name`".to_owned(),
+        None => "create the repository there, and check `registry` and `image-name`".to_owned(),
     }
 }
 
-/// The repository's path in what a registry or BuildKit says of it.
+/// The path of the repository in an error message of a registry or BuildKit.
 fn repository_in<'a>(host: &str, message: &'a str) -> Option<&'a str> {
     let after = |marker: &str| message.split_once(marker).map(|(_, rest)| rest);
     let path = match (after("repository with name '"), after(&format!("{host}/v2/"))) {
@@ -152,7 +152,7 @@ mod tests {
                 "lacks the scope `write:packages`",
             ),
             ("ghcr.io", "failed to authorize: 401 Unauthorized", "job's own token"),
-            ("ghcr.io", "error from registry: denied: denied", "does not know the user"),
+            ("ghcr.io", "error from registry: denied: denied", "does not accept the user name"),
             (
                 "docker.io",
                 "push access denied, repository does not exist or may require authorization",

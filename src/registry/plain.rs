@@ -1,10 +1,10 @@
-//! Which registries may be spoken to without TLS. Pure.
+//! Decides which registries may be used without TLS. Pure.
 
 use core::net::IpAddr;
 
-/// Whether a registry host is so near that it may go without TLS: on this machine or in a private network, or with a
-/// name that only a local network can know, such as that of a service container. Docker itself takes only loopback
-/// addresses for such; what else it does is told by its configuration, which we cannot see.
+/// Whether a registry may be used without TLS: on this machine, in a private network, or with a name that only exists in a
+/// local network, such as that of a service container. Docker itself accepts only loopback addresses by default; its
+/// configuration (`insecure-registries`) is not visible to this process.
 pub fn may_be_plain(host: &str) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
@@ -26,7 +26,7 @@ mod tests {
     use super::may_be_plain;
 
     #[test]
-    fn only_what_is_near() {
+    fn only_local_registries() {
         for near in [
             "localhost:5000",
             "127.0.0.1:5000",

@@ -1,4 +1,4 @@
-//! The registries of a run: one [`Remote`] for each repository, with the login of its host.
+//! The registries of a run: a [`Remote`] for each repository, with the login of its host.
 
 use std::{
     collections::HashMap,
@@ -13,10 +13,10 @@ use crate::{
     http::OnDemand,
 };
 
-/// Requests that may be under way at a time: a run of many images with many tags is no reason to be throttled.
-const AT_ONCE: usize = 16;
+/// Maximum number of concurrent requests, so that a run with many images and tags is not rate limited.
+const CONCURRENT: usize = 16;
 
-/// All registries that a run may talk to. A repository's token is used again by whoever asks next.
+/// All registries of a run. The token of a repository is shared by all requests.
 #[derive(Debug)]
 pub struct Registries {
     credentials: Credentials,
@@ -26,9 +26,14 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// Registries with these logins. No connection is made before it is needed.
+    /// Creates registries with these logins. Connections are made only when needed.
     pub fn new(credentials: Credentials) -> Self {
-        Self { credentials, http: OnDemand::default(), gate: Arc::new(Semaphore::new(AT_ONCE)), open: Mutex::default() }
+        Self {
+            credentials,
+            http: OnDemand::default(),
+            gate: Arc::new(Semaphore::new(CONCURRENT)),
+            open: Mutex::default(),
+        }
     }
 
     /// The logins.
@@ -41,14 +46,14 @@ impl Registries {
         self.credentials.for_host(repository.split('/').next().unwrap_or_default())
     }
 
-    /// The HTTP client of all of them.
+    /// The shared HTTP client.
     pub fn http(&self) -> &OnDemand {
         &self.http
     }
 
-    /// The repository `host/path`; `None` if that is not one, or if there can be no HTTP client.
+    /// The repository `host/path`; `None` if the name is invalid or the HTTP client could not be created.
     pub fn repository(&self, name: &str, access: Access) -> Option<Arc<Remote>> {
-        // A value of this map is whole at any time.
+        // The map is valid even after a panic.
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (name.to_owned(), access);
         if let Some(known) = open.get(&key) {

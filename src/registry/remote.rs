@@ -1,8 +1,9 @@
-//! One repository of a registry that this process talks to: its manifests are read and written.
+//! Reads and writes the manifests of one repository of a registry.
 //!
 //! Protocol: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>, tokens as in
-//! <https://distribution.github.io/distribution/spec/auth/token/>. The engine may reach a registry that this process,
-//! which runs in a container, does not: one on the runner's own host, or one whose CA only the engine knows.
+//! <https://distribution.github.io/distribution/spec/auth/token/>. The engine may be able to reach
+//! registries that this process, which runs in a container, cannot: on the runner's host, or with a CA that only the engine
+//! trusts.
 
 use std::{
     collections::HashMap,
@@ -29,12 +30,12 @@ use crate::{
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
                       application/vnd.docker.distribution.manifest.v2+json, \
                       application/vnd.docker.distribution.manifest.list.v2+json";
-/// No manifest or index is larger.
+/// Maximum size of a manifest or index in bytes.
 const MAX_MANIFEST: usize = 4 << 20;
-/// No token, and no error, is larger.
+/// Maximum size of a token or error in bytes.
 const MAX_ANSWER: usize = 256 << 10;
 
-/// A manifest or index as the registry has it.
+/// A manifest or index in a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawManifest {
     /// Its digest.
@@ -45,7 +46,7 @@ pub struct RawManifest {
     pub body: Bytes,
 }
 
-/// Both names are in use, and some servers, Docker Hub's among them, send both.
+/// Servers use either name; some, such as Docker Hub, send both.
 #[derive(Deserialize)]
 struct TokenAnswer {
     token: Option<String>,
@@ -65,16 +66,16 @@ struct ErrorItem {
     message: String,
 }
 
-/// What is done with a repository.
+/// The required access to a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// It is only read.
+    /// Read only.
     Pull,
-    /// It is written too. A token for this is asked for at once, so that a write needs no second one.
+    /// Read and write. The first token already includes write access, so that a write needs no second one.
     Push,
 }
 
-/// What of a repository a request is about.
+/// The kind of object of a request.
 #[derive(Clone, Copy)]
 enum Kind {
     Manifests,
@@ -90,7 +91,7 @@ impl Kind {
     }
 }
 
-/// An image's configuration, as far as labels go.
+/// The labels in an image's configuration.
 #[derive(Default, Deserialize)]
 struct Config {
     config: Option<Labels>,
@@ -102,7 +103,7 @@ struct Labels {
     labels: Option<HashMap<String, String>>,
 }
 
-/// A repository of a registry. Requests may be sent at the same time; they share one token.
+/// A repository of a registry. Concurrent requests share one token.
 #[derive(Debug)]
 pub struct Remote {
     http: Client,
@@ -110,21 +111,21 @@ pub struct Remote {
     path: String,
     login: Option<Login>,
     access: Access,
-    /// Lets only so many requests of a run be under way at a time.
+    /// Limits the concurrent requests of a run.
     gate: Arc<Semaphore>,
-    /// What the registry wanted to be shown, once it said so.
+    /// The credentials to send, once the registry has asked for them.
     authorization: tokio::sync::Mutex<Option<HeaderValue>>,
-    /// `https` once the registry answered by it, `http` once one beside us turned out not to speak TLS.
+    /// `https` once the registry has answered over TLS; `http` once a local one turned out not to support it.
     scheme: Mutex<Option<&'static str>>,
 }
 
-/// The host that speaks for a registry: Docker Hub's API has one of its own.
+/// The API host of a registry; Docker Hub's differs from its name.
 pub fn endpoint(host: &str) -> &str {
     if host == "docker.io" { "registry-1.docker.io" } else { host }
 }
 
 impl Remote {
-    /// The repository `host/path`; `None` if that is not one.
+    /// The repository `host/path`; `None` if the name is invalid.
     pub fn new(
         http: Client,
         repository: &str,
@@ -138,7 +139,7 @@ impl Remote {
         Some(Self { http, host, path, login, access, gate, authorization, scheme })
     }
 
-    /// The digest that `reference` (a tag or a digest) is served under; `None` if there is no such thing.
+    /// The digest of `reference`, a tag or digest; `None` if it does not exist.
     pub async fn digest(&self, reference: &str) -> Result<Option<Digest>, RemoteError> {
         let response = match self.send(Kind::Manifests, Method::HEAD, reference, None).await {
             Err(RemoteError::Refused { status: StatusCode::NOT_FOUND, .. }) => return Ok(None),
@@ -146,12 +147,12 @@ impl Remote {
         };
         match named_digest(&response) {
             Some(digest) => Ok(Some(digest)),
-            // A registry need not say it, but its bytes do.
+            // The header is optional: compute the digest of the content.
             None => Ok(self.manifest(reference).await?.map(|stored| stored.digest)),
         }
     }
 
-    /// A manifest or index; `None` if there is no such thing.
+    /// Fetches a manifest or index; `None` if it does not exist.
     pub async fn manifest(&self, reference: &str) -> Result<Option<RawManifest>, RemoteError> {
         let response = match self.send(Kind::Manifests, Method::GET, reference, None).await {
             Err(RemoteError::Refused { status: StatusCode::NOT_FOUND, .. }) => return Ok(None),
@@ -162,13 +163,13 @@ impl Remote {
         let body = self.body(response, MAX_MANIFEST).await?;
         let digest = Digest::of(&body);
         if reference.starts_with("sha256:") && reference != digest.as_str() {
-            let what = format!("the bytes of {reference} have the digest {digest}");
+            let what = format!("the content of {reference} has the digest {digest}");
             return Err(RemoteError::Damaged { host: self.host.clone(), what });
         }
         Ok(Some(RawManifest { digest, media_type, body }))
     }
 
-    /// A label of the image `digest`; of an index, of its first image. `None` if it has no such label.
+    /// Reads a label of the image `digest`; for an index, of its first image. `None` if the label is missing.
     pub async fn label(&self, digest: &Digest, name: &str) -> Result<Option<String>, RemoteError> {
         let Some(mut stored) = self.manifest(digest.as_str()).await? else { return Ok(None) };
         if let Some(first) = parsed(&stored).children().next() {
@@ -178,11 +179,11 @@ impl Remote {
         let Some(config) = parsed(&stored).config().map(str::to_owned) else { return Ok(None) };
         let response = match self.send(Kind::Blobs, Method::GET, &config, None).await {
             Ok(response) => response,
-            Err(RemoteError::Elsewhere { place, .. }) => {
-                // What is kept elsewhere needs no login, and gets none.
-                let elsewhere =
-                    self.http.get(place).send().await.map_err(|error| self.unreachable(&error.without_url()))?;
-                self.checked(elsewhere).await?
+            Err(RemoteError::Redirect { url, .. }) => {
+                // Blob storage requires no login; the credentials of the registry are not sent there.
+                let redirected =
+                    self.http.get(url).send().await.map_err(|error| self.unreachable(&error.without_url()))?;
+                self.checked(redirected).await?
             }
             Err(error) => return Err(error),
         };
@@ -191,15 +192,14 @@ impl Remote {
         Ok(config.config.and_then(|config| config.labels?.remove(name)))
     }
 
-    /// Stores a manifest or index under a tag or its digest. Returns the digest that the registry says it has now, if
-    /// it says one.
+    /// Stores a manifest or index under a tag or its digest. Returns the digest in the answer of the registry, if any.
     pub async fn put(&self, reference: &str, manifest: &RawManifest) -> Result<Option<Digest>, RemoteError> {
         let body = Some((manifest.media_type.as_str(), &manifest.body));
         let response = self.send(Kind::Manifests, Method::PUT, reference, body).await?;
         Ok(named_digest(&response))
     }
 
-    /// Sends a request, and once more with what a first answer asks for. An answer that is no success is an error.
+    /// Sends a request, and once more with credentials if the registry asks for them. Answers other than success are errors.
     async fn send(
         &self,
         kind: Kind,
@@ -207,21 +207,21 @@ impl Remote {
         reference: &str,
         body: Option<(&str, &Bytes)>,
     ) -> Result<Response, RemoteError> {
-        let _turn = self.gate.acquire().await.map_err(|_| self.odd("no request may be sent any more".to_owned()))?;
-        let shown = self.authorization.lock().await.clone();
-        let response = self.send_once((kind, &method), reference, body, shown.as_ref()).await?;
+        let _permit = self.gate.acquire().await.map_err(|_| self.unexpected("the client was closed".to_owned()))?;
+        let sent = self.authorization.lock().await.clone();
+        let response = self.send_once((kind, &method), reference, body, sent.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return self.checked(response).await;
         }
-        // Some send one header for each way, those that we do not speak included.
+        // Some registries send one header per scheme, including unsupported ones.
         let headers = response.headers().get_all(header::WWW_AUTHENTICATE).into_iter();
         let challenge = Challenge::best(headers.filter_map(|value| value.to_str().ok()));
         let Some(challenge) = challenge else { return self.checked(response).await };
         let authorization = {
             let mut known = self.authorization.lock().await;
-            // Another request may have got a token meanwhile.
-            if *known == shown {
-                let Some(answer) = self.answer(&challenge).await? else { return self.checked(response).await };
+            // Another request may have obtained a token in the meantime.
+            if *known == sent {
+                let Some(answer) = self.credentials(&challenge).await? else { return self.checked(response).await };
                 *known = Some(answer);
             }
             known.clone()
@@ -251,7 +251,7 @@ impl Remote {
         let scheme = *lock(&self.scheme);
         let first = send(request(scheme.unwrap_or("https"))).await;
         match first {
-            // Only where nothing ever spoke TLS, and no credential was sent.
+            // Only if TLS never worked and no credentials were sent.
             Err(RemoteError::Unreachable { outage: Outage::NoConnection, .. })
                 if scheme.is_none() && authorization.is_none() && may_be_plain(&self.host) =>
             {
@@ -271,34 +271,34 @@ impl Remote {
         }
     }
 
-    /// What to show a registry that asks like this; `None` if we have nothing to show.
-    async fn answer(&self, challenge: &Challenge) -> Result<Option<HeaderValue>, RemoteError> {
+    /// The credentials for a challenge; `None` if there are none.
+    async fn credentials(&self, challenge: &Challenge) -> Result<Option<HeaderValue>, RemoteError> {
         let text = match challenge {
             Challenge::Basic => match &self.login {
                 Some(login) => login.basic(),
                 None => return Ok(None),
             },
             Challenge::Bearer { realm, query } => {
-                // A token server without TLS would be sent the password in clear.
+                // Without TLS, the password would be sent in plain text.
                 if !realm.starts_with("https://") && *lock(&self.scheme) != Some("http") {
-                    return Err(self.odd(format!("its token server {realm} speaks no TLS")));
+                    return Err(self.unexpected(format!("its token server {realm} does not use https")));
                 }
                 let request = self.token_request(realm, &self.scoped(query))?;
                 let response = request.send().await.map_err(|error| self.unreachable(&error))?;
                 let body = self.body(self.checked(response).await?, MAX_ANSWER).await?;
                 let answer = serde_json::from_slice::<TokenAnswer>(&body).ok();
                 let token = answer.and_then(|answer| answer.token.or(answer.access_token));
-                format!("Bearer {}", token.ok_or_else(|| self.odd("its token server sent no token".to_owned()))?)
+                format!("Bearer {}", token.ok_or_else(|| self.unexpected("its token server sent no token".to_owned()))?)
             }
         };
-        let invalid = |_| self.odd("its token cannot be sent in a header".to_owned());
+        let invalid = |_| self.unexpected("its token contains characters that are invalid in a header".to_owned());
         let mut value = HeaderValue::try_from(text).map_err(invalid)?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
 
-    /// What to ask a token server for. A read is answered with the scope of a read, which a write later would find too
-    /// small.
+    /// The query for the token server. Adds write access to the scope if needed, since a challenge for a read names read
+    /// access only.
     fn scoped(&self, query: &[(String, String)]) -> Vec<(String, String)> {
         let own = format!("repository:{}:pull", self.path);
         let scope = |value: &String| match self.access {
@@ -311,16 +311,16 @@ impl Remote {
             .collect()
     }
 
-    /// Asks a token server: an identity token is sent as `OAuth2` has it
-    /// (<https://distribution.github.io/distribution/spec/auth/oauth/>), anything else with `GET`.
+    /// The request to the token server: an `OAuth2` request for an identity token
+    /// (<https://distribution.github.io/distribution/spec/auth/oauth/>), otherwise `GET`.
     fn token_request(&self, realm: &str, query: &[(String, String)]) -> Result<RequestBuilder, RemoteError> {
         if let Some(token) = self.login.as_ref().and_then(Login::identity_token) {
             let fixed =
                 [("grant_type", "refresh_token"), ("client_id", "build-deploy"), ("refresh_token", token.expose())];
-            let asked = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            return Ok(self.http.post(realm).form(&fixed.into_iter().chain(asked).collect::<Vec<_>>()));
+            let parameters = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            return Ok(self.http.post(realm).form(&fixed.into_iter().chain(parameters).collect::<Vec<_>>()));
         }
-        let url = Url::parse_with_params(realm, query).map_err(|error| self.odd(format!("{realm}: {error}")))?;
+        let url = Url::parse_with_params(realm, query).map_err(|error| self.unexpected(format!("{realm}: {error}")))?;
         let request = self.http.get(url);
         Ok(match &self.login {
             Some(login) => request.header(header::AUTHORIZATION, login.basic()),
@@ -334,10 +334,10 @@ impl Remote {
             return Ok(response);
         }
         if status.is_redirection() {
-            let place = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
-            let place = place.filter(|place| place.starts_with("https://")).map(str::to_owned);
-            if let Some(place) = place {
-                return Err(RemoteError::Elsewhere { host: self.host.clone(), place });
+            let url = response.headers().get(header::LOCATION).and_then(|url| url.to_str().ok());
+            let url = url.filter(|url| url.starts_with("https://")).map(str::to_owned);
+            if let Some(url) = url {
+                return Err(RemoteError::Redirect { host: self.host.clone(), url });
             }
         }
         let retry_after = retry_after(response.headers(), Utc::now());
@@ -351,7 +351,7 @@ impl Remote {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> RemoteError {
-        // The innermost of the nested causes is the one that says something.
+        // The innermost cause is the most specific one.
         let mut cause: &dyn std::error::Error = error;
         while let Some(source) = cause.source() {
             cause = source;
@@ -366,30 +366,30 @@ impl Remote {
         RemoteError::Unreachable { host: self.host.clone(), reason, outage }
     }
 
-    /// The body of an answer, of at most `most` bytes.
+    /// The body of an answer, at most `most` bytes.
     async fn body(&self, response: Response, most: usize) -> Result<Bytes, RemoteError> {
         bounded_body(response, most).await.map_err(|error| match error {
-            BodyError::TooLarge(_) => self.odd(error.to_string()),
+            BodyError::TooLarge(_) => self.unexpected(error.to_string()),
             BodyError::Broken(error) => self.unreachable(&error),
         })
     }
 
-    fn odd(&self, what: String) -> RemoteError {
-        RemoteError::Odd { host: self.host.clone(), what }
+    fn unexpected(&self, problem: String) -> RemoteError {
+        RemoteError::Unexpected { host: self.host.clone(), problem }
     }
 }
 
-/// What a manifest or index lists; nothing if it is not JSON.
+/// Parses a manifest or index; empty if it is invalid.
 fn parsed(stored: &RawManifest) -> Manifest {
     serde_json::from_slice(&stored.body).unwrap_or_default()
 }
 
-/// The digest that an answer names.
+/// The digest in the header of an answer.
 fn named_digest(response: &Response) -> Option<Digest> {
     response.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }
 
-/// No holder of these locks can panic, and a value is whole at any time.
+/// Locks the mutex, even if it is poisoned: its value is always valid.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

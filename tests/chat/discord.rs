@@ -48,7 +48,7 @@ fn colors(receiver: &Receiver) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn one_message_turns_from_yellow_to_its_end() {
+async fn one_message_is_edited_from_start_to_outcome() {
     for (end, color, word) in [
         (End::Green, GREEN, "succeeded"),
         (End::Red, RED, "failed to build django"),

@@ -71,7 +71,7 @@ async fn history_goes_back_to_the_last_success() {
 }
 
 #[tokio::test]
-async fn odd_names_of_branches_and_workflows_reach_github_as_they_are() {
+async fn special_characters_in_names_reach_github() {
     let (github, client) = github(&[("actions", Access::Read)]).await;
     let branch = "feat/a#b&c=d%2F +é";
     github.change(|world| {
@@ -84,7 +84,7 @@ async fn odd_names_of_branches_and_workflows_reach_github_as_they_are() {
 }
 
 #[tokio::test]
-async fn history_is_read_page_by_page_and_not_for_ever() {
+async fn history_is_read_page_by_page_up_to_a_limit() {
     let (github, client) = github(&[("actions", Access::Read)]).await;
     github.change(|world| {
         world.add_run(run(1, "success"));
@@ -106,7 +106,7 @@ async fn history_is_read_page_by_page_and_not_for_ever() {
 }
 
 #[tokio::test]
-async fn an_attempt_comes_after_the_attempts_before_it() {
+async fn earlier_attempts_count_as_earlier_runs() {
     let (github, client) = github(&[("actions", Access::Read)]).await;
     github.change(|world| {
         world.add_run(run(49, "success"));
@@ -121,7 +121,7 @@ async fn an_attempt_comes_after_the_attempts_before_it() {
 }
 
 #[tokio::test]
-async fn another_job_that_fails_is_not_ours() {
+async fn failures_of_other_jobs_do_not_count() {
     let (github, client) = github(&[("actions", Access::Read)]).await;
     let step = |name: &str, conclusion: &str| json!({"name": name, "number": 3, "status": "completed", "conclusion": conclusion});
     github.change(|world| {
@@ -137,14 +137,18 @@ async fn another_job_that_fails_is_not_ours() {
     });
     let before = history::before(&client, &lineage()).await.unwrap();
     let own = |step: Option<&str>| Own { job: "build".into(), step: step.map(str::to_owned) };
-    assert_eq!(before.history_of(&client, &own(Some("Build"))).await.failures, 0, "the last that built did well");
+    assert_eq!(
+        before.history_of(&client, &own(Some("Build"))).await.failures,
+        0,
+        "the last run with a build succeeded"
+    );
     assert_eq!(before.history_of(&client, &own(None)).await.failures, 2);
     assert_eq!(before.history().failures, 3);
     no_faults(&github);
 }
 
 #[tokio::test]
-async fn a_job_is_found_by_its_runner_if_it_is_the_only_one() {
+async fn a_job_is_found_by_its_runner_if_there_is_only_one() {
     let (github, client) = github(&[("actions", Access::Read)]).await;
     github.change(|world| {
         for id in 0..120 {
@@ -166,13 +170,13 @@ async fn a_job_is_found_by_its_runner_if_it_is_the_only_one() {
 }
 
 #[tokio::test]
-async fn a_deployment_goes_from_progress_to_its_end() {
+async fn a_deployment_goes_from_in_progress_to_its_outcome() {
     let (github, client) = github(&[("deployments", Access::Write)]).await;
     let wanted = Wanted {
         environment: "production/eu west".into(),
         sha: SHA.into(),
         description: "2 images".into(),
-        lifetime: Lifetime::Lasting,
+        lifetime: Lifetime::Permanent,
     };
     let id = deployments::create(&client, &wanted).await.unwrap();
     for state in [State::InProgress, State::Success, State::Failure, State::Inactive] {
@@ -182,7 +186,7 @@ async fn a_deployment_goes_from_progress_to_its_end() {
             environment_url: Some("https://shop.example".into()),
             description: "é".repeat(500),
         };
-        deployments::tell(&client, id, &status).await.unwrap();
+        deployments::update(&client, id, &status).await.unwrap();
     }
     no_faults(&github);
     let made = github.change(|world| world.deployments()).remove(0);
@@ -194,12 +198,12 @@ async fn a_deployment_goes_from_progress_to_its_end() {
     assert_eq!(statuses[1]["environment_url"], "https://shop.example");
     let bad =
         Status { state: State::Success, log_url: "ftp://x".into(), environment_url: None, description: String::new() };
-    let refused = deployments::tell(&client, id, &bad).await.unwrap_err().to_string();
+    let refused = deployments::update(&client, id, &bad).await.unwrap_err().to_string();
     assert!(refused.contains("Validation Failed") && refused.contains("log_url must use http(s) scheme"), "{refused}");
 }
 
 #[tokio::test]
-async fn the_jobs_own_deployment_is_found() {
+async fn finds_the_deployment_of_the_job() {
     let (github, client) = github(&[("deployments", Access::Read)]).await;
     let url = |run: u64| format!("https://github.com/o/r/actions/runs/{run}/job/9");
     let (own, other) = github.change(|world| {
@@ -213,13 +217,13 @@ async fn the_jobs_own_deployment_is_found() {
     };
     assert_eq!(found("production", SHA, 500).await, Some(own));
     assert_eq!(found("staging", SHA, 500).await, Some(other));
-    assert_eq!(found("production", SHA, 50).await, None, "part of another number");
+    assert_eq!(found("production", SHA, 50).await, None, "a prefix of another id");
     assert_eq!(found("production", "f".repeat(40).leak(), 500).await, None);
     no_faults(&github);
 }
 
 #[tokio::test]
-async fn a_comment_is_written_once_and_then_changed() {
+async fn a_comment_is_created_once_and_then_updated() {
     let (github, client) = github(&[("pull-requests", Access::Write)]).await;
     let marker = "<!-- build-deploy x -->";
     let stranger = json!({"user": {"login": "mallory", "type": "User"}, "author_association": "CONTRIBUTOR"});
@@ -242,7 +246,7 @@ async fn a_comment_is_written_once_and_then_changed() {
 }
 
 #[tokio::test]
-async fn tags_are_read_page_by_page_also_of_an_enterprise_server() {
+async fn tags_are_read_page_by_page_also_on_an_enterprise_server() {
     let (github, _) = github(&[]).await;
     github.change(|world| (0..250).for_each(|number| world.add_tag(&format!("v{number}"))));
     for url in [github.url(), github.enterprise_url(), format!("{}/", github.enterprise_url())] {
@@ -253,7 +257,7 @@ async fn tags_are_read_page_by_page_also_of_an_enterprise_server() {
 }
 
 #[tokio::test]
-async fn tags_survive_a_github_that_stumbles() {
+async fn temporary_errors_of_tags_are_retried() {
     let (github, _) = github(&[]).await;
     github.change(|world| (0..150).for_each(|number| world.add_tag(&format!("v{number}"))));
     let (url, token) = (github.url(), Secret::new(TOKEN));
@@ -278,7 +282,7 @@ async fn tags_survive_a_github_that_stumbles() {
 }
 
 #[tokio::test]
-async fn a_commit_is_behind_only_if_github_is_sure_of_it() {
+async fn a_commit_is_behind_only_if_github_says_so_twice() {
     let (github, client) = github(&[]).await;
     let newer = "fedcba9876543210fedcba9876543210fedcba98";
     let odd = "feat/a#b&c=d%2F+é";
@@ -289,7 +293,7 @@ async fn a_commit_is_behind_only_if_github_is_sure_of_it() {
     let behind = Head::Behind { head: newer.to_owned() };
     assert_eq!(head(&client, odd, SHA).await, Head::Head);
     assert_eq!(head(&client, "main", newer).await, Head::Head);
-    // A push, a force push, or a run of an old commit: all look the same.
+    // A later push, a force-push and a run of an old commit look the same.
     assert_eq!(head(&client, "main", SHA).await, behind);
     for faults in
         [&[Fault::Broken(502)][..], &[Fault::None, Fault::Broken(503)], &[Fault::Broken(500), Fault::Broken(500)]]
@@ -297,7 +301,7 @@ async fn a_commit_is_behind_only_if_github_is_sure_of_it() {
         github.fail_next(faults.iter().cloned());
         assert_eq!(head(&client, "main", SHA).await, behind, "{faults:?}");
     }
-    // An answer that is older than the push does not count.
+    // An answer from before the push does not count.
     let mut changes = github.changes();
     let (asked, ()) = tokio::join!(head(&client, "main", SHA), async {
         changes.changed().await.unwrap();
@@ -320,14 +324,14 @@ async fn a_commit_is_behind_only_if_github_is_sure_of_it() {
         unknown(bound.await.expect("it gives up by itself"), words);
     }
     github.change(|world| world.delete_branch("main"));
-    unknown(head(&client, "main", SHA).await, "the branch main does not exist any more");
-    // The name of a directory of branches is none of a branch.
-    unknown(head(&client, "feat", SHA).await, "does not exist any more");
+    unknown(head(&client, "main", SHA).await, "the branch main does not exist, or the token cannot read it");
+    // A directory of branches is not a branch.
+    unknown(head(&client, "feat", SHA).await, "does not exist, or the token cannot read it");
     no_faults(&github);
 }
 
 #[tokio::test]
-async fn refusals_say_what_github_says() {
+async fn errors_contain_the_message_of_github() {
     let (github, client) = github(&[]).await;
     let refused =
         |error: &build_deploy::github::client::ApiError| (error.is_refusal(), error.is_temporary(), error.to_string());
@@ -335,11 +339,14 @@ async fn refusals_say_what_github_says() {
     let path = "/repos/o/r/actions/workflows/build.yml/runs";
     assert_eq!(
         refused(&forbidden),
-        (true, false, format!("ask GitHub for {path}: Resource not accessible by integration"))
+        (true, false, format!("GitHub rejected the request for {path}: Resource not accessible by integration"))
     );
     let stranger = Client::new(&github.url(), &Secret::new("ghs_wrong"), "o", "r").unwrap();
     let error = jobs::job(&stranger, 1).await.unwrap_err();
-    assert_eq!(refused(&error), (true, false, "ask GitHub for /repos/o/r/actions/jobs/1: Bad credentials".into()));
+    assert_eq!(
+        refused(&error),
+        (true, false, "GitHub rejected the request for /repos/o/r/actions/jobs/1: Bad credentials".into())
+    );
     let elsewhere = Client::new(&github.url(), &Secret::new(TOKEN), "o", "gone").unwrap();
     assert!(jobs::job(&elsewhere, 1).await.unwrap_err().to_string().ends_with("Not Found"));
     github.permit("actions", Access::Read);

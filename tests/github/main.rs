@@ -1,5 +1,5 @@
-//! What is asked of GitHub's API and told to it, against a GitHub that refuses what GitHub refuses and whose calls and
-//! answers are held against GitHub's own description of its API.
+//! Calls to GitHub's API. The stand-in rejects what GitHub rejects, and all calls and answers are validated against GitHub's
+//! description of its API.
 
 #![expect(
     clippy::unwrap_used,

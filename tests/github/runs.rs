@@ -1,4 +1,4 @@
-//! What a run asks beside the build and tells at its end.
+//! The requests of a run to GitHub's API during the build and at its end.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ use tokio::sync::watch;
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 const JOB: &str = "https://github.com/o/r/actions/runs/500/job/9";
 
-/// A job under way, of run 500 on branch `main`.
+/// A running job of run 500 on branch `main`.
 struct Job {
     github: GitHub,
     env: RunnerEnv,
@@ -90,7 +90,7 @@ impl Job {
         Self { github, env, inputs, event, state }
     }
 
-    /// The events that the inquiry tells, in a run that ends at once.
+    /// The events from GitHub's answers, in a run that ends at once.
     async fn asked(&self) -> Vec<Event> {
         self.asked_in_a_run_that(true).await
     }
@@ -153,7 +153,7 @@ fn failed() -> RunOutcome {
 }
 
 #[tokio::test]
-async fn a_green_history_takes_one_call() {
+async fn a_history_without_failures_takes_one_call() {
     let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
     job.github.change(|world| world.add_run(json!({"id": 490, "run_number": 49})));
     let told = job.asked().await;
@@ -163,7 +163,7 @@ async fn a_green_history_takes_one_call() {
 }
 
 #[tokio::test]
-async fn a_red_history_is_that_of_the_same_job() {
+async fn a_history_with_failures_is_that_of_the_same_job() {
     let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
     job.github.change(|world| {
         world.add_run(json!({"id": 480, "run_number": 48, "conclusion": "failure"}));
@@ -175,7 +175,7 @@ async fn a_red_history_is_that_of_the_same_job() {
 }
 
 #[tokio::test]
-async fn a_job_that_builds_by_other_means_learns_how_the_runs_before_ended() {
+async fn a_job_that_builds_by_other_means_gets_the_history_too() {
     let limit = Duration::from_secs(10);
     let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
     job.github.change(|world| {
@@ -190,7 +190,7 @@ async fn a_job_that_builds_by_other_means_learns_how_the_runs_before_ended() {
 }
 
 #[tokio::test]
-async fn the_job_is_found_where_the_runner_does_not_tell_it() {
+async fn the_job_is_found_without_the_runners_job_id() {
     let job = Job::new(&[("actions", Access::Read)], &[], &[]).await;
     assert_eq!(job.event.job_url, "https://github.com/o/r/actions/runs/500/attempts/1");
     let told = job.asked().await;
@@ -199,14 +199,14 @@ async fn the_job_is_found_where_the_runner_does_not_tell_it() {
 }
 
 #[tokio::test]
-async fn the_step_is_told_as_soon_as_it_is_certain() {
+async fn the_step_is_reported_as_soon_as_it_is_certain() {
     let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
     let told = job.asked_in_a_run_that(false).await;
     assert_eq!(told, [Event::History(History { failures: 0 }), Event::JobUrl(format!("{JOB}#step:3:1"))]);
 }
 
 #[tokio::test]
-async fn without_permission_token_or_api_nothing_is_told_and_nobody_is_bothered() {
+async fn without_permission_token_or_api_nothing_is_reported() {
     let refused = Job::new(&[], &[], &[]).await;
     assert_eq!(refused.asked().await, []);
     assert!(refused.github.calls().iter().all(|call| call.status == 403));
@@ -221,11 +221,11 @@ async fn without_permission_token_or_api_nothing_is_told_and_nobody_is_bothered(
 }
 
 #[tokio::test]
-async fn latest_does_not_move_backwards_over_one_bad_answer() {
+async fn one_failed_answer_does_not_move_latest_backwards() {
     let workspace = tempfile::tempdir().unwrap();
     std::fs::write(workspace.path().join("Dockerfile"), "FROM scratch\n").unwrap();
     let workspace = workspace.path().to_str().unwrap();
-    // Other questions are asked at the same time.
+    // Other requests are sent at the same time.
     let refused = vec![Fault::RateLimited; 6];
     for (written, faults, latest, warned) in [
         (&[][..], vec![], false, false),
@@ -253,7 +253,7 @@ async fn latest_does_not_move_backwards_over_one_bad_answer() {
 }
 
 #[tokio::test]
-async fn a_deployment_follows_the_run() {
+async fn a_deployment_has_the_outcome_of_the_run() {
     for (run, state, outcome, words) in [
         (RunOutcome::Success, "success", DeploymentOutcome::Success, "0 images pushed in 1m 23s"),
         (failed(), "failure", DeploymentOutcome::Failure, "build of web failed"),
@@ -274,22 +274,22 @@ async fn a_deployment_follows_the_run() {
         assert_eq!(job.github.wrong(), Vec::<String>::new());
         let nothing =
             deployment::repair(&job.inputs, &job.post_env(), &job.event, &job.ended(RunOutcome::Success), SECOND).await;
-        assert_eq!((nothing, job.states(made.id.unwrap()).len()), (None, 2), "the post stage leaves it alone");
+        assert_eq!((nothing, job.states(made.id.unwrap()).len()), (None, 2), "the post stage does not change it");
     }
 }
 
 #[tokio::test]
-async fn the_jobs_own_deployment_is_not_made_twice() {
+async fn the_deployment_of_the_job_is_not_created_twice() {
     let job = Job::new(&[("deployments", Access::Write)], &[("environment", "production")], &[]).await;
     let own = job.github.change(|world| world.add_deployment_of_job("production", SHA, JOB));
     let (made, warning) = job.deploy().finish(&job.ended(RunOutcome::Success), SECOND).await;
     assert_eq!((made.unwrap().id, warning), (Some(own), None));
-    assert_eq!(job.states(own), ["in_progress"], "GitHub tells it how the job goes");
+    assert_eq!(job.states(own), ["in_progress"], "GitHub updates it with the outcome of the job");
     assert_eq!(job.github.change(|world| world.deployments()).len(), 1);
 }
 
 #[tokio::test]
-async fn a_refused_deployment_is_a_notice() {
+async fn a_rejected_deployment_is_a_notice() {
     let job = Job::new(&[("deployments", Access::Read)], &[("environment", "production")], &[]).await;
     let (made, notice) = job.deploy().finish(&job.ended(RunOutcome::Success), SECOND).await;
     let message = notice.unwrap().message;
@@ -302,7 +302,7 @@ async fn a_refused_deployment_is_a_notice() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_deployment_is_told_again_if_github_stumbles() {
+async fn the_outcome_of_a_deployment_is_retried() {
     let job = Job::new(&[("deployments", Access::Write)], &[("environment", "staging")], &[]).await;
     let environment = job.deploy();
     let mut changes = job.github.changes();
@@ -316,7 +316,7 @@ async fn the_end_of_a_deployment_is_told_again_if_github_stumbles() {
 }
 
 #[tokio::test]
-async fn a_github_that_hangs_costs_no_more_than_the_budget() {
+async fn a_github_that_hangs_takes_no_longer_than_the_budget() {
     let job = Job::new(&[("deployments", Access::Write)], &[("environment", "staging")], &[]).await;
     job.github.fail_next([Fault::Hang]);
     let environment = job.deploy();
@@ -326,7 +326,7 @@ async fn a_github_that_hangs_costs_no_more_than_the_budget() {
 }
 
 #[tokio::test]
-async fn the_post_stage_ends_what_a_killed_run_left_in_progress() {
+async fn the_post_stage_updates_the_deployment_of_a_killed_run() {
     for (outcome, state) in [(None, "failure"), (Some(RunOutcome::Cancelled), "inactive")] {
         let job = Job::new(&[("deployments", Access::Write)], &[("environment", "staging")], &[]).await;
         let environment = job.deploy();
@@ -357,7 +357,7 @@ async fn a_pull_request_has_one_comment() {
     let comments = job.github.change(|world| world.comments(7));
     let [comment] = &comments[..] else { panic!("{comments:?}") };
     assert!(comment.starts_with("<!-- build-deploy ") && comment.contains("### ❌ Failed in 1m 23s"), "{comment}");
-    assert!(comment.contains(&format!("[the whole log]({JOB})")), "{comment}");
+    assert!(comment.contains(&format!("[full log]({JOB})")), "{comment}");
     assert_eq!(job.github.wrong(), Vec::<String>::new());
     assert_eq!(comment::put(&job.inputs, &job.env, &job.event, &job.ended(failed()), SECOND).await, None, "no request");
     job.github.permit("pull-requests", Access::Read);
@@ -365,7 +365,7 @@ async fn a_pull_request_has_one_comment() {
     assert!(notice.message.ends_with("it needs `permissions: pull-requests: write`"), "{}", notice.message);
 }
 
-/// Lets a deployment be made and its start be told.
+/// Creates a deployment that is in progress.
 async fn under_way(job: &Job) -> Environment {
     let environment = job.deploy();
     let mut changes = job.github.changes();
@@ -376,7 +376,7 @@ async fn under_way(job: &Job) -> Environment {
 }
 
 #[tokio::test]
-async fn an_end_that_could_not_be_told_is_told_by_the_post_stage() {
+async fn the_post_stage_sends_a_missed_outcome() {
     for (outcome, state, words) in [
         (RunOutcome::Success, "success", "0 images pushed in 1m 23s"),
         (failed(), "failure", "build of web failed"),
@@ -391,7 +391,7 @@ async fn an_end_that_could_not_be_told_is_told_by_the_post_stage() {
             let warning = warning.expect("a warning").message;
             assert!(warning.contains("stays in progress"), "{fault:?}: {warning}");
             job.github.heal();
-            // The job goes on, and may end otherwise: that is not how this step ended.
+            // The job continues and may have another outcome than this step.
             let mut other = job.ended(RunOutcome::Success);
             other.outcome = Some((RunOutcome::Cancelled, Duration::ZERO));
             let warning = deployment::repair(&job.inputs, &job.post_env(), &job.event, &other, SECOND).await;
@@ -411,7 +411,7 @@ async fn an_end_that_could_not_be_told_is_told_by_the_post_stage() {
 }
 
 #[tokio::test]
-async fn a_comment_that_could_not_be_written_is_written_by_the_post_stage() {
+async fn the_post_stage_writes_a_missed_comment() {
     let job = Job::new(&[("pull-requests", Access::Write)], &[("pr-comment", "true")], &[]).await;
     let event = GitEvent { git_ref: GitRef::PullRequest(7), ..job.event.clone() };
     for fault in [Fault::Hang, Fault::Broken(502), Fault::Endless] {
@@ -428,11 +428,11 @@ async fn a_comment_that_could_not_be_written_is_written_by_the_post_stage() {
     assert_eq!(comment::put(&job.inputs, &job.env, &event, &job.ended(RunOutcome::Success), SECOND).await, None);
     let calls = job.github.calls().len();
     assert_eq!(comment::repair(&job.inputs, &job.post_env(), &event, SECOND).await, None);
-    assert_eq!(job.github.calls().len(), calls, "it is there already");
+    assert_eq!(job.github.calls().len(), calls, "it exists already");
 }
 
 #[tokio::test]
-async fn a_github_that_does_not_answer_holds_no_run_up() {
+async fn a_github_that_does_not_answer_delays_no_run() {
     for fault in [Fault::Hang, Fault::Endless, Fault::Slow(Duration::from_secs(9))] {
         let job = Job::new(&[], &[], &[("GITHUB_REF", "refs/tags/v1.2.3"), ("GITHUB_REF_NAME", "v1.2.3")]).await;
         job.github.fail_next(vec![fault.clone(); 20]);
@@ -446,7 +446,7 @@ async fn a_github_that_does_not_answer_holds_no_run_up() {
 }
 
 #[tokio::test]
-async fn an_answer_without_an_end_is_an_error_and_not_the_end_of_the_memory() {
+async fn an_endless_answer_is_an_error() {
     let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
     job.github.fail_next(vec![Fault::Endless; 9]);
     assert_eq!(job.asked().await, []);

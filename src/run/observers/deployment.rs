@@ -84,7 +84,7 @@ impl Environment {
             environment: name.clone(),
             sha: event.sha.clone(),
             description: format!("build and push of {}", human::count(plan.images.len(), "image")),
-            lifetime: if event.is_trial() { Lifetime::PullRequest } else { Lifetime::Lasting },
+            lifetime: if event.is_trial() { Lifetime::PullRequest } else { Lifetime::Permanent },
         };
         let url = inputs.deploy.environment_url.clone();
         let begun = Status {
@@ -185,13 +185,13 @@ async fn make(
     // Without it the post stage has nothing to repair, which is no worse than no post stage.
     let _ = saved::write(&env, &[(DEPLOYMENT, &id.to_string())]);
     // The end is what counts; a beginning that is not told is made good by it.
-    let _ = deployments::tell(&client, id, &begun).await;
+    let _ = deployments::update(&client, id, &begun).await;
     Ok(Made::Ours(id))
 }
 
 async fn tell(client: &Client, id: u64, status: &Status) -> Result<(), ApiError> {
     let policy = RetryPolicy { first_pause: PAUSE, ..RetryPolicy::attempts(3) };
-    policy.quietly(async || deployments::tell(client, id, status).await).await
+    policy.quietly(async || deployments::update(client, id, status).await).await
 }
 
 fn slow() -> ApiError {
