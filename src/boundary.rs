@@ -135,7 +135,7 @@ mod tests {
 
     use super::{Boundary, NamedBy};
 
-    /// A checkout with links of every kind beside a directory of the runner's.
+    /// A checkout with all kinds of links, next to a directory of the runner.
     fn world() -> (TempDir, PathBuf, PathBuf) {
         let world = tempfile::tempdir().unwrap();
         let base = world.path().canonicalize().unwrap();

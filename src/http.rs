@@ -104,7 +104,7 @@ mod tests {
         let response = builder().build().unwrap().get(url).send().await.unwrap();
         let read = bounded_body(response, 100_000).await;
         assert!(matches!(read, Err(BodyError::TooLarge(100_000))), "{read:?}");
-        // What the buffers of the two sockets hold, and not gigabytes.
+        // Only as much as the socket buffers hold, not gigabytes.
         assert!(server.await.unwrap() < 64 << 20);
     }
 

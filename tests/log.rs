@@ -19,7 +19,7 @@ use build_deploy::{
 
 const TOKEN: [u8; 16] = [0xd7; 16];
 
-/// What the runner made of the output.
+/// The output as the runner interprets it.
 #[derive(Debug, Default)]
 struct Seen {
     /// Commands that it obeyed, other than groups and brackets.

@@ -263,8 +263,8 @@ static LINE: LazyLock<regex::Regex> = LazyLock::new(|| {
     regex::Regex::new(&format!("^    ({name} {task}|section [^:;#%{{}}<>`\\n]+)$")).unwrap()
 });
 
-/// Lines of a Gantt chart that Mermaid's grammar cannot take for anything else: names hold no colon, semicolon, `#` or `%`,
-/// and do not begin as a keyword or a date does.
+/// Checks that every line of a Gantt chart is unambiguous in Mermaid's grammar: names contain no colon, semicolon, `#` or
+/// `%`, and do not begin with a keyword or date.
 fn check_chart(chart: &str) {
     let (init, chart) = chart.split_once('\n').unwrap();
     let padding = init.strip_prefix("%%{init: {\"gantt\": {\"leftPadding\": ").unwrap().strip_suffix("}}}%%").unwrap();

@@ -12,7 +12,7 @@ use crate::{
     retry::{Retry, RetryPolicy, Transient},
 };
 
-/// How long the first pause between calls is.
+/// The first pause between attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Maximum size of an answer in bytes. The longest is a login of a few kilobytes.

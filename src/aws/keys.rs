@@ -67,7 +67,7 @@ mod tests {
         domain::secret::Secret,
     };
 
-    /// What botocore 1.44.5, the signer of the AWS command line, makes of the same requests.
+    /// Signatures of botocore 1.44.5, which the AWS command line uses, for the same requests.
     #[test]
     fn signs_as_the_aws_command_line_does() {
         let endpoint = Endpoint::new(Service::Ecr, "eu-west-1", "amazonaws.com", |_| None);

@@ -105,7 +105,7 @@ mod tests {
     use super::{Claims, element, hint, refusal};
     use crate::domain::secret::Secret;
 
-    /// As STS words it.
+    /// In the words of STS.
     const DENIED: &str = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\n  <Error>\n    \
         <Type>Sender</Type>\n    <Code>AccessDenied</Code>\n    <Message>Not authorized to perform \
         sts:AssumeRoleWithWebIdentity</Message>\n  </Error>\n  <RequestId>x</RequestId>\n</ErrorResponse>\n";

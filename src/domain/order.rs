@@ -172,7 +172,7 @@ mod tests {
         image(ImageEvent::StepFinished { step, outcome: StepOutcome::Done, duration: Duration::ZERO })
     }
 
-    /// How many events are taken before one is refused.
+    /// The number of events before the first invalid one.
     fn taken(events: &[Event]) -> usize {
         let mut order = Order::default();
         events.iter().take_while(|event| order.check(event).is_ok()).count()

@@ -47,7 +47,7 @@ pub enum TagState {
 
 impl TagState {
     /// The state in a few words, for users.
-    pub fn words(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Moved => "moved",
             Self::Unchanged => "already up to date",
@@ -98,10 +98,10 @@ impl Publication {
     pub fn by_state(&self) -> Vec<(&'static str, Vec<String>)> {
         let mut groups: Vec<(&'static str, Vec<String>)> = Vec::new();
         for tag in &self.tags {
-            let words = tag.state.words();
-            match groups.iter_mut().find(|(known, _)| *known == words) {
+            let label = tag.state.label();
+            match groups.iter_mut().find(|(known, _)| *known == label) {
                 Some((_, references)) => references.push(tag.reference()),
-                None => groups.push((words, vec![tag.reference()])),
+                None => groups.push((label, vec![tag.reference()])),
             }
         }
         groups

@@ -330,7 +330,7 @@ mod tests {
         ] {
             assert_eq!(redactor.redact(&format!("a {written} b")), "a [redacted] b", "{program}");
         }
-        // What is left are what surrounds it and a few bits of its last letter.
+        // The surrounding text and a few bits of the last letter remain.
         for (written, want, of) in [
             ("aHVudGVyMjIK", "[redacted]IK", "it and a line's end"),
             ("dXNlcjpodW50ZXIyMg==", "dXNlcjp[redacted]g==", "user:it"),
@@ -387,7 +387,7 @@ mod tests {
             "blanks are one where they are shown"
         );
         assert_eq!(redactor.redact("p\u{fffd}ssw\u{fffd}rd-1"), "[redacted]", "Latin-1 and UTF-16");
-        // What hides nothing but itself is removed; colors stay.
+        // Invisible characters are removed; colors are kept.
         assert_eq!(
             redactor.redact("\u{1b}[32mok\u{1b}[0m\u{1b}[K\u{0} 👩\u{200d}👩"),
             "\u{1b}[32mok\u{1b}[0m 👩\u{200d}👩"

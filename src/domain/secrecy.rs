@@ -93,8 +93,8 @@ impl Parts {
 /// The key and value of `KEY=value`, `export KEY='value'`, `key: value` and `"key": "value",`.
 fn assignment(line: &str) -> Option<(&str, &str)> {
     let line = line.strip_prefix("export ").unwrap_or(line);
-    ['=', ':'].iter().find_map(|sign| {
-        let (key, value) = line.split_once(*sign)?;
+    ['=', ':'].iter().find_map(|separator| {
+        let (key, value) = line.split_once(*separator)?;
         let key = key.trim().trim_matches(['"', '\'']);
         let value = value.trim().trim_end_matches(',');
         let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
@@ -111,7 +111,7 @@ pub fn names_a_secret(name: &str) -> bool {
         ["TOKEN", "SECRET", "PASSW", "PASSPHRASE", "CREDENTIAL", "APIKEY", "PRIVATEKEY", "WEBHOOK"];
     const WORDS: [&str; 8] = ["KEY", "KEYS", "PASS", "PWD", "PAT", "PIN", "AUTH", "DSN"];
     // Names that end in these describe a secret but do not contain it.
-    const OTHERWISE: [&str; 24] = [
+    const DESCRIBING: [&str; 24] = [
         "FILE",
         "FILES",
         "PATH",
@@ -137,17 +137,17 @@ pub fn names_a_secret(name: &str) -> bool {
         "VERSION",
         "METHOD",
     ];
-    const OPEN: [&str; 4] = ["PUBLIC", "CACHE", "PRIMARY", "SORT"];
+    const PUBLIC: [&str; 4] = ["PUBLIC", "CACHE", "PRIMARY", "SORT"];
     if matches!(name, "PWD" | "OLDPWD") {
         return false;
     }
     let words = words_of(name);
-    let otherwise = words.last().is_none_or(|last| OTHERWISE.contains(&last.as_str()));
+    let describes = words.last().is_none_or(|last| DESCRIBING.contains(&last.as_str()));
     let is_webhook = words.iter().any(|word| word == "WEBHOOK");
-    let open = words.iter().any(|word| OPEN.contains(&word.as_str()));
+    let public = words.iter().any(|word| PUBLIC.contains(&word.as_str()));
     let secret =
         words.iter().any(|word| WORDS.contains(&word.as_str()) || WITHIN.iter().any(|part| word.contains(part)));
-    secret && !open && (!otherwise || is_webhook)
+    secret && !public && (!describes || is_webhook)
 }
 
 /// The words of a name, in upper case: `MY_TOKEN`, `my-token`, `myToken`.

@@ -283,9 +283,9 @@ mod tests {
         };
         assert_eq!(verdict("build (a)", Some("Build")), "Success", "a later step failed");
         assert_eq!(verdict("build (a)", Some("Smoke")), "Failure");
-        assert_eq!(verdict("build (a)", Some("Twice")), "Failure", "not told apart: the job's");
+        assert_eq!(verdict("build (a)", Some("Twice")), "Failure", "ambiguous, so the job counts");
         assert_eq!(verdict("build (a)", None), "Failure");
-        assert_eq!(verdict("docs", None), "Nothing");
-        assert_eq!(verdict("gone", None), "Nothing");
+        assert_eq!(verdict("docs", None), "Ignored");
+        assert_eq!(verdict("missing", None), "Ignored");
     }
 }

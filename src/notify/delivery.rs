@@ -124,7 +124,7 @@ pub struct Channel {
     /// Where new messages are posted.
     destination: Destination,
     /// Why the channel is unusable; it is not called again.
-    gone: Option<String>,
+    unusable: Option<String>,
     /// No call is allowed before this time.
     hold: Option<Instant>,
 }
@@ -132,7 +132,7 @@ pub struct Channel {
 impl Channel {
     /// Creates a channel.
     pub fn new(client: Client, service: Arc<dyn Service>, timing: Timing) -> Self {
-        Self { client, service, timing, destination: Destination::default(), gone: None, hold: None }
+        Self { client, service, timing, destination: Destination::default(), unusable: None, hold: None }
     }
 
     /// The service of the channel.
@@ -194,7 +194,7 @@ impl Channel {
         mut urgency: Urgency,
         deadline: Instant,
     ) -> Result<Option<Posted>, DeliveryError> {
-        if let Some(reason) = &self.gone {
+        if let Some(reason) = &self.unusable {
             return Err(DeliveryError::ChannelGone(reason.clone()));
         }
         let mut call = call;
@@ -267,7 +267,7 @@ impl Channel {
                 }
                 Ok((Answer::MessageGone, _)) => return Err(DeliveryError::MessageGone),
                 Ok((Answer::ChannelGone(reason), _)) => {
-                    self.gone = Some(reason.clone());
+                    self.unusable = Some(reason.clone());
                     return Err(DeliveryError::ChannelGone(reason));
                 }
                 Ok((Answer::Rejected(reason), _)) => return Err(DeliveryError::Rejected(reason)),

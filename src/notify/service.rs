@@ -38,8 +38,8 @@ pub trait Service: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Whether the message fetched with [`Service::fetch_request`] still shows a running job; `None` if the answer does not
-    /// tell.
+    /// Whether the message fetched with [`Service::fetch_request`] still shows a running job; `None` if that
+    /// is unknown.
     fn shows_running(&self, _body: &Value) -> Option<bool> {
         None
     }

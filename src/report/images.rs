@@ -76,7 +76,7 @@ pub(super) fn tag_results(run: &RunState) -> Vec<(String, String)> {
     if all().all(|tag| tag.state.is_published()) {
         return Vec::new();
     }
-    all().map(|tag| (tag.reference(), tag.state.words().to_owned())).collect()
+    all().map(|tag| (tag.reference(), tag.state.label().to_owned())).collect()
 }
 
 /// The cached steps: `3/5`.

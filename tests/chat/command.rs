@@ -30,7 +30,7 @@ struct Office {
     folder: TempDir,
 }
 
-/// What a step left behind.
+/// The results of a step.
 struct Step {
     status: u8,
     log: String,
@@ -50,7 +50,7 @@ impl Office {
         }
     }
 
-    /// One beside a GitHub whose last run of the workflow, and the job `build` in it, ended this way.
+    /// Starts with a GitHub on which the previous run of the workflow and its job `build` have this conclusion.
     async fn open_after(conclusion: &str) -> Self {
         let github = GitHub::start(anywhere(), "acme/shop").await.expect("listens");
         github.permit("actions", Access::Read);

@@ -107,7 +107,7 @@ async fn edits_are_few_and_never_the_same_twice() {
     }
     let seen = calls(&receiver, 2).await;
     assert!(seen[1].at - seen[0].at >= Duration::from_millis(190), "the edits are far enough apart");
-    // The same state again is no reason for a call.
+    // An unchanged state causes no call.
     let shown = running.states.borrow().clone();
     running.states.send_replace(shown);
     running.end(FINAL_BUDGET).await;

@@ -209,7 +209,7 @@ fn nothing_between_its_letters_shows_a_secret() {
         check(secret, &letters.join(unseen));
         check(secret, &format!("canary{unseen}-71c9 d2e0"));
     }
-    // UTF-16 of either order, with its mark, as bytes that are no UTF-8.
+    // UTF-16 in both byte orders, with byte order mark, read as UTF-8.
     check(secret, &format!("\u{fffd}\u{fffd}{}\0", letters.join("\0")));
     check(secret, &format!("\u{fffd}\u{fffd}\0{}", letters.join("\0")));
     check(secret, "canary-71c9 \t \u{a0}d2e0");

@@ -41,7 +41,7 @@ use stand_ins::{
 
 use crate::runs::{End, image, result, run_from};
 
-/// What has been tried in commit messages, titles, branch names and build logs.
+/// Known attacks in commit messages, titles, branch names and build logs.
 const NASTY: &[&str] = &[
     r#""}],"content":"@everyone pwned","x":[{"y":""#,
     "fix: \"q\" \\ back\\nslash\r\n\ttab\u{0}\u{2028}second",

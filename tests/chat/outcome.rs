@@ -34,7 +34,7 @@ const BUDGET: Duration = FINAL_BUDGET;
 const POST: Duration = Duration::from_secs(5);
 /// Tolerance for a busy machine.
 const MORE: Duration = Duration::from_secs(3);
-/// How many cases run at the same time: most of their time is spent waiting.
+/// Number of concurrent cases. Most of their time is spent waiting.
 const AT_ONCE: usize = 8;
 
 /// A service in one of the ways that it is spoken to.
@@ -54,7 +54,7 @@ impl Kind {
     }
 }
 
-/// Which call meets the fault.
+/// The call that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     First,
@@ -101,7 +101,7 @@ impl Desk {
         }
     }
 
-    /// What the channel shows: of each message, where it says that the run stands.
+    /// The phase that each message in the channel shows.
     fn shown(&self) -> Vec<&'static str> {
         let all: Vec<String> = match self {
             Self::Discord(receiver) => {
@@ -284,7 +284,7 @@ async fn case(kind: Kind, moment: Moment, fault: Fault) {
     let shown = step.desk.shown();
     // One that may have arrived is not sent a third time: it may be lost, or be there twice.
     let wanted: &[&str] = match (kind.edits(), moment, &fault) {
-        // The first was carried out, but nobody knows which message it is.
+        // The first message arrived, but its id is unknown.
         (true, Moment::First, Fault::ResetAfter) => &["building", word],
         (false, _, Fault::ResetAfter) => &[word, word],
         (false, _, Fault::ResetBefore) => &[],
@@ -350,7 +350,7 @@ async fn a_run_killed_after_its_end_is_shown_with_its_outcome() {
         step.desk.heal();
         // Another step failed, or the job was cancelled: that is not how the run ended.
         step.post("cancelled").await;
-        // Whether the only message of a service arrived, nobody knows: it is not sent twice.
+        // The only message of the service may have arrived: it is not sent twice.
         assert_eq!(step.desk.shown(), if kind.edits() { vec!["failed to build"] } else { vec![] }, "{kind:?}");
     }))
     .await;

@@ -108,7 +108,7 @@ ERROR: No matching distribution found for psycopg-c==3.2.33";
     }
 }
 
-/// How a run ends.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Green,

@@ -78,7 +78,7 @@ struct Outcome {
 impl Outcome {
     /// The states of an image's tags, in order.
     fn states(&self, image: &str) -> Vec<&'static str> {
-        self.publications[image].tags.iter().map(|tag| tag.state.words()).collect()
+        self.publications[image].tags.iter().map(|tag| tag.state.label()).collect()
     }
 
     fn failure(&self) -> &build_deploy::domain::failure::Failure {
@@ -429,7 +429,7 @@ async fn after_a_kill_half_moved_tags_are_moved_back() {
     let registries = Registries::new(Credentials::default());
     let repaired = async || {
         let tags = publish::after_kill(&registries, &moves).await;
-        tags.iter().map(|one| one.tag.state.words()).collect::<Vec<_>>()
+        tags.iter().map(|one| one.tag.state.label()).collect::<Vec<_>>()
     };
     assert_eq!(repaired().await, ["not moved"; 2]);
     registry.tag(IMAGES[0], "main", &new);
@@ -626,7 +626,7 @@ async fn a_registry_that_says_nothing_does_not_undo_what_others_have() {
     };
     let (registries, moves) = (Registries::new(Credentials::default()), [to(&registry.host), to(&silent.host)]);
     let tags = publish::after_kill(&registries, &moves).await;
-    let states: Vec<_> = tags.iter().map(|one| one.tag.state.words()).collect();
+    let states: Vec<_> = tags.iter().map(|one| one.tag.state.label()).collect();
     assert_eq!((states, registry.tagged(IMAGES[0], "main")), (vec!["moved", "unknown"], Some(new)));
 }
 
@@ -666,7 +666,7 @@ async fn after_a_kill_a_restore_that_fails_is_told_with_its_reason() {
         let began = std::time::Instant::now();
         let repaired = publish::after_kill(&Registries::new(Credentials::default()), &moves).await;
         let [main, latest] = &repaired[..] else { panic!("{repaired:?}") };
-        assert_eq!((main.tag.state.words(), latest.tag.state.words()), (state, "not moved"), "{fault:?}");
+        assert_eq!((main.tag.state.label(), latest.tag.state.label()), (state, "not moved"), "{fault:?}");
         assert!(main.problem.as_ref().is_some_and(|problem| problem.contains(why)), "{fault:?}: {main:?}");
         assert!(
             began.elapsed() < Duration::from_secs(5),

@@ -30,7 +30,7 @@ impl Registry {
         self.0.tag(repository, tag, &digest.to_string());
     }
 
-    /// What a tag points to.
+    /// The digest of a tag.
     pub(crate) fn tagged(&self, repository: &str, tag: &str) -> Option<Digest> {
         self.0.tagged(repository, tag).map(|digest| digest.parse().unwrap())
     }
