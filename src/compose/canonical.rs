@@ -108,6 +108,7 @@ fn replaced(node: Node, path: &Trail<'_>, lookup: &mut Variables<'_>) -> Result<
     let Node { at, role, value } = node;
     let value = match value {
         Value::Scalar(Scalar::Text(text)) if text.contains('$') => {
+            lookup.at = at.clone();
             let text = interpolate(&text, lookup)
                 .map_err(|error| ComposeError::key(&at, path.to_string(), error.to_string(), error.hint()))?;
             lookup.spend(text.len())?;

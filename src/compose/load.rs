@@ -92,7 +92,9 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
     let environment = Environment { values: &level.env, withheld: &request.withheld };
     let mut project = typed::project(&tree, environment, &profiles, &loader.budget)?;
     project.name = name;
-    let mut warnings = loader.unset.into_inner().warnings();
+    let mut unset = loader.unset.into_inner();
+    project.unset = std::mem::take(&mut unset.places);
+    let mut warnings = unset.warnings();
     warnings.append(&mut project.warnings);
     project.warnings = warnings;
     Ok(project)

@@ -135,7 +135,8 @@ impl<'a> Loader<'a> {
         let file = document.at.file.to_string();
         self.budget.spend_copy(&file, document)?;
         let env = Environment { values: &level.env, withheld: self.withheld };
-        let mut lookup = Variables { env, file: &file, budget: &self.budget, unset: &self.unset };
+        let mut lookup =
+            Variables { env, file: &file, budget: &self.budget, unset: &self.unset, at: document.at.clone() };
         canonical(document.clone(), base, &mut lookup)
     }
 }

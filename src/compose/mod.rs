@@ -36,6 +36,8 @@ mod tests;
 mod typed;
 mod variables;
 
+pub use crate::yaml::Position;
+
 pub use self::{
     error::{ComposeError, WantedBy},
     load::{DEFAULT_FILES, Request, discover, load},

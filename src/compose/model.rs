@@ -15,6 +15,8 @@ pub struct Project {
     pub disabled: Vec<Service>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+    /// Values in which a variable counts as empty because it is not set, and its name.
+    pub unset: Vec<(yaml::Position, String)>,
 }
 
 /// A service of the project.

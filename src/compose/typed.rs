@@ -47,7 +47,7 @@ pub(super) fn project(
             disabled.push(service);
         }
     }
-    Ok(Project { name: String::new(), services, disabled, warnings: Vec::new() })
+    Ok(Project { name: String::new(), services, disabled, warnings: Vec::new(), unset: Vec::new() })
 }
 
 impl Fields<'_> {

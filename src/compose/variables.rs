@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{budget::Budget, error::ComposeError, interpolate::Lookup};
+use crate::yaml::Position;
 
 /// The variables of the process.
 #[derive(Clone, Copy)]
@@ -26,6 +27,8 @@ pub(super) struct Variables<'a> {
     pub(super) budget: &'a Budget,
     /// Collects unset variables.
     pub(super) unset: &'a RefCell<Unset>,
+    /// The value that is read.
+    pub(super) at: Position,
 }
 
 impl Variables<'_> {
@@ -42,12 +45,14 @@ impl Lookup for Variables<'_> {
 
     fn unset(&mut self, name: &str) {
         let cause = if self.env.withheld.contains(name) { Cause::Withheld } else { Cause::Unset };
-        self.unset.borrow_mut().add(name, self.file, cause);
+        self.unset.borrow_mut().add(name, self.file, &self.at, cause);
     }
 }
 
 /// Maximum number of unset variables with a warning of their own.
 const MAX_UNSET: usize = 50;
+/// Maximum number of values with unset variables that are remembered.
+const MAX_PLACES: usize = 1000;
 
 /// Why a variable has no value.
 #[derive(Clone, Copy)]
@@ -65,10 +70,15 @@ pub(super) struct Unset {
     known: BTreeSet<String>,
     warnings: Vec<String>,
     is_more: bool,
+    /// The values that name them.
+    pub(super) places: Vec<(Position, String)>,
 }
 
 impl Unset {
-    fn add(&mut self, name: &str, file: &str, cause: Cause) {
+    fn add(&mut self, name: &str, file: &str, at: &Position, cause: Cause) {
+        if self.places.len() < MAX_PLACES {
+            self.places.push((at.clone(), name.chars().take(100).collect()));
+        }
         if self.known.contains(name) {
             return;
         }

@@ -318,7 +318,8 @@ fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
         fact(vec![Span::text(format!("exit code {code}"))]);
     }
     FailureBlock {
-        headline: failure.headline.clone(),
+        // Emphasis does not span lines in every service.
+        headline: failure.headline.replace('\n', "; "),
         facts,
         instruction: failure.instruction.iter().flat_map(|text| text.lines().map(str::to_owned)).collect(),
         log: failure.log.clone(),

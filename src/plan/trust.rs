@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::images::ImageSpec;
 use crate::{
-    compose::{Access, KeyPosition, SecretSource},
+    compose::{Access, KeyPosition, Position, SecretSource},
     domain::{diagnostic::Place, failure::Failure, repository::Repository, stage::Stage},
     inputs::{
         cache::{CacheSpec, cache_spec},
@@ -205,6 +205,13 @@ impl Refusal {
         Self::new(spec, access, format!("is {path}, which is outside the checkout"), fix)
     }
 
+    /// A Dockerfile that is named from the root and lies in the context.
+    pub fn rooted(spec: &ImageSpec, path: &str) -> Self {
+        let relative = path.trim_start_matches('/');
+        let fix = Fix::Other(format!("write `{relative}`, without the slash: the path is relative to the context"));
+        Self::new(spec, &Access::Dockerfile, format!("is {path}, which is outside the checkout"), fix)
+    }
+
     /// A path of the kernel's, which nothing grants.
     pub fn kernel(spec: &ImageSpec, access: &Access, path: &str) -> Self {
         let fix = Fix::Other("name a file of the repository".to_owned());
@@ -238,12 +245,18 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// The failure that tells of all refusals; `None` if there are none. `place` makes a place in the repository of one in
-/// the project.
-pub fn failure(refusals: &[Refusal], place: impl Fn(Place) -> Place) -> Option<Failure> {
+/// The failure that tells of all refusals, one a line; `None` if there are none. `unset` are the values in which a
+/// variable is empty because it is not set. `place` makes a place in the repository of one in the project.
+pub fn failure(refusals: &[Refusal], unset: &[(Position, String)], place: impl Fn(Place) -> Place) -> Option<Failure> {
     let first = refusals.first()?;
+    let empty = |refusal: &Refusal| {
+        let at = &refusal.position.as_ref()?.at;
+        let (_, name) = unset.iter().find(|(found, _)| (&found.file, found.line) == (&at.file, at.line))?;
+        Some(format!(" (the variable `{name}` in it is not set and counts as empty)"))
+    };
     let mut said = Vec::new();
-    for text in refusals.iter().map(ToString::to_string) {
+    for refusal in refusals {
+        let text = format!("{refusal}{}", empty(refusal).unwrap_or_default());
         if !said.contains(&text) {
             said.push(text);
         }
@@ -264,7 +277,7 @@ pub fn failure(refusals: &[Refusal], place: impl Fn(Place) -> Place) -> Option<F
         .position
         .as_ref()
         .map(|KeyPosition { at, .. }| place(Place { file: at.file.to_string(), line: at.line, end_line: at.line }));
-    let failure = Failure::invalid(Stage::Plan, said.join("; "), Some(hint.join("; "))).of_image(&first.image);
+    let failure = Failure::invalid(Stage::Plan, said.join("\n"), Some(hint.join("; "))).of_image(&first.image);
     Some(Failure { place: position, ..failure })
 }
 

@@ -189,7 +189,8 @@ fn slow(slow: &Slow<'_>) -> String {
 /// The cause of a failure, with a link to the log.
 pub(super) fn failure_section(failure: &Failure, job_url: &str) -> String {
     let of = failure.image().map_or_else(String::new, |image| format!(" of {}", code(image)));
-    let headline = format!("\n**{}{of} failed**: {}\n", failure.stage.word(), code(&failure.headline));
+    let lines: Vec<String> = failure.headline.lines().map(code).collect();
+    let headline = format!("\n**{}{of} failed**: {}\n", failure.stage.word(), lines.join("<br>"));
     let place = |place: &Place| format!("\nat {}\n", code(&format!("{}:{}", place.file, place.line)));
     let last = failure.log.len().saturating_sub(Failure::LOG_LINES);
     let log = failure.log.iter().skip(last).map(String::as_str);

@@ -78,12 +78,12 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: Gi
     } else {
         naming::Project::Images
     };
-    let mut warnings = project.map(|project| project.warnings).unwrap_or_default();
+    let (mut warnings, unset) = project.map(|project| (project.warnings, project.unset)).unwrap_or_default();
     warnings.extend(checkout::differs(context));
     let known = Known { event: &context.event, git_tags, now: Utc::now() };
     let specs = images.clone();
     let plan = Plan::new(inputs, known, Found { images, project: kind, warnings })?;
-    match trust::refused(&plan, &specs, &boundary, (inputs, env, context), in_repository) {
+    match trust::refused(&plan, &specs, &boundary, (inputs, env, context), &unset, in_repository) {
         Some(failure) => Err(failure),
         None => Ok(plan),
     }

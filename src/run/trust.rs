@@ -91,6 +91,7 @@ pub(super) fn refused(
     specs: &[ImageSpec],
     boundary: &Boundary,
     (inputs, env, context): (&Inputs, &RunnerEnv, &JobContext),
+    unset: &[(compose::Position, String)],
     place: impl Fn(Place) -> Place,
 ) -> Option<Failure> {
     let caches = &inputs.registry.caches;
@@ -105,13 +106,13 @@ pub(super) fn refused(
     for spec in specs {
         refusals.extend(refused_paths(spec, paths(plan, spec, env, context), boundary.clone()));
     }
-    trust::failure(&refusals, place)
+    trust::failure(&refusals, unset, place)
 }
 
 /// Returns refusals for the paths that an image may not read; each value once.
 fn refused_paths(spec: &ImageSpec, paths: Vec<(Access, PathBuf)>, mut boundary: Boundary) -> Vec<Refusal> {
     let mut refused: Vec<(Access, PathBuf)> = Vec::new();
-    for (access, path) in paths {
+    for (access, path) in paths.clone() {
         let named_by = if spec.of_inputs.contains(&access) { NamedBy::Input } else { NamedBy::Checkout };
         if (&access, named_by) == (&Access::Context, NamedBy::Input) {
             // This includes the Dockerfile in it.
@@ -125,8 +126,17 @@ fn refused_paths(spec: &ImageSpec, paths: Vec<(Access, PathBuf)>, mut boundary: 
             refused.push((access, real));
         }
     }
+    let context = paths.iter().find(|(access, _)| *access == Access::Context).map(|(_, path)| path.clone());
+    let is_in_context = |real: &Path| {
+        let relative = real.strip_prefix("/").unwrap_or(real);
+        context.as_ref().is_some_and(|context| context.join(relative).is_file())
+    };
     let refusal = |(access, real): &(Access, PathBuf)| {
         let shown = real.display().to_string();
+        let is_named = paths.contains(&(Access::Dockerfile, real.clone()));
+        if *access == Access::Dockerfile && is_named && is_in_context(real) {
+            return Refusal::rooted(spec, &shown);
+        }
         if Boundary::is_kernels(real) {
             Refusal::kernel(spec, access, &shown)
         } else {

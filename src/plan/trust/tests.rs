@@ -183,11 +183,12 @@ secrets:
     environment: GITHUB_TOKEN
   p: {environment: INPUT_PASSWORD}
 ";
-    let failure = failure(&of_file(text, &[]), |place| Place { file: format!("sub/{}", place.file), ..place }).unwrap();
+    let failure =
+        failure(&of_file(text, &[]), &[], |place| Place { file: format!("sub/{}", place.file), ..place }).unwrap();
     assert_eq!(
         failure.headline,
-        "compose.yaml:5:16: `services.web.build.network` requires the entitlement `network.host`; compose.yaml:9:18: \
-         `secrets.t.environment` reads the variable `GITHUB_TOKEN`, which holds a credential; compose.yaml:10:20: \
+        "compose.yaml:5:16: `services.web.build.network` requires the entitlement `network.host`\ncompose.yaml:9:18: \
+         `secrets.t.environment` reads the variable `GITHUB_TOKEN`, which holds a credential\ncompose.yaml:10:20: \
          `secrets.p.environment` reads the variable `INPUT_PASSWORD`, which belongs to the runner or this action"
     );
     assert_eq!(

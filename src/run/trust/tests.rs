@@ -393,3 +393,35 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn a_refused_value_says_that_a_variable_in_it_is_not_set() {
+    let compose = build("context: '${APP_ROOT}/', additional_contexts: {g: /srv}");
+    let words = ["is /, which is outside the checkout (the variable `APP_ROOT` in it is not set and counts as empty)"];
+    refused(&[("compose.yaml", &compose)], &[], &words);
+    let set = World::new(&[("compose.yaml", &build("context: '${APP_ROOT}/'"))]);
+    let (status, out) = set.plan("push_branch", &[("APP_ROOT", "/etc")]);
+    assert!(status == 2 && out.contains("is /etc, which") && !out.contains("counts as empty"), "{out}");
+}
+
+#[test]
+fn a_dockerfile_that_is_named_from_the_root_is_told_without_the_slash() {
+    let compose = build("context: app, dockerfile: /Dockerfile.web-of-a-test");
+    let files = [("compose.yaml", compose.as_str()), ("app/Dockerfile.web-of-a-test", "FROM scratch\n")];
+    refused(&files, &[], &["write `Dockerfile.web-of-a-test`, without the slash"]);
+    let world = World::new(&files[..1]);
+    world.write("workspace/app/x", "");
+    let (_, out) = world.plan("push_branch", &[]);
+    assert!(!out.contains("without the slash"), "{out}");
+}
+
+#[test]
+fn several_refusals_are_lines_of_their_own() {
+    let compose = build("context: ., network: host, privileged: true");
+    let world = World::new(&[("compose.yaml", &compose)]);
+    let (_, out) = world.plan("push_branch", &[]);
+    for words in ["requires the entitlement `network.host`", "requires the entitlement `security.insecure`"] {
+        let told: Vec<&str> = out.lines().filter(|line| !line.starts_with("::") && line.contains(words)).collect();
+        assert!(told.len() == 1 && told[0].trim_end().ends_with(words), "{told:?}\n{out}");
+    }
+}
