@@ -195,6 +195,14 @@ pub const INPUTS: &[InputSpec] = &[
         "Logins for further registries: a YAML list of `{registry, username, password}`. `{registry}` alone is sufficient \
          for Amazon ECR, and for `ghcr.io` with the job's token.",
     ),
+    registry(Text, "aws-region", "AWS region whose endpoint issues the credentials of `aws-role`.")
+        .or_else("`AWS_REGION`, otherwise the registry's region"),
+    registry(
+        Text,
+        "aws-role",
+        "ARN of the AWS role that the job assumes with its OIDC token. Needs `id-token: write`.",
+    )
+    .or_else("credentials in the `AWS_*` variables"),
     registry(Bool, "ecr-create-repository", "Create Amazon ECR repositories that do not exist.").or("false"),
     registry(Text, "push", "`true`, `false`, or `auto`: on all events except pull requests and merge queues.").or("auto"),
     registry(
@@ -305,14 +313,6 @@ pub const INPUTS: &[InputSpec] = &[
         "message-id",
         "With `command: notify`: the output `message-id` of an earlier step, whose message is edited.",
     ),
-    deploy(Text, "aws-region", "AWS region whose endpoint issues the credentials of `aws-role`.")
-        .or_else("`AWS_REGION`, otherwise the registry's region"),
-    deploy(
-        Text,
-        "aws-role",
-        "ARN of the AWS role that the job assumes with its OIDC token. Needs `id-token: write`.",
-    )
-    .or_else("credentials in the `AWS_*` variables"),
     deploy(
         Text,
         "environment",

@@ -1,4 +1,4 @@
-//! Parses the inputs of the group "Deploy".
+//! Parses the inputs of the group "GitHub deployments".
 
 use super::Reader;
 use crate::inputs::typed::DeployInputs;

@@ -66,13 +66,13 @@ pub enum Group {
     Build,
     /// Names and tags.
     Names,
-    /// Registry and push.
+    /// Registry, push and cache.
     Registry,
     /// Messages.
     Notify,
-    /// Deploy.
+    /// GitHub deployments.
     Deploy,
-    /// GitHub and general.
+    /// General.
     Rest,
 }
 
@@ -82,10 +82,10 @@ impl Group {
         match self {
             Self::Build => "What to build",
             Self::Names => "Names and tags",
-            Self::Registry => "Registry and push",
+            Self::Registry => "Registry, push and cache",
             Self::Notify => "Messages",
-            Self::Deploy => "Deploy",
-            Self::Rest => "GitHub and general",
+            Self::Deploy => "GitHub deployments",
+            Self::Rest => "General",
         }
     }
 }
