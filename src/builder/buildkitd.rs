@@ -1,7 +1,7 @@
-//! The configuration of the BuildKit that we put into a container. Pure.
+//! The configuration of the BuildKit daemon in a container. Pure.
 //!
 //! Format: <https://github.com/moby/buildkit/blob/master/docs/buildkitd.toml.md>. The container trusts the registries
-//! that the engine trusts, and uses its mirrors, so that moving a build from one to the other changes nothing.
+//! that the engine trusts, and uses its mirrors, so that a build behaves the same in both.
 
 use core::net::IpAddr;
 use std::{
@@ -12,15 +12,15 @@ use std::{
 use super::engine::RegistryRules;
 use crate::domain::digest::Digest;
 
-/// A registry's section.
+/// The section of a registry.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Section {
     mirrors: Vec<String>,
     insecure: bool,
 }
 
-/// The file. `mirrors` are the user's, and win over the engine's; `registries` are the hosts that the images and caches
-/// are in; `entitlements` are those that the builds may ask for.
+/// The text of the configuration file. `mirrors` are the user's, and override the engine's; `registries` are the hosts of
+/// the images and caches; `entitlements` are those that the builds may use.
 pub fn config(
     mirrors: &[(String, String)],
     registries: &[&str],
@@ -48,7 +48,7 @@ pub fn config(
             sections.entry(host).or_default().insecure = true;
         }
     }
-    // Without this, a build could not even ask for them.
+    // BuildKit refuses requests for entitlements that are not listed.
     let mut text = String::new();
     if !entitlements.is_empty() {
         // Writing to a String cannot fail.
@@ -87,21 +87,21 @@ fn contains(network: &str, address: IpAddr) -> bool {
         _ => return false,
     };
     let ignored: u32 = width - length.min(width);
-    // To shift by all bits is not defined.
+    // Shifting by all bits is undefined.
     ignored == 128 || base >> ignored == address >> ignored
 }
 
-/// What the container and its volume are called: the same for the same making, so that runs of one kind find each
-/// other's.
+/// The name of the container and its volume, derived from its configuration, so that runs with the same configuration share
+/// them.
 pub fn name(image: &str, network: Option<&str>, config: &str) -> String {
-    let making = format!("{image}\n{}\n{config}", network.unwrap_or_default());
-    format!("{PREFIX}{}", &Digest::of(making.as_bytes()).short()["sha256:".len()..])
+    let configuration = format!("{image}\n{}\n{config}", network.unwrap_or_default());
+    format!("{PREFIX}{}", &Digest::of(configuration.as_bytes()).short()["sha256:".len()..])
 }
 
-/// How the names of all such containers begin.
+/// The prefix of the names of all such containers.
 pub const PREFIX: &str = "build-deploy-buildkit-";
 
-/// A tar archive of one file, at `path` in directories that are there.
+/// A tar archive of one file at `path`.
 pub fn archive(path: &str, text: &str) -> Vec<u8> {
     const BLOCK: usize = 512;
     let mut header = [0_u8; BLOCK];
@@ -160,13 +160,15 @@ mod tests {
 
     #[test]
     fn networks() {
-        let within = |network: &str, address: &str| contains(network, address.parse().unwrap());
-        assert!(within("127.0.0.0/8", "127.1.2.3") && within("0.0.0.0/0", "8.8.8.8") && within("::1/128", "::1"));
-        assert!(!within("10.0.0.0/8", "11.0.0.1") && !within("::/0", "1.2.3.4") && !within("x", "1.2.3.4"));
+        let is_within = |network: &str, address: &str| contains(network, address.parse().unwrap());
+        assert!(
+            is_within("127.0.0.0/8", "127.1.2.3") && is_within("0.0.0.0/0", "8.8.8.8") && is_within("::1/128", "::1")
+        );
+        assert!(!is_within("10.0.0.0/8", "11.0.0.1") && !is_within("::/0", "1.2.3.4") && !is_within("x", "1.2.3.4"));
     }
 
     #[test]
-    fn another_making_has_another_name() {
+    fn another_configuration_has_another_name() {
         let names = [name("a", None, ""), name("b", None, ""), name("a", Some("n"), ""), name("a", None, "c")];
         assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
         assert_eq!(name("a", None, ""), names[0]);

@@ -1,4 +1,4 @@
-//! What a build says of its caches, none of which may fail it; and the credentials that they take. Pure.
+//! Build caches: their credentials, and warnings about them. A cache never fails a build. Pure.
 
 use crate::{
     buildkit::{Build, build::Cache, caches::CacheStep},
@@ -10,18 +10,18 @@ use crate::{
     inputs::cache::CacheService,
 };
 
-/// What opens the caches that are kept neither in a registry nor in the builder.
+/// Credentials of the caches that are neither in a registry nor in the builder.
 #[derive(Clone, Debug, Default)]
 pub struct CacheCredentials {
     /// GitHub's cache service.
     pub github: Option<CacheService>,
-    /// Attributes of `type=s3` from the usual variables, as buildx takes them.
+    /// Attributes of `type=s3` from the usual environment variables, as in buildx.
     pub s3: Vec<(&'static str, Secret)>,
 }
 
 impl CacheCredentials {
     /// Gives the caches of a build the credentials that they lack.
-    pub fn open(&self, build: &mut Build) {
+    pub fn add_to(&self, build: &mut Build) {
         for cache in build.cache_from.iter_mut().chain(&mut build.cache_to) {
             match (cache.kind.as_str(), &self.github) {
                 ("gha", Some(service)) if cache.attribute("token").is_none() => {
@@ -42,8 +42,8 @@ impl CacheCredentials {
     }
 }
 
-/// Gives a share of an image caches of its own, for builders that write at the same time: each cache that is written is
-/// named after the platforms too, and is read before those that are given.
+/// Adds the platforms of a build to the names of the caches that it writes, since several builders write at the same
+/// time. It also reads those caches, before the given ones.
 pub fn divide(build: &mut Build) {
     let suffix = build.platforms.iter().flat_map(|platform| ["-", platform]).collect::<String>().replace('/', "-");
     for cache in &mut build.cache_to {
@@ -54,7 +54,7 @@ pub fn divide(build: &mut Build) {
     build.cache_from.splice(0..0, own);
 }
 
-/// Adds to the name of a cache; false if it has none.
+/// Adds a suffix to the name of a cache. Returns false if it has none.
 fn name(cache: &mut Cache, suffix: &str) -> bool {
     let attribute = match cache.kind.as_str() {
         "registry" => "ref",
@@ -63,18 +63,18 @@ fn name(cache: &mut Cache, suffix: &str) -> bool {
         _ => return false,
     };
     let Some(found) = cache.attributes.iter_mut().find(|(known, _)| known == attribute) else {
-        // BuildKit's own name for those that are given none.
+        // BuildKit's default name.
         cache.attributes.push((attribute.to_owned(), format!("buildkit{suffix}")));
         return true;
     };
-    // A reference without a tag gets one.
+    // A reference without a tag gets the default tag first.
     let tagged = attribute != "ref" || found.1.rsplit('/').next().is_some_and(|last| last.contains(':'));
     found.1.push_str(if tagged { "" } else { ":latest" });
     found.1.push_str(suffix);
     true
 }
 
-/// The warning about a cache step that failed while the build went on. A cache that is not there yet is none.
+/// The warning about a cache step that failed while the build continued; `None` if the cache does not exist yet.
 pub fn failed(image: &str, step: CacheStep, error: &str) -> Option<Event> {
     let lower = error.to_ascii_lowercase();
     let absent = ["not found", "manifest unknown", "name unknown"].iter().any(|sign| lower.contains(sign));
@@ -86,17 +86,17 @@ pub fn failed(image: &str, step: CacheStep, error: &str) -> Option<Event> {
     Some(warning(format!("{image}: the build cache {what}: {error}")))
 }
 
-/// The warning about caches that the builder does not take at all.
+/// The warning about a build that continues without caches, since they made it fail.
 pub fn refused(image: &str, error: &str) -> Event {
-    warning(format!("{image}: built without its build cache: {error}"))
+    warning(format!("{image}: built without build caches, because they failed: {error}"))
 }
 
-/// The warning about caches of which the builder knows nothing.
-pub fn unable(image: &str, left_out: &[Cache]) -> Event {
-    let mut names: Vec<&str> = left_out.iter().map(|cache| cache.kind.as_str()).collect();
+/// The warning about caches whose type the builder does not support.
+pub fn unsupported(image: &str, removed: &[Cache]) -> Event {
+    let mut names: Vec<&str> = removed.iter().map(|cache| cache.kind.as_str()).collect();
     names.dedup();
     warning(format!(
-        "{image}: this builder has no caches of type {}, they are left out; with `builder: container` they are used",
+        "{image}: the builder does not support caches of type {}, so they are not used; set `builder: container` to use them",
         names.join(", ")
     ))
 }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_do_not_write_the_same_cache() {
+    fn nodes_do_not_write_the_same_cache() {
         let mut build = Build {
             platforms: vec!["linux/arm64".into()],
             cache_from: vec![cache("r/x:buildcache"), cache("type=gha,scope=x")],
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_is_not_there_yet_is_no_warning() {
+    fn a_cache_that_does_not_exist_yet_is_no_warning() {
         assert_eq!(failed("a", CacheStep::Import, "r/x:buildcache: not found"), None);
         assert_eq!(failed("a", CacheStep::Import, "https://r/v2/x/manifests/c: 404 Not Found"), None);
         assert!(failed("a", CacheStep::Import, "500 Internal Server Error").is_some());
@@ -165,20 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn caches_get_what_opens_them() {
+    fn caches_get_the_credentials_that_they_lack() {
         let service = CacheService {
             url: "https://results.example/".into(),
             token: Secret::new("t0ken"),
             access: CacheAccess::Full,
         };
-        let cache_credentials =
-            CacheCredentials { github: Some(service), s3: vec![("access_key_id", Secret::new("AKIA"))] };
+        let credentials = CacheCredentials { github: Some(service), s3: vec![("access_key_id", Secret::new("AKIA"))] };
         let mut build = Build {
             cache_from: vec![cache("type=gha,scope=a"), cache("type=gha,token=own,url=u"), cache("r/x:c")],
             cache_to: vec![cache("type=s3,bucket=b"), cache("type=s3,bucket=b,access_key_id=own")],
             ..Build::default()
         };
-        cache_credentials.open(&mut build);
+        credentials.add_to(&mut build);
         let has = |cache: &Cache, name: &str| cache.attribute(name).map(str::to_owned);
         assert_eq!(has(&build.cache_from[0], "url_v2").as_deref(), Some("https://results.example/"));
         assert_eq!(has(&build.cache_from[0], "token").as_deref(), Some("t0ken"));

@@ -1,6 +1,6 @@
-//! What a BuildKit can do, which depends on where it lives and how old it is. Pure.
+//! What a BuildKit daemon supports, by its image store and its version. Pure.
 //!
-//! A daemon's own word is not to be had: an engine advertises kinds of cache that it has no code for
+//! Daemons do not report this correctly: an engine advertises cache types that it does not implement
 //! (<https://docs.docker.com/build/builders/drivers/#feature-comparison>).
 
 use super::spec::BuildSpec;
@@ -13,32 +13,32 @@ use crate::{
     },
 };
 
-/// Where a BuildKit keeps its images, which decides most of what it can do.
+/// Where a daemon stores images, which decides most of what it supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
-    /// The containerd image store of an engine: BuildKit pushes, exports caches and builds for many platforms.
+    /// In the containerd image store of an engine: it pushes, exports caches and builds for several platforms.
     Containerd,
-    /// The classic (graph driver) store of an engine: BuildKit only loads, and the engine pushes.
+    /// In the classic (graph driver) store of an engine: it only loads images, and the engine pushes them.
     Classic,
-    /// None: a BuildKit without an engine around it. It does everything but leave an image in the engine.
+    /// Nowhere, since it runs outside an engine. It supports everything except loading images into the engine itself.
     Standalone,
 }
 
-/// What a BuildKit can do.
+/// What a daemon supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Where it keeps images.
+    /// Where it stores images.
     pub store: Store,
-    /// Its version; `None` if it is not known, or was of no interest.
+    /// Its version; `None` if it is unknown, or was not needed.
     pub version: Option<Version>,
 }
 
-/// The first BuildKit that speaks version 2 of GitHub's cache service. Version 1 is shut down.
+/// The first BuildKit that supports version 2 of GitHub's cache service. Version 1 is shut down.
 pub const GITHUB_CACHE: Version = (0, 20);
 
 impl Capabilities {
-    /// Whether it can do this.
-    pub fn can(self, requirement: &Requirement) -> bool {
+    /// Whether it meets a requirement.
+    pub fn meets(self, requirement: &Requirement) -> bool {
         match requirement {
             Requirement::Platforms(_) | Requirement::Attestation(_) | Requirement::Compression => {
                 self.store != Store::Classic
@@ -59,37 +59,36 @@ impl Capabilities {
         match (self.store, kind) {
             (_, "registry") => true,
             (Store::Classic, _) => false,
-            // A version that is not told is taken for a new one.
+            // An unknown version is assumed to be new.
             (_, "gha") => self.version.is_none_or(|version| version >= GITHUB_CACHE),
             (Store::Containerd, _) => false,
             (Store::Standalone, kind) => matches!(kind, "s3" | "azblob"),
         }
     }
 
-    /// What it cannot do of what the images ask for, and an image that asks. It is about a cache, which a build can do
-    /// without, only if nothing else is missing.
+    /// A requirement that it does not meet, and the name of an image that has it. Requirements about caches come last, since
+    /// a build can continue without caches.
     pub fn missing(self, images: &[ImagePlan]) -> Option<(&str, Requirement)> {
         let all = images
             .iter()
             .flat_map(|image| requirements(image).into_iter().map(|requirement| (image.name.as_str(), requirement)));
-        all.filter(|(_, requirement)| !self.can(requirement))
+        all.filter(|(_, requirement)| !self.meets(requirement))
             .min_by_key(|(_, requirement)| requirement.is_about_cache())
     }
 
-    /// Leaves the caches out that it cannot read or write, and returns those that the user asked for: a cache fails no
-    /// build.
-    pub fn fit_caches(self, spec: &mut BuildSpec) -> Vec<Cache> {
-        let mut left_out: Vec<Cache> = Vec::new();
-        let mut fit = |list: &mut Vec<Cache>, able: &dyn Fn(&str) -> bool| {
-            left_out.extend(list.extract_if(.., |cache| !able(&cache.kind)));
+    /// Removes the caches that it does not support, and returns those that the user asked for.
+    pub fn remove_unsupported_caches(self, spec: &mut BuildSpec) -> Vec<Cache> {
+        let mut removed: Vec<Cache> = Vec::new();
+        let mut remove = |list: &mut Vec<Cache>, supports: &dyn Fn(&str) -> bool| {
+            removed.extend(list.extract_if(.., |cache| !supports(&cache.kind)));
         };
-        fit(&mut spec.build.cache_from, &|kind| self.reads(kind));
-        fit(&mut spec.build.cache_to, &|kind| self.writes(kind));
-        if spec.cache_origin == Origin::Offered { Vec::new() } else { left_out }
+        remove(&mut spec.build.cache_from, &|kind| self.reads(kind));
+        remove(&mut spec.build.cache_to, &|kind| self.writes(kind));
+        if spec.cache_origin == Origin::Offered { Vec::new() } else { removed }
     }
 }
 
-/// The BuildKit inside a Docker engine of this version, as far as it matters here.
+/// The BuildKit in a Docker engine of this version, accurate enough to know whether it supports GitHub's cache.
 pub fn version_in_engine(engine: &str) -> Option<Version> {
     let major: u64 = engine.trim_start_matches('v').split('.').next()?.parse().ok()?;
     Some(match major {
@@ -116,13 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn who_can_do_what() {
+    fn capabilities_follow_from_store_and_version() {
         let of = |store, version| Capabilities { store, version };
         let all = |store, version| {
             let writes = ["inline", "registry", "gha", "s3"].map(|kind| Requirement::CacheExport(kind.into()));
             let requirements = writes.into_iter().chain([Requirement::Platforms(2)]);
             requirements
-                .map(|requirement| u8::from(of(store, version).can(&requirement)).to_string())
+                .map(|requirement| u8::from(of(store, version).meets(&requirement)).to_string())
                 .collect::<String>()
         };
         assert_eq!(all(Store::Classic, Some((0, 25))), "10000");
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn caches_that_cannot_be_had_are_left_out() {
+    fn unsupported_caches_are_removed() {
         let cache = |kind: &str| Cache { kind: kind.into(), attributes: Vec::new() };
         let build = Build {
             cache_from: vec![cache("registry"), cache("gha")],
@@ -143,10 +142,10 @@ mod tests {
         let spec = BuildSpec { build, ..BuildSpec::default() };
         let classic = Capabilities { store: Store::Classic, version: None };
         let mut asked = spec.clone();
-        assert_eq!(classic.fit_caches(&mut asked).len(), 2);
+        assert_eq!(classic.remove_unsupported_caches(&mut asked).len(), 2);
         assert_eq!((asked.build.cache_from, asked.build.cache_to), (vec![cache("registry")], vec![cache("inline")]));
         let mut offered = BuildSpec { cache_origin: Origin::Offered, ..spec };
-        assert_eq!(classic.fit_caches(&mut offered), []);
+        assert_eq!(classic.remove_unsupported_caches(&mut offered), []);
         assert_eq!(offered.build.cache_to.len(), 1);
     }
 }

@@ -1,9 +1,9 @@
-//! A BuildKit in a container of the engine: made or joined before the build, left after it.
+//! A BuildKit daemon in a container of the engine: created or joined before the build, released after it.
 //!
-//! All runs that want the same container use one: its name says how it is made. Whoever leaves it last removes it, which
-//! the engine knows: a run that uses it has an `exec` in it. The state stays in a volume of the same name, so that on a
-//! runner that lives on the next run begins with a warm cache.
-//! What buildx makes: <https://github.com/docker/buildx/blob/master/driver/docker-container/driver.go>.
+//! Runs that need the same configuration share a container, whose name is derived from the configuration. The last run
+//! that releases it removes it: a run that uses it has an `exec` in it, which the engine lists. The state stays in a volume
+//! of the same name, so that the next run on a self-hosted runner has a warm cache.
+//! The container that buildx creates: <https://github.com/docker/buildx/blob/master/driver/docker-container/driver.go>.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,7 +28,7 @@ use thiserror::Error;
 use super::{
     buildkitd,
     engine::{ApiError, Engine, RegistryRules, api_error, credentials},
-    node::{Node, NodeError},
+    node::Node,
 };
 use crate::{
     buildkit::{Endpoint, endpoint::Dial, exec, transport::Stream},
@@ -36,47 +36,48 @@ use crate::{
     inputs::builder::ContainerInput,
 };
 
-/// Why there is no container to build in.
+/// Why a BuildKit container cannot be used.
 #[derive(Debug, Error)]
 pub enum ContainerError {
-    /// The engine refuses a step of its making.
-    #[error("{step} the builder's container: {source}")]
+    /// The engine refused an operation.
+    #[error("cannot {operation} the BuildKit container: {source}")]
     Engine {
-        /// What was done.
-        step: &'static str,
-        /// Why it failed.
+        /// The operation, a verb.
+        operation: &'static str,
+        /// The engine's reason.
         #[source]
         source: ApiError,
     },
-    /// Its image cannot be had.
-    #[error("pull {image}: {source}")]
+    /// The image cannot be pulled.
+    #[error("cannot pull {image}: {source}")]
     Pull {
         /// The image.
         image: String,
-        /// Why.
+        /// The engine's reason.
         #[source]
         source: ApiError,
     },
-    /// It ended again.
-    #[error("the builder's container ended at once: {0}")]
-    Ended(String),
-    /// It runs, but its BuildKit does not answer.
-    #[error("BuildKit in the builder's container does not answer: {0}")]
+    /// The container exited.
+    #[error("the BuildKit container exited: {0}")]
+    Exited(String),
+    /// The container runs, but its BuildKit does not answer.
+    #[error("BuildKit does not answer in its container: {0}")]
     Silent(String),
 }
 
-/// A container's BuildKit as seen from here: which of the programs in it are ours.
+/// A container that this run uses.
 #[derive(Debug)]
 pub struct ContainerLease {
     engine: Arc<Engine>,
     container: String,
-    ours: Mutex<Vec<String>>,
+    /// The ids of the programs that this run started in it.
+    programs: Mutex<Vec<String>>,
 }
 
 impl ContainerLease {
-    /// A lease in a container that others look after.
-    pub fn in_container(engine: Arc<Engine>, container: String) -> Arc<Self> {
-        Arc::new(Self { engine, container, ours: Mutex::default() })
+    /// Uses a container. It is released only as a part of [`ContainerLeases`].
+    pub fn new(engine: Arc<Engine>, container: String) -> Arc<Self> {
+        Arc::new(Self { engine, container, programs: Mutex::default() })
     }
 
     /// The endpoint of its BuildKit.
@@ -89,16 +90,16 @@ impl ContainerLease {
         &self.container
     }
 
-    /// Removes the container unless somebody else uses it. Its volume stays.
+    /// Removes the container unless another run uses it. Its volume stays.
     ///
-    /// Where somebody does, our own programs in it are waited for: of two that leave at once, the later one must see
-    /// that the other is gone.
-    async fn leave(&self) -> Result<(), ApiError> {
+    /// If another run does, waits until the programs of this run have ended: of two runs that release a container at the
+    /// same time, the later one must see that the other is gone.
+    async fn release(&self) -> Result<(), ApiError> {
         let docker = self.engine.client().await?;
-        let ours = lock(&self.ours).clone();
+        let started = lock(&self.programs).clone();
         loop {
             let Some(programs) = programs(docker, &self.container).await? else { return Ok(()) };
-            let (own, others): (Vec<_>, Vec<_>) = programs.into_iter().partition(|id| ours.contains(id));
+            let (own, others): (Vec<_>, Vec<_>) = programs.into_iter().partition(|id| started.contains(id));
             if others.is_empty() {
                 return remove(docker, &self.container).await;
             }
@@ -116,7 +117,7 @@ impl Dial for ContainerLease {
         let docker = self.engine.client().await.map_err(io::Error::other)?;
         let started = exec::start(docker, &self.container, &["buildctl", "dial-stdio"]).await;
         let (id, stream) = started.map_err(|error| io::Error::other(api_error(error)))?;
-        lock(&self.ours).push(id);
+        lock(&self.programs).push(id);
         Ok(Box::new(stream))
     }
 }
@@ -127,7 +128,7 @@ impl fmt::Display for ContainerLease {
     }
 }
 
-/// The containers that a run sits in. They are left after the run, however it ended.
+/// The containers that a run uses. They are released after the run, whatever its outcome.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerLeases(Arc<Mutex<Vec<Arc<ContainerLease>>>>);
 
@@ -136,23 +137,23 @@ impl ContainerLeases {
         lock(&self.0).push(lease);
     }
 
-    /// Leaves them all, within `limit`. What fails is left to the post stage.
-    pub async fn leave(&self, limit: Duration) {
+    /// Releases all containers, within `limit`. The post stage removes containers for which this failed.
+    pub async fn release(&self, limit: Duration) {
         let leases = std::mem::take(&mut *lock(&self.0));
-        let all = futures_util::future::join_all(leases.iter().map(|lease| lease.leave()));
+        let all = futures_util::future::join_all(leases.iter().map(|lease| lease.release()));
         let _ = tokio::time::timeout(limit, all).await;
     }
 }
 
-/// How often the making is tried: another run may remove the container that we are about to enter.
-const TRIES: u32 = 3;
-/// Longest time until BuildKit answers in a container that runs.
-const BOOT: Duration = Duration::from_secs(30);
-/// How long the engine may take to show the log of a container that ended.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How often creation is attempted: another run may remove the container that we are about to use.
+const ATTEMPTS: u32 = 3;
+/// How long BuildKit may take to answer in a container that runs.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the engine may take to return the log of a container that exited.
+const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects to the container that `wanted` describes, which is made if it is not there. `registries` are the hosts of
-/// the images and caches; `entitlements` are those that the builds may ask for.
+/// Connects to the container that `wanted` describes, and creates it if it does not exist. `registries` are the hosts of
+/// the images and caches; `entitlements` are those that the builds may use.
 pub async fn node(
     engine: &Arc<Engine>,
     wanted: &ContainerInput,
@@ -160,12 +161,12 @@ pub async fn node(
     logins: &Credentials,
     leases: &ContainerLeases,
 ) -> Result<Node, ContainerError> {
-    let failed = |step| move |source| ContainerError::Engine { step, source };
-    let docker = engine.client().await.map_err(failed("make"))?;
-    let rules = engine.registry_rules().await.map_err(failed("make"))?;
+    let failed = |source| ContainerError::Engine { operation: "create", source };
+    let docker = engine.client().await.map_err(failed)?;
+    let rules = engine.registry_rules().await.map_err(failed)?;
     let config = buildkitd::config(&wanted.mirrors, registries, entitlements, &rules);
     let name = buildkitd::name(&wanted.image, wanted.network.as_deref(), &config);
-    let lease = ContainerLease::in_container(engine.clone(), name);
+    let lease = ContainerLease::new(engine.clone(), name);
     leases.add(lease.clone());
     let mut attempt = 1;
     loop {
@@ -174,18 +175,18 @@ pub async fn node(
             booted(docker, &lease).await
         };
         match made.await {
-            Err(ContainerError::Engine { source, .. }) if attempt < TRIES && is_race(&source) => attempt += 1,
+            Err(ContainerError::Engine { source, .. }) if attempt < ATTEMPTS && is_race(&source) => attempt += 1,
             result => return result,
         }
     }
 }
 
-/// Whether another run made or removed the container between two of our calls.
+/// Whether another run created or removed the container between two of our calls.
 fn is_race(error: &ApiError) -> bool {
     matches!(error.status(), Some(404 | 409))
 }
 
-/// Sees to it that the container runs.
+/// Makes sure that the container runs.
 async fn ensure(
     docker: &Docker,
     name: &str,
@@ -194,20 +195,20 @@ async fn ensure(
     rules: &RegistryRules,
     logins: &Credentials,
 ) -> Result<(), ContainerError> {
-    let failed = |step| move |error| ContainerError::Engine { step, source: api_error(error) };
+    let failed = |operation| move |error| ContainerError::Engine { operation, source: api_error(error) };
     match docker.inspect_container(name, None::<InspectContainerOptions>).await.map_err(api_error) {
         Ok(found) if found.state.as_ref().and_then(|state| state.running) == Some(true) => return Ok(()),
-        // Left by an engine that was stopped under it.
+        // It stopped together with its engine.
         Ok(_) => {}
         Err(error) if error.status() == Some(404) => {
             create(docker, name, wanted, rules, logins).await?;
             let options = UploadToContainerOptionsBuilder::default().path("/etc").build();
-            // The directory is made on the way: it need not be in every image.
+            // The archive creates the directory, which not every image has.
             let archive = Bytes::from(buildkitd::archive("buildkit/buildkitd.toml", config));
             let upload = docker.upload_to_container(name, Some(options), bollard::body_full(archive));
             upload.await.map_err(failed("configure"))?;
         }
-        Err(source) => return Err(ContainerError::Engine { step: "look for", source }),
+        Err(source) => return Err(ContainerError::Engine { operation: "inspect", source }),
     }
     docker.start_container(name, None::<StartContainerOptions>).await.map_err(failed("start"))
 }
@@ -233,7 +234,7 @@ async fn create(
             init: Some(true),
             mounts: Some(vec![state]),
             network_mode: wanted.network.clone(),
-            // Where the engine maps users, a privileged container must be outside of that.
+            // With `userns-remap` in the engine, a privileged container needs the host's user namespace.
             userns_mode: rules.maps_users.then(|| "host".to_owned()),
             ..HostConfig::default()
         }),
@@ -250,15 +251,15 @@ async fn create(
     };
     match created {
         Ok(_) => Ok(()),
-        Err(source) => Err(ContainerError::Engine { step: "create", source }),
+        Err(source) => Err(ContainerError::Engine { operation: "create", source }),
     }
 }
 
-/// Marks our containers, whatever their name.
+/// The label of all containers that this action creates.
 const LABEL: &str = "build-deploy.builder";
 
 async fn pull(docker: &Docker, image: &str, logins: &Credentials) -> Result<(), ContainerError> {
-    // As Docker reads a reference: what stands before the first slash is a host if it looks like one.
+    // As in Docker's references, the part before the first slash is a host only if it looks like one.
     let host =
         image.split_once('/').map(|(host, _)| host).filter(|host| host.contains(['.', ':']) || *host == "localhost");
     let host = host.unwrap_or("docker.io");
@@ -273,7 +274,7 @@ async fn pull(docker: &Docker, image: &str, logins: &Credentials) -> Result<(), 
     Ok(())
 }
 
-/// Waits until the container's BuildKit answers.
+/// Waits until BuildKit answers in the container.
 async fn booted(docker: &Docker, lease: &Arc<ContainerLease>) -> Result<Node, ContainerError> {
     let began = Instant::now();
     let mut pause = Duration::from_millis(25);
@@ -283,33 +284,30 @@ async fn booted(docker: &Docker, lease: &Arc<ContainerLease>) -> Result<Node, Co
             Err(error) => error,
         };
         let state = docker.inspect_container(lease.container(), None::<InspectContainerOptions>).await;
-        let state = state.map_err(|error| ContainerError::Engine { step: "enter", source: api_error(error) })?.state;
+        let state =
+            state.map_err(|error| ContainerError::Engine { operation: "inspect", source: api_error(error) })?.state;
         if state.and_then(|state| state.running) != Some(true) {
-            return Err(ContainerError::Ended(last_words(docker, lease.container()).await));
+            return Err(ContainerError::Exited(last_lines(docker, lease.container()).await));
         }
-        if began.elapsed() > BOOT {
-            return Err(ContainerError::Silent(told(&error)));
+        if began.elapsed() > BOOT_TIMEOUT {
+            return Err(ContainerError::Silent(error.to_string()));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
 
-fn told(error: &NodeError) -> String {
-    error.to_string()
-}
-
-/// The last lines of its log.
-async fn last_words(docker: &Docker, container: &str) -> String {
+/// The last lines of a container's log.
+async fn last_lines(docker: &Docker, container: &str) -> String {
     let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("5").build();
     let lines = docker.logs(container, Some(options)).filter_map(async |line| line.ok().map(|line| line.to_string()));
-    // They only explain a failure that is known.
-    let lines = tokio::time::timeout(LAST_WORDS, lines.collect::<Vec<_>>()).await;
+    // The lines only add details to a failure.
+    let lines = tokio::time::timeout(LOG_TIMEOUT, lines.collect::<Vec<_>>()).await;
     lines.unwrap_or_default().concat().trim().to_owned()
 }
 
-/// Removes what killed runs left behind: containers of ours that nobody uses.
-pub async fn sweep(engine: &Engine) -> Result<(), ApiError> {
+/// Removes containers of this action that no run uses, as killed runs leave behind.
+pub async fn remove_unused(engine: &Engine) -> Result<(), ApiError> {
     let docker = engine.client().await?;
     let filters = HashMap::from([("label", vec![LABEL])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -323,7 +321,7 @@ pub async fn sweep(engine: &Engine) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The ids of what was started in a container and runs; `None` if there is no such container any more.
+/// The ids of the programs that run in a container besides its own; `None` if the container does not exist.
 async fn programs(docker: &Docker, container: &str) -> Result<Option<Vec<String>>, ApiError> {
     match docker.inspect_container(container, None::<InspectContainerOptions>).await.map_err(api_error) {
         Ok(found) => Ok(Some(found.exec_ids.unwrap_or_default())),
@@ -335,13 +333,13 @@ async fn programs(docker: &Docker, container: &str) -> Result<Option<Vec<String>
 async fn remove(docker: &Docker, container: &str) -> Result<(), ApiError> {
     let options = RemoveContainerOptionsBuilder::default().force(true).build();
     match docker.remove_container(container, Some(options)).await.map_err(api_error) {
-        // Another run was faster.
+        // Another run removes it.
         Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
         removed => removed,
     }
 }
 
-/// No holder of these locks can panic, and a value is whole at any time.
+/// Locks a mutex. No thread panics while it holds one, and the values are always consistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use crate::{
 
 /// A manifest or index, ready to be put into a registry; `None` if the builder does not have it (any more), or if it has
 /// no media type.
-pub async fn stored(client: &Client, digest: &Digest) -> Option<RawManifest> {
+pub async fn manifest(client: &Client, digest: &Digest) -> Option<RawManifest> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Typed {

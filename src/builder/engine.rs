@@ -1,7 +1,7 @@
-//! The Docker engine's own API: its pushes, and what it says of images in a registry.
+//! The Docker engine's own API: pushes, loads, and requests to registries that only the engine can reach.
 //!
-//! API: <https://docs.docker.com/reference/api/engine/>. BuildKit, which lives in the same engine, is spoken to in
-//! [`super::solve`].
+//! API: <https://docs.docker.com/reference/api/engine/>. The client of the BuildKit inside the engine is
+//! [`crate::buildkit`].
 
 mod auth;
 
@@ -31,46 +31,46 @@ use crate::{
     retry::{Retry, Transient},
 };
 
-/// Where the runner mounts the engine's socket.
+/// The path at which the runner mounts the engine's socket.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// The version of the API that came with Docker 23.0 (<https://docs.docker.com/reference/api/engine/#api-version-matrix>).
 const API_OF_DOCKER_23: (usize, usize) = (1, 42);
-/// The same of Docker 26.0, whose BuildKit is 0.13.
+/// The same for Docker 26.0, whose BuildKit is 0.13.
 const API_OF_DOCKER_26: (usize, usize) = (1, 45);
 
-/// How long the engine may take to say what it is: only details of a build depend on it.
-const ABOUT_ITSELF: Duration = Duration::from_secs(5);
+/// How long the engine may take to report its version, which only details of a build depend on.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Seconds that an answer may take: a push is silent for as long as the registry takes to commit a large layer.
+/// Seconds that an answer may take. During a push, nothing is reported while the registry commits a large layer.
 const TIMEOUT: u64 = 600;
-const SILENT_PUSH: Duration = Duration::from_secs(TIMEOUT);
-/// After how much silence a push is said to stall.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(TIMEOUT);
+/// How long a push may be silent before that is reported.
 const SILENCE: Duration = Duration::from_mins(1);
-/// What the engine says before it uploads a layer again, which it does four times within a minute.
+/// The engine's status before it uploads a layer again, which it does four times within a minute.
 const REPEATING: &str = "Retrying in ";
 
-/// Why there is no usable engine.
+/// Why no Docker engine can be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum EngineError {
-    /// `DOCKER_HOST` is of a kind that we do not speak.
-    #[error("DOCKER_HOST is `{0}`: only unix:// and tcp:// are supported")]
+    /// `DOCKER_HOST` has an unsupported scheme.
+    #[error("DOCKER_HOST: `{0}` is not supported; only unix:// and tcp:// are")]
     Scheme(String),
-    /// There is no socket.
+    /// The socket does not exist.
     #[error("there is no Docker engine: {0} does not exist")]
     Missing(String),
-    /// Docker made a directory of a socket that was not there.
-    #[error("{0} is a directory, not a socket: no Docker engine listens on this runner")]
+    /// The socket did not exist, so Docker created a directory at its path.
+    #[error("there is no Docker engine: {0} is a directory, not a socket")]
     Directory(String),
-    /// Something else lies there.
-    #[error("{0} is no socket")]
-    NoSocket(String),
-    /// The socket cannot be looked at.
-    #[error("look at {path}: {reason}")]
+    /// The path is not a socket.
+    #[error("there is no Docker engine: {0} is not a socket")]
+    NotASocket(String),
+    /// The socket cannot be inspected.
+    #[error("cannot access {path}: {reason}")]
     Unreadable {
         /// The socket.
         path: String,
-        /// Why.
+        /// The system's reason.
         reason: String,
     },
 }
@@ -81,31 +81,31 @@ impl EngineError {
         match self {
             Self::Scheme(_) => "unset DOCKER_HOST to use the runner's own socket",
             _ => {
-                "run the job on a runner with Docker (`runs-on: ubuntu-latest`; ubuntu-slim has none), \
-                 and where Docker is rootless or elsewhere, make /var/run/docker.sock its socket"
+                "use a runner with Docker, such as `ubuntu-latest` (`ubuntu-slim` has none); if the socket of its Docker \
+                 has another path, link it to /var/run/docker.sock"
             }
         }
     }
 }
 
-/// An engine's answer that is an error.
+/// Why a call of the engine's API failed.
 #[derive(Debug, Error)]
 pub enum ApiError {
     /// The engine answered with an error.
     #[error("{message}")]
     Engine {
-        /// HTTP status; `None` if the error came within an answer that had begun well.
+        /// The HTTP status; `None` if the error is part of an answer whose status was a success.
         status: Option<u16>,
-        /// The engine's words.
+        /// The engine's message.
         message: String,
         /// Whether the engine has repeated the request by itself.
         repeated: bool,
     },
-    /// It could not be asked.
-    #[error("ask the Docker engine: {0}")]
+    /// The request failed.
+    #[error("the request to the Docker engine failed: {0}")]
     Transport(String),
-    /// It did not say what it pushed.
-    #[error("the engine did not tell the digest of {0}")]
+    /// The engine did not report the digest of an image that it pushed.
+    #[error("the Docker engine did not report the digest of {0}")]
     NoDigest(String),
 }
 
@@ -131,12 +131,12 @@ impl Transient for ApiError {
         if matches!(self, Self::Engine { repeated: true, .. }) {
             return Retry::Never;
         }
-        // The engine passes a registry's answer on as text.
+        // The engine passes on a registry's answer as text.
         let message = self.to_string();
         if is_temporary(&message) {
             Retry::Later
         } else if is_refused_login(self.status(), &message) {
-            // Logins are tried before anything is built, and engines do not repeat this.
+            // The login was accepted before the build, and engines do not repeat this by themselves.
             Retry::Once
         } else {
             Retry::Never
@@ -144,14 +144,14 @@ impl Transient for ApiError {
     }
 }
 
-/// Where the engine listens: `docker_host` (the variable `DOCKER_HOST`) if it can be used, else the runner's socket.
-/// Looks at the socket and connects to nothing.
+/// The address of the engine: `docker_host` (the variable `DOCKER_HOST`) if it can be used, else the runner's socket.
+/// Checks that the socket exists, and does not connect to it.
 pub fn locate(docker_host: Option<&str>) -> Result<Address, EngineError> {
     let default = Path::new(DEFAULT_SOCKET);
     match docker_host.filter(|host| !host.is_empty()) {
         None => socket(default),
         Some(host) => match host.split_once("://") {
-            // On a runner, DOCKER_HOST may name a socket that is not mounted into our container.
+            // DOCKER_HOST may name a socket that is not mounted into the action's container.
             Some(("unix", path)) => socket(Path::new(path)).or_else(|error| socket(default).map_err(|_| error)),
             Some(("tcp" | "http", rest)) => Ok(Address::Tcp(rest.trim_end_matches('/').to_owned())),
             _ => Err(EngineError::Scheme(host.to_owned())),
@@ -166,24 +166,24 @@ fn socket(path: &Path) -> Result<Address, EngineError> {
         Err(error) => Err(EngineError::Unreadable { path: shown, reason: error.to_string() }),
         Ok(meta) if meta.is_dir() => Err(EngineError::Directory(shown)),
         Ok(meta) if meta.file_type().is_socket() => Ok(Address::Unix(path.to_owned())),
-        Ok(_) => Err(EngineError::NoSocket(shown)),
+        Ok(_) => Err(EngineError::NotASocket(shown)),
     }
 }
 
-/// How an engine was told to treat registries, and what else a container in it must know.
+/// How an engine treats registries, and what else a container in it depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryRules {
-    /// URLs of mirrors of Docker Hub.
+    /// The URLs of mirrors of Docker Hub.
     pub mirrors: Vec<String>,
     /// Networks whose registries need no TLS, such as `127.0.0.0/8`.
     pub insecure_networks: Vec<String>,
     /// Registries that need no TLS.
     pub insecure_hosts: Vec<String>,
-    /// Whether users in containers are others than outside (`userns-remap`).
+    /// Whether the engine maps the users of containers (`userns-remap`).
     pub maps_users: bool,
 }
 
-/// A client of the engine's API. Nothing is asked before it is needed.
+/// A client of the engine's API. It connects with its first call.
 #[derive(Debug)]
 pub struct Engine {
     address: Address,
@@ -196,13 +196,13 @@ impl Engine {
         Self { address, client: OnceCell::new() }
     }
 
-    /// Where it listens.
+    /// The engine's address.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Pushes `repository:tag` from the image store and returns the digest that the registry has it under. `silent` hears
-    /// of each minute in which the engine tells nothing.
+    /// Pushes `repository:tag` from the image store and returns its digest in the registry. Calls `silent` after each minute
+    /// in which the engine reports nothing.
     pub async fn push(
         &self,
         repository: &str,
@@ -220,7 +220,7 @@ impl Engine {
                 Ok(None) => break,
                 Err(elapsed) => {
                     silence += SILENCE;
-                    if silence >= SILENT_PUSH {
+                    if silence >= PUSH_TIMEOUT {
                         return Err(late(elapsed));
                     }
                     silent(silence).await;
@@ -231,7 +231,7 @@ impl Engine {
             let status = message.map_err(api_error).map_err(|error| error.repeated(repeated))?.status;
             let status = status.unwrap_or_default();
             repeated |= status.starts_with(REPEATING);
-            // The last words are `main: digest: sha256:… size: 946`.
+            // The last status is `main: digest: sha256:… size: 946`.
             if let Some((_, rest)) = status.split_once("digest: ") {
                 digest = rest.split_whitespace().next().and_then(|text| text.parse().ok()).or(digest);
             }
@@ -239,13 +239,12 @@ impl Engine {
         digest.ok_or_else(|| ApiError::NoDigest(format!("{repository}:{tag}")))
     }
 
-    /// The digest that the registry serves `reference` under, as the engine sees it; `None` if it has none.
+    /// The digest of `reference` in its registry; `None` if it does not exist.
     ///
-    /// The engine is asked, not the registry, since a registry such as `localhost:5000` is within the engine's reach
-    /// and not within that of the container that we run in.
+    /// For registries such as `localhost:5000` that the engine can reach and this container cannot.
     pub async fn registry_digest(&self, reference: &str, login: Option<&Login>) -> Result<Option<Digest>, ApiError> {
         let client = self.client().await?;
-        // Without a login an empty one is sent: Engine 20.10 answers 400 where the header is missing.
+        // Sends an empty login if there is none: Engine 20.10 answers 400 if the header is missing.
         match client.inspect_registry_image(reference, Some(credentials(login, reference))).await.map_err(api_error) {
             Ok(answer) => Ok(answer.descriptor.digest.and_then(|text| text.parse().ok())),
             Err(error) if error.status() == Some(404) => Ok(None),
@@ -272,10 +271,10 @@ impl Engine {
     /// The engine's version.
     pub async fn version(&self) -> Option<String> {
         let version = async { self.client().await.ok()?.version().await.ok()?.version };
-        timeout(ABOUT_ITSELF, version).await.ok().flatten()
+        timeout(VERSION_TIMEOUT, version).await.ok().flatten()
     }
 
-    /// How the engine was told to treat registries.
+    /// How the engine treats registries.
     pub async fn registry_rules(&self) -> Result<RegistryRules, ApiError> {
         let info = timeout(CONNECT_TIMEOUT, self.client().await?.info()).await.map_err(late)?.map_err(api_error)?;
         let registries = info.registry_config.unwrap_or_default();
@@ -294,27 +293,27 @@ impl Engine {
         Ok(self.api().await? < API_OF_DOCKER_23)
     }
 
-    /// Whether its BuildKit takes several exporters in one solve.
-    pub async fn has_several_exporters(&self) -> Result<bool, ApiError> {
+    /// Whether its BuildKit supports several exporters in one solve.
+    pub async fn supports_several_exporters(&self) -> Result<bool, ApiError> {
         Ok(self.api().await? >= API_OF_DOCKER_26)
     }
 
-    /// The newest version of the API that both sides speak.
+    /// The newest version of the API that both sides support.
     async fn api(&self) -> Result<(usize, usize), ApiError> {
-        let version = timeout(ABOUT_ITSELF, self.client()).await.map_err(late)??.client_version();
+        let version = timeout(VERSION_TIMEOUT, self.client()).await.map_err(late)??.client_version();
         Ok((version.major_version, version.minor_version))
     }
 
-    /// The client for the calls that are made elsewhere.
+    /// The client, for calls of other modules.
     pub(super) async fn client(&self) -> Result<&Docker, ApiError> {
         let connected = self.client.get_or_try_init(|| connect(&self.address));
         timeout(CONNECT_TIMEOUT, connected).await.map_err(late)?.map_err(api_error)
     }
 }
 
-/// The engine took the connection and said nothing.
+/// The engine accepted the connection and did not answer.
 fn late(_: Elapsed) -> ApiError {
-    ApiError::Transport("no answer in time".to_owned())
+    ApiError::Transport("it did not answer in time".to_owned())
 }
 
 async fn connect(address: &Address) -> Result<Docker, bollard::errors::Error> {
@@ -364,7 +363,7 @@ mod tests {
     use super::{Engine, EngineError, locate, socket};
     use crate::buildkit::transport::Address;
 
-    /// As one whose process is stopped: the kernel takes connections for it.
+    /// Like an engine whose process is stopped: the kernel accepts connections for it.
     #[tokio::test]
     async fn an_engine_that_does_not_answer_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
@@ -380,7 +379,7 @@ mod tests {
         let began = Instant::now();
         assert!(engine.is_old().await.is_err());
         assert!(began.elapsed() <= Duration::from_secs(6));
-        assert!(engine.registry_rules().await.unwrap_err().to_string().contains("no answer in time"));
+        assert!(engine.registry_rules().await.unwrap_err().to_string().contains("did not answer in time"));
         assert!(began.elapsed() <= Duration::from_secs(26), "{:?}", began.elapsed());
     }
 
@@ -396,7 +395,7 @@ mod tests {
         assert_eq!(locate(Some("tcp://127.0.0.1:2375")), Ok(Address::Tcp("127.0.0.1:2375".into())));
         assert!(matches!(locate(Some("ssh://x")), Err(EngineError::Scheme(_))));
         assert!(matches!(socket(&path("dir")), Err(EngineError::Directory(_))));
-        assert!(matches!(socket(&path("file")), Err(EngineError::NoSocket(_))));
+        assert!(matches!(socket(&path("file")), Err(EngineError::NotASocket(_))));
         assert!(matches!(socket(&path("none")), Err(EngineError::Missing(_))));
     }
 }

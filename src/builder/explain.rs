@@ -1,6 +1,6 @@
-//! Says in plain words what a build or push error of the daemon means and what to do about it. Pure.
+//! Explains errors of builds and pushes: what went wrong, and what to do about it. Pure.
 //!
-//! BuildKit and registries send most reasons as text only, so text it is that is looked at here, and nowhere else.
+//! BuildKit and registries report most reasons as text only. This is the only place that interprets it.
 
 use crate::{
     buildkit::{SolveError, caches::NO_ANSWER},
@@ -8,9 +8,9 @@ use crate::{
     registry::permissions::{PushTarget, missing_repository_hint, push_hint},
 };
 
-/// An error in plain words.
+/// An explained error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explained {
+pub struct Explanation {
     /// The stage that failed.
     pub stage: Stage,
     /// What went wrong, in one line.
@@ -19,8 +19,9 @@ pub struct Explained {
     pub hint: Option<String>,
 }
 
-/// Explains a failed solve. `instruction` is the Dockerfile instruction that it is about, as written.
-pub fn explain(error: &SolveError, instruction: Option<&str>, target: PushTarget<'_>) -> Explained {
+/// Explains a failed solve. `instruction` is the Dockerfile instruction that failed, as written; `target` is the
+/// registry that the image is pushed to.
+pub fn explain(error: &SolveError, instruction: Option<&str>, target: PushTarget<'_>) -> Explanation {
     let message = without_wrapping(&error.message);
     if let Some(code) = error.exit_code {
         return exit(code, instruction, message);
@@ -29,15 +30,15 @@ pub fn explain(error: &SolveError, instruction: Option<&str>, target: PushTarget
         return push(message, target);
     }
     let (headline, hint) = build(message, instruction);
-    Explained { stage: Stage::Build, headline, hint }
+    Explanation { stage: Stage::Build, headline, hint }
 }
 
-/// Explains an error of a push: what the engine or the registry says.
-pub fn push(message: &str, target: PushTarget<'_>) -> Explained {
+/// Explains a failed push to `target`, from the message of the builder, the engine or the registry.
+pub fn push(message: &str, target: PushTarget<'_>) -> Explanation {
     let registry = target.host;
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
-    let says = ending(message);
+    let cause = ending(message);
     let unreachable = [
         "no such host",
         "connection refused",
@@ -47,96 +48,104 @@ pub fn push(message: &str, target: PushTarget<'_>) -> Explained {
         "no route to host",
     ];
     let (headline, hint) = if has(&["429 too many", "toomanyrequests"]) {
-        (format!("{registry} answers that there are too many requests"), "wait and run the job again".to_owned())
+        (format!("{registry} received too many requests"), "wait a few minutes, then run the job again".to_owned())
     } else if has(&unreachable) {
-        let hint = format!("check the input `registry` and the runner's network; the engine says: {says}");
-        (format!("{registry} cannot be reached from the engine"), hint)
-    } else if has(&["x509", "certificate", "server gave http response to https client"]) {
-        let hint = format!("give the engine its CA in /etc/docker/certs.d/{registry}/ca.crt; it says: {says}");
+        let hint = format!("check the input `registry` and the network of the runner; the error is: {cause}");
+        (format!("the builder cannot reach {registry}"), hint)
+    } else if has(&["server gave http response to https client"]) {
+        let hint = "use a registry with TLS, or add it to `insecure-registries` in /etc/docker/daemon.json".to_owned();
+        (format!("{registry} does not use TLS"), hint)
+    } else if has(&["x509", "certificate"]) {
+        let hint = format!(
+            "copy the CA of its certificate to /etc/docker/certs.d/{registry}/ca.crt on the engine's host; the error is: \
+             {cause}"
+        );
         (format!("the engine does not trust {registry}"), hint)
     } else if has(&["unauthorized", "no basic auth credentials", "authentication required"])
         && !has(&["insufficient_scope"])
     {
-        let headline = if target.has_login { "does not accept the credentials" } else { "requires a login" };
-        (format!("{registry} {headline}"), refusal_hint(target, message))
+        let problem = if target.has_login { "does not accept the credentials" } else { "requires a login" };
+        (format!("{registry} {problem}"), refusal_hint(target, message))
     } else if has(&["denied", "403 forbidden", "insufficient_scope"]) {
         (format!("{registry} refuses the push"), refusal_hint(target, message))
     } else if has(&["tag is immutable", "immutability", "cannot be overwritten"]) {
-        let hint = format!("use tags that no push has had yet, such as those of the commit; the registry says: {says}");
-        (format!("{registry} does not let a tag be moved"), hint)
+        let hint = format!("use tags that are new for every push, such as `type=sha`; the registry answered: {cause}");
+        (format!("{registry} does not allow tags to be moved"), hint)
     } else if has(&["name unknown", "name_unknown", "does not exist in the registry", "404 not found"]) {
         let hint = missing_repository_hint(registry, message);
-        (format!("{registry} has no such repository"), format!("{hint}; the registry says: {says}"))
+        (format!("{registry} has no such repository"), format!("{hint}; the registry answered: {cause}"))
     } else if has(&["got digest ", "did not match uploaded content", "digest_invalid"]) {
-        let hint = format!("run the job again; if it fails again, check the proxy or mirror in front of {registry}");
-        (format!("{registry} did not receive what was sent"), format!("{hint}; the engine says: {says}"))
+        let hint = format!("run the job again; if it fails again, check proxies and mirrors in front of {registry}");
+        (format!("the upload to {registry} was damaged"), format!("{hint}; the error is: {cause}"))
     } else if has(&["no space left on device"]) {
-        ("a disk is full (the engine's or the registry's)".to_owned(), says)
+        let hint = format!("free disk space there, then run the job again; the error is: {cause}");
+        (format!("no disk space is left on the engine's host or on {registry}"), hint)
     } else {
-        (format!("the push to {registry} failed"), says)
+        (format!("the push to {registry} failed"), cause)
     };
-    Explained { stage: Stage::Publish, headline, hint: Some(hint) }
+    Explanation { stage: Stage::Publish, headline, hint: Some(hint) }
 }
 
-/// Whether an engine that was asked to try a login says that the registry refused it. Engines pass the registry's
-/// answer on with a status of their own, such as 500 for a 401.
+/// Whether an engine that tried a login reports that the registry refused it. Engines pass on the registry's answer with
+/// a status of their own, such as 500 for a 401.
 pub fn is_refused_login(status: Option<u16>, message: &str) -> bool {
-    let words = [": denied: ", ": unauthorized: ", "status: 401 Unauthorized"];
-    status == Some(401) || message.starts_with("unauthorized: ") || words.iter().any(|words| message.contains(words))
+    let signs = [": denied: ", ": unauthorized: ", "status: 401 Unauthorized"];
+    status == Some(401) || message.starts_with("unauthorized: ") || signs.iter().any(|sign| message.contains(sign))
 }
 
-/// What to do when a registry does not accept the credentials, or who they belong to, and what it says.
-pub fn refusal_hint(target: PushTarget<'_>, says: &str) -> String {
-    let hint = push_hint(target, says).unwrap_or_else(|| "check the inputs `username` and `password`".to_owned());
-    format!("{hint}; the registry says: {}", ending(says))
+/// What to do when a registry does not accept the credentials, or when their user lacks a permission; with the registry's
+/// answer.
+pub fn refusal_hint(target: PushTarget<'_>, answer: &str) -> String {
+    let hint = push_hint(target, answer).unwrap_or_else(|| "check the inputs `username` and `password`".to_owned());
+    format!("{hint}; the registry answered: {}", ending(answer))
 }
 
-const FREE_SPACE: &str = "free space on the runner: `docker system prune -af --volumes`, or a larger disk";
+const FREE_SPACE: &str =
+    "free disk space on the runner with `docker system prune -af --volumes`, or use a runner with a larger disk";
 
-/// What to do about a command that failed, where only its own words tell.
+/// What to do about a command that failed, if its output shows the reason.
 pub fn hint_in(log: &[String]) -> Option<String> {
-    // Written by the C library, whatever the command.
+    // The C library's message, whatever the command.
     if log.iter().any(|line| line.contains("No space left on device")) {
-        return Some(format!("the engine's disk is full: {FREE_SPACE}"));
+        return Some(format!("no disk space is left: {FREE_SPACE}"));
     }
-    log.last().is_some_and(|line| line.contains(NOT_FOR_THIS_MACHINE)).then(|| EMULATION.to_owned())
+    log.last().is_some_and(|line| line.contains(WRONG_PLATFORM)).then(|| EMULATION.to_owned())
 }
 
-/// An error of the build itself: headline and hint.
+/// Explains an error of the build itself: headline and hint.
 fn build(message: &str, instruction: Option<&str>) -> (String, Option<String>) {
     if message.contains("no space left on device") {
-        return ("the engine's disk is full".to_owned(), Some(FREE_SPACE.to_owned()));
+        return ("no disk space is left for the build".to_owned(), Some(FREE_SPACE.to_owned()));
     }
     if let Some(image) = base_image(message) {
         return missing_base(&image, message);
     }
     if is_layer_pull(message) {
-        let base = instruction
-            .and_then(base_of)
-            .map_or_else(|| "the base image".to_owned(), |name| format!("base image {name}"));
-        return unpulled(&format!("a layer of {base}"), message);
+        let base =
+            instruction.and_then(base_of).map_or("the base image".to_owned(), |name| format!("base image {name}"));
+        return failed_pull(&format!("a layer of {base}"), message);
     }
     if let Some(subject) = refused_pull(message) {
-        let hint = "check FROM, or give its registry's login with the input `registries`";
+        let hint = "check FROM, or add a login for its registry to the input `registries`";
         return (format!("{subject} does not exist or needs a login"), Some(hint.to_owned()));
     }
     if let Some(path) = missing_file(message) {
-        let hint = "check the path (it is relative to the context), and whether .dockerignore leaves it out";
+        let hint = "check the path, which is relative to the build context, and whether .dockerignore excludes it";
         return (format!("{path} is not in the build context"), Some(hint.to_owned()));
     }
     let hint = if message.contains("target stage ") && message.contains("could not be found") {
-        "check `target`: it must name a stage of the Dockerfile"
+        "set `target` to a stage of the Dockerfile"
     } else if message.contains("secret ") && message.contains("not found") {
-        "give it with the input `secrets` or `secret-files`"
+        "pass the secret with the input `secrets` or `secret-files`"
     } else if message.contains(NO_ANSWER) {
-        "the builder can do nothing while it waits for this cache: set `cache: off`, and restart the builder (the engine, if that builds) should it hang"
+        "set `cache: off`; if the builder still hangs, restart it (or the Docker engine, if that is the builder)"
     } else if message.contains("is not allowed") {
-        "allow it with the input `allow`"
+        "add it to the input `allow`"
     } else if message.contains(" ssh forward key ") || message.contains("no SSH key ") {
-        "give it with the input `ssh`, or `ssh` in the compose file"
+        "pass the key with the input `ssh`, or with `ssh` in the compose file"
     } else if is_lint(message) {
-        "correct what the warnings say, or take `error=true` out of the Dockerfile's `# check=`"
-    } else if message.contains(NOT_FOR_THIS_MACHINE) {
+        "correct the Dockerfile as the warnings say, or remove `error=true` from its `# check=`"
+    } else if message.contains(WRONG_PLATFORM) {
         EMULATION
     } else {
         return (message.to_owned(), None);
@@ -144,22 +153,22 @@ fn build(message: &str, instruction: Option<&str>) -> (String, Option<String>) {
     (message.to_owned(), Some(hint.to_owned()))
 }
 
-/// Whether build checks, which are errors by `# check=error=true`, failed the build.
+/// Whether build checks failed the build, which they do with `# check=error=true`.
 pub fn is_lint(message: &str) -> bool {
     message.contains("lint violation found for rules: ")
 }
 
-/// What the kernel says of a program for another processor.
-const NOT_FOR_THIS_MACHINE: &str = "exec format error";
-const EMULATION: &str = "the image is for another platform than this engine can run: put docker/setup-qemu-action before \
-                         this step, or leave `platforms` out";
+/// The kernel's message for a program that was compiled for another processor.
+const WRONG_PLATFORM: &str = "exec format error";
+const EMULATION: &str = "the builder cannot run programs for this platform: add docker/setup-qemu-action before this step, \
+                         or remove the platform from `platforms`";
 
-/// The base image that could not be had, if that is what the message is about; in its short form.
+/// The base image that could not be pulled, in its short form; `None` if the message is about something else.
 pub fn missing_base_image(message: &str) -> Option<String> {
     base_image(without_wrapping(message))
 }
 
-/// The message without the layers that say only that something failed.
+/// The message without the prefixes that say only that something failed.
 fn without_wrapping(message: &str) -> &str {
     const LAYERS: [&str; 6] = [
         "failed to solve: ",
@@ -176,7 +185,8 @@ fn without_wrapping(message: &str) -> &str {
     rest
 }
 
-fn exit(code: i64, instruction: Option<&str>, message: &str) -> Explained {
+/// Explains a command that failed.
+fn exit(code: i64, instruction: Option<&str>, message: &str) -> Explanation {
     let subject = match instruction {
         Some(text) => {
             let one_line = text.replace('\\', " ").split_whitespace().collect::<Vec<_>>().join(" ");
@@ -185,19 +195,24 @@ fn exit(code: i64, instruction: Option<&str>, message: &str) -> Explained {
         None => beginning(message),
     };
     let hint = match code {
-        137 => "the kernel killed it, most often for lack of memory: use less parallelism, or a larger runner",
-        127 => "127 means that a command was not found: is it installed in this stage?",
-        126 => "126 means that a file cannot be executed: `chmod +x` it, and look for CRLF line ends",
+        137 => {
+            "the kernel killed the command, most often because memory ran out: use less parallelism, or a larger runner"
+        }
+        127 => "exit code 127 means that a command was not found: install it in this stage",
+        126 => {
+            "exit code 126 means that a file could not be executed: make it executable with `chmod +x`, and convert \
+             Windows line ends (CRLF)"
+        }
         _ => "",
     };
-    Explained {
+    Explanation {
         stage: Stage::Build,
         headline: format!("{subject} failed with exit code {code}"),
         hint: (!hint.is_empty()).then(|| hint.to_owned()),
     }
 }
 
-/// `RUN --mount=… pip install x` without its flags: there is room for the command only.
+/// `RUN --mount=… pip install x` without its flags, to leave room for the command.
 fn without_flags(instruction: &str) -> String {
     let Some((keyword, rest)) = instruction.split_once(' ') else { return instruction.to_owned() };
     let mut command = rest;
@@ -207,21 +222,21 @@ fn without_flags(instruction: &str) -> String {
     format!("{keyword} {command}")
 }
 
-/// The words within the first 120 characters. No word is cut, since half a secret would not be known for one.
+/// The words within the first 120 characters. No word is cut, since half of a secret would not be redacted.
 fn beginning(text: &str) -> String {
     let Some((end, _)) = text.char_indices().nth(120) else { return text.to_owned() };
     let words = text[..end].rfind(char::is_whitespace).unwrap_or(0);
     format!("{}…", text[..words].trim_end())
 }
 
-/// The words within the last 160 characters: the cause stands at the end of what BuildKit says.
+/// The words within the last 160 characters. BuildKit's messages end with the cause.
 fn ending(text: &str) -> String {
     let Some((start, _)) = text.char_indices().rev().nth(160) else { return text.to_owned() };
     let words = text[start..].find(char::is_whitespace).map_or(text.len(), |at| start + at);
     format!("…{}", text[words..].trim_start())
 }
 
-/// The image of `…: failed to resolve source metadata for docker.io/library/x:1: …`, in all its wordings.
+/// The image in `…: failed to resolve source metadata for docker.io/library/x:1: …` and its variants.
 fn base_image(message: &str) -> Option<String> {
     let marker = ["failed to resolve source metadata for ", "failed to load metadata for "]
         .iter()
@@ -235,8 +250,8 @@ fn base_image(message: &str) -> Option<String> {
     (!short.is_empty()).then(|| short.to_owned())
 }
 
-/// What was refused, where BuildKit before 0.10 does not say which image: `pulling from host X failed with status code
-/// […]: 401 Unauthorized`, or `pull access denied, …`.
+/// The image in messages of BuildKit before 0.10, which do not name it: `pulling from host X failed with status code […]:
+/// 401 Unauthorized`, or `pull access denied, …`.
 fn refused_pull(message: &str) -> Option<String> {
     if message.starts_with("pull access denied") {
         return Some("a base image".to_owned());
@@ -250,55 +265,52 @@ fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     if image.contains("syft-scanner") {
-        let hint = "`sbom: generator=image` names another; a private one needs a login (input `registries`)";
-        (format!("{image}, which lists what is in the image for `sbom`, cannot be pulled"), Some(hint.to_owned()))
+        let hint = "use another generator with `sbom: generator=IMAGE`, or add a login for its registry to the input \
+                    `registries`";
+        (format!("{image}, which generates the SBOM, cannot be pulled"), Some(hint.to_owned()))
     } else if has(&["content at http"]) && has(&["not found"]) {
-        let hint =
-            "run the job again; if it fails again, check the registry and the mirrors and proxies in front of it";
-        (format!("the registry does not have the manifest that it names for base image {image}"), Some(hint.to_owned()))
+        let headline = format!("the registry lists a manifest of base image {image} that it does not have");
+        (headline, Some(DAMAGED_PULL.to_owned()))
     } else if has(&["not found", "does not exist"]) && !has(&["no such host"]) {
-        let hint = "check the name and tag in FROM; a private image needs a login (input `registries`)";
+        let hint = "check the name and tag in FROM; if the image is private, add a login to the input `registries`";
         (format!("base image {image} does not exist"), Some(hint.to_owned()))
     } else if has(&["denied", "unauthorized", "403 forbidden"]) {
-        let hint = "check FROM and the login for its registry (input `registries`)";
+        let hint = "check FROM, and the login for its registry in the input `registries`";
         (format!("base image {image} does not exist or needs a login"), Some(hint.to_owned()))
     } else {
-        unpulled(&format!("base image {image}"), message)
+        failed_pull(&format!("base image {image}"), message)
     }
 }
 
-/// What to do about a base image, or a layer of one, that exists and cannot be pulled.
-fn unpulled(subject: &str, message: &str) -> (String, Option<String>) {
+const DAMAGED_PULL: &str =
+    "run the job again; if it fails again, check the registry, and proxies and mirrors in front of it";
+
+/// Explains why a base image, or a layer of one, that exists cannot be pulled.
+fn failed_pull(subject: &str, message: &str) -> (String, Option<String>) {
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     if has(&["429 too many", "toomanyrequests"]) {
-        let hint = "give a login with the input `registries`, or use a mirror";
-        return (format!("{subject}: the registry's pull limit is reached"), Some(hint.to_owned()));
+        let hint = "add a login for its registry to the input `registries`, or use a mirror";
+        return (format!("{subject} cannot be pulled: the registry's rate limit is exceeded"), Some(hint.to_owned()));
     }
     let hint = if has(&["401 unauthorized", "403 forbidden", "denied"]) {
-        "check the login for its registry (input `registries`)"
+        "check the login for its registry in the input `registries`"
     } else if has(&["unexpected commit digest", "short read"]) {
-        return (
-            format!("{subject} arrived damaged"),
-            Some(
-                "run the job again; if it fails again, check the registry and the mirrors and proxies in front of it"
-                    .to_owned(),
-            ),
-        );
+        return (format!("{subject} was damaged during the download"), Some(DAMAGED_PULL.to_owned()));
     } else {
         "run the job again"
     };
-    (format!("{subject} cannot be pulled"), Some(format!("{hint}; the engine says: {}", ending(message))))
+    (format!("{subject} cannot be pulled"), Some(format!("{hint}; the error is: {}", ending(message))))
 }
 
-/// Whether a step failed since a layer of its base image could not be pulled. BuildKit pulls layers when a step needs
-/// them, and blames that step.
+/// Whether a step failed because a layer of its base image could not be pulled. BuildKit pulls layers when a step needs
+/// them, and reports the error as that step's.
 pub fn is_layer_pull(message: &str) -> bool {
     const SIGNS: [&str; 3] = ["httpReadSeeker: ", "failed commit on ref \"layer-", "short read: expected "];
     !message.contains("failed to push") && SIGNS.iter().any(|sign| message.contains(sign))
 }
 
-/// The repository of the layer that is named in an error, if one is: `…/v2/o/r/blobs/sha256:…`, as a host and a path.
+/// The repository in the address of a layer, `…/v2/o/r/blobs/sha256:…`, with its host.
 pub fn repository_of_layer(message: &str) -> Option<String> {
     let (before, rest) = message.split_once("/v2/")?;
     let (path, _) = rest.split_once("/blobs/")?;
@@ -307,22 +319,23 @@ pub fn repository_of_layer(message: &str) -> Option<String> {
     (is_plain(host) && is_plain(path)).then(|| format!("{host}/{path}"))
 }
 
-/// The image that a `FROM` names.
+/// The image in a `FROM` instruction.
 fn base_of(instruction: &str) -> Option<&str> {
     let mut words = instruction.split_whitespace();
     words.next().filter(|word| word.eq_ignore_ascii_case("from"))?;
     words.find(|word| !word.starts_with("--"))
 }
 
-/// The path of a `COPY` or `ADD` whose source is not there.
+/// The source of a `COPY` or `ADD` that does not exist.
 fn missing_file(message: &str) -> Option<String> {
     let about_copy = ["failed to calculate checksum of ref", "failed to compute cache key"];
     let path = message
         .strip_suffix(": not found")
         .filter(|_| about_copy.iter().any(|sign| message.contains(sign)))
-        .and_then(|rest| rest.rsplit(": ").next());
+        .and_then(|rest| rest.rsplit(": ").next())?;
     // Before BuildKit 0.10 the message is `…: "/x" not found: not found`.
-    path.map(|path| path.trim_end_matches(" not found").to_owned())
+    let path = path.trim_end_matches(" not found");
+    Some(format!("`{}`", path.trim_matches('"')))
 }
 
 #[cfg(test)]
@@ -332,11 +345,11 @@ mod tests {
 
     const GHCR: PushTarget<'static> = PushTarget { host: "ghcr.io", has_login: true };
 
-    fn fault(message: &str) -> SolveError {
+    fn error(message: &str) -> SolveError {
         SolveError { message: message.into(), ..SolveError::default() }
     }
 
-    /// Messages as engines really sent them.
+    /// Messages that engines sent.
     #[test]
     fn real_messages_are_understood() {
         for (message, stage, headline, hint) in [
@@ -351,13 +364,13 @@ mod tests {
                 "failed to resolve source metadata for docker.io/docker/buildkit-syft-scanner:stable-1: \
                  docker.io/docker/buildkit-syft-scanner:stable-1: not found",
                 Stage::Build,
-                "docker/buildkit-syft-scanner:stable-1, which lists what is in the image for `sbom`, cannot be pulled",
+                "docker/buildkit-syft-scanner:stable-1, which generates the SBOM, cannot be pulled",
                 "generator=",
             ),
             (
                 "failed to solve: write /var/lib/docker/containerd/daemon/io.containerd.snapshotter.v1.overlayfs/snapshots/6/fs/big.bin: no space left on device",
                 Stage::Build,
-                "the engine's disk is full",
+                "no disk space is left for the build",
                 "docker system prune",
             ),
             (
@@ -383,7 +396,7 @@ mod tests {
             (
                 "failed to compute cache key: failed to calculate checksum of ref ob37::jveu: \"/missing.txt\": not found",
                 Stage::Build,
-                "\"/missing.txt\" is not in the build context",
+                "`/missing.txt` is not in the build context",
                 ".dockerignore",
             ),
             ("failed to load LLB: network.host is not allowed", Stage::Build, "network.host is not allowed", "`allow`"),
@@ -391,8 +404,15 @@ mod tests {
                 "failed to push 10.213.0.1:5999/live/web:main: failed to do request: Head \"https://x\": dial tcp \
                  10.213.0.1:5999: connect: connection refused",
                 Stage::Publish,
-                "ghcr.io cannot be reached from the engine",
+                "the builder cannot reach ghcr.io",
                 "connect: connection refused",
+            ),
+            (
+                "failed to push r.example/o/r:main: failed to do request: Head \"https://r.example/v2/o/r/blobs/x\": http: \
+                 server gave HTTP response to HTTPS client",
+                Stage::Publish,
+                "ghcr.io does not use TLS",
+                "`insecure-registries`",
             ),
             (
                 "failed to push ghcr.io/o/r:main: unexpected status from POST request to https://ghcr.io/v2/o/r/blobs/uploads/: \
@@ -420,8 +440,8 @@ mod tests {
                 "failed to push x/o/r:v1: tag invalid: The image tag 'v1' already exists in the 'o/r' repository and \
                  cannot be overwritten because the tag is immutable.",
                 Stage::Publish,
-                "ghcr.io does not let a tag be moved",
-                "no push has had yet",
+                "ghcr.io does not allow tags to be moved",
+                "new for every push",
             ),
             (
                 "failed to push ghcr.io/o/r:main: push access denied, repository does not exist or may require \
@@ -431,16 +451,16 @@ mod tests {
                 "`permissions: packages: write`",
             ),
         ] {
-            let explained = explain(&fault(message), None, GHCR);
+            let explained = explain(&error(message), None, GHCR);
             assert_eq!((explained.stage, explained.headline.as_str()), (stage, headline), "{message}");
-            let told = explained.hint.unwrap_or_default();
-            assert!(told.contains(hint), "{told}");
+            let shown = explained.hint.unwrap_or_default();
+            assert!(shown.contains(hint), "{shown}");
         }
     }
 
     /// The errors of Docker 28 for a registry that breaks while a base image is pulled.
     #[test]
-    fn a_base_image_that_breaks_off_is_named() {
+    fn a_base_image_that_cannot_be_downloaded_is_named() {
         let from = Some("FROM --platform=linux/amd64 r.example/o/base:1 AS build");
         let layer = "failed to compute cache key: failed to copy: httpReadSeeker: failed open: ";
         let url = "https://r.example/v2/o/base/blobs/sha256:ab";
@@ -453,42 +473,42 @@ mod tests {
             (
                 format!("{layer}failed to do request: Get \"{url}\": read tcp 1.2.3.4:5->6.7.8.9:443: connection reset by peer"),
                 "a layer of base image r.example/o/base:1 cannot be pulled",
-                "run the job again; the engine says: ",
+                "run the job again; the error is: ",
             ),
             (
                 format!("{layer}unexpected status from GET request to {url}: 429 Too Many Requests\ntoomanyrequests: x"),
-                "a layer of base image r.example/o/base:1: the registry's pull limit is reached",
-                "give a login",
+                "a layer of base image r.example/o/base:1 cannot be pulled: the registry's rate limit is exceeded",
+                "add a login",
             ),
             (
                 "failed to compute cache key: short read: expected 5150 bytes but got 5149: unexpected EOF".to_owned(),
-                "a layer of base image r.example/o/base:1 arrived damaged",
+                "a layer of base image r.example/o/base:1 was damaged during the download",
                 "proxies",
             ),
             (
                 "failed to compute cache key: failed commit on ref \"layer-sha256:ab\": commit failed: unexpected commit \
                  digest sha256:cd, expected sha256:ab: failed precondition"
                     .to_owned(),
-                "a layer of base image r.example/o/base:1 arrived damaged",
+                "a layer of base image r.example/o/base:1 was damaged during the download",
                 "proxies",
             ),
             (
                 "r.example/o/base:1: failed to resolve source metadata for r.example/o/base:1: failed to copy: \
                  httpReadSeeker: failed open: content at https://r.example/v2/o/base/manifests/sha256:ab not found: not found"
                     .to_owned(),
-                "the registry does not have the manifest that it names for base image r.example/o/base:1",
+                "the registry lists a manifest of base image r.example/o/base:1 that it does not have",
                 "run the job again",
             ),
         ] {
-            let explained = explain(&fault(&message), from, GHCR);
+            let explained = explain(&error(&message), from, GHCR);
             assert_eq!((explained.stage, explained.headline.as_str()), (Stage::Build, headline), "{message}");
-            let told = explained.hint.unwrap_or_default();
-            assert!(told.contains(hint), "{told}");
+            let shown = explained.hint.unwrap_or_default();
+            assert!(shown.contains(hint), "{shown}");
         }
     }
 
     #[test]
-    fn a_push_without_a_login_is_not_told_that_its_login_is_wrong() {
+    fn a_push_without_a_login_requires_one() {
         let anonymous = PushTarget { host: "r.example", has_login: false };
         let explained = super::push("failed to push r.example/o/r: unauthorized: authentication required", anonymous);
         assert_eq!(explained.headline, "r.example requires a login");
@@ -500,7 +520,7 @@ mod tests {
 
     /// Answers of Docker 20.10 and 28.
     #[test]
-    fn a_refused_login_is_told_from_a_registry_in_trouble() {
+    fn a_refused_login_differs_from_a_registry_in_trouble() {
         for (status, message) in [
             (401, "Get \"https://ghcr.io/v2/\": unauthorized: incorrect username or password"),
             (403, "Get \"https://ghcr.io/v2/\": denied: denied"),
@@ -520,15 +540,15 @@ mod tests {
 
     #[test]
     fn a_command_that_failed_is_named_without_the_flags_of_its_run() {
-        let fault = SolveError { exit_code: Some(2), ..fault("exit code: 2") };
+        let failed = SolveError { exit_code: Some(2), ..error("exit code: 2") };
         let run = "RUN --mount=type=cache,target=/root/.cache/uv \\\n    --network=none \\\n    uv sync --locked";
-        assert_eq!(explain(&fault, Some(run), GHCR).headline, "`RUN uv sync --locked` failed with exit code 2");
-        let bare = explain(&fault, Some("RUN"), GHCR);
+        assert_eq!(explain(&failed, Some(run), GHCR).headline, "`RUN uv sync --locked` failed with exit code 2");
+        let bare = explain(&failed, Some("RUN"), GHCR);
         assert_eq!(bare.headline, "`RUN` failed with exit code 2");
     }
 
     #[test]
-    fn a_command_that_met_a_full_disk_is_told_from_one_that_failed() {
+    fn a_full_disk_shows_in_the_output_of_a_command() {
         let log = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let full = log(
             "Collecting django\nERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",

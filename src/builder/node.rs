@@ -1,4 +1,4 @@
-//! A BuildKit that builds for a run, and which of several builds what.
+//! A BuildKit daemon that builds for a run, and which platforms each of several daemons builds.
 
 use std::{error::Error, fmt};
 
@@ -16,38 +16,38 @@ use crate::{
     domain::platform::normal,
 };
 
-/// A BuildKit that builds for a run.
+/// A BuildKit daemon that builds for a run.
 #[derive(Debug)]
 pub struct Node {
     /// Where it is.
     pub endpoint: Endpoint,
     /// The connection to it.
     pub client: Client,
-    /// What it can do.
+    /// What it supports.
     pub capabilities: Capabilities,
-    /// What it is to build for, best first; empty if it is all the same.
+    /// The platforms that it builds for, the preferred ones first.
     pub platforms: Vec<String>,
-    /// What it says of itself.
+    /// What it reports about its workers.
     pub worker: Worker,
 }
 
 const RESOLVE_MODE: &str = "image-resolve-mode";
 
-/// What one node builds of an image.
+/// The platforms of an image that one node builds.
 #[derive(Clone, Debug)]
-pub struct Share<'a> {
+pub struct Assignment<'a> {
     /// The node.
     pub node: &'a Node,
-    /// The platforms; empty for the node's own.
+    /// The platforms; empty for the node's default.
     pub platforms: Vec<String>,
 }
 
-/// Why a node could not be had.
+/// Why a node cannot be used.
 #[derive(Debug)]
 pub enum NodeError {
     /// It cannot be reached.
     Unreachable(TransportError),
-    /// It is no BuildKit that we could use.
+    /// Its answer is an error, or not one of BuildKit.
     Unusable(tonic::Status),
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for NodeError {
                 write!(f, "{error}")?;
                 error.source().map_or(Ok(()), |source| write!(f, ": {source}"))
             }
-            // Of a connection that broke, only the innermost cause says why.
+            // Only the innermost cause says why a connection was lost.
             Self::Unusable(status) => match root_cause(status) {
                 Some(cause) => write!(f, "{}: {cause}", status.message()),
                 None => f.write_str(status.message()),
@@ -68,10 +68,11 @@ impl fmt::Display for NodeError {
 }
 
 impl Node {
-    /// Connects, and asks what it can do. `platforms` are those that the user wants it for.
+    /// Connects to a daemon and asks what it supports. `platforms` are those that the user assigned to it; if there are
+    /// none, it builds for all that it supports.
     pub async fn connect(endpoint: Endpoint, platforms: Vec<String>) -> Result<Self, NodeError> {
         let client = Client::connect(&endpoint).await.map_err(NodeError::Unreachable)?;
-        // What takes connections need not answer.
+        // A server may accept the connection and not answer.
         let late = |_| NodeError::Unreachable(TransportError::TimedOut { endpoint: endpoint.to_string() });
         let worker = timeout(CONNECT_TIMEOUT, client.worker()).await.map_err(late)?.map_err(NodeError::Unusable)?;
         let store = match (&endpoint, worker.containerd) {
@@ -83,15 +84,15 @@ impl Node {
         Ok(Self { endpoint, client, capabilities: Capabilities { store, version: None }, platforms, worker })
     }
 
-    /// Asks for its version, which only a few things depend on.
+    /// Asks for its version, which only GitHub's cache depends on.
     pub async fn learn_version(&mut self) {
         self.capabilities.version = self.client.version().await;
     }
 
-    /// Fits a request to it.
+    /// Adapts a request to the node.
     pub fn adapt(&self, mut request: SolveRequest) -> SolveRequest {
         if self.capabilities.store == Store::Standalone {
-            // It has no images of its own to prefer to the registry's.
+            // It stores no images that could be preferred to the registry's.
             if request.frontend_attrs.get(RESOLVE_MODE).is_some_and(|mode| mode == "local") {
                 request.frontend_attrs.remove(RESOLVE_MODE);
             }
@@ -99,27 +100,30 @@ impl Node {
         request
     }
 
-    /// How well it builds for a platform: its own one is 0, those that it emulates come later.
+    /// How well it builds for a platform: 0 is best; emulated platforms come later. `None` if it does not.
     fn rank(&self, platform: &str) -> Option<usize> {
         self.platforms.iter().position(|known| normal(known) == normal(platform))
     }
 }
 
-/// Divides `platforms` among the nodes: each platform goes to the node that is best at it, the first of equals, and what
-/// one node builds stays together. `Err` is a platform that none of several nodes builds; a single node is left to say so itself.
-pub fn shares<'a>(nodes: &'a [Node], platforms: &[String]) -> Result<Vec<Share<'a>>, String> {
+/// Assigns each platform to the node that builds it best, the first of equals.
+///
+/// # Errors
+/// A platform that none of several nodes builds. A single node gets all platforms, and reports by itself what it does not
+/// support.
+pub fn assign<'a>(nodes: &'a [Node], platforms: &[String]) -> Result<Vec<Assignment<'a>>, String> {
     let Some((first, others)) = nodes.split_first() else { return Ok(Vec::new()) };
     if platforms.is_empty() || others.is_empty() {
-        return Ok(vec![Share { node: first, platforms: platforms.to_vec() }]);
+        return Ok(vec![Assignment { node: first, platforms: platforms.to_vec() }]);
     }
-    let mut shares: Vec<Share<'a>> = Vec::new();
+    let mut assignments: Vec<Assignment<'a>> = Vec::new();
     for platform in platforms {
         let ranked = nodes.iter().filter_map(|node| Some((node.rank(platform)?, node)));
         let (_, node) = ranked.min_by_key(|(rank, _)| *rank).ok_or_else(|| platform.clone())?;
-        match shares.iter_mut().find(|share| std::ptr::eq(share.node, node)) {
-            Some(share) => share.platforms.push(platform.clone()),
-            None => shares.push(Share { node, platforms: vec![platform.clone()] }),
+        match assignments.iter_mut().find(|assignment| std::ptr::eq(assignment.node, node)) {
+            Some(assignment) => assignment.platforms.push(platform.clone()),
+            None => assignments.push(Assignment { node, platforms: vec![platform.clone()] }),
         }
     }
-    Ok(shares)
+    Ok(assignments)
 }

@@ -1,4 +1,4 @@
-//! What one image is built from, with every path resolved: the input of a build.
+//! One image to build, with all paths resolved.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{
     regular_file,
 };
 
-/// Bytes of a Dockerfile beyond which it is not read here; the builder reads it all the same.
+/// Most bytes of a Dockerfile that are read here. The builder reads larger ones all the same.
 pub const LARGEST_DOCKERFILE: u64 = 1 << 20;
 
 /// One image to build.
@@ -43,14 +43,14 @@ pub struct BuildSpec {
 }
 
 impl BuildSpec {
-    /// Resolves an image of the plan. `root` is the project's directory, absolute; `place` is the same relative to the
-    /// repository, `.` if it is the repository itself.
+    /// Resolves the paths of an image of the plan. `root` is the project's directory, absolute; `place` is the same directory
+    /// relative to the repository, `.` if it is the repository itself.
     pub fn new(image: &ImagePlan, root: &Path, place: &str) -> Self {
         let build = &image.build;
         let context = context(&build.context, root);
         let dockerfile = match (&build.dockerfile_inline, &image.dockerfile, &context) {
             (Some(text), ..) => Dockerfile::Inline(text.clone()),
-            // An absolute path means a file here, also where the context is elsewhere.
+            // An absolute path is a local file, even if the context is remote.
             (None, Some(path), context) if matches!(context, Context::Directory(_)) || path.starts_with('/') => {
                 let path = root.join(path);
                 Dockerfile::File {
@@ -137,7 +137,8 @@ impl BuildSpec {
         }
     }
 
-    /// The host of the registry that a message is about: one that it names, else that of the image's own repository.
+    /// The host of the registry that a message is about: the one that the message contains, else that of the image's own
+    /// repository.
     pub fn registry_in(&self, message: &str) -> &str {
         let mut all = self.destinations.repositories();
         let named = all.find(|repository| message.contains(repository.as_str())).map(Repository::host);
@@ -146,7 +147,7 @@ impl BuildSpec {
     }
 }
 
-/// The registry's host in a repository's name.
+/// The host in the name of a repository.
 pub fn host_of(repository: &str) -> &str {
     repository.split('/').next().unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! One image of which several builders build a platform each: all push by digest, and the index of what they pushed is
-//! put together and stored here, under its digest.
+//! One image that several builders build, each for some platforms: all push by digest, and this process combines their
+//! images in an index and pushes that by digest too.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,12 +8,12 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Builder, caches,
-    image::{self, Outcome, Solved, push_failure},
-    node::Share,
+    node::Assignment,
+    solve::{BuildOutcome, ImageBuild, Solved, progress_of, push_failure},
     spec::BuildSpec,
 };
 use crate::{
-    buildkit::{Build, gateway::LinkedBuilds, request::Export},
+    buildkit::{Build, request::Export},
     domain::{
         event::{Event, ImageEvent, StepId},
         failure::Failure,
@@ -30,36 +30,35 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// A registry that takes longer to tell an image's size is not waited for.
-const SIZE: Duration = Duration::from_secs(5);
+/// How long a registry may take to report an image's size.
+const SIZE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Builds each share on its node at the same time; the first that fails stops the others.
+/// Builds on all nodes at the same time. The first failure stops the other builds.
 pub(super) async fn build(
-    builder: &Builder,
-    (spec, links): (&BuildSpec, &LinkedBuilds),
-    shares: &[Share<'_>],
+    image: ImageBuild<'_>,
+    assignments: &[Assignment<'_>],
     export: Export,
     events: &Events,
-) -> Result<Outcome, Failure> {
+) -> Result<BuildOutcome, Failure> {
+    let ImageBuild { builder, spec, .. } = image;
     let (index_annotations, annotations): (Vec<_>, Vec<_>) =
         spec.build.annotations.iter().cloned().partition(|(key, _)| key.starts_with(INDEX_LEVEL));
     let mut senders = Vec::new();
     let mut receivers = Vec::new();
-    for share in shares {
+    for assignment in assignments {
         let (sender, receiver) = events.branch();
-        let prefix = share.platforms.iter().map(String::as_str).collect::<Vec<_>>().join(",");
         senders.push(sender);
-        receivers.push((prefix, receiver));
+        receivers.push((assignment.platforms.join(","), receiver));
     }
-    let build = try_join_all(shares.iter().zip(senders).map(|(share, events)| {
-        let platforms = share.platforms.clone();
+    let build = try_join_all(assignments.iter().zip(senders).map(|(assignment, events)| {
+        let platforms = assignment.platforms.clone();
         let mut part = Build { platforms, annotations: annotations.clone(), ..spec.build.clone() };
         caches::divide(&mut part);
         let part = spec.with(part);
         async move {
-            let mut progress = image::progress_of(&part, &events);
-            let digest = image::solve(builder, share.node, (&part, links), export, &mut progress).await;
-            let digest = digest.map_err(|failure| of_share(failure, share))?;
+            let mut progress = progress_of(&part, &events);
+            let digest = ImageBuild { spec: &part, ..image }.solve(assignment.node, export, &mut progress).await;
+            let digest = digest.map_err(|failure| with_node(failure, assignment))?;
             let (steps, cached) = progress.counts();
             Ok::<_, Failure>(Solved { digest, steps, cached })
         }
@@ -69,42 +68,44 @@ pub(super) async fn build(
     let counts = parts.iter().fold((0, 0), |(steps, cached), part| (steps + part.steps, cached + part.cached));
     let solved = |digest| Solved { digest, steps: counts.0, cached: counts.1 };
     if export == Export::Discard {
-        return Ok(Outcome { solved: solved(None), manifest: None, size: None });
+        return Ok(BuildOutcome { solved: solved(None), manifest: None, size: None });
     }
-    let index = assemble(builder, spec, shares, &parts, &index_annotations).await?;
-    store(builder, spec, &index).await?;
-    let size =
-        async { client::image_size(&*remote(builder, spec, &spec.destinations.repository).ok()?, &index.digest).await };
-    let size = timeout(SIZE, size).await.ok().flatten();
-    Ok(Outcome { solved: solved(Some(index.digest.clone())), manifest: Some(index), size })
+    let index = combine(builder, spec, assignments, &parts, &index_annotations).await?;
+    push(builder, spec, &index).await?;
+    let size = async {
+        let remote = remote(builder, spec, &spec.destinations.repository).ok()?;
+        client::image_size(&remote, &index.digest).await
+    };
+    let size = timeout(SIZE_TIMEOUT, size).await.ok().flatten();
+    Ok(BuildOutcome { solved: solved(Some(index.digest.clone())), manifest: Some(index), size })
 }
 
-/// How an annotation begins that belongs to the index alone.
+/// The level of annotations that belong to the index alone.
 const INDEX_LEVEL: &str = "index:";
 
-fn of_share(failure: Failure, share: &Share<'_>) -> Failure {
-    let headline = format!("{} ({} on {})", failure.headline, share.platforms.join(", "), share.node.endpoint);
-    Failure { headline, ..failure }
+fn with_node(failure: Failure, assignment: &Assignment<'_>) -> Failure {
+    let (platforms, endpoint) = (assignment.platforms.join(", "), &assignment.node.endpoint);
+    Failure { headline: format!("{} ({platforms} on {endpoint})", failure.headline), ..failure }
 }
 
-/// Tells the events of all shares in one stream: each step gets a number of its own, and its platform into its name.
+/// Merges the events of all nodes into one stream. Each step gets a number of its own, and its platform in its name.
 async fn merge(receivers: Vec<(String, mpsc::Receiver<Event>)>, events: &Events) {
-    let streams = receivers.into_iter().enumerate().map(|(share, (prefix, receiver))| {
-        let tagged = move |event| (share, prefix.clone(), event);
+    let streams = receivers.into_iter().enumerate().map(|(node, (prefix, receiver))| {
+        let tagged = move |event| (node, prefix.clone(), event);
         tokio_stream::wrappers::ReceiverStream::new(receiver).map(tagged).boxed()
     });
     let mut all = stream::select_all(streams);
     let mut numbers: HashMap<(usize, StepId), StepId> = HashMap::new();
-    while let Some((share, prefix, mut event)) = all.next().await {
+    while let Some((node, prefix, mut event)) = all.next().await {
         if let Event::Image { event, .. } = &mut event {
             match event {
                 ImageEvent::StepStarted { step, name } => {
                     let number = numbers.len();
-                    *step = *numbers.entry((share, *step)).or_insert(number);
+                    *step = *numbers.entry((node, *step)).or_insert(number);
                     *name = with_platform(name, &prefix);
                 }
                 ImageEvent::StepLog { step, .. } | ImageEvent::StepFinished { step, .. } => {
-                    let Some(number) = numbers.get(&(share, *step)) else { continue };
+                    let Some(number) = numbers.get(&(node, *step)) else { continue };
                     *step = *number;
                 }
                 _ => {}
@@ -124,22 +125,25 @@ fn with_platform(name: &str, platform: &str) -> String {
     }
 }
 
-async fn assemble(
+/// Makes an index of the images that the nodes pushed.
+async fn combine(
     builder: &Builder,
     spec: &BuildSpec,
-    shares: &[Share<'_>],
+    assignments: &[Assignment<'_>],
     solved: &[Solved],
     annotations: &[(String, String)],
 ) -> Result<RawManifest, Failure> {
     let failed = |message: String| push_failure(builder, spec, &message);
     let remote = remote(builder, spec, &spec.destinations.repository)?;
-    let parts = try_join_all(shares.iter().zip(solved).map(async |(share, solved)| {
-        let node = &share.node.endpoint;
-        let digest = solved.digest.as_ref().ok_or_else(|| failed(format!("{node} did not tell the image's digest")))?;
+    let parts = try_join_all(assignments.iter().zip(solved).map(async |(assignment, solved)| {
+        let endpoint = &assignment.node.endpoint;
+        let missing = || failed(format!("{endpoint} did not report the image's digest"));
+        let digest = solved.digest.as_ref().ok_or_else(missing)?;
         let stored = RetryPolicy::default().quietly(async || remote.manifest(digest.as_str()).await).await;
         let stored = stored.map_err(|error| failed(error.to_string()))?;
-        let stored = stored.ok_or_else(|| failed(format!("{digest}, which {node} pushed, is not in the registry")))?;
-        Ok::<_, Failure>(Part { stored, platform: share.platforms.first().map_or_else(String::new, |p| normal(p)) })
+        let absent = || failed(format!("{endpoint} pushed {digest}, but the registry does not have it"));
+        let platform = assignment.platforms.first().map_or_else(String::new, |platform| normal(platform));
+        Ok::<_, Failure>(Part { stored: stored.ok_or_else(absent)?, platform })
     }))
     .await?;
     let order: Vec<String> = spec.build.platforms.iter().map(|platform| normal(platform)).collect();
@@ -150,19 +154,21 @@ async fn assemble(
     index::index(&parts, &order, &plain).map_err(|error| failed(error.to_string()))
 }
 
-/// Stores the index under its digest in every repository.
-async fn store(builder: &Builder, spec: &BuildSpec, index: &RawManifest) -> Result<(), Failure> {
-    let stored = try_join_all(spec.destinations.repositories().map(async |repository| {
+/// Pushes the index to every repository, under its digest.
+async fn push(builder: &Builder, spec: &BuildSpec, index: &RawManifest) -> Result<(), Failure> {
+    let pushed = try_join_all(spec.destinations.repositories().map(async |repository| {
         let remote = remote(builder, spec, repository)?;
         let put = RetryPolicy::default().quietly(async || remote.put(index.digest.as_str(), index).await).await;
         put.map_err(|error| push_failure(builder, spec, &format!("push {repository}@{}: {error}", index.digest)))
     }));
-    stored.await.map(drop)
+    pushed.await.map(drop)
 }
 
 fn remote(builder: &Builder, spec: &BuildSpec, repository: &Repository) -> Result<Arc<Remote>, Failure> {
     let remote = builder.registries.repository(repository.as_str(), Access::Push);
-    remote.ok_or_else(|| push_failure(builder, spec, "there is no HTTP client for the registry"))
+    remote.ok_or_else(|| {
+        push_failure(builder, spec, "no HTTPS client could be created; check that the runner has CA certificates")
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Whether an engine can do what a spec asks for, found out before anything is built. Pure.
+//! Rejects options that the builder does not support, and warns about platforms that it cannot run, before anything is
+//! built. Pure.
 
 use std::collections::HashSet;
 
@@ -13,39 +14,40 @@ use crate::{
     },
 };
 
-/// What the classic image store cannot do, and how an engine gets the other one.
-const CONTAINERD_HINT: &str = "this engine has the classic image store. Leave `builder: engine` out, so that a BuildKit \
-                               container builds; or switch the engine to containerd's (Docker 24 or newer: \
-                               `{\"features\": {\"containerd-snapshotter\": true}}` in /etc/docker/daemon.json); or leave ";
+/// How to get an engine without the limits of the classic image store.
+const CONTAINERD_HINT: &str = "this engine uses the classic image store: remove `builder: engine`, so that a BuildKit \
+                               container builds; or switch the engine to the containerd image store (Docker 24 or newer: \
+                               `{\"features\": {\"containerd-snapshotter\": true}}` in /etc/docker/daemon.json); or remove ";
 
-/// What a spec asks for that the classic image store cannot do.
+/// Rejects options that an engine with the classic image store does not support.
 pub fn of_classic_store(spec: &BuildSpec) -> Result<(), Failure> {
-    let refuse = |what: String, input: &str| {
-        let hint = format!("{CONTAINERD_HINT}`{input}` out");
-        Err(Failure::new(Stage::Preflight, what, Some(hint)).of_image(&spec.name))
+    let refuse = |headline: String, input: &str| {
+        let hint = format!("{CONTAINERD_HINT}`{input}`");
+        Err(Failure::new(Stage::Preflight, headline, Some(hint)).of_image(&spec.name))
     };
     if spec.build.platforms.len() > 1 {
-        let what = format!("an image for {} platforms needs the containerd image store", spec.build.platforms.len());
-        return refuse(what, "platforms");
+        let count = spec.build.platforms.len();
+        return refuse(format!("an image for {count} platforms requires the containerd image store"), "platforms");
     }
     if let Some((kind, _)) = spec.build.attestations.first() {
-        return refuse(format!("`{kind}` needs the containerd image store"), kind);
+        return refuse(format!("`{kind}` requires the containerd image store"), kind);
     }
-    let what = match spec.build.compression.kind {
+    let option = match spec.build.compression.kind {
         CompressionKind::Gzip if spec.build.compression.level.is_none() => return Ok(()),
         CompressionKind::Gzip => "compression-level",
-        CompressionKind::Zstd => "zstd",
-        CompressionKind::Estargz => "estargz",
-        CompressionKind::Uncompressed => "uncompressed",
+        CompressionKind::Zstd => "compression: zstd",
+        CompressionKind::Estargz => "compression: estargz",
+        CompressionKind::Uncompressed => "compression: uncompressed",
     };
-    refuse(format!("the compression `{what}` needs the containerd image store"), "compression")
+    refuse(format!("`{option}` requires the containerd image store"), "compression")
 }
 
-/// Says that steps of a spec will need emulation that the engine lacks. `dockerfile` is the Dockerfile's text.
+/// Warns about `RUN` steps for platforms that the builder cannot run. `runs` are the platforms that it can run;
+/// `dockerfile` is the Dockerfile's text.
 ///
-/// A Dockerfile may well build for a platform that cannot be run: with `COPY` alone, or by cross-compiling in stages
-/// that begin with `FROM --platform=$BUILDPLATFORM`. So this looks for a `RUN` in any other stage, and is a warning:
-/// the stage may not be needed.
+/// A Dockerfile can build for a platform that the builder cannot run, with `COPY` alone, or by cross-compiling in stages
+/// that begin with `FROM --platform=$BUILDPLATFORM`. So only `RUN` in other stages counts. Not an error, since the build
+/// may not need the stage.
 pub fn without_emulation(spec: &BuildSpec, runs: &[String], dockerfile: &str) -> Option<Diagnostic> {
     let known = |platform: &&String| runs.contains(&normal(platform));
     let foreign: Vec<&str> =
@@ -54,18 +56,18 @@ pub fn without_emulation(spec: &BuildSpec, runs: &[String], dockerfile: &str) ->
         return None;
     }
     let message = format!(
-        "image {}: this engine cannot run {}, and the Dockerfile has `RUN` steps for it: put docker/setup-qemu-action \
-         before this step, or begin stages that cross-compile with `FROM --platform=$BUILDPLATFORM`",
+        "{}: the builder cannot run {}, but the Dockerfile has `RUN` steps for it; add docker/setup-qemu-action before \
+         this step, or begin stages that cross-compile with `FROM --platform=$BUILDPLATFORM`",
         spec.name,
         foreign.join(", ")
     );
     Some(Diagnostic { severity: Severity::Warning, title: "no emulation".to_owned(), message, place: None })
 }
 
-/// Whether a stage for the target's platform has a `RUN`.
+/// Whether a stage for the target platform has a `RUN`.
 fn runs_on_target(dockerfile: &str) -> bool {
     let mut on_target = false;
-    // Stages that run on the builder, by name: those that begin with one of them do so too.
+    // The names of stages that run on the platform of the builder. Stages based on them do so too.
     let mut native: HashSet<String> = HashSet::new();
     for line in dockerfile.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -88,25 +90,30 @@ fn runs_on_target(dockerfile: &str) -> bool {
     false
 }
 
-/// Whether a spec asks for something that Docker 20.10 does not do.
+/// Whether an image uses an option that Docker 20.10 does not support.
 pub fn is_new(spec: &BuildSpec) -> bool {
     new_option(spec).is_some()
 }
 
-/// What a spec asks for that Docker 20.10 does not do: its own Dockerfile frontend silently goes without.
-/// `dockerfile` is the Dockerfile's text, if there is one here.
+/// Rejects options that Docker 20.10 does not support: its built-in Dockerfile frontend silently ignores them.
+/// `dockerfile` is the Dockerfile's text, if it is known.
 pub fn of_old_engine(spec: &BuildSpec, dockerfile: Option<&str>) -> Result<(), Failure> {
     let Some(option) = new_option(spec) else { return Ok(()) };
-    if spec.build.bases().next().is_none() && dockerfile.is_some_and(brings_frontend) {
+    // A context that is another image of the run needs a newer engine, whatever the frontend.
+    let is_linked = spec.build.bases().next().is_some();
+    if !is_linked && dockerfile.is_some_and(names_frontend) {
         return Ok(());
     }
-    let headline = format!("{option} needs Docker 23 or newer");
-    let hint = "update the engine, or, if it is no image of this run that is built upon, begin the Dockerfile with \
-                `# syntax=docker/dockerfile:1`";
+    let headline = format!("{option} requires Docker 23 or newer");
+    let hint = if is_linked {
+        "update the engine"
+    } else {
+        "update the engine, or begin the Dockerfile with `# syntax=docker/dockerfile:1`"
+    };
     Err(Failure::new(Stage::Preflight, headline, Some(hint.to_owned())).of_image(&spec.name))
 }
 
-/// What came with BuildKit 0.10.
+/// The first option of an image that came with BuildKit 0.10.
 fn new_option(spec: &BuildSpec) -> Option<String> {
     match spec.build.named_contexts.first() {
         Some((name, _)) => Some(format!("the named context `{name}`")),
@@ -117,22 +124,22 @@ fn new_option(spec: &BuildSpec) -> Option<String> {
     }
 }
 
-/// Whether a Dockerfile begins with `# syntax=…`.
-fn brings_frontend(dockerfile: &str) -> bool {
+/// Whether a Dockerfile begins with `# syntax=…`, which names a frontend.
+fn names_frontend(dockerfile: &str) -> bool {
     let directives = dockerfile.lines().map_while(|line| line.strip_prefix('#')?.split_once('='));
     directives.into_iter().any(|(key, _)| key.trim().eq_ignore_ascii_case("syntax"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{brings_frontend, of_classic_store, of_old_engine, runs_on_target, without_emulation};
+    use super::{names_frontend, of_classic_store, of_old_engine, runs_on_target, without_emulation};
     use crate::{
         builder::spec::BuildSpec,
         buildkit::build::{Build, Compression, CompressionKind, Context},
     };
 
     #[test]
-    fn the_classic_store_refuses_by_name() {
+    fn the_classic_store_names_what_it_does_not_support() {
         let with = |build| BuildSpec { name: "web".into(), build, ..BuildSpec::default() };
         let mut cases = Vec::new();
         cases.push((
@@ -164,16 +171,16 @@ mod tests {
         let build = Build { platforms: vec!["linux/amd64".into(), "linux/arm64/v8".into()], ..<_>::default() };
         let spec = BuildSpec { build, ..BuildSpec::default() };
         let runs = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        let told = without_emulation(&spec, &runs(&["linux/amd64", "linux/386"]), "FROM a\nRUN x").unwrap();
-        assert!(told.message.contains("cannot run linux/arm64/v8"), "{}", told.message);
+        let warning = without_emulation(&spec, &runs(&["linux/amd64", "linux/386"]), "FROM a\nRUN x").unwrap();
+        assert!(warning.message.contains("cannot run linux/arm64/v8"), "{}", warning.message);
         assert_eq!(without_emulation(&spec, &runs(&["linux/amd64", "linux/arm64"]), "FROM a\nRUN x"), None);
     }
 
     #[test]
     fn an_old_engine_needs_the_dockerfiles_own_frontend() {
-        assert!(brings_frontend("# syntax=docker/dockerfile:1\nFROM a"));
-        assert!(brings_frontend("#check=skip=all\n#SYNTAX = x\nFROM a"));
-        assert!(!brings_frontend("# a comment\n# syntax=x\nFROM a") && !brings_frontend("FROM a\n# syntax=x"));
+        assert!(names_frontend("# syntax=docker/dockerfile:1\nFROM a"));
+        assert!(names_frontend("#check=skip=all\n#SYNTAX = x\nFROM a"));
+        assert!(!names_frontend("# a comment\n# syntax=x\nFROM a") && !names_frontend("FROM a\n# syntax=x"));
         let with = |context| {
             let build = Build { named_contexts: vec![("x".into(), context)], ..<_>::default() };
             BuildSpec { build, ..BuildSpec::default() }

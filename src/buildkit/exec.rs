@@ -1,4 +1,4 @@
-//! A byte stream to a BuildKit in a container: what the program `buildctl dial-stdio` reads and writes there.
+//! A byte stream to a daemon in a container: standard input and output of `buildctl dial-stdio`.
 //!
 //! API: <https://docs.docker.com/reference/api/engine/version/v1.48/#tag/Exec>; buildx does the same
 //! (<https://github.com/docker/buildx/blob/master/driver/docker-container/driver.go>).
@@ -20,20 +20,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
-/// What a program in a container reads and writes. Dropping it ends the program.
+/// Standard input and output of a program in a container. Dropping it ends the program.
 pub struct Exec {
     output: Output,
     input: Pin<Box<dyn AsyncWrite + Send>>,
-    /// What came and is not read yet.
+    /// Output that is not read yet.
     rest: Bytes,
-    /// What the program complained of.
-    complaint: String,
+    /// What the program wrote to standard error.
+    stderr: String,
 }
 
-/// More of a complaint than this is not kept, in bytes.
-const LONGEST_COMPLAINT: usize = 2000;
+/// Most bytes of standard error that are kept.
+const MAX_STDERR: usize = 2000;
 
-/// Starts `command` in a running container. Returns the engine's id of it too.
+/// Starts `command` in a running container. Returns its id in the engine, too.
 pub async fn start(
     docker: &Docker,
     container: &str,
@@ -49,9 +49,9 @@ pub async fn start(
     let id = docker.create_exec(container, options).await?.id;
     match docker.start_exec(&id, None::<StartExecOptions>).await? {
         StartExecResults::Attached { output, input } => {
-            Ok((id, Exec { output, input, rest: Bytes::new(), complaint: String::new() }))
+            Ok((id, Exec { output, input, rest: Bytes::new(), stderr: String::new() }))
         }
-        // Only asked for by an option that is not set.
+        // Only the answer to an option that is not set.
         StartExecResults::Detached => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
     }
 }
@@ -61,16 +61,16 @@ impl AsyncRead for Exec {
         while self.rest.is_empty() {
             match ready!(self.output.as_mut().poll_next(cx)) {
                 Some(Ok(LogOutput::StdErr { message })) => {
-                    let room = LONGEST_COMPLAINT.saturating_sub(self.complaint.len());
+                    let room = MAX_STDERR.saturating_sub(self.stderr.len());
                     let text = String::from_utf8_lossy(&message[..message.len().min(room)]).into_owned();
-                    self.complaint.push_str(&text);
+                    self.stderr.push_str(&text);
                 }
                 Some(Ok(output)) => self.rest = output.into_bytes(),
                 Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
-                None if self.complaint.trim().is_empty() => return Poll::Ready(Ok(())),
+                None if self.stderr.trim().is_empty() => return Poll::Ready(Ok(())),
                 None => {
-                    let complaint = std::mem::take(&mut self.complaint);
-                    return Poll::Ready(Err(io::Error::other(complaint.trim().to_owned())));
+                    let stderr = std::mem::take(&mut self.stderr);
+                    return Poll::Ready(Err(io::Error::other(stderr.trim().to_owned())));
                 }
             }
         }

@@ -1,8 +1,8 @@
-//! Serves SSH agents to `RUN --mount=type=ssh`: the one of `SSH_AUTH_SOCK`, or one of our own with keys from files.
+//! Serves SSH agents to `RUN --mount=type=ssh`: the agent of `SSH_AUTH_SOCK`, or one of our own with keys from files.
 //!
-//! Protocol: <https://github.com/moby/buildkit/blob/master/session/sshforward/ssh.proto>. Private keys stay here; the
-//! build gets signatures. A build step speaks to no socket itself: its requests are parsed, and only those to list keys
-//! and to sign reach an agent.
+//! Protocol: <https://github.com/moby/buildkit/blob/master/session/sshforward/ssh.proto>. Private keys stay in this process;
+//! the build gets signatures. A build step is not connected to a socket: its requests are parsed, and only those to list
+//! keys and to sign are forwarded to an agent.
 
 mod agent;
 mod forward;
@@ -31,12 +31,12 @@ use tonic::{Request, Response, Status, Streaming};
 
 use self::forward::{Remote, Upstream};
 
-/// Which agent an id stands for, before anything is read.
+/// Where the agent of an id is, before anything is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentSource {
     /// The value of `SSH_AUTH_SOCK`; `None` if it is not set.
     Environment(Option<PathBuf>),
-    /// Key files, or one agent's socket.
+    /// Key files, or the socket of one agent.
     Files(Vec<PathBuf>),
 }
 
@@ -44,27 +44,27 @@ pub enum AgentSource {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SshError {
     /// `default` without an agent.
-    #[error("`ssh: default` means the agent of SSH_AUTH_SOCK, and that is not set")]
+    #[error("ssh: `default` is the agent of SSH_AUTH_SOCK, which is not set")]
     NoAgent,
-    /// The agent's socket is not there, as on a runner whose agent listens outside of what the container sees.
-    #[error("the agent's socket {0} (SSH_AUTH_SOCK) does not exist in the action's container")]
-    SocketOutOfReach(String),
+    /// The agent's socket does not exist, for example because it is not mounted into this container.
+    #[error("ssh: the socket {0} (SSH_AUTH_SOCK) does not exist in the action's container")]
+    SocketMissing(String),
     /// A file cannot be read.
-    #[error("read the SSH key {path}: {reason}")]
+    #[error("ssh: cannot read the key {path}: {reason}")]
     Unreadable {
         /// The file.
         path: String,
         /// Why.
         reason: String,
     },
-    /// A file is no private key in OpenSSH's format.
-    #[error("{0} is no private key in OpenSSH's format")]
-    NoKey(String),
+    /// A file is not a private key in OpenSSH's format.
+    #[error("ssh: {0} is not a private key in OpenSSH's format")]
+    NotAKey(String),
     /// A key needs a passphrase.
-    #[error("the SSH key {0} is locked with a passphrase")]
-    Locked(String),
-    /// A socket among keys.
-    #[error("{0} is an agent's socket: it cannot stand beside other keys of the same id")]
+    #[error("ssh: the key {0} is protected by a passphrase")]
+    Encrypted(String),
+    /// An id has an agent's socket and keys.
+    #[error("ssh: {0} is an agent's socket, which cannot be combined with keys under one id")]
     Mixed(String),
 }
 
@@ -72,21 +72,21 @@ impl SshError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NoAgent | Self::SocketOutOfReach(_) => {
-                "let the agent listen where the action sees it, `ssh-agent -a \"$RUNNER_TEMP/agent.sock\"` with \
-                 SSH_AUTH_SOCK set to that path, or give a key: `ssh: default=path-to-key`"
+            Self::NoAgent | Self::SocketMissing(_) => {
+                "start the agent with `ssh-agent -a \"$RUNNER_TEMP/agent.sock\"` and set SSH_AUTH_SOCK to that path, or \
+                 pass a key with `ssh: default=PATH`"
             }
             Self::Unreadable { .. } => {
-                "check the input `ssh`, or `ssh` in the compose file; the action sees the workspace and RUNNER_TEMP only"
+                "check the input `ssh`, or `ssh` in the compose file; only the workspace and RUNNER_TEMP are mounted"
             }
-            Self::NoKey(_) => "convert an older key with `ssh-keygen -p -N '' -f KEY`",
-            Self::Locked(_) => "take the passphrase off with `ssh-keygen -p -N '' -f KEY`, or add the key to an agent",
+            Self::NotAKey(_) => "convert a key in another format with `ssh-keygen -p -N '' -f KEY`",
+            Self::Encrypted(_) => "remove the passphrase with `ssh-keygen -p -N '' -f KEY`, or add the key to an agent",
             Self::Mixed(_) => "give the socket an id of its own",
         }
     }
 }
 
-/// The agents that one image's build may use, by id. Clones share what they know of failures.
+/// The agents that one build may use, by id. Clones share their failures.
 #[derive(Clone)]
 pub struct Agents {
     by_id: HashMap<String, Agent>,
@@ -96,9 +96,9 @@ pub struct Agents {
 
 #[derive(Clone)]
 enum Agent {
-    /// Listens on a socket.
+    /// An agent behind a socket.
     Socket(PathBuf),
-    /// Is ours.
+    /// An agent of ours.
     Keys(Arc<Vec<PrivateKey>>),
 }
 
@@ -109,7 +109,7 @@ impl fmt::Debug for Agents {
 }
 
 impl Agents {
-    /// Reads the keys and looks whether sockets are there.
+    /// Reads the keys and checks that sockets exist.
     pub fn read(sources: &[(String, AgentSource)]) -> Result<Self, SshError> {
         sources.iter().map(|(id, source)| Ok((id.clone(), agent(source)?))).collect::<Result<_, _>>().map(Self::new)
     }
@@ -136,7 +136,7 @@ fn agent(source: &AgentSource) -> Result<Agent, SshError> {
         AgentSource::Environment(None) => return Err(SshError::NoAgent),
         AgentSource::Environment(Some(path)) => {
             let there = fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-            let outside = || SshError::SocketOutOfReach(path.display().to_string());
+            let outside = || SshError::SocketMissing(path.display().to_string());
             return there.then(|| Agent::Socket(path.clone())).ok_or_else(outside);
         }
         AgentSource::Files(paths) => paths,
@@ -149,22 +149,23 @@ fn agent(source: &AgentSource) -> Result<Agent, SshError> {
         if fs::metadata(path).map_err(unreadable)?.file_type().is_socket() {
             return if paths.len() == 1 { Ok(Agent::Socket(path.clone())) } else { Err(SshError::Mixed(shown)) };
         }
-        // Secrets that were pasted into a file often lack the last end of line, and some have those of Windows.
+        // Keys that were pasted into a secret often lack the last end of line or have those of Windows.
         let text = fs::read_to_string(path).map_err(unreadable)?.replace('\r', "");
-        let key = PrivateKey::from_openssh(format!("{}\n", text.trim())).map_err(|_| SshError::NoKey(shown.clone()))?;
+        let key =
+            PrivateKey::from_openssh(format!("{}\n", text.trim())).map_err(|_| SshError::NotAKey(shown.clone()))?;
         if key.is_encrypted() {
-            return Err(SshError::Locked(shown));
+            return Err(SshError::Encrypted(shown));
         }
         keys.push(key);
     }
     Ok(Agent::Keys(Arc::new(keys)))
 }
 
-/// The id that a mount without one has.
+/// The id of a mount that names none.
 const DEFAULT_ID: &str = "default";
-/// Answers that may wait for the daemon.
+/// Answers that may be queued for the daemon.
 const QUEUE: usize = 4;
-/// Connections that the steps of a build may have open at the same time. Each may take a file descriptor.
+/// Connections that the steps of a build may have at the same time. Each may take a file descriptor.
 const STREAMS: usize = 128;
 
 type Answers = Pin<Box<dyn Stream<Item = Result<BytesMessage, Status>> + Send>>;
@@ -172,7 +173,7 @@ type Answers = Pin<Box<dyn Stream<Item = Result<BytesMessage, Status>> + Send>>;
 impl Agents {
     fn find(&self, id: &str) -> Result<&Agent, Status> {
         let id = if id.is_empty() { DEFAULT_ID } else { id };
-        // The code that BuildKit takes for "none", and goes on without if the mount is optional.
+        // The code by which BuildKit knows that there is no agent; it continues if the mount is optional.
         self.by_id.get(id).ok_or_else(|| Status::unimplemented(format!("unset ssh forward key {id}")))
     }
 }
@@ -192,7 +193,8 @@ impl Ssh for Agents {
             Agent::Socket(path) => Upstream::Socket(Remote::new(path.clone())),
         };
         let permit = self.streams.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| Status::resource_exhausted(format!("more than {STREAMS} connections")))?;
+        let permit =
+            permit.map_err(|_| Status::resource_exhausted(format!("more than {STREAMS} connections to SSH agents")))?;
         Ok(Response::new(self.serve(upstream, request.into_inner(), permit)))
     }
 }
@@ -207,7 +209,7 @@ impl Agents {
         let (answers, stream) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             if let Err(error) = forward::serve(upstream, asked, &answers).await {
-                // First, since the build may end over the next line.
+                // Before the answer, which may end the build.
                 failures.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{shown}: {error}"));
                 let _ = answers.send(Err(Status::unavailable(format!("the SSH agent {error}")))).await;
             }

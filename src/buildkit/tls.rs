@@ -1,6 +1,6 @@
-//! TLS to a BuildKit of its own, with a certificate that proves who we are where it asks for one.
+//! TLS connections to a daemon, with a client certificate if the daemon requires one.
 //!
-//! What buildkitd wants: <https://docs.docker.com/build/builders/drivers/remote/#example-remote-buildkit-in-docker-container>.
+//! What buildkitd requires: <https://docs.docker.com/build/builders/drivers/remote/#example-remote-buildkit-in-docker-container>.
 
 use std::{
     io,
@@ -20,45 +20,45 @@ use tokio_rustls::TlsConnector;
 
 use super::transport::Stream;
 
-/// The files of a TLS connection, absolute.
+/// The files of a TLS connection, as absolute paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificates of the authorities that may have signed the daemon's; `None` for those of the system.
+    /// The certificates of the authorities that the daemon's certificate is verified with; `None` for those of the system.
     pub ca: Option<PathBuf>,
-    /// Our certificate and its key.
+    /// The client certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// The name that the daemon's certificate must be for; `None` for its host.
+    /// The name that the daemon's certificate must have; `None` for its host.
     pub server_name: Option<String>,
 }
 
-/// Why there is no TLS connection. No text of a file stands in it.
+/// Why a TLS connection cannot be configured. Never contains text of a file.
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file cannot be used.
     #[error("{path}: {reason}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The key does not fit the certificate, or is of a kind that is not known.
+    /// The key does not belong to the certificate, or is of an unsupported type.
     #[error("{certificate} and {key}: {source}")]
     Identity {
-        /// Our certificate.
+        /// The client certificate.
         certificate: PathBuf,
         /// Its key.
         key: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         source: rustls::Error,
     },
-    /// The host is no name that a certificate can be for.
-    #[error("`{0}` is no server name")]
+    /// The host cannot be the name in a certificate.
+    #[error("`{0}` is not a valid server name")]
     ServerName(String, #[source] InvalidDnsNameError),
 }
 
-/// How to speak TLS to one host.
+/// The TLS configuration for one host.
 #[derive(Clone)]
 pub struct Tls {
     connector: TlsConnector,
@@ -66,7 +66,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the files. `host` is whom the certificate must be for unless the files' server name says otherwise.
+    /// Reads the files. The daemon's certificate must be for `host`, unless `files` has a server name.
     pub fn new(files: &TlsFiles, host: &str) -> Result<Self, TlsError> {
         // Refused if the process has one already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -77,7 +77,7 @@ impl Tls {
                     roots.add(certificate).map_err(|error| unusable(path, &error))?;
                 }
             }
-            // Some of a system's may be of no use, which says nothing about the others.
+            // Certificates of the system that cannot be parsed are ignored.
             None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
         }
         let builder = ClientConfig::builder().with_root_certificates(roots);
@@ -97,7 +97,7 @@ impl Tls {
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
-    /// Shakes hands on `stream`.
+    /// Does the TLS handshake on `stream`.
     pub async fn connect(&self, stream: Stream) -> io::Result<Stream> {
         Ok(Box::new(self.connector.connect(self.name.clone(), stream).await?))
     }
@@ -106,17 +106,19 @@ impl Tls {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match all.map_err(|error| pem_error(path, &error))? {
-        none if none.is_empty() => Err(TlsError::File { path: path.to_owned(), reason: "holds no certificate".into() }),
+        none if none.is_empty() => {
+            Err(TlsError::File { path: path.to_owned(), reason: "contains no certificate".into() })
+        }
         some => Ok(some),
     }
 }
 
-/// The decoder's own text can repeat a line of the file, which may be a key's.
+/// Does not use the decoder's own message, which can contain a line of the file, such as a key's.
 fn pem_error(path: &Path, error: &pem::Error) -> TlsError {
     let reason = match error {
         pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "holds nothing of what is wanted in PEM".to_owned(),
-        _ => "is no proper PEM".to_owned(),
+        pem::Error::NoItemsFound => "contains no PEM section of the expected type".to_owned(),
+        _ => "is not valid PEM".to_owned(),
     };
     TlsError::File { path: path.to_owned(), reason }
 }

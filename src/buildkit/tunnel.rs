@@ -1,4 +1,4 @@
-//! A byte stream inside a gRPC call, in which a BuildKit without an engine around it takes its sessions.
+//! A byte stream inside a gRPC call, which carries the sessions of daemons outside an engine.
 //!
 //! API: `Control.Session` of
 //! <https://github.com/moby/buildkit/blob/master/api/services/control/control.proto>; buildx's side of it is
@@ -19,13 +19,13 @@ use tonic::{
 
 use super::MAX_MESSAGE;
 
-/// Bytes of a message, as BuildKit's own client cuts them.
+/// Bytes of a message, as in BuildKit's own client.
 const CHUNK: usize = 32 << 10;
-/// How many messages wait for the daemon.
+/// How many messages may be queued for the daemon.
 const QUEUE: usize = 8;
 
-/// Opens a stream for a session that says `headers` of itself; one name may come more than once. The task carries the
-/// stream; aborting it ends the call and the stream.
+/// Opens a stream for a session with these headers, whose names may repeat. The task carries the stream; aborting it ends
+/// the call and the stream.
 pub(super) async fn open(
     channel: &Channel,
     headers: &[(&'static str, String)],

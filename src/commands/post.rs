@@ -53,6 +53,6 @@ async fn sweep(inputs: &Inputs, env: &RunnerEnv, limit: Duration) {
         && let Ok(address) = engine::locate(env.var("DOCKER_HOST"))
     {
         // If this times out, the next run that uses the same container finds it.
-        let _ = tokio::time::timeout(limit, container::sweep(&Engine::new(address))).await;
+        let _ = tokio::time::timeout(limit, container::remove_unused(&Engine::new(address))).await;
     }
 }

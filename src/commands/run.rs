@@ -152,7 +152,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             live.finish(Arc::new(state.clone()), last_word),
             told_github,
             comment::put(&inputs, &env, &context.event, &state, last_word),
-            leases.leave(last_word),
+            leases.release(last_word),
         )
     });
     let (reports, (deployed, notice), commented, ()) = allowance.measured(last_words).await;

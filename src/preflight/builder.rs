@@ -74,9 +74,9 @@ pub async fn builder(
     }
     for spec in specs.iter_mut() {
         for node in &nodes {
-            let left_out = node.capabilities.fit_caches(spec);
-            if !left_out.is_empty() {
-                events.emit(caches::unable(&spec.name, &left_out)).await;
+            let unsupported = node.capabilities.remove_unsupported_caches(spec);
+            if !unsupported.is_empty() {
+                events.emit(caches::unsupported(&spec.name, &unsupported)).await;
             }
         }
     }
@@ -84,7 +84,7 @@ pub async fn builder(
         events.emit(warning).await;
     }
     for spec in specs.iter_mut() {
-        cx.cache_credentials.open(&mut spec.build);
+        cx.cache_credentials.add_to(&mut spec.build);
     }
     Ok(Builder { nodes, engine, registries, secrets: cx.secrets.clone(), ssh: super::agents(cx)? })
 }
@@ -197,7 +197,7 @@ async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>) -> Res
                 "set `buildkit-network` to a network that `docker network ls` lists"
             }
             ContainerError::Engine { .. } => "check that this engine allows privileged containers",
-            ContainerError::Ended(_) | ContainerError::Silent(_) => {
+            ContainerError::Exited(_) | ContainerError::Silent(_) => {
                 "check that `buildkit-image` is an image of moby/buildkit and that its container may be privileged"
             }
         };
@@ -217,13 +217,17 @@ async fn endpoints(list: &[EndpointInput], cx: &RunContext) -> Result<(Vec<Node>
             }
             EndpointAddress::Unix(path) => Endpoint::Socket(Address::Unix(cx.project.join(path)), None),
             EndpointAddress::Container(name) => match &engine {
-                Some(engine) => ContainerLease::in_container(engine.clone(), name.clone()).endpoint(),
+                Some(engine) => ContainerLease::new(engine.clone(), name.clone()).endpoint(),
                 None => return Err(located.clone().err().unwrap_or_else(|| failed("no engine was found".into(), ""))),
             },
         };
         Node::connect(connection, endpoint.platforms.clone()).await.map_err(|error| {
             let text = error.to_string();
-            failed(format!("builder {}: {text}", endpoint.address), endpoint_hint(&text))
+            let headline = match error {
+                NodeError::Unreachable(_) => text.clone(),
+                NodeError::Unusable(_) => format!("builder {}: {text}", endpoint.address),
+            };
+            failed(headline, endpoint_hint(&text))
         })
     }));
     Ok((nodes.await?, engine))

@@ -30,7 +30,7 @@ pub use self::{
 use crate::{
     builder::{
         Builder, Built, Content,
-        explain::{self, Explained},
+        explain::{self, Explanation},
         spec::{BuildSpec, host_of},
     },
     cancel::{Cancel, Stop},
@@ -216,7 +216,7 @@ fn release(image: &ImagePlan, publication: &Publication, board: &Board) -> Optio
 /// The failure of a push to `repository`, from what the engine or the registry says.
 fn failure(cx: Context<'_>, image: &str, repository: &str, message: &str) -> Failure {
     let target = PushTarget { host: host_of(repository), has_login: cx.builder.registries.login(repository).is_some() };
-    let Explained { stage, headline, hint } = explain::push(message, target);
+    let Explanation { stage, headline, hint } = explain::push(message, target);
     Failure::new(stage, headline, hint).of_image(image)
 }
 

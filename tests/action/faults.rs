@@ -83,10 +83,7 @@ async fn a_registry_that_is_not_there_is_named() {
     for engine in [Engine::C8d, Engine::Classic] {
         let report = run(engine, &closed).expect(1).await;
         let error = the_error(&report);
-        assert!(
-            error.message.contains(&format!("{closed} cannot be reached from the engine")),
-            "{engine:?}: {error:?}"
-        );
+        assert!(error.message.contains(&format!("the builder cannot reach {closed}")), "{engine:?}: {error:?}");
         assert!(log(&report).contains("; attempt 2 in 1"), "{engine:?}: {}", log(&report));
     }
 }

@@ -71,7 +71,7 @@ async fn without_an_engine_it_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    for (mounted, words) in [(directory.path().to_owned(), "is a directory"), (file, "is no socket")] {
+    for (mounted, words) in [(directory.path().to_owned(), "is a directory"), (file, "is not a socket")] {
         let mut run = Run::new(Engine::C8d, &[("Dockerfile", BASE)]);
         run.machine.mounted_socket = mounted;
         let report = run.expect(1).await;

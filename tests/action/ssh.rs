@@ -119,7 +119,7 @@ async fn an_agent_that_is_not_there_is_told_before_the_build() {
     for (run, words) in [
         (outside, "/tmp/ssh-XXXX/agent.1 (SSH_AUTH_SOCK) does not exist"),
         (none, "SSH_AUTH_SOCK"),
-        (no_key, "is no private key in OpenSSH's format"),
+        (no_key, "is not a private key in OpenSSH's format"),
     ] {
         let report = run.expect(2).await;
         let error = the_error(&report);

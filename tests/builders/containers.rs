@@ -240,7 +240,7 @@ async fn a_builder_that_goes_away_is_named() {
     stand_in.engine.docker(&["rm", "-f", &name]);
     let (status, log) = process.end().await;
     assert_eq!(status, Some(1));
-    assert!(log.contains(&format!("the connection to docker-container://{name} broke: ")), "{log}");
+    assert!(log.contains(&format!("the connection to docker-container://{name} was lost: ")), "{log}");
 }
 
 #[tokio::test]
@@ -278,7 +278,7 @@ async fn a_container_that_cannot_be_had_is_told() {
     docker(&["buildx", "build", "--quiet", "--load", "--provenance=false", "-t", &stand_in.image, &path]);
     let report = stand_in.run(&fresh("")).with("builder", "container").go().await;
     assert_eq!(report.status, 1);
-    assert!(report.log.contains("ended at once: no-buildkit-here"), "{}", report.log);
+    assert!(report.log.contains("the BuildKit container exited: no-buildkit-here"), "{}", report.log);
     assert_eq!(stand_in.containers(), Vec::<String>::new());
     // A network that is not there.
     let report = stand_in.run(&fresh("")).with("builder", "container").with("buildkit-network", "absent").go().await;

@@ -1,5 +1,5 @@
-//! Reads a directory on disk. Everything is opened below its root, and no symbolic link on the way is followed, so
-//! that a link that appears during the build cannot lead out of it.
+//! Reads a directory on disk. Everything is opened beneath its root without following symbolic links, so that a link that
+//! appears during the build cannot lead out of the directory.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use rustix::{
 use super::{FileSyncError, Reason, follow::Links, glob, stat, table::Fingerprint};
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
-/// A named pipe that took the place of a file must not block us.
+/// A named pipe that replaced a file must not block us.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
@@ -41,17 +41,17 @@ impl Disk {
         self.root.as_fd()
     }
 
-    /// Where the root is, without symbolic links.
+    /// The path of the root, without symbolic links.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens the file at the relative `path` and says its size, if it is still the one that was listed.
+    /// Opens the file at the relative `path` and returns its size, if it is still the one that was listed.
     pub(super) fn file(&self, path: &str, listed: Fingerprint) -> Result<(File, u64), FileSyncError> {
         let changed = |how: &str| FileSyncError::Changed { path: path.to_owned(), how: how.to_owned() };
         let fd = self.open_below(path, FILE).map_err(|error| match error {
-            Errno::NOENT | Errno::NOTDIR => changed("it is gone"),
-            Errno::LOOP | Errno::NXIO => changed("it is no longer a file"),
+            Errno::NOENT | Errno::NOTDIR => changed("was deleted"),
+            Errno::LOOP | Errno::NXIO => changed("is no longer a file"),
             error => FileSyncError::Read { path: path.to_owned(), reason: error.into() },
         })?;
         let size = unchanged(&fd, path, listed)?;
@@ -61,25 +61,25 @@ impl Disk {
     fn open_below(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
-            // Kernels before 5.6, and sandboxes that do not know the call, say so in these ways.
+            // The errors of kernels before 5.6 and of sandboxes that do not support the call.
             Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN | Errno::INVAL) => open_stepwise(self.root(), path, flags),
             result => result,
         }
     }
 }
 
-/// Size of an open file that is still the listed one.
+/// The size of an open file, if it is still the one that was listed.
 pub(super) fn unchanged(file: impl AsFd, path: &str, listed: Fingerprint) -> Result<u64, FileSyncError> {
     let changed = |how: &str| FileSyncError::Changed { path: path.to_owned(), how: how.to_owned() };
     let now =
         rustix::fs::fstat(file).map_err(|error| FileSyncError::Read { path: path.to_owned(), reason: error.into() })?;
     if FileType::from_raw_mode(now.st_mode) != FileType::RegularFile {
-        return Err(changed("it is no longer a file"));
+        return Err(changed("is no longer a file"));
     }
     if Fingerprint::new(now.st_size, stat::modified(&now)) != listed {
-        return Err(changed("it was written to"));
+        return Err(changed("was modified"));
     }
-    u64::try_from(now.st_size).map_err(|_| changed("its size is negative"))
+    u64::try_from(now.st_size).map_err(|_| changed("has a negative size"))
 }
 
 /// Opens `path` below `root` one component at a time, following no link.
@@ -107,7 +107,7 @@ pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Owne
     rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())
 }
 
-/// The entry `name` within `parent`; `None` if there is none any more.
+/// The entry `name` within `parent`; `None` if it does not exist any more.
 pub(super) fn stat_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Option<rustix::fs::Stat>, Errno> {
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
@@ -121,7 +121,7 @@ pub(super) fn link_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Er
     rustix::fs::readlinkat(parent, name, Vec::new()).map(std::ffi::CString::into_bytes)
 }
 
-/// The names in a directory, sorted by their bytes: one block of text, since a directory may hold very many.
+/// The names in a directory, sorted by their bytes. One block of text, since a directory may contain very many.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     text: Vec<u8>,
@@ -149,7 +149,7 @@ impl Names {
         Ok(names)
     }
 
-    /// The entry at a place in the order, if there are so many.
+    /// The entry at this index in the order.
     pub(super) fn get(&self, at: usize) -> Option<(&[u8], FileType)> {
         self.list.get(at).map(|entry| (text_of(&self.text, *entry), entry.2))
     }
@@ -181,7 +181,7 @@ impl Links for Disk {
         let mut buffer = vec![MaybeUninit::uninit(); 8192];
         let names = self.open_below(path, DIRECTORY).and_then(|dir| Names::read(dir.as_fd(), &mut buffer));
         match names {
-            // A name that is not UTF-8 cannot be sent, so what it links to is not wanted either.
+            // A name that is not UTF-8 cannot be sent, so its target is not needed.
             Ok(names) => Ok((0..)
                 .map_while(|at| names.get(at))
                 .filter_map(|(name, _)| std::str::from_utf8(name).ok().map(str::to_owned))
@@ -192,7 +192,7 @@ impl Links for Disk {
     }
 }
 
-/// Whether there is nothing at a path, or, for a link, something else (`EINVAL`), or nothing within the root.
+/// Whether nothing exists at a path within the root, or it is not a link (`EINVAL`).
 fn is_absent(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::INVAL | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG)
 }
@@ -202,7 +202,7 @@ fn is_absent(error: Errno) -> bool {
 pub(super) struct Attribute {
     /// Its name, namespace included.
     pub(super) name: Vec<u8>,
-    /// What it says.
+    /// Its value.
     pub(super) value: Vec<u8>,
 }
 

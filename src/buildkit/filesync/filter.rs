@@ -1,5 +1,6 @@
-//! Decides for each entry of a walk whether it is sent and whether a directory is worth opening.
-//! PURE. Source: `filter.go` of `github.com/tonistiigi/fsutil`.
+//! Decides for each entry of a walk whether it is sent, and for each directory whether it is read. Pure.
+//!
+//! Source: `filter.go` of `github.com/tonistiigi/fsutil`.
 
 use super::{
     glob,
@@ -11,31 +12,31 @@ use super::{
 pub(super) struct Filter {
     include: Option<Patterns>,
     exclude: Option<Patterns>,
-    /// Text of the include patterns, if all are plain paths: then a directory none of them leads into need not be read.
+    /// The include patterns, if all are plain paths: then directories that none of them leads into need not be read.
     include_paths: Option<Vec<String>>,
-    /// The same of the exclude patterns with `!`: they may bring back something within an excluded directory.
+    /// The same for the exclude patterns with `!`, which may include something within an excluded directory again.
     exception_paths: Option<Vec<String>>,
 }
 
-/// What the patterns said of a directory; its children start from it.
+/// The results of the patterns for a directory, from which those of its children follow.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
     include: Vec<bool>,
     exclude: Vec<bool>,
 }
 
-/// What becomes of an entry.
+/// What happens to an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is sent.
     Keep,
-    /// It is not sent, though something below it may be.
+    /// It is not sent, but something below it may be.
     Skip,
     /// It is not sent, and nothing below it.
     Prune,
 }
 
-/// What an entry is, as far as a filter asks.
+/// What a filter needs to know about an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Directory,
@@ -56,7 +57,8 @@ impl Filter {
         Ok(Self { include, exclude, include_paths, exception_paths })
     }
 
-    /// The fate of `path`. `parent` is what the directory above got, the default at the root; `own` is overwritten.
+    /// Decides about `path`. `parent` has the results for the directory above it, the default at the root; `own` is
+    /// overwritten.
     pub(super) fn judge(
         &self,
         path: &str,
@@ -86,7 +88,7 @@ impl Filter {
     }
 }
 
-/// The patterns without a glob at their end, each with a `/` behind it; `None` if one is still a pattern.
+/// The patterns without a glob at their end, each followed by `/`; `None` if one still contains a glob.
 fn plain_paths<'p>(patterns: impl Iterator<Item = &'p str>) -> Option<Vec<String>> {
     patterns
         .map(|pattern| {
@@ -102,8 +104,8 @@ fn leads_to(directory: &str, paths: &[String]) -> bool {
     paths.iter().any(|path| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')))
 }
 
-/// Paths without those below an earlier one, or `None` if one is the root itself: then everything is meant.
-/// Like fsutil's `dedupePaths` it looks back at the last kept path only.
+/// Paths without those below an earlier one; `None` if one is the root itself, which includes everything. Like fsutil's
+/// `dedupePaths`, compares with the previous kept path only.
 pub(super) fn without_nested(paths: Vec<String>) -> Option<Vec<String>> {
     let mut kept: Vec<String> = Vec::with_capacity(paths.len());
     for path in paths {
@@ -118,7 +120,7 @@ pub(super) fn without_nested(paths: Vec<String>) -> Option<Vec<String>> {
     Some(kept)
 }
 
-/// Whether Go's `filepath.Match` would take the base name of `path` for more than a name.
+/// Whether the base name of `path` is a pattern for Go's `filepath.Match`.
 pub(super) fn has_wildcard(path: &str) -> bool {
     let (_, base) = glob::split(path);
     let mut chars = base.chars();

@@ -1,20 +1,21 @@
-//! Turns `followpaths`, the paths that a Dockerfile copies, into include patterns: a path that leads through symbolic
-//! links needs the links and what they point at. Links never lead out of the context.
+//! Turns `followpaths`, the paths that a Dockerfile copies, into include patterns. A path with symbolic links needs the
+//! links and their targets. Links never lead out of the context.
+//!
 //! Source: `followlinks.go` of `github.com/tonistiigi/fsutil`.
 
 use std::collections::BTreeSet;
 
 use super::{FileSyncError, filter, glob};
 
-/// The file tree, as far as links are concerned. Paths are relative and clean.
+/// The symbolic links of a file tree. Paths are relative and clean.
 pub(super) trait Links {
-    /// Target of the symbolic link at `path`; `None` if there is nothing or something else.
+    /// The target of the symbolic link at `path`; `None` if there is no link.
     fn target(&self, path: &str) -> Result<Option<String>, FileSyncError>;
-    /// Names in the directory `path`, of which `.` is the root; none if it is no directory.
+    /// The names in the directory `path`, where `.` is the root; empty if it is not a directory.
     fn names(&self, path: &str) -> Result<Vec<String>, FileSyncError>;
 }
 
-/// Include patterns for `paths`; `None` if they lead to the root, so that everything is wanted.
+/// The include patterns for `paths`; `None` if they lead to the root, which includes everything.
 pub(super) fn follow(tree: &impl Links, paths: &[String]) -> Result<Option<Vec<String>>, FileSyncError> {
     let mut resolved = BTreeSet::new();
     let mut open: Vec<String> = paths.iter().rev().cloned().collect();
@@ -43,7 +44,7 @@ pub(super) fn follow(tree: &impl Links, paths: &[String]) -> Result<Option<Vec<S
     Ok(filter::without_nested(resolved.into_iter().collect()))
 }
 
-/// Where the links lead to that `path`, whose base name may be a pattern, names; absolute within the root.
+/// The targets of the links that `path` names, whose base name may be a pattern; absolute within the root.
 fn targets(tree: &impl Links, path: &str) -> Result<Vec<String>, FileSyncError> {
     let (dir, base) = glob::split(path);
     let links = if filter::has_wildcard(path) {

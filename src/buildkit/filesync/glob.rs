@@ -1,7 +1,8 @@
-//! Go's `path/filepath`: `Clean`, `Join` and `Match`, on which BuildKit's patterns are defined.
-//! PURE. Source: <https://pkg.go.dev/path/filepath>, for Unix.
+//! Go's `path/filepath`: `Clean`, `Join` and `Match`, which define BuildKit's patterns. Pure.
+//!
+//! Source: <https://pkg.go.dev/path/filepath>, for Unix.
 
-/// A pattern that Go's `filepath.Match` refuses: an open `[`, an empty range, a `\` at the end.
+/// A pattern that Go's `filepath.Match` rejects: an open `[`, an empty range, a `\` at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadPattern;
 
@@ -25,7 +26,7 @@ pub(super) fn clean(path: &str) -> String {
     }
 }
 
-/// `filepath.Join`: both, cleaned; an empty one does not count.
+/// `filepath.Join`: both, cleaned; an empty one is ignored.
 pub(super) fn join(first: &str, second: &str) -> String {
     match (first.is_empty(), second.is_empty()) {
         (true, true) => String::new(),
@@ -53,7 +54,7 @@ pub(super) fn matches(pattern: &str, name: &str) -> Result<bool, BadPattern> {
         if star && chunk.is_empty() {
             return Ok(!name.contains('/'));
         }
-        // The last chunk has to use up the name, or a later start behind the star may still do so.
+        // The last chunk has to match the rest of the name; if it does not, a later start after the star may.
         if let Some(left) = match_chunk(chunk, name)?
             && (left.is_empty() || !pattern.is_empty())
         {
@@ -83,7 +84,7 @@ pub(super) fn matches(pattern: &str, name: &str) -> Result<bool, BadPattern> {
     Ok(name.is_empty())
 }
 
-/// Leading stars, the text up to the next star, and what is left.
+/// Leading stars, the text up to the next star, and the rest.
 fn next_chunk(pattern: &str) -> (bool, &str, &str) {
     let text = pattern.trim_start_matches('*');
     let star = text.len() < pattern.len();
@@ -101,8 +102,8 @@ fn next_chunk(pattern: &str) -> (bool, &str, &str) {
     (star, text, "")
 }
 
-/// What is left of `name` behind a match of `chunk` at its start. A chunk that does not match is still read to its
-/// end, because a syntax error in it counts.
+/// The rest of `name` after a match of `chunk` at its start. A chunk that does not match is still parsed to its end, since
+/// a syntax error in it must be reported.
 fn match_chunk<'n>(chunk: &str, name: &'n str) -> Result<Option<&'n str>, BadPattern> {
     let mut chunk = chunk.chars();
     let mut left = Some(name);
@@ -126,7 +127,7 @@ fn match_chunk<'n>(chunk: &str, name: &'n str) -> Result<Option<&'n str>, BadPat
     Ok(left)
 }
 
-/// Reads a range behind its `[` and says whether `found` is in it.
+/// Parses a range after its `[` and returns whether `found` is in it.
 fn match_range(chunk: &mut std::str::Chars<'_>, found: Option<char>) -> Result<bool, BadPattern> {
     let negated = chunk.as_str().starts_with('^');
     if negated {
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!(join("/a", ""), "/a");
     }
 
-    /// The table of Go's own `TestMatch`, without the two rows that moby decides otherwise.
+    /// The table of Go's own `TestMatch`, without the two rows for which moby differs.
     #[test]
     fn match_is_gos() {
         for (pattern, name, want) in [

@@ -21,15 +21,15 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Memory {
     files: BTreeMap<Vec<String>, Vec<u8>>,
-    /// A path that cannot be.
+    /// The first invalid path.
     refused: Option<String>,
-    /// Nanoseconds since 1970: the time they were made, so that the daemon does not take them for older ones of the
+    /// The time of creation in nanoseconds since 1970, so that the daemon does not confuse them with older files of the
     /// same name and size.
     modified: i64,
 }
 
 impl Memory {
-    /// A directory of these files, all made now.
+    /// A directory of these files, all created now.
     pub(super) fn new(files: Vec<(String, Vec<u8>)>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|age| age.as_nanos()).unwrap_or_default();
         let mut memory = Self { files: BTreeMap::new(), refused: None, modified: i64::try_from(now).unwrap_or(0) };
@@ -49,7 +49,7 @@ impl Memory {
         if let Some(path) = &self.refused {
             return Err(FileSyncError::MemoryPath { path: path.clone() }.into());
         }
-        // Directories above the last file: path, what the filter said, whether it was listed.
+        // The directories above the last file: path, results of the filter, whether it was listed.
         let mut above: Vec<(String, Inherited, bool)> = Vec::new();
         let mut pruned: Option<String> = None;
         for (parts, content) in &self.files {
@@ -100,7 +100,7 @@ impl Memory {
         Ok(())
     }
 
-    /// What is in a file.
+    /// The content of a file.
     pub(super) fn content(&self, path: &str) -> &[u8] {
         let parts: Vec<String> = path.split('/').map(str::to_owned).collect();
         self.files.get(&parts).map(Vec::as_slice).unwrap_or_default()

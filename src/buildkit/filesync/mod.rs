@@ -1,7 +1,7 @@
-//! Serves directories of this machine to BuildKit: the build context, the Dockerfile, named contexts.
+//! Serves local directories to BuildKit: the build context, the Dockerfile's directory, named contexts.
 //!
-//! BuildKit asks for a directory by name and says what it wants of it; we list it, it asks for the files that differ
-//! from what it has, and we send those. Patterns (`.dockerignore` among them) are read by the daemon and honoured here.
+//! BuildKit requests a directory by name, with patterns (`.dockerignore` among them, which the daemon reads). We list the
+//! directory, BuildKit requests the files that differ from its copy, and we send those.
 //! Sources: `moby.filesync.v1.FileSync` of `github.com/moby/buildkit`, and `github.com/tonistiigi/fsutil`, whose
 //! receiver is the other end.
 
@@ -34,21 +34,21 @@ pub use packets::PacketStream;
 pub use pattern::PatternError;
 pub use send::FileSync;
 
-/// A directory that BuildKit may read, and the name by which it asks for it.
+/// A directory that BuildKit may read.
 #[derive(Clone, Debug)]
 pub struct SharedDir {
-    /// The name, such as `context` or `dockerfile`.
+    /// The name by which BuildKit requests it, such as `context` or `dockerfile`.
     pub name: String,
-    /// What is in it.
+    /// Where its content is.
     pub source: Source,
 }
 
-/// Where the content of a [`SharedDir`] comes from.
+/// Where the content of a [`SharedDir`] is.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A directory on disk. A symbolic link as the last part is followed; links within are sent as links.
+    /// A directory on disk. If the path is a symbolic link, the link is followed; links in the directory are sent as links.
     Path(PathBuf),
-    /// A few files in memory, by relative path: an inline Dockerfile needs no file on disk.
+    /// A few files in memory, by relative path, such as an inline Dockerfile.
     Memory(Vec<(String, Vec<u8>)>),
 }
 
@@ -56,60 +56,72 @@ pub enum Source {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FileSyncError {
     /// The directory itself cannot be opened.
-    #[error("cannot open the directory `{path}` that the build needs: {reason}", path = path.display())]
+    #[error("cannot open the directory `{path}`: {reason}", path = path.display())]
     Root {
         /// The directory as it was given.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: Reason,
     },
     /// Something in it cannot be read.
-    #[error("cannot read `{path}` of the build context: {reason}; make it readable or name it in .dockerignore")]
+    #[error("cannot read `{path}`: {reason}")]
     Read {
-        /// What could not be read.
+        /// The path.
         path: String,
-        /// What the system says.
+        /// The system's reason.
         reason: Reason,
     },
-    /// A file was listed, and is another one, of another kind or gone when BuildKit asks for it.
-    #[error(
-        "`{path}` of the build context changed while it was sent: {how}; \
-         keep it still during the build or name it in .dockerignore"
-    )]
+    /// A file is not the one that was listed when BuildKit requests it.
+    #[error("`{path}` changed during the build: it {how}")]
     Changed {
-        /// What changed.
+        /// The file.
         path: String,
-        /// In what way.
+        /// How, such as `was deleted`.
         how: String,
     },
-    /// A name or the target of a link is not UTF-8, which BuildKit's protocol needs.
-    #[error("the {what} of `{path}` in the build context is not UTF-8; rename it or name it in .dockerignore")]
+    /// A name or the target of a link is not UTF-8, which BuildKit's protocol requires.
+    #[error("the {what} of `{path}` is not UTF-8")]
     NotUtf8 {
         /// `name`, `link target` or `extended attribute`.
         what: &'static str,
-        /// The path, with what is not UTF-8 replaced.
+        /// The path, with a replacement for what is not UTF-8.
         path: String,
     },
     /// A pattern that BuildKit sent cannot be used.
-    #[error("cannot filter the build context: {0}")]
+    #[error(transparent)]
     Pattern(#[from] PatternError),
     /// More entries than the protocol can number.
-    #[error(
-        "the build context has more files than BuildKit can number; name what the build does not need in .dockerignore"
-    )]
+    #[error("the directory has more files than BuildKit supports")]
     TooMany,
-    /// A path of [`Source::Memory`] that is not relative and clean, or that stands where another file is.
-    #[error("`{path}` is no path for a file in memory; use a relative one without `.` and `..`")]
+    /// A path of [`Source::Memory`] that is not relative and clean, or that is also a directory.
+    #[error("`{path}` is not a valid path for a file in memory")]
     MemoryPath {
         /// The path.
         path: String,
     },
-    /// The daemon asked for something it may not ask for.
-    #[error("BuildKit asked for file number {0}, which is no file or was sent before")]
+    /// The daemon requested an entry that is not a file, or requested a file twice.
+    #[error("BuildKit requested file number {0}, which is not a file or was already sent")]
     UnknownFile(u32),
 }
 
-/// What the system said of a failed call, without its error number.
+impl FileSyncError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { .. } => Some("make it readable, or exclude it in .dockerignore"),
+            Self::Changed { .. } => Some("do not change files during the build, or exclude them in .dockerignore"),
+            Self::NotUtf8 { .. } => Some("rename it, or exclude it in .dockerignore"),
+            Self::Pattern(PatternError::TooMany) => Some("use fewer or simpler patterns in .dockerignore"),
+            Self::Pattern(_) => {
+                Some("correct .dockerignore; see https://docs.docker.com/build/concepts/context/#syntax")
+            }
+            Self::TooMany => Some("exclude files that the build does not need in .dockerignore"),
+            Self::Root { .. } | Self::MemoryPath { .. } | Self::UnknownFile(_) => None,
+        }
+    }
+}
+
+/// The system's reason for a failed call, without the error number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason(String);
 
@@ -134,8 +146,8 @@ impl From<rustix::io::Errno> for Reason {
     }
 }
 
-/// How much of a [`SharedDir`] was sent, over all requests for it so far. The `.dockerignore`, which the daemon asks for
-/// by itself before each build, does not count.
+/// How much of a [`SharedDir`] was sent, in all requests for it so far. The `.dockerignore`, which the daemon requests
+/// before each build, does not count.
 #[derive(Debug, Default)]
 pub struct Stats {
     files: AtomicU64,
@@ -160,7 +172,7 @@ impl Stats {
     }
 }
 
-/// Looks at a [`FileSync`] that a server has taken over.
+/// Observes a [`FileSync`] that a server owns.
 #[derive(Clone, Debug)]
 pub struct Monitor {
     stats: Arc<[(String, Arc<Stats>)]>,
@@ -173,7 +185,7 @@ impl Monitor {
         &self.stats
     }
 
-    /// The first failure on our side. BuildKit reports it too, wrapped in words of its own.
+    /// The first failure on our side. BuildKit reports only that the transfer failed.
     pub fn failure(&self) -> Option<FileSyncError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

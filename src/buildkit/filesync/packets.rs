@@ -1,4 +1,4 @@
-//! The packets of one call, from batches that several threads write, to the one stream that the daemon reads.
+//! Merges the packets that several threads write into the one stream that the daemon reads in a call.
 
 use std::{
     collections::VecDeque,
@@ -16,16 +16,16 @@ pub(super) fn packet(kind: PacketType, id: u32, data: Vec<u8>) -> Packet {
     Packet { r#type: kind.into(), stat: None, id, data }
 }
 
-/// How far a call is from its end.
+/// How a call ends.
 #[derive(Debug)]
 enum End {
     NotYet,
-    /// The status is still to be passed on.
+    /// With this status, which is not sent yet.
     Failed(Status),
     Reached,
 }
 
-/// The packets of one call. It ends behind the first `FIN` or `ERR`.
+/// The packets of one call. Ends after the first `FIN` or `ERR`.
 #[derive(Debug)]
 pub struct PacketStream {
     batches: mpsc::Receiver<Vec<Packet>>,
@@ -71,7 +71,7 @@ impl PacketStream {
 
     fn finish(&mut self, end: End) {
         self.end = end;
-        // Whoever still writes finds out that nobody reads.
+        // Threads that still write learn that nobody reads.
         self.batches.close();
     }
 }

@@ -1,5 +1,6 @@
-//! The patterns of `.dockerignore` and of BuildKit's include lists, with exactly moby's meaning.
-//! PURE. Source: `github.com/moby/patternmatcher`, whose `MatchesUsingParentResults` is the algorithm here.
+//! Matches the patterns of `.dockerignore` and of BuildKit's include lists exactly as moby does. Pure.
+//!
+//! Source: `github.com/moby/patternmatcher`, whose `MatchesUsingParentResults` is the algorithm here.
 //!
 //! A plain name, a `dir/**`, a `**/name` and everything with single stars alone is compared as text; only what is
 //! left (`?`, `[...]`, `\`, an inner `**`) becomes a regular expression.
@@ -11,23 +12,22 @@ use super::{glob, regexp};
 /// Why a list of patterns cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// A line with `!` alone.
-    #[error("the pattern `!` stands alone; name what it shall bring back, or drop it")]
+    /// A line that is only `!`.
+    #[error("the pattern `!` has no path")]
     LoneException,
-    /// A pattern that Go's `filepath.Match` or `regexp` refuses.
-    #[error("the pattern `{0}` is malformed; see https://docs.docker.com/build/concepts/context/#syntax")]
+    /// A pattern that Go's `filepath.Match` or `regexp` rejects.
+    #[error("`{0}` is not a valid pattern")]
     Malformed(String),
-    /// More regular expressions than are compiled.
-    #[error(
-        "the patterns with `?`, `[`, `\\` or `**` within come to more than {MAX_WEIGHT} characters; use fewer or simpler ones"
-    )]
+    /// The patterns need more memory as regular expressions than is allowed.
+    #[error("the patterns with `?`, `[`, `\\` or an inner `**` have more than {MAX_WEIGHT} characters")]
     TooMany,
 }
 
-/// How large the regular expressions of a list may be, repetitions written out. A hundred bytes or so each when compiled.
+/// The most characters that the regular expressions of a list may have, repetitions expanded. Compiled, each takes about a
+/// hundred bytes.
 const MAX_WEIGHT: usize = 50_000;
 
-/// A list of patterns in which the last match decides, and `!` turns a match into none.
+/// A list of patterns. The last pattern that matches decides; one with `!` excludes the path from the match.
 #[derive(Debug)]
 pub(super) struct Patterns {
     list: Vec<Pattern>,
@@ -44,11 +44,11 @@ struct Pattern {
 enum Matcher {
     Exact,
     Prefix(String),
-    /// Ends with the text; if that begins with a `/`, the rest alone matches too.
+    /// The path ends with the text; if the text begins with `/`, its rest alone matches too.
     Suffix(String),
     Stars(Stars),
     Regex(Regex),
-    /// Accepted by `filepath.Match` and refused by `regexp`: moby fails when it is first needed, and so do we.
+    /// Valid for `filepath.Match` but not for `regexp`: like moby, fails when it is first needed.
     Malformed,
 }
 
@@ -63,10 +63,10 @@ enum Kind {
 }
 
 impl Patterns {
-    /// Reads patterns: surrounding white space goes, empty ones are dropped, the rest is cleaned as a path.
+    /// Parses patterns: white space around them is removed, empty ones are ignored, and the others are cleaned as paths.
     ///
     /// # Errors
-    /// [`PatternError`] for a lone `!` and for what Go's `filepath.Match` refuses.
+    /// [`PatternError`] for a `!` without a path and for patterns that Go's `filepath.Match` rejects.
     pub(super) fn new<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<Self, PatternError> {
         let mut list = Vec::new();
         let mut weight = 0;
@@ -98,11 +98,11 @@ impl Patterns {
         self.list.iter().filter(|pattern| !pattern.exception).map(|pattern| pattern.text.as_str())
     }
 
-    /// Whether the relative path `path` matches. `parent` is what this call left in `own` for the directory above, and
-    /// empty for a path without one; `own` is overwritten.
+    /// Whether the relative path `path` matches. `parent` has the results of this call for the directory above, and is empty
+    /// for a path without one; `own` is overwritten with those of `path`.
     ///
     /// # Errors
-    /// [`PatternError::Malformed`] if the answer hangs on a pattern that Go's `regexp` refuses.
+    /// [`PatternError::Malformed`] if the result depends on a pattern that Go's `regexp` rejects.
     pub(super) fn matches(&self, path: &str, parent: &[bool], own: &mut Vec<bool>) -> Result<bool, PatternError> {
         own.clear();
         let mut matched = false;

@@ -1,30 +1,30 @@
-//! Compiles the regular expressions of moby's patterns: Go's syntax, written for the `regex` crate.
-//! PURE. Source: <https://pkg.go.dev/regexp/syntax>.
+//! Compiles the regular expressions of moby's patterns, which have Go's syntax, with the `regex` crate. Pure.
 //!
-//! The two differ where a pattern holds `[` or `\`: this crate has nested classes and set operators, and its `\d`
-//! is Unicode. A `{` that begins no repetition is a character in Go. Octal, hexadecimal, `\Q` and `\p` escapes, which no ignore file uses, are refused, not misread.
+//! Source: <https://pkg.go.dev/regexp/syntax>. The syntaxes differ in classes and escapes: `regex` has nested classes and
+//! set operators, and its `\d` is Unicode. A `{` that begins no repetition is a literal in Go. Octal, hexadecimal, `\Q` and
+//! `\p` escapes, which no ignore file uses, are rejected.
 
 use regex::Regex;
 
-/// Named classes that both know.
+/// The named classes that both support.
 const NAMED: [&str; 14] = [
     "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word",
     "xdigit",
 ];
 
-/// The most repetitions that Go takes.
+/// The most repetitions that Go allows.
 const MAX_REPEAT: u32 = 1000;
 
-/// The expression, or `None` if Go refuses it.
+/// Compiles an expression; `None` if Go rejects it.
 pub(super) fn compile(go: &str) -> Option<Regex> {
     Regex::new(&translate(go)?).ok()
 }
 
-/// How large a compiled expression becomes, about, in characters that it matches.
+/// The approximate size of a compiled expression, in characters that it matches.
 pub(super) fn weight(go: &str) -> usize {
     let braces = go.match_indices('{').map(|(at, _)| at);
     let repeats = braces.filter_map(|at| repetition(&go[at + 1..]));
-    // What is repeated may itself be a class of many ranges.
+    // A repeated part may be a class of many ranges.
     go.len() + 10 * repeats.map(|(_, low, high)| low.max(high.unwrap_or_default()) as usize).sum::<usize>()
 }
 

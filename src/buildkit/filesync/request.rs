@@ -1,23 +1,24 @@
-//! Reads what the daemon wants from the metadata of its call.
-//! PURE. Source: `decodeOpts` in `session/filesync/filesync.go` of `github.com/moby/buildkit`.
+//! Parses the metadata of the daemon's call. Pure.
+//!
+//! Source: `decodeOpts` in `session/filesync/filesync.go` of `github.com/moby/buildkit`.
 
 use tonic::{Status, metadata::MetadataMap};
 
-/// What the daemon asks for.
+/// What the daemon requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
-    /// Name of the directory.
+    /// The name of the directory.
     pub(super) dir: String,
-    /// Patterns of what it wants; none means everything.
+    /// Patterns of what to include; empty for everything.
     pub(super) include: Vec<String>,
-    /// Patterns of what it does not want.
+    /// Patterns of what to exclude.
     pub(super) exclude: Vec<String>,
-    /// Paths that it wants with all links they lead through.
+    /// Paths to include together with all symbolic links in them.
     pub(super) follow: Vec<String>,
 }
 
 impl Request {
-    /// Reads the metadata of a `DiffCopy` call.
+    /// Parses the metadata of a `DiffCopy` call.
     pub(super) fn new(metadata: &MetadataMap) -> Result<Self, Status> {
         Ok(Self {
             dir: values(metadata, "dir-name")?.into_iter().next().unwrap_or_default(),
@@ -27,14 +28,14 @@ impl Request {
         })
     }
 
-    /// Whether the daemon only wants to read the ignore file, before it asks for the context.
+    /// Whether the daemon requests only the ignore file, as it does before it requests the context.
     pub(super) fn is_ignore_file(&self) -> bool {
         self.follow == [".dockerignore"]
     }
 }
 
 fn values(metadata: &MetadataMap, key: &str) -> Result<Vec<String>, Status> {
-    // A key with a value that is not ASCII has all its values escaped, and says so.
+    // If a value is not ASCII, all values of its key are escaped, and another key says so.
     let escaped = metadata
         .get(format!("{key}-encoded"))
         .is_some_and(|flag| matches!(flag.as_bytes(), b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True"));
@@ -43,9 +44,9 @@ fn values(metadata: &MetadataMap, key: &str) -> Result<Vec<String>, Status> {
         .iter()
         .map(|value| {
             let bytes = if escaped { unescape(value.as_bytes()) } else { Some(value.as_bytes().to_vec()) };
-            bytes
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| Status::invalid_argument(format!("the metadata `{key}` holds a value that is not text")))
+            bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+                Status::invalid_argument(format!("the metadata `{key}` contains a value that is not UTF-8"))
+            })
         })
         .collect()
 }

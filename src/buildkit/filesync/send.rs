@@ -1,7 +1,7 @@
-//! Answers the daemon's `DiffCopy` calls: lists a directory, and sends what the daemon then asks for.
+//! Answers the daemon's `DiffCopy` calls: lists a directory, and sends the files that the daemon then requests.
 //!
 //! The daemon reads one ordered stream of packets from us. Two threads write to it: one lists, the other reads files.
-//! Both wait while the daemon is busy, so that neither list nor content piles up here.
+//! Both wait while the daemon is busy, so that neither accumulates in memory.
 //! Source: `send.go` of `github.com/tonistiigi/fsutil`.
 
 use std::{
@@ -30,18 +30,18 @@ use super::{
     walk::{Listed, Stop, walk},
 };
 
-/// Bytes of content in one packet at most, and in one batch of packets before it is passed on.
+/// Most bytes of content in one packet, and in one batch of packets before it is sent.
 const CHUNK: usize = 64 << 10;
-/// Entries that are passed on together.
+/// Entries in one batch.
 const ENTRIES: usize = 64;
 /// Batches that may wait for the daemon.
 const BATCHES: usize = 4;
-/// Requests that may wait for us; beyond that the daemon waits.
+/// Requests that may be queued before the daemon has to wait.
 const REQUESTS: usize = 128;
 
 /// The service `moby.filesync.v1.FileSync` for a set of directories.
 ///
-/// Each call keeps up to two of the runtime's blocking threads until it ends.
+/// Each call uses up to two of the runtime's blocking threads.
 #[derive(Debug)]
 pub struct FileSync {
     dirs: HashMap<String, Shared>,
@@ -68,7 +68,7 @@ enum Tree {
 }
 
 impl FileSync {
-    /// Shares these directories. Nothing is read before the daemon asks; of two with the same name the last counts.
+    /// Shares these directories. Nothing is read before the daemon requests it. Of two with the same name the last is used.
     pub fn new(dirs: Vec<SharedDir>) -> Self {
         let mut all = HashMap::new();
         let mut stats = Vec::new();
@@ -84,7 +84,7 @@ impl FileSync {
         Self { dirs: all, monitor: Monitor { stats: stats.into(), failure: Arc::default() } }
     }
 
-    /// A view on counters and failures that stays when a server takes this over.
+    /// Observes the counters and failures after a server has taken ownership of this.
     pub fn monitor(&self) -> Monitor {
         self.monitor.clone()
     }
@@ -138,16 +138,16 @@ struct Transfer {
 }
 
 impl Transfer {
-    /// Does the work and tells the daemon, and the caller of the whole, if it fails.
+    /// Does the work, and reports a failure to the daemon and to the [`Monitor`].
     fn report(self, work: impl FnOnce() -> Result<(), Stop>) {
         if let Err(Stop::Failed(error)) = work() {
             self.monitor.fail(&error);
-            // Without a listener there is nobody to tell.
+            // Without a receiver nobody needs the error.
             let _ = self.out.blocking_send(vec![packet(PacketType::PacketErr, 0, error.to_string().into_bytes())]);
         }
     }
 
-    /// Lists what the daemon wants of the source.
+    /// Lists what the daemon requested of the source.
     fn list(
         &self,
         source: &Origin,
@@ -158,7 +158,7 @@ impl Transfer {
             Origin::Path(path) => Tree::Disk(Disk::open(path)?),
             Origin::Memory(memory) => Tree::Memory(Arc::clone(memory)),
         });
-        // Nobody waits for it if the daemon has gone away; the first send below finds out.
+        // Fails if the daemon has hung up, which the first send below detects.
         let _ = opened.send(Arc::clone(&tree));
         let filter = tree.filter(wanted)?;
         let mut listing = Listing { transfer: self, batch: Vec::with_capacity(ENTRIES), first_names: HashMap::new() };
@@ -171,7 +171,7 @@ impl Transfer {
         listing.pass_on()
     }
 
-    /// Reads the daemon's requests until it is through.
+    /// Reads the daemon's requests until it is done.
     async fn answer(self, mut requests: Streaming<Packet>, tree: tokio::sync::oneshot::Receiver<Arc<Tree>>) {
         let (ids, queue) = mpsc::channel(REQUESTS);
         let mut reader = Some((queue, tree));
@@ -180,12 +180,12 @@ impl Transfer {
                 request = requests.message() => request,
                 () = self.out.closed() => return,
             };
-            // Without a request the daemon has gone away, or has ended the call.
+            // The daemon has hung up, or has ended the call.
             let Ok(Some(request)) = request else { return };
             match request.r#type() {
                 PacketType::PacketReq => {
                     if let Some((queue, tree)) = reader.take() {
-                        // It has listed something, so the tree is open.
+                        // The daemon knows files, so the tree is open.
                         let Ok(tree) = tree.await else { return };
                         let transfer = self.clone();
                         tokio::task::spawn_blocking(move || {
@@ -211,7 +211,7 @@ impl Transfer {
         }
     }
 
-    /// Sends the files that are asked for. Small ones are passed on together, as long as more are asked for.
+    /// Sends the requested files. Small ones are sent in one batch as long as more requests are queued.
     fn send_files(&self, tree: &Tree, mut ids: mpsc::Receiver<u32>) -> Result<(), Stop> {
         let mut batch = Batch { transfer: self, packets: Vec::new(), bytes: 0 };
         loop {
@@ -245,7 +245,7 @@ impl Transfer {
     }
 }
 
-/// Sends what is in a file, which must stay as it was listed until the end.
+/// Sends the content of a file, which must not change until the end.
 fn send_file(batch: &mut Batch<'_>, disk: &Disk, id: u32, path: &str, listed: Fingerprint) -> Result<(), Stop> {
     let (mut file, size) = disk.file(path, listed)?;
     let mut left = size;
@@ -253,7 +253,7 @@ fn send_file(batch: &mut Batch<'_>, disk: &Disk, id: u32, path: &str, listed: Fi
         let chunk = read_chunk(&mut file, left)
             .map_err(|error| FileSyncError::Read { path: path.to_owned(), reason: error.into() })?;
         if chunk.is_empty() {
-            let how = "it became shorter".to_owned();
+            let how = "became shorter".to_owned();
             return Err(FileSyncError::Changed { path: path.to_owned(), how }.into());
         }
         left -= chunk.len() as u64;
@@ -288,11 +288,11 @@ impl Tree {
     }
 }
 
-/// The list as it is sent.
+/// The list that is being sent.
 struct Listing<'t> {
     transfer: &'t Transfer,
     batch: Vec<Packet>,
-    /// Of each inode with several names, the entry that was sent first: the others are links to it.
+    /// The first entry of each inode that has several names. The others are sent as links to it.
     first_names: HashMap<(u64, u64), u32>,
 }
 
@@ -322,7 +322,7 @@ impl Listing<'_> {
     }
 }
 
-/// Content on its way.
+/// Content that is being sent.
 struct Batch<'t> {
     transfer: &'t Transfer,
     packets: Vec<Packet>,
@@ -330,7 +330,7 @@ struct Batch<'t> {
 }
 
 impl Batch<'_> {
-    /// Sends bytes of a file; none means that this was all.
+    /// Sends bytes of a file; an empty slice marks its end.
     fn data(&mut self, id: u32, bytes: Vec<u8>) -> Result<(), Stop> {
         self.transfer.stats.sent_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.bytes += bytes.len() + size_of::<Packet>();

@@ -1,5 +1,6 @@
-//! Turns what the system says of a file into the `Stat` of BuildKit's protocol.
-//! PURE. Source: `stat.go` and `stat_unix.go` of `github.com/tonistiigi/fsutil`, and Go's `os.FileMode`.
+//! Converts the system's metadata of a file to the `Stat` of BuildKit's protocol. Pure.
+//!
+//! Source: `stat.go` and `stat_unix.go` of `github.com/tonistiigi/fsutil`, and Go's `os.FileMode`.
 
 use bollard_buildkit_proto::fsutil::types::Stat;
 use rustix::fs::FileType;

@@ -1,26 +1,25 @@
-//! Remembers of every listed entry what a request for its content needs: about 17 bytes and its name, since the
-//! daemon may ask for a file long after it was listed.
-//! PURE.
+//! Remembers what a request for the content of a listed entry needs, since the daemon may request a file long after it was
+//! listed: about 17 bytes and the name of each. Pure.
 
-/// What a request for an entry is answered with.
+/// The answer to a request for an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Nothing: it is a directory, a link or a device, and no request may come.
+    /// None: it is a directory, a link or a device, which may not be requested.
     None,
-    /// An empty file, without opening it: it is a socket.
+    /// An empty file, for a socket.
     Empty,
-    /// What is in the file, as long as its [`Fingerprint`] is the same.
+    /// The file's content, if its [`Fingerprint`] is still the same.
     File(Fingerprint),
-    /// Nothing any more: each file is requested once.
+    /// None any more: each file may be requested once.
     Sent,
 }
 
-/// Hash of a file's size and modification time.
+/// A hash of a file's size and modification time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint(u32);
 
 impl Fingerprint {
-    /// Of a size in bytes and a time in nanoseconds.
+    /// Hashes a size in bytes and a time in nanoseconds.
     pub(super) fn new(size: i64, modified: i64) -> Self {
         // FNV-1a.
         let bytes = size.to_le_bytes().into_iter().chain(modified.to_le_bytes());
@@ -31,7 +30,7 @@ impl Fingerprint {
 #[derive(Debug)]
 struct Entry {
     parent: Option<std::num::NonZeroU32>,
-    /// Where its name begins in `names`; it ends where the next one begins.
+    /// The offset of its name in `names`; it ends where the next one begins.
     name: u32,
     content: Content,
 }
@@ -41,7 +40,7 @@ struct Entry {
 pub(super) struct Table {
     names: String,
     entries: Vec<Entry>,
-    /// Ids of the directories above the last entry, and of that.
+    /// The ids of the directories above the last entry, and of the entry itself.
     above: Vec<u32>,
 }
 
@@ -76,7 +75,7 @@ impl Table {
         names.join("/")
     }
 
-    /// What to answer a request with, once. `None` if the daemon may not ask for it.
+    /// The answer to a request, once. `None` if the daemon may not request it.
     pub(super) fn take(&mut self, id: u32) -> Option<Content> {
         let content = &mut self.entries.get_mut(usize::try_from(id).ok()?)?.content;
         match std::mem::replace(content, Content::Sent) {

@@ -1,5 +1,6 @@
-//! Lists a directory tree in the order that BuildKit's receiver demands: a directory before what is in it, siblings by
-//! the bytes of their names, everything below a directory before its next sibling.
+//! Lists a directory tree in the order that BuildKit's receiver requires: a directory before its content, siblings by the
+//! bytes of their names, everything below a directory before its next sibling.
+//!
 //! Source: `fs.go` and `filter.go` of `github.com/tonistiigi/fsutil`; its `Validator` checks the order.
 
 use std::{
@@ -23,21 +24,21 @@ use super::{
     table::{Content, Fingerprint},
 };
 
-/// An entry that is to be sent.
+/// An entry to send.
 #[derive(Debug)]
 pub(super) struct Listed {
-    /// Its description; of a hard link this is still that of the file.
+    /// Its description; for a hard link, still that of the file.
     pub(super) stat: Stat,
-    /// Device and inode of something with several names, which only the first one is sent for.
+    /// Device and inode of a file that has several names; its content is sent for the first only.
     pub(super) inode: Option<(u64, u64)>,
-    /// What a request for it is answered with.
+    /// The answer to a request for it.
     pub(super) content: Content,
 }
 
 /// Why a walk ended early.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Nobody listens any more.
+    /// The receiver is gone.
     Gone,
     /// It failed.
     Failed(FileSyncError),
@@ -58,11 +59,11 @@ struct Level {
     path_length: usize,
     raw_length: usize,
     inherited: Inherited,
-    /// Whether it was sent. One that the include patterns left out is sent when something in it is.
+    /// Whether it was sent. A directory that the patterns exclude is sent when something in it is.
     listed: bool,
 }
 
-/// Lists what the filter keeps of `tree`. Nothing is remembered but the directories above the current entry.
+/// Lists the entries of `tree` that the filter keeps. Remembers only the directories above the current entry.
 pub(super) fn walk(
     tree: &Disk,
     filter: &Filter,
@@ -89,11 +90,11 @@ struct Walker<'w, L> {
     filter: &'w Filter,
     list: &'w mut L,
     levels: Vec<Level>,
-    /// Path of the current entry, relative; what is not UTF-8 in it is replaced.
+    /// The relative path of the current entry, with replacements for what is not UTF-8.
     path: String,
-    /// The same, absolute and as it is.
+    /// The absolute path of the current entry, unchanged.
     raw: Vec<u8>,
-    /// Scratch space for directory entries and for names of attributes.
+    /// Buffers for directory entries and for names of attributes.
     entries: Vec<MaybeUninit<u8>>,
     attributes: Vec<u8>,
 }
@@ -108,14 +109,14 @@ impl<L: FnMut(Listed) -> Result<(), Stop>> Walker<'_, L> {
         Ok(())
     }
 
-    /// Goes on within a directory up to one to go into; `None` at its end.
+    /// Continues in a directory until the next one to enter; `None` at its end.
     fn resume(&mut self, level: &mut Level) -> Result<Option<(OwnedFd, Inherited, bool)>, Stop> {
         let mut own = Inherited::default();
         let parent = level.directory.as_fd();
         while let Some((name, kind)) = level.names.get(level.next) {
             level.next += 1;
             self.set_path(level.path_length, level.raw_length, name);
-            // Not every file system says what it lists.
+            // Not every file system reports the type of an entry.
             let mut found = None;
             let mut is_directory = kind == FileType::Directory;
             if kind == FileType::Unknown {
@@ -130,7 +131,7 @@ impl<L: FnMut(Listed) -> Result<(), Stop>> Walker<'_, L> {
                 if found.is_none() {
                     found = disk::stat_at(parent, name).map_err(|error| self.unreadable(error))?;
                 }
-                // Gone since the directory was read: as if it had never been.
+                // Deleted since the directory was read.
                 let Some(found) = found else { continue };
                 if !level.listed {
                     self.list_held_back()?;
@@ -152,7 +153,7 @@ impl<L: FnMut(Listed) -> Result<(), Stop>> Walker<'_, L> {
         Ok(None)
     }
 
-    /// Reads a directory, at whose path the walker stands, and makes it the current one.
+    /// Reads the directory at the current path and makes it the current one.
     fn enter(&mut self, directory: OwnedFd, inherited: Inherited, listed: bool) -> Result<(), Stop> {
         let names = Names::read(directory.as_fd(), &mut self.entries).map_err(|error| self.unreadable(error))?;
         let (path_length, raw_length) = (self.path.len(), self.raw.len());
@@ -160,7 +161,7 @@ impl<L: FnMut(Listed) -> Result<(), Stop>> Walker<'_, L> {
         Ok(())
     }
 
-    /// Sends the directories above the current one that were held back.
+    /// Sends the directories above the current one that were not sent yet.
     fn list_held_back(&mut self) -> Result<(), Stop> {
         let mut levels = std::mem::take(&mut self.levels);
         for level in levels.iter_mut().filter(|level| !level.listed) {
@@ -180,7 +181,7 @@ impl<L: FnMut(Listed) -> Result<(), Stop>> Walker<'_, L> {
         Ok(())
     }
 
-    /// Sends what is at the walker's path.
+    /// Sends the entry at the current path.
     fn emit(&mut self, parent: BorrowedFd<'_>, name: &[u8], found: &rustix::fs::Stat) -> Result<(), Stop> {
         let not_utf8 = |what| FileSyncError::NotUtf8 { what, path: self.path.clone() };
         // The replacement may be in the name itself.

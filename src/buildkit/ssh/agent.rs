@@ -1,15 +1,15 @@
-//! An SSH agent that holds keys and signs with them, and does nothing else.
+//! An SSH agent that lists its keys and signs with them, and does nothing else. Pure.
 
 use signature::Signer as _;
 use ssh_key::{HashAlg, PrivateKey, Signature, private::KeypairData};
 
 use super::protocol::{self, Request};
 
-/// Which hash an RSA key signs with. Without either flag it is SHA-1, which is not supported.
+/// The hash that an RSA key signs with. Without either flag it is SHA-1, which is not supported.
 const RSA_SHA2_256: u32 = 2;
 const RSA_SHA2_512: u32 = 4;
 
-/// Answers a request, with the length in front.
+/// Answers a request. The answer begins with its length.
 pub(super) fn answer(keys: &[PrivateKey], request: &Request<'_>) -> Vec<u8> {
     let answer = match request {
         Request::List => identities(keys),

@@ -1,4 +1,4 @@
-//! Carries requests of one build step to an agent, and its answers back.
+//! Forwards requests of one build step to an agent, and its answers back.
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,14 +19,14 @@ use super::{
     protocol::{self, Frames, ProtocolError, Request},
 };
 
-/// How long an agent may take to accept a connection and to list its keys, which it does without asking anyone.
+/// How long an agent may take to accept a connection and to list its keys, for which it needs no confirmation.
 const PROMPT: Duration = Duration::from_secs(10);
-/// How long an agent may take to sign: somebody may have to confirm it or to touch a hardware key.
+/// How long an agent may take to sign: a person may have to confirm it or to touch a hardware key.
 const SIGNING: Duration = Duration::from_mins(1);
 /// Bytes that are read at once.
 const CHUNK: usize = 32 << 10;
 
-/// Why an agent is of no use.
+/// Why an agent cannot be used.
 #[derive(Debug, Error)]
 pub(super) enum AgentError {
     #[error("cannot connect: {0}")]
@@ -35,8 +35,8 @@ pub(super) enum AgentError {
     TimedOut(Duration),
     #[error("closed the connection without a complete answer")]
     HungUp,
-    #[error("the connection broke: {0}")]
-    Broken(io::Error),
+    #[error("lost the connection: {0}")]
+    Lost(io::Error),
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
 }
@@ -66,7 +66,7 @@ impl Upstream {
         }
     }
 
-    /// Resolves when an agent that nobody asks hangs up or speaks. It can be dropped at any time.
+    /// Resolves when an agent hangs up or sends something while no request is open. Can be dropped at any time.
     async fn leaves(&mut self) -> Result<(), AgentError> {
         match self {
             Self::Socket(Remote { connection: Some(connection), .. }) => connection.leaves().await,
@@ -75,7 +75,7 @@ impl Upstream {
     }
 }
 
-/// An agent behind a socket. Nothing is connected before the first request that may pass.
+/// An agent behind a socket. Connects with the first request that may be forwarded.
 pub(super) struct Remote {
     path: PathBuf,
     connection: Option<Connection>,
@@ -94,7 +94,7 @@ impl Remote {
             let stream = stream.map_err(|_| AgentError::TimedOut(PROMPT))?.map_err(AgentError::Connect)?;
             self.connection.insert(Connection { stream, frames: Frames::default(), proven: false })
         };
-        // The configured socket may belong to anything. Only an agent gets bytes that the build chose.
+        // The socket may belong to any server. Only an agent may get bytes that the build chose.
         if !connection.proven && *request != Request::List {
             connection.exchange(&Request::List).await?;
         }
@@ -105,7 +105,7 @@ impl Remote {
 struct Connection {
     stream: UnixStream,
     frames: Frames,
-    /// Whether it has answered a request as an agent does.
+    /// Whether it has answered a request in the protocol.
     proven: bool,
 }
 
@@ -116,7 +116,7 @@ impl Connection {
             Request::Sign { .. } => SIGNING,
         };
         let answer = async {
-            // An agent that closes the connection first may have sent the reason why.
+            // An agent that closes the connection may have sent an answer before.
             let written = self.stream.write_all(&request.encode()).await;
             let mut buffer = vec![0; CHUNK];
             loop {
@@ -128,7 +128,7 @@ impl Connection {
                     Ok(read) => self.frames.push(&buffer[..read]),
                     Err(_) if written.is_err() => return Err(AgentError::HungUp),
                     Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(AgentError::HungUp),
-                    Err(error) => return Err(AgentError::Broken(error)),
+                    Err(error) => return Err(AgentError::Lost(error)),
                 }
             }
         };
@@ -143,17 +143,17 @@ impl Connection {
 
     async fn leaves(&mut self) -> Result<(), AgentError> {
         match self.stream.read(&mut [0; 1]).await {
-            // Nothing is owed, so that this is no error.
+            // No request is open, so this is not an error.
             Ok(0) | Err(_) => Ok(()),
             Ok(_) => Err(ProtocolError::Unsolicited.into()),
         }
     }
 }
 
-/// Answers what the build asks until one of the two hangs up. Requests are answered one after the other, as agents do.
+/// Answers requests of the build until one of the two hangs up, one after the other as agents do.
 ///
 /// # Errors
-/// The agent cannot be used. The build has not been told.
+/// The agent cannot be used. The build did not get an answer.
 pub(super) async fn serve<S>(
     mut upstream: Upstream,
     mut asked: S,

@@ -1,4 +1,4 @@
-//! The SSH agent protocol, reduced to what a build needs: listing keys and signing.
+//! The SSH agent protocol, reduced to what a build needs: listing keys and signing. Pure.
 //!
 //! Protocol: <https://datatracker.ietf.org/doc/html/draft-ietf-sshm-ssh-agent>. A message is its length in four bytes,
 //! a byte with its type, and its contents. Neither the build nor the agent is trusted: requests and answers are parsed
@@ -17,13 +17,13 @@ const SIGN_RESPONSE: u8 = 14;
 /// Failures of the agents of ssh.com, which OpenSSH's clients accept too.
 const OTHER_FAILURES: [u8; 2] = [30, 102];
 
-/// Why bytes are not messages of the protocol.
+/// Why bytes are not valid messages of the protocol.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ProtocolError {
     /// A web server, such as a container engine's API.
     #[error("answered with HTTP, so it is not an SSH agent")]
     Http,
-    /// Empty or longer than [`LONGEST`]. Text that is not of the protocol is read as such a length as well.
+    /// Empty or longer than [`LONGEST`]. Text of another protocol is read as such a length too.
     #[error("sent a message of {0} bytes, which the SSH agent protocol does not allow")]
     Length(u32),
     /// The answer to another request.
@@ -32,21 +32,21 @@ pub enum ProtocolError {
     /// An answer whose contents do not fit its type.
     #[error("sent an answer of type {0} that is malformed")]
     Malformed(u8),
-    /// Bytes for which nobody asked.
+    /// Bytes without a request.
     #[error("sent data without a request")]
     Unsolicited,
 }
 
-/// Cuts bytes into messages, however they arrive.
+/// Splits bytes into messages, however they arrive.
 #[derive(Debug, Default)]
 pub struct Frames {
     bytes: Vec<u8>,
-    /// How many of the bytes belong to messages that were taken.
+    /// How many of the bytes belong to messages that [`Frames::take`] returned.
     taken: usize,
 }
 
 impl Frames {
-    /// Adds bytes. Whoever takes all complete messages before adding more keeps at most one message in memory.
+    /// Adds bytes. If all complete messages are taken before, at most one message is kept in memory.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.taken);
         self.taken = 0;
@@ -56,7 +56,7 @@ impl Frames {
     /// The next complete message without its length, or `None` if more bytes are needed.
     ///
     /// # Errors
-    /// The length is not one of a message. There is no way to find the next message then.
+    /// The length is invalid, so the next message cannot be found.
     pub fn take(&mut self) -> Result<Option<Vec<u8>>, ProtocolError> {
         let Some((length, rest)) = self.bytes.get(self.taken..).and_then(<[u8]>::split_first_chunk) else {
             return Ok(None);
@@ -78,24 +78,24 @@ impl Frames {
     }
 }
 
-/// A request that may reach an agent.
+/// A request that may be forwarded to an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// To list the public keys.
+    /// Lists the public keys.
     List,
-    /// To sign `data` with the private key that belongs to `key`.
+    /// Signs `data` with the private key that belongs to `key`.
     Sign {
         /// The public key.
         key: &'a [u8],
-        /// What is signed.
+        /// The data to sign.
         data: &'a [u8],
-        /// Which hash an RSA key signs with.
+        /// The hash that an RSA key signs with.
         flags: u32,
     },
 }
 
-/// Reads a message as a request. `None` for every other request (adding and removing keys, locking, extensions) and for
-/// malformed ones: the answer to these is [`failure`].
+/// Parses a request. `None` for every other request (adding and removing keys, locking, extensions) and for malformed
+/// ones, which are answered with [`failure`].
 pub fn request(message: &[u8]) -> Option<Request<'_>> {
     match message.split_first()? {
         (&REQUEST_IDENTITIES, []) => Some(Request::List),
@@ -124,8 +124,8 @@ impl Request<'_> {
         }
     }
 
-    /// Checks the message with which an agent answered the request, and encodes it again, with its length. What follows
-    /// the defined contents is removed.
+    /// Checks the agent's answer to the request, and encodes it again, with its length. Bytes after the defined contents are
+    /// removed.
     ///
     /// # Errors
     /// The message does not answer this request.
@@ -141,7 +141,7 @@ impl Request<'_> {
     }
 }
 
-/// The answer to a request that is not fulfilled, with its length.
+/// The answer to a request that failed, with its length.
 pub fn failure() -> Vec<u8> {
     frame(&[FAILURE])
 }
@@ -167,7 +167,7 @@ pub(super) fn signed(signature: &[u8]) -> Vec<u8> {
 fn read_identities(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let (count, mut rest) = bytes.split_first_chunk()?;
     let mut keys = Vec::new();
-    // Every key takes bytes, so that the loop ends with them whatever the count is.
+    // Every key takes bytes, so the loop ends with them, whatever the count is.
     for _ in 0..u32::from_be_bytes(*count) {
         let (key, behind) = string(rest)?;
         let (comment, behind) = string(behind)?;
@@ -177,7 +177,7 @@ fn read_identities(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     Some(keys)
 }
 
-/// A string of the protocol, and the bytes after it.
+/// Parses a string of the protocol; returns it and the bytes after it.
 fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)

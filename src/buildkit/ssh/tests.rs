@@ -1,4 +1,4 @@
-//! Agents of every kind behind the stream that BuildKit opens: OpenSSH's own, and peers that are none.
+//! Agents behind the stream that BuildKit opens: OpenSSH's own, and peers that are not agents.
 
 use std::{
     fs,
@@ -49,9 +49,9 @@ fn what_cannot_be_served_is_told_before_the_build() {
     assert!(read(files(&["agent"])).is_ok() && read(files(&["key"])).is_ok());
     assert_eq!(read(AgentSource::Environment(None)).unwrap_err(), SshError::NoAgent);
     let gone = AgentSource::Environment(Some(PathBuf::from("/nowhere/agent.1")));
-    assert_eq!(read(gone).unwrap_err(), SshError::SocketOutOfReach("/nowhere/agent.1".into()));
+    assert_eq!(read(gone).unwrap_err(), SshError::SocketMissing("/nowhere/agent.1".into()));
     assert!(matches!(read(files(&["none"])).unwrap_err(), SshError::Unreadable { .. }));
-    assert_eq!(read(files(&["pem"])).unwrap_err(), SshError::NoKey(path("pem").display().to_string()));
+    assert_eq!(read(files(&["pem"])).unwrap_err(), SshError::NotAKey(path("pem").display().to_string()));
     assert!(matches!(read(files(&["key", "agent"])).unwrap_err(), SshError::Mixed(_)));
 }
 

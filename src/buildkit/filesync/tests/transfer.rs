@@ -180,7 +180,7 @@ async fn a_path_in_memory_has_to_be_one() {
         let files = vec![("file".to_owned(), Vec::new()), (path.to_owned(), Vec::new())];
         let filesync = FileSync::new(vec![SharedDir { name: "m".to_owned(), source: Source::Memory(files) }]);
         let result = receive(&mut connect(filesync).await, Ask { dir: "m", ..Ask::default() }, EVERYTHING).await;
-        assert!(result.unwrap_err().contains("no path for a file in memory"), "{path:?}");
+        assert!(result.unwrap_err().contains("not a valid path for a file in memory"), "{path:?}");
     }
 }
 
@@ -209,7 +209,7 @@ async fn a_missing_root_is_named() {
     for (path, reason) in [("missing", "no such file or directory"), ("f", "not a directory")] {
         let path = root.path().join(path);
         let text = failure(&path, Ask::default(), EVERYTHING).await;
-        assert!(text.contains(&format!("`{}` that the build needs: {reason}", path.display())), "{text}");
+        assert!(text.contains(&format!("cannot open the directory `{}`: {reason}", path.display())), "{text}");
     }
 }
 
@@ -223,22 +223,22 @@ async fn a_root_may_be_a_link() {
 async fn a_file_that_changes_after_the_list_is_named() {
     type Change = fn(&Path);
     let cases: [(&str, Change); 6] = [
-        ("it is gone", |root| fs::remove_file(root.join("d/f")).unwrap()),
-        ("it is no longer a file", |root| {
+        ("was deleted", |root| fs::remove_file(root.join("d/f")).unwrap()),
+        ("is no longer a file", |root| {
             fs::remove_file(root.join("d/f")).unwrap();
             fs::create_dir(root.join("d/f")).unwrap();
         }),
-        ("it is no longer a file", |root| {
+        ("is no longer a file", |root| {
             fs::remove_file(root.join("d/f")).unwrap();
             symlink("/etc/passwd", root.join("d/f")).unwrap();
         }),
-        ("it is no longer a file", |root| {
+        ("is no longer a file", |root| {
             fs::remove_file(root.join("d/f")).unwrap();
             rustix::fs::mknodat(CWD, root.join("d/f"), FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
         }),
-        ("it was written to", |root| fs::write(root.join("d/f"), "longer than before").unwrap()),
+        ("was modified", |root| fs::write(root.join("d/f"), "longer than before").unwrap()),
         // A directory on the way that becomes a link out of the context.
-        ("it is no longer a file", |root| {
+        ("is no longer a file", |root| {
             fs::rename(root.join("d"), root.join("moved")).unwrap();
             symlink(root.join("moved"), root.join("d")).unwrap();
         }),
@@ -248,7 +248,7 @@ async fn a_file_that_changes_after_the_list_is_named() {
         let plan =
             Plan { wanted: &|stat| stat.path == "d/f", between: Some(Box::new(|| change(root.path()))), after: None };
         let text = failure(root.path(), Ask::default(), plan).await;
-        assert!(text.starts_with(&format!("`d/f` of the build context changed while it was sent: {how};")), "{text}");
+        assert!(text.starts_with(&format!("`d/f` changed during the build: it {how}")), "{text}");
     }
 }
 
@@ -257,7 +257,7 @@ async fn what_is_not_utf8_is_named_unless_it_is_excluded() {
     let root = tree(&["file a", "dir d"]);
     fs::write(root.path().join("d").join(std::ffi::OsStr::from_bytes(b"caf\xe9.txt")), "").unwrap();
     let text = failure(root.path(), Ask::default(), EVERYTHING).await;
-    assert!(text.starts_with("the name of `d/caf\u{fffd}.txt` in the build context is not UTF-8"), "{text}");
+    assert!(text.starts_with("the name of `d/caf\u{fffd}.txt` is not UTF-8"), "{text}");
     let received = send(root.path(), Ask { exclude: &["**/*.txt"], ..Ask::default() }).await.unwrap();
     assert_eq!(received.lines(), ["file a", "dir d"]);
 
@@ -291,10 +291,10 @@ fn what_may_not_be_read_is_named_unless_it_is_excluded() {
     let ask = Ask::default();
     for exclude in [&["foo", "!foo/bar"][..], &["nothing"]] {
         let text = list(Ask { exclude, ..ask }).unwrap_err();
-        assert!(text.starts_with("cannot read `foo/bar` of the build context: permission denied"), "{text}");
+        assert!(text.starts_with("cannot read `foo/bar`: permission denied"), "{text}");
     }
     let text = without_override(async || failure(root.path(), Ask { exclude: &["foo"], ..ask }, EVERYTHING).await);
-    assert!(text.starts_with("cannot read `secret` of the build context: permission denied"), "{text}");
+    assert!(text.starts_with("cannot read `secret`: permission denied"), "{text}");
     for exclude in [&["**/bar", "secret"][..], &["**/bar", "!foo/bar/baz", "secret"]] {
         assert_eq!(list(Ask { exclude, ..ask }).unwrap(), ["dir foo", "file ok"], "{exclude:?}");
     }
@@ -306,7 +306,9 @@ fn what_may_not_be_read_is_named_unless_it_is_excluded() {
 #[tokio::test]
 async fn a_pattern_that_cannot_be_used_is_named() {
     let root = tree(&["file f"]);
-    for (exclude, want) in [("!", "`!` stands alone"), ("[a", "`[a` is malformed"), ("[z-a]", "`[z-a]` is malformed")] {
+    for (exclude, want) in
+        [("!", "the pattern `!` has no path"), ("[a", "`[a` is not a valid"), ("[z-a]", "`[z-a]` is not a valid")]
+    {
         let text = failure(root.path(), Ask { exclude: &[exclude], ..Ask::default() }, EVERYTHING).await;
         assert!(text.contains(want), "{text}");
     }
@@ -330,7 +332,7 @@ async fn only_listed_files_may_be_asked_for_and_each_once() {
                 break String::from_utf8(packet.data).unwrap();
             }
         };
-        assert!(error.starts_with(&format!("BuildKit asked for file number {refused},")), "{error}");
+        assert!(error.starts_with(&format!("BuildKit requested file number {refused},")), "{error}");
     }
 }
 
