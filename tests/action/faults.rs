@@ -70,7 +70,7 @@ async fn a_registry_that_stays_down_fails_the_push() {
         let error = the_error(&report);
         assert!(error.message.contains(&format!("the push to {} failed", proxy.host)), "{engine:?}: {error:?}");
         assert!(error.message.contains("503"), "{engine:?}: {error:?}");
-        assert!(log(&report).contains("; attempt 4 in 4"), "{engine:?}: {}", log(&report));
+        assert!(log(&report).contains("(attempt 4)"), "{engine:?}: {}", log(&report));
     }
 }
 
@@ -84,7 +84,7 @@ async fn a_registry_that_is_not_there_is_named() {
         let report = run(engine, &closed).expect(1).await;
         let error = the_error(&report);
         assert!(error.message.contains(&format!("the builder cannot reach {closed}")), "{engine:?}: {error:?}");
-        assert!(log(&report).contains("; attempt 2 in 1"), "{engine:?}: {}", log(&report));
+        assert!(log(&report).contains("retrying in 1"), "{engine:?}: {}", log(&report));
     }
 }
 
