@@ -351,6 +351,7 @@ mod tests {
 
     /// Messages that engines sent.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn real_messages_are_understood() {
         for (message, stage, headline, hint) in [
             (

@@ -63,13 +63,11 @@ async fn on_nodes(image: ImageBuild<'_>, goal: Goal, events: &Events) -> Result<
         let hint = format!("add an endpoint with `platform={platform}` to the input `builder`");
         Failure::new(Stage::Build, format!("no builder supports {platform}"), Some(hint)).of_image(&spec.name)
     })?;
-    match &assignments[..] {
-        [assignment] => on_node(image, assignment.node, goal, events).await,
-        _ => {
-            let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
-            split::build(image, &assignments, export, events).await
-        }
-    }
+    let [assignment] = &assignments[..] else {
+        let export = if goal.pushes() { Export::PushByDigest } else { Export::Discard };
+        return split::build(image, &assignments, export, events).await;
+    };
+    Box::pin(on_node(image, assignment.node, goal, events)).await
 }
 
 async fn on_node(image: ImageBuild<'_>, node: &Node, goal: Goal, events: &Events) -> Result<BuildOutcome, Failure> {
@@ -88,7 +86,7 @@ async fn on_node(image: ImageBuild<'_>, node: &Node, goal: Goal, events: &Events
         (Goal::Load, _) | (Goal::Push | Goal::PushAndLoad, Store::Classic) => Export::Load,
     };
     let mut progress = progress_of(spec, events);
-    let digest = image.solve(node, export, &mut progress).await?;
+    let digest = Box::pin(image.solve(node, export, &mut progress)).await?;
     let (steps, cached) = progress.counts();
     // Read back at once: the daemon may delete content soon that nothing refers to.
     let (manifest, size) = match &digest {
@@ -103,7 +101,8 @@ async fn on_node(image: ImageBuild<'_>, node: &Node, goal: Goal, events: &Events
         let load = if node.capabilities.store == Store::Containerd { Export::Load } else { Export::Send };
         let cached = spec.with(Build { no_cache: NoCache::Never, ..spec.build.without_caches() });
         let mut muted = progress_of(spec, &events.unheard());
-        ImageBuild { spec: &cached, ..image }.solve(node, load, &mut muted).await?;
+        let image = ImageBuild { spec: &cached, ..image };
+        Box::pin(image.solve(node, load, &mut muted)).await?;
     }
     Ok(BuildOutcome { solved: Solved { digest, steps, cached }, manifest, size })
 }
@@ -136,7 +135,8 @@ pub(super) async fn push_by_name(image: ImageBuild<'_>, events: &Events) -> Resu
         ));
     };
     let export = if spec.purpose == Purpose::Context { Export::Discard } else { Export::Push };
-    let digest = image.solve(assignment.node, export, &mut progress_of(spec, events)).await?;
+    let mut progress = progress_of(spec, events);
+    let digest = Box::pin(image.solve(assignment.node, export, &mut progress)).await?;
     links.release_bases_of(&spec.build);
     Ok(digest)
 }

@@ -108,7 +108,7 @@ impl ImageBuild<'_> {
             let build = without_caches.as_ref().unwrap_or(&spec.build);
             let request = node.adapt(solve_request(build, export, &names, &session::new_id(), session.id()));
             let Progress { steps, report } = &mut *progress;
-            let answer = links.solve(&node.client, (&spec.name, build), request, steps, report).await;
+            let answer = Box::pin(links.solve(&node.client, (&spec.name, build), request, steps, report)).await;
             for failure in builder.ssh.get(&spec.name).into_iter().flat_map(Agents::take_failures) {
                 events.emit(agent_warning(&spec.name, &failure)).await;
             }

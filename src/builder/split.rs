@@ -57,7 +57,8 @@ pub(super) async fn build(
         let part = spec.with(part);
         async move {
             let mut progress = progress_of(&part, &events);
-            let digest = ImageBuild { spec: &part, ..image }.solve(assignment.node, export, &mut progress).await;
+            let image = ImageBuild { spec: &part, ..image };
+            let digest = Box::pin(image.solve(assignment.node, export, &mut progress)).await;
             let digest = digest.map_err(|failure| with_node(failure, assignment))?;
             let (steps, cached) = progress.counts();
             Ok::<_, Failure>(Solved { digest, steps, cached })

@@ -125,7 +125,7 @@ pub struct Step {
 /// The steps of one build, over all attempts to solve it.
 #[derive(Debug, Default)]
 pub struct Steps {
-    steps: Vec<Step>,
+    all: Vec<Step>,
     by_digest: HashMap<String, StepId>,
     attempt: u32,
     pushing: bool,
@@ -137,7 +137,7 @@ pub struct Steps {
 impl Steps {
     /// All steps so far; a [`StepId`] is an index.
     pub fn all(&self) -> &[Step] {
-        &self.steps
+        &self.all
     }
 
     /// Begins another attempt to solve the same build. Steps that are known are not reported again.
@@ -168,7 +168,7 @@ impl Steps {
             }
         }
         for one in &status.statuses {
-            if let Some(step) = self.by_digest.get(&one.vertex).and_then(|id| self.steps.get_mut(*id)) {
+            if let Some(step) = self.by_digest.get(&one.vertex).and_then(|id| self.all.get_mut(*id)) {
                 step.transfers.take(one);
             }
         }
@@ -189,14 +189,14 @@ impl Steps {
 
     /// The cache step that is running, if there is one; one that reads rather than one that writes.
     pub fn running_cache_step(&self) -> Option<(CacheStep, &str)> {
-        let running = self.steps.iter().filter(|step| !step.finished && step.attempt == self.attempt);
+        let running = self.all.iter().filter(|step| !step.finished && step.attempt == self.attempt);
         let of_caches = running.filter_map(|step| Some((caches::step(&step.name)?, step.name.as_str())));
         of_caches.min_by_key(|(kind, _)| *kind == CacheStep::Export)
     }
 
     /// The running steps that wait for a registry, and how many changes their transfers have seen.
     pub(super) fn waiting(&self) -> Vec<(StepId, Wait, u64)> {
-        let running = self.steps.iter().enumerate().filter(|(_, step)| !step.finished && step.attempt == self.attempt);
+        let running = self.all.iter().enumerate().filter(|(_, step)| !step.finished && step.attempt == self.attempt);
         running
             .filter_map(|(id, step)| Some((id, stall::wait(&step.name, &step.transfers)?, step.transfers.changes())))
             .collect()
@@ -204,7 +204,7 @@ impl Steps {
 
     /// Ends the cache steps that still run, since the next attempt uses no caches.
     pub fn cancel_cache_steps(&mut self) -> Vec<Update> {
-        let running = self.steps.iter_mut().enumerate().filter(|(_, step)| !step.finished);
+        let running = self.all.iter_mut().enumerate().filter(|(_, step)| !step.finished);
         let of_caches = running.filter(|(_, step)| caches::step(&step.name).is_some());
         let ended = of_caches.map(|(id, step)| {
             step.finished = true;
@@ -217,7 +217,7 @@ impl Steps {
     pub fn failed(&self, digest: Option<&str>) -> Option<StepId> {
         let has_failed = |step: &Step| step.error.as_deref().is_some_and(|error| !is_cancellation(error));
         let named = digest.and_then(|digest| self.by_digest.get(digest)).copied();
-        named.or_else(|| self.steps.iter().position(has_failed))
+        named.or_else(|| self.all.iter().position(has_failed))
     }
 
     fn vertex(&mut self, vertex: &Vertex, updates: &mut Vec<Update>) {
@@ -226,12 +226,12 @@ impl Steps {
         }
         let attempt = self.attempt;
         let id = *self.by_digest.entry(vertex.digest.clone()).or_insert_with(|| {
-            let (step, name) = (self.steps.len(), vertex.name.clone());
-            self.steps.push(Step { name: name.clone(), attempt, ..Step::default() });
+            let (step, name) = (self.all.len(), vertex.name.clone());
+            self.all.push(Step { name: name.clone(), attempt, ..Step::default() });
             updates.push(Update::Started { step, name });
             step
         });
-        let step = &mut self.steps[id];
+        let step = &mut self.all[id];
         if step.attempt != attempt && vertex.error.is_empty() {
             // A second attempt finds everything in the cache; the first one shows what the build was like.
             return;

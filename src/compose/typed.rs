@@ -143,13 +143,11 @@ impl Fields<'_> {
     }
 
     fn limit(&self, key: &str) -> Result<i64, ComposeError> {
-        match self.get(key) {
-            Some((node, path)) => limit(node, &path),
-            None => {
-                let hint = "set `soft` and `hard`";
-                Err(ComposeError::key(&self.node.at, &self.path, format!("has no `{key}`"), hint))
-            }
-        }
+        let Some((node, path)) = self.get(key) else {
+            let hint = "set `soft` and `hard`";
+            return Err(ComposeError::key(&self.node.at, &self.path, format!("has no `{key}`"), hint));
+        };
+        limit(node, &path)
     }
 
     fn hosts(&self) -> Result<Vec<(String, String)>, ComposeError> {

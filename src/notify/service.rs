@@ -224,7 +224,7 @@ pub enum Answer {
     ThreadRequired,
     /// These fields of the body are invalid; empty if the server does not name them.
     InvalidFields(Vec<Vec<String>>, String),
-    /// A filter (links, AutoMod) blocked the text: send it without untrusted text.
+    /// A filter (links, `AutoMod`) blocked the text: send it without untrusted text.
     ContentBlocked(String),
     /// Rejected for another reason; trying again does not help.
     Rejected(String),

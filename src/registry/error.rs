@@ -99,9 +99,11 @@ impl Transient for RemoteError {
             {
                 retry_after.map_or(Retry::Later, Retry::After)
             }
-            Self::Unreachable { outage: Outage::Untrusted, .. } => Retry::Never,
-            Self::Unreachable { .. } | Self::Damaged { .. } => Retry::Later,
-            Self::Refused { .. } | Self::Redirect { .. } | Self::Unexpected { .. } => Retry::Never,
+            Self::Unreachable { outage, .. } if *outage != Outage::Untrusted => Retry::Later,
+            Self::Damaged { .. } => Retry::Later,
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::Redirect { .. } | Self::Unexpected { .. } => {
+                Retry::Never
+            }
         }
     }
 }

@@ -104,15 +104,15 @@ pub(super) fn refused(
     };
     let mut refusals = trust::refusals(specs, grants);
     for spec in specs {
-        refusals.extend(refused_paths(spec, paths(plan, spec, env, context), boundary.clone()));
+        refusals.extend(refused_paths(spec, &paths(plan, spec, env, context), boundary.clone()));
     }
     trust::failure(&refusals, unset, place)
 }
 
 /// Returns refusals for the paths that an image may not read; each value once.
-fn refused_paths(spec: &ImageSpec, paths: Vec<(Access, PathBuf)>, mut boundary: Boundary) -> Vec<Refusal> {
+fn refused_paths(spec: &ImageSpec, paths: &[(Access, PathBuf)], mut boundary: Boundary) -> Vec<Refusal> {
     let mut refused: Vec<(Access, PathBuf)> = Vec::new();
-    for (access, path) in paths.clone() {
+    for (access, path) in paths.iter().cloned() {
         let named_by = if spec.of_inputs.contains(&access) { NamedBy::Input } else { NamedBy::Checkout };
         if (&access, named_by) == (&Access::Context, NamedBy::Input) {
             // This includes the Dockerfile in it.

@@ -193,13 +193,11 @@ fn check(rule: &Rule) -> Result<(), Invalid> {
         RuleKind::Match { pattern: text, group, value } => {
             Template::check(value)?;
             pattern(Pattern::literal(text))?;
-            match group {
-                Some(_) => Ok(()),
-                None => {
-                    let hint = "use 0 for the whole match, 1 for the first group";
-                    Err(Invalid::new("has a `group` that is not a whole number", hint))
-                }
+            if group.is_none() {
+                let hint = "use 0 for the whole match, 1 for the first group";
+                return Err(Invalid::new("has a `group` that is not a whole number", hint));
             }
+            Ok(())
         }
         RuleKind::Edge { .. } | RuleKind::Ref(_) | RuleKind::Sha(_) => Ok(()),
     }
