@@ -207,6 +207,22 @@ fn run_of(text: &str) -> RunState {
     run
 }
 
+/// The structure without further lines of a headline, which are code of their own after a line break.
+fn without_breaks(skeleton: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::with_capacity(skeleton.len());
+    let mut rest = skeleton.as_slice();
+    while let Some((first, more)) = rest.split_first() {
+        if let ("html <br>", [code, end, after @ ..]) = (first.as_str(), more) {
+            assert_eq!((code.as_str(), end.as_str()), ("html <code>", "html </code>"));
+            rest = after;
+        } else {
+            kept.push(first.clone());
+            rest = more;
+        }
+    }
+    kept
+}
+
 #[test]
 fn untrusted_text_is_escaped() {
     let plain = skeleton(&page_of("plain words"));
@@ -229,7 +245,7 @@ fn untrusted_text_is_escaped() {
         ":tada: \u{202e}abc",
     ] {
         let page = page_of(evil);
-        assert_eq!(skeleton(&page), plain, "{evil}\n{page}");
+        assert_eq!(without_breaks(skeleton(&page)), plain, "{evil}\n{page}");
         let body = comment::body("<!-- m -->", &run_of(evil));
         assert_eq!(skeleton(&body), plain_comment, "{evil}\n{body}");
     }
@@ -246,7 +262,7 @@ proptest! {
         for text in [text, parts.concat()] {
             let text = format!("x{text}");
             let page = page_of(&text);
-            assert_eq!(skeleton(&page), plain, "{text:?}");
+            assert_eq!(without_breaks(skeleton(&page)), plain, "{text:?}");
             check_chart(chart(&page).unwrap());
         }
     }

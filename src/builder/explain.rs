@@ -271,7 +271,7 @@ fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
     } else if has(&["content at http"]) && has(&["not found"]) {
         let headline = format!("the registry lists a manifest of base image {image} that it does not have");
         (headline, Some(DAMAGED_PULL.to_owned()))
-    } else if has(&["not found", "does not exist"]) && !has(&["no such host"]) {
+    } else if has(&["not found", "does not exist"]) && !has(&["no such host", "access denied"]) {
         let hint = "check the name and tag in FROM; if the image is private, add a login to the input `registries`";
         (format!("base image {image} does not exist"), Some(hint.to_owned()))
     } else if has(&["denied", "unauthorized", "403 forbidden"]) {

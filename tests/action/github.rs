@@ -79,7 +79,7 @@ async fn a_run_knows_what_was_before_and_marks_its_push_as_a_deployment() {
             let last = github.change(|world| world.statuses(id)).remove(1);
             assert!(last["log_url"].as_str().unwrap().starts_with(&job), "{last}");
             assert_eq!(last["environment_url"], "https://shop.example");
-            assert!(report.summary.contains("The run before had failed."), "{engine:?}: {}", report.summary);
+            assert!(report.summary.contains("Fixed: the previous run failed."), "{engine:?}: {}", report.summary);
             assert!(report.summary.contains("| <code>production</code> | success | [open](https://shop.example) |"));
         }
         let deployment = github.change(|world| world.deployments()).remove(0);

@@ -130,7 +130,10 @@ async fn a_fault_that_passes_does_not_hold_up_the_images_that_wait() {
         run.write("base/Dockerfile", &base);
         let report = tokio::time::timeout(Duration::from_mins(2), run.expect(0)).await;
         let report = report.unwrap_or_else(|_| panic!("{engine:?}, {place}: it hangs"));
-        assert!(log(&report).contains("(attempt 2)"), "{engine:?}, {place}: the fault happened\n{}", log(&report));
+        assert!(proxy.count(|seen| seen.path.contains(&place)) > 1, "{engine:?}, {place}: the fault happened");
+        // The builder repeats some uploads by itself.
+        let repeated = log(&report).contains("(attempt 2)");
+        assert!(repeated || count > 1, "{engine:?}, {place}: {}", log(&report));
         assert_eq!(images(&report).iter().filter(|image| image["pushed"] == true).count(), 4, "{engine:?}, {place}");
     }
 }
@@ -210,7 +213,7 @@ async fn an_old_engine_says_that_it_knows_no_named_contexts() {
     let run = chain(Engine::Old);
     let report = run.expect(1).await;
     let error = the_error(&report);
-    assert!(error.message.contains("needs Docker 23"), "{error:?}");
+    assert!(error.message.contains("requires Docker 23"), "{error:?}");
 }
 
 #[tokio::test]

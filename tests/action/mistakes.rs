@@ -90,7 +90,7 @@ async fn a_socket_that_nobody_listens_on_is_told() {
     run.machine.mounted_socket = path;
     let report = run.expect(1).await;
     let error = the_error(&report);
-    assert!(error.message.contains("Is Docker running") || error.message.contains("is Docker running"), "{error:?}");
+    assert!(error.message.contains("check that Docker is running"), "{error:?}");
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn steps_see_their_sizes() {
         let run = shows(engine, steps).with("shm-size", "96m").with("ulimits", "nofile=1111:2222");
         if engine == Engine::Old {
             let error = the_error(&run.expect(1).await);
-            assert!(error.message.contains("`shm-size` needs Docker 23"), "{error:?}");
+            assert!(error.message.contains("`shm-size` requires Docker 23"), "{error:?}");
             continue;
         }
         let log = log(&run.expect(0).await);

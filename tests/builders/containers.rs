@@ -283,7 +283,7 @@ async fn a_container_that_cannot_be_had_is_told() {
     // A network that is not there.
     let report = stand_in.run(&fresh("")).with("builder", "container").with("buildkit-network", "absent").go().await;
     assert_eq!(report.status, 1);
-    assert!(report.log.contains("check the input `buildkit-network`"), "{}", report.log);
+    assert!(report.log.contains("set `buildkit-network` to a network"), "{}", report.log);
     assert_eq!(stand_in.containers(), Vec::<String>::new());
 }
 

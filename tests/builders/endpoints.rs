@@ -61,12 +61,12 @@ async fn both_sides_prove_who_they_are() {
     run.env("RUNNER_TEMP", &files.path().display().to_string()).with("builder", &line).succeeds().await;
     for (line, want) in [
         (at(&format!("ca={ca} servername=builder.test")), "CertificateRequired"),
-        (at(&format!("ca={ca} servername=builder.test")), "give one with `cert=` and `key=`"),
-        (at(&format!("ca={ca},cert={cert},key={key} servername=other.test")), "say it with `servername=`"),
-        (at(&format!("cert={cert},key={key} servername=builder.test")), "the builder's with `ca=`"),
+        (at(&format!("ca={ca} servername=builder.test")), "pass one with `cert=` and `key=`"),
+        (at(&format!("ca={ca},cert={cert},key={key} servername=other.test")), "pass it with `servername=`"),
+        (at(&format!("cert={cert},key={key} servername=builder.test")), "the builder's certificate with `ca=`"),
         (at(&format!("ca={ca},cert={cert},key={cert}")), "contains no PEM section"),
         (at(&format!("ca={}", path("none.pem"))), "none.pem: No such file"),
-        (at(""), "builder tcp://127"),
+        (at(""), "tcp://127"),
     ] {
         let report = Run::new(Engine::C8d, &fresh("")).with("builder", &line).go().await;
         assert_eq!(report.status, 1, "{line}");
@@ -146,7 +146,7 @@ async fn each_platform_is_built_on_its_own_node() {
     assert!(report.log.contains("(linux/a"), "{}", report.log);
     // Nobody builds for a platform that none is for.
     let report = run.with("platforms", "linux/riscv64,linux/amd64").go().await;
-    assert!(report.log.contains("none of the builders builds for linux/riscv64"), "{}", report.log);
+    assert!(report.log.contains("no builder supports linux/riscv64"), "{}", report.log);
 }
 
 #[tokio::test]
