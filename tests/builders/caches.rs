@@ -193,7 +193,11 @@ async fn an_engine_that_cannot_does_without() {
         let absent = format!("{}/nobody/buildkit:none", lab::plain());
         let report = run.with("buildkit-image", &absent).with("cache", "registry").succeeds().await;
         let told = warnings(&report).join(" ");
-        assert!(told.contains(&format!("the builder container failed to start: pull {absent}")), "{}", report.log);
+        assert!(
+            told.contains(&format!("the builder container failed to start: cannot pull {absent}")),
+            "{}",
+            report.log
+        );
         assert!(told.contains("does not support caches of type registry"), "{}", report.log);
     }
     assert_eq!(service.calls(), []);
