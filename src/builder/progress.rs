@@ -6,8 +6,8 @@ use super::{caches, lines::Lines};
 use crate::{
     buildkit::{
         client::Observer,
-        stall::Wait,
         steps::{Outcome, StepId, Steps, Update, Warning},
+        transfers::Wait,
     },
     domain::{
         diagnostic::{Diagnostic, Place, Severity},

@@ -12,7 +12,7 @@ use super::{
     explain,
     node::Node,
     progress::Progress,
-    spec::{BuildSpec, host_of},
+    spec::BuildSpec,
 };
 use crate::{
     buildkit::{
@@ -78,7 +78,7 @@ pub(super) struct BuildOutcome {
 
 /// Reports the progress of an image's build to `events`.
 pub(super) fn progress_of(spec: &BuildSpec, events: &Events) -> Progress {
-    let registry = host_of(spec.destinations.repository.as_str());
+    let registry = spec.destinations.repository.host();
     Progress::new(&spec.name, &spec.dockerfile_place, spec.check, events).uploading_to(registry)
 }
 

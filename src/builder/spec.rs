@@ -147,11 +147,6 @@ impl BuildSpec {
     }
 }
 
-/// The host in the name of a repository.
-pub fn host_of(repository: &str) -> &str {
-    repository.split('/').next().unwrap_or_default()
-}
-
 fn context(text: &str, root: &Path) -> Context {
     if compose::is_remote(text) { Context::Remote(text.to_owned()) } else { Context::Directory(root.join(text)) }
 }

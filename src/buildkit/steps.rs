@@ -16,7 +16,7 @@ use bollard_buildkit_proto::{
 
 use super::{
     caches::{self, CacheStep},
-    stall::{self, Transfers, Wait},
+    transfers::{self, Transfers, Wait},
 };
 
 /// Number of a step within one build, in order of appearance.
@@ -198,7 +198,9 @@ impl Steps {
     pub(super) fn waiting(&self) -> Vec<(StepId, Wait, u64)> {
         let running = self.all.iter().enumerate().filter(|(_, step)| !step.finished && step.attempt == self.attempt);
         running
-            .filter_map(|(id, step)| Some((id, stall::wait(&step.name, &step.transfers)?, step.transfers.changes())))
+            .filter_map(|(id, step)| {
+                Some((id, transfers::wait(&step.name, &step.transfers)?, step.transfers.changes()))
+            })
             .collect()
     }
 

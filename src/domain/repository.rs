@@ -40,7 +40,7 @@ impl Repository {
 
     /// Returns the registry's host, with its port.
     pub fn host(&self) -> &str {
-        self.0.split('/').next().unwrap_or_default()
+        host_of(&self.0)
     }
 
     /// Returns the path within the registry.
@@ -53,6 +53,11 @@ impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Returns the registry's host in the full name of a repository, with its port.
+pub fn host_of(name: &str) -> &str {
+    name.split('/').next().unwrap_or_default()
 }
 
 /// Whether the text separates two words of a path component: `.`, `_`, `__` or dashes.

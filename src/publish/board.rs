@@ -49,7 +49,7 @@ impl Slot {
             repository: one.repository.clone(),
             tag: one.tag.clone(),
             before: one.previous.clone().map_or(Before::Nothing, Before::Image),
-            digest: Some(one.digest.clone()),
+            digest: one.digest.clone(),
             state: TagState::Moved,
         }
     }

@@ -8,11 +8,12 @@ use tokio::time::timeout;
 use super::{
     Context,
     board::{Before, Board, Slot},
-    failure, is_open, survey,
-    tags::{settle, warning},
+    failure, is_open,
+    settle::{settle, warning},
+    survey,
 };
 use crate::{
-    builder::{Content, engine::ApiError, progress::no_progress, spec::host_of},
+    builder::{Content, engine::ApiError, progress::no_progress},
     domain::{
         digest::Digest,
         event::{Event, ImageEvent},
@@ -97,12 +98,15 @@ async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slo
     };
     let login = cx.builder.registries.login(repository.as_str());
     board.set(place, TagState::Unknown);
+    if slot.digest.is_none() {
+        // The engine names the digest only afterwards. If the run is killed until then, the post stage must know the tag.
+        super::journal(cx, board);
+    }
     let notice = async |error: &ApiError, attempt, wait| {
         cx.events.image(image, ImageEvent::Retrying { reason: error.to_string(), attempt, wait }).await;
     };
     let silent = async |time| {
-        let host = host_of(repository.as_str());
-        let note = no_progress(image, host, &format!("upload of {repository}:{tag}"), time);
+        let note = no_progress(image, repository.host(), &format!("upload of {repository}:{tag}"), time);
         cx.events.emit(Event::Note(note)).await;
     };
     let call = async || engine.push(repository.as_str(), tag, login, silent).await;

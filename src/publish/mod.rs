@@ -9,9 +9,12 @@
 //! the registry allows it. What became of each tag is told in any case ([`ImageEvent::Published`]).
 
 mod board;
+mod branch;
 mod engine;
+mod look;
 mod newer;
 mod restore;
+mod settle;
 mod survey;
 mod tags;
 
@@ -23,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use self::board::{Board, Slot};
 pub use self::{
     board::Before,
-    newer::Branch,
+    branch::Branch,
     restore::{Repaired, after_kill},
     survey::Survey,
 };
@@ -31,7 +34,7 @@ use crate::{
     builder::{
         Builder, Built, Content,
         explain::{self, Explanation},
-        spec::{BuildSpec, host_of},
+        spec::BuildSpec,
     },
     cancel::{Cancel, Stop},
     domain::{
@@ -39,6 +42,7 @@ use crate::{
         event::ImageEvent,
         failure::Failure,
         publication::{Publication, TagState},
+        repository::host_of,
         stage::Stage,
     },
     events::Events,
@@ -81,8 +85,8 @@ pub struct Move {
     pub repository: String,
     /// The tag.
     pub tag: String,
-    /// What it is given.
-    pub digest: Digest,
+    /// The digest that it is given; `None` while an engine uploads the image, which names the digest only afterwards.
+    pub digest: Option<Digest>,
     /// What it points to now; `None` if nothing, or if that is unknown.
     pub previous: Option<Digest>,
 }
@@ -143,7 +147,7 @@ async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board
     tags::assign(images, board);
     // Nothing has moved yet: a stop ends this at once.
     let look = async {
-        tags::refresh(cx, board).await;
+        look::refresh(cx, board).await;
         newer::keep(cx, images, board).await;
     };
     cx.cancel.unless(look).await.map_err(Unpublished::Stopped)?;
@@ -151,7 +155,7 @@ async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board
         if images.iter().any(|(_, content)| matches!(content, Content::InEngine)) {
             engine::upload(cx, images, board).await?;
             // That may have taken minutes.
-            tags::refresh(cx, board).await;
+            look::refresh(cx, board).await;
             newer::keep(cx, images, board).await;
         }
         if cx.cancel.reason().is_some() {
@@ -181,22 +185,23 @@ async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board
     }
 }
 
-/// Writes down the tags that are about to move.
+/// Saves the tags that are about to move, and those that may have moved already.
 fn journal(cx: Context<'_>, board: &Board) {
-    let moves: Vec<Move> = board
-        .slots(|slot| slot.digest.is_some() && slot.state != TagState::Kept)
-        .into_iter()
-        .filter_map(|(_, slot)| as_move(slot))
-        .collect();
+    let is_moving = |slot: &Slot| match slot.state {
+        TagState::Kept => false,
+        TagState::Unknown => true,
+        _ => slot.digest.is_some(),
+    };
+    let moves: Vec<Move> = board.slots(is_moving).into_iter().map(|(_, slot)| as_move(slot)).collect();
     (cx.journal)(&moves);
 }
 
-fn as_move(slot: Slot) -> Option<Move> {
+fn as_move(slot: Slot) -> Move {
     let previous = match slot.before {
         Before::Image(digest) => Some(digest),
         Before::Unknown | Before::Nothing => None,
     };
-    Some(Move { repository: slot.repository, tag: slot.tag, digest: slot.digest?, previous })
+    Move { repository: slot.repository, tag: slot.tag, digest: slot.digest, previous }
 }
 
 fn release(image: &ImagePlan, publication: &Publication, board: &Board) -> Option<Release> {

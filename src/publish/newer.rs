@@ -8,7 +8,8 @@ use tokio::time::timeout;
 use super::{
     Context,
     board::{Before, Board, Slot},
-    is_open, survey, tags,
+    branch::Branch,
+    is_open, look, survey,
 };
 use crate::{
     builder::Content,
@@ -18,10 +19,7 @@ use crate::{
         event::Event,
         publication::TagState,
     },
-    github::{
-        branch_head::{self, Head},
-        client::Client,
-    },
+    github::branch_head::Head,
     plan::{
         ImagePlan,
         superseded::{REVISION, moving, tag_of_commit},
@@ -31,29 +29,6 @@ use crate::{
 
 /// How long a registry may take to say which commit an image was built from.
 const LABEL: Duration = Duration::from_secs(3);
-
-/// The branch that a run publishes for, and the commit that it builds.
-#[derive(Clone, Debug)]
-pub struct Branch {
-    /// Where GitHub is asked.
-    pub client: Client,
-    /// The branch's short name.
-    pub name: String,
-    /// The commit.
-    pub sha: String,
-}
-
-impl Branch {
-    /// What the commit is to the branch now.
-    pub(super) async fn head(&self) -> Head {
-        branch_head::head(&self.client, &self.name, &self.sha).await
-    }
-
-    /// Whether another commit is a descendant of this one. One of which GitHub does not tell may be.
-    async fn is_older_than(&self, other: &str) -> bool {
-        branch_head::is_newer(&self.client, other, &self.sha).await.unwrap_or(true)
-    }
-}
 
 /// Leaves the tags that move where they are, for every image of which the registry has that of a newer commit already: of
 /// the head of the branch, or of another commit that came after ours.
@@ -81,7 +56,7 @@ pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boa
         let image = images.iter().find(|(image, _)| image.name == slot.image);
         image.is_some_and(|(image, _)| moving(image).iter().any(|tag| tag.as_str() == slot.tag))
     };
-    tags::look(cx, board, board.slots(|slot| is_open(slot) && is_moving(slot))).await;
+    look::look(cx, board, board.slots(|slot| is_open(slot) && is_moving(slot))).await;
     let newer = newer_commits(cx, branch, images, &head, board).await;
     let (mut kept, mut commits) = (Vec::new(), Vec::new());
     for ((image, _), commit) in images.iter().zip(newer) {

@@ -8,8 +8,8 @@ use tokio::time::{sleep, timeout};
 use super::{
     Context, Move,
     board::{Before, Board, Slot},
+    settle::warning,
     survey,
-    tags::warning,
 };
 use crate::{
     cancel::Stop,
@@ -91,14 +91,24 @@ async fn hurry(cx: Context<'_>) {
 fn by_hand(slot: &Slot, problem: &str) -> String {
     let Slot { repository, tag, before, .. } = slot;
     let fix = match before {
-        Before::Image(previous) => {
-            format!(
-                "; restore it with `docker buildx imagetools create --tag {repository}:{tag} {repository}@{previous}`"
-            )
-        }
+        Before::Image(previous) => format!("; restore it with `{}`", restore_command(repository, tag, previous)),
         Before::Nothing | Before::Unknown => String::new(),
     };
     format!("{repository}:{tag} could not be restored: {problem}{fix}")
+}
+
+fn restore_command(repository: &str, tag: &str, previous: &Digest) -> String {
+    format!("docker buildx imagetools create --tag {repository}:{tag} {repository}@{previous}")
+}
+
+/// The problem of a tag that changed while an engine uploaded an image under it. Whether it points to that image, or
+/// another run moved it, cannot be known without the image's digest.
+fn uploading(one: &Move) -> String {
+    let fix = one.previous.as_ref().map_or_else(String::new, |previous| {
+        let command = restore_command(&one.repository, &one.tag, previous);
+        format!("; restore the previous image with `{command}`")
+    });
+    format!("the engine was uploading an image under this tag when the run was killed, and the tag has changed{fix}")
 }
 
 /// Repairs what a run left that was killed while its tags moved: if only some of them moved, these are moved back.
@@ -113,13 +123,16 @@ pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<Repaired
         Ok::<_, String>(digest.map_or(Before::Nothing, Before::Image))
     }))
     .await;
-    let is_moved = |one: &Move, served: &Before| *served == Before::Image(one.digest.clone());
-    // A registry that does not answer decides nothing.
-    let all =
-        !moves.iter().zip(&served).any(|(one, served)| served.as_ref().is_ok_and(|served| !is_moved(one, served)));
+    let is_moved = |one: &Move, served: &Before| one.digest.clone().map(Before::Image).as_ref() == Some(served);
+    // A registry that does not answer decides nothing. An upload without an end does: more tags were to follow.
+    let all = moves.iter().all(|one| one.digest.is_some())
+        && !moves.iter().zip(&served).any(|(one, served)| served.as_ref().is_ok_and(|served| !is_moved(one, served)));
     join_all(moves.iter().zip(&served).map(async |(one, served)| {
         let (state, problem) = match served {
             Err(problem) => (TagState::Unknown, Some(problem.clone())),
+            Ok(served) if one.digest.is_none() && *served != Slot::of(one).before => {
+                (TagState::Unknown, Some(uploading(one)))
+            }
             Ok(served) if !is_moved(one, served) => (TagState::NotMoved, None),
             Ok(_) if all => (TagState::Moved, None),
             Ok(_) => {

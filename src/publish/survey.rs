@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::{board::Before, newer::Branch};
+use super::{board::Before, branch::Branch};
 use crate::{
     builder::{Builder, capabilities::Store, content},
     domain::{

@@ -10,19 +10,18 @@ use super::{
     Context,
     board::{Before, Board, Slot},
     engine, is_open, refusal,
-    survey::{self, Teller},
+    settle::{CONCURRENCY, PROXIES, another_image, settle, warning, wrong},
+    survey,
 };
 use crate::{
     builder::{self, Content, spec::BuildSpec},
     domain::{
         destinations::Destinations,
-        diagnostic::{Diagnostic, Severity},
         digest::Digest,
         event::{Event, ImageEvent},
         failure::Failure,
         publication::TagState,
         repository::Repository,
-        stage::Stage,
         tag::Tag,
     },
     plan::ImagePlan,
@@ -30,53 +29,8 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// A registry that takes longer to say where a tag points is not waited for.
-const LOOK: Duration = Duration::from_secs(3);
-/// The same once the tag was moved.
+/// Time limit for reading back a tag that was moved.
 const READ_BACK: Duration = Duration::from_secs(5);
-
-/// Asks once more for tags whose answer is old, or that could not be asked for: a tag is moved back to what it pointed to
-/// right before.
-pub(super) async fn refresh(cx: Context<'_>, board: &Board) {
-    let stale = board.slots(|slot| {
-        is_open(slot) && !(cx.survey.reaches(&slot.repository) && cx.survey.is_fresh(&slot.repository, &slot.tag))
-    });
-    look(cx, board, stale).await;
-}
-
-/// Looks where these tags point now; unknown where nobody tells. A registry that does not answer in time is left to the
-/// builder.
-pub(super) async fn look(cx: Context<'_>, board: &Board, slots: Vec<(usize, Slot)>) {
-    join_all(slots.into_iter().map(async |(place, slot)| {
-        let Some(remote) = cx.builder.registries.repository(&slot.repository, Access::Push) else { return };
-        let before = match timeout(LOOK, remote.digest(&slot.tag)).await {
-            Ok(Ok(digest)) => {
-                cx.survey.find(&slot.repository);
-                digest.map_or(Before::Nothing, Before::Image)
-            }
-            Ok(Err(RemoteError::Unreachable { .. })) | Err(_) => {
-                cx.survey.lose(&slot.repository);
-                by_engine(cx, &slot).await
-            }
-            Ok(Err(_)) => {
-                cx.survey.find(&slot.repository);
-                Before::Unknown
-            }
-        };
-        board.saw(place, before);
-    }))
-    .await;
-}
-
-/// Where a tag points as the engine sees it, if the engine has told before: then it alone reaches the registry.
-async fn by_engine(cx: Context<'_>, slot: &Slot) -> Before {
-    let Slot { repository, tag, before, .. } = slot;
-    match cx.survey.teller(repository, tag) {
-        Some(Teller::Engine) if cx.survey.is_fresh(repository, tag) => before.clone(),
-        Some(Teller::Engine) => timeout(LOOK, survey::by_engine(cx.builder, repository, tag)).await.unwrap_or_default(),
-        Some(Teller::Registry) | None => Before::Unknown,
-    }
-}
 
 /// Notes which digest every tag of an uploaded image is to be given.
 pub(super) fn assign(images: &[(&ImagePlan, &Content)], board: &Board) {
@@ -217,14 +171,6 @@ async fn mismatch(remote: &Remote, built: &Digest, served: &Digest, slot: &Slot)
     }
 }
 
-const CONCURRENCY: &str = "if another run pushes the same tag, give the workflow a `concurrency:` group";
-const PROXIES: &str = "check the proxies and mirrors in front of the registry";
-
-fn another_image(slot: &Slot, built: &Digest, served: &Digest, hint: &str) -> Failure {
-    let Slot { repository, tag, .. } = slot;
-    wrong(&slot.image, format!("{repository}:{tag} was pushed as {built}, but the registry serves {served}"), hint)
-}
-
 /// The failure of a tag that the registry did not take.
 fn refused_tag(cx: Context<'_>, slot: &Slot, error: &RemoteError) -> Failure {
     let Slot { image, repository, tag, .. } = slot;
@@ -240,28 +186,6 @@ fn refused_tag(cx: Context<'_>, slot: &Slot, error: &RemoteError) -> Failure {
             Failure { hint: Some(hint), ..failure }
         }
         _ => failure,
-    }
-}
-
-/// Notes what a tag points to after it was pushed as `built`.
-pub(super) fn settle(built: &Digest, served: &Before, place: usize, slot: &Slot, board: &Board) {
-    let reference = format!("{}:{}", slot.repository, slot.tag);
-    match served {
-        Before::Image(served) if served == built => {
-            let same = slot.before == Before::Image(built.clone());
-            board.set(place, if same { TagState::Unchanged } else { TagState::Moved });
-        }
-        Before::Image(served) => {
-            board.set(place, TagState::Unknown);
-            board.fail(place, another_image(slot, built, served, &format!("{CONCURRENCY}; otherwise {PROXIES}")));
-        }
-        Before::Nothing => {
-            board.set(place, TagState::NotMoved);
-            let message = format!("{reference} was pushed, but the registry does not have it");
-            let hint = "check whether a retention rule of the registry deletes it";
-            board.fail(place, wrong(&slot.image, message, hint));
-        }
-        Before::Unknown => board.set(place, TagState::Moved),
     }
 }
 
@@ -328,12 +252,4 @@ async fn push_by_builder(
     }))
     .await;
     pushed.map(drop).map_err(Box::new)
-}
-
-pub(super) fn wrong(image: &str, headline: String, hint: &str) -> Failure {
-    Failure::new(Stage::Publish, headline, Some(hint.to_owned())).of_image(image)
-}
-
-pub(super) fn warning(message: String) -> Diagnostic {
-    Diagnostic { severity: Severity::Warning, title: "publish".to_owned(), message, place: None }
 }

@@ -2,10 +2,13 @@
 
 use thiserror::Error;
 
-use super::{position::Position, size::MAX_KEY};
+use super::position::Position;
 
 /// How deep lists and mappings may be nested. The limit bounds the stack that parsing and dropping a tree takes.
 pub(super) const MAX_DEPTH: usize = 100;
+
+/// Maximum length of a key, in bytes.
+pub(super) const MAX_KEY: usize = 1024;
 
 /// Why a text is not a valid document.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

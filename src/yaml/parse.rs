@@ -8,12 +8,12 @@ use std::{
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use super::{
-    error::{MAX_DEPTH, Problem, YamlError},
+    error::{MAX_DEPTH, MAX_KEY, Problem, YamlError},
     indent::{Lines, Repair},
     node::{Key, Node, Role, Value},
     position::Position,
     scalar::{Scalar, resolve},
-    size::{MAX_KEY, Size},
+    size::Size,
 };
 
 /// Parses a text that contains one document. An empty text is `null`. `file` names the text in positions.

@@ -13,9 +13,6 @@ const MAX_VALUES: usize = 100_000;
 /// Maximum length of the text in one document, after aliases are replaced, in bytes.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Maximum length of a key, in bytes.
-pub(super) const MAX_KEY: usize = 1024;
-
 /// The size of a tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {

@@ -423,7 +423,7 @@ async fn after_a_kill_half_moved_tags_are_moved_back() {
     let moves = ["main", "latest"].map(|tag| Move {
         repository: format!("{}/{}", registry.host, IMAGES[0]),
         tag: tag.to_owned(),
-        digest: new.clone(),
+        digest: Some(new.clone()),
         previous: Some(old.clone()),
     });
     let registries = Registries::new(Credentials::default());
@@ -438,6 +438,40 @@ async fn after_a_kill_half_moved_tags_are_moved_back() {
     registry.tag(IMAGES[0], "main", &new);
     registry.tag(IMAGES[0], "latest", &new);
     assert_eq!(repaired().await, ["moved"; 2], "everything had moved: it stays");
+}
+
+/// An engine with the classic store names the digest only after the upload: until then a kill leaves a tag that may have
+/// moved.
+#[tokio::test]
+async fn after_a_kill_a_tag_that_an_engine_was_uploading_is_named() {
+    let registry = Registry::start().await;
+    let old = before(&registry);
+    let new = registry.upload(IMAGES[0], NEW);
+    let to = |tag: &str, digest, previous| Move {
+        repository: format!("{}/{}", registry.host, IMAGES[0]),
+        tag: tag.to_owned(),
+        digest,
+        previous,
+    };
+    let moves = [
+        to("main", None, Some(old.clone())),
+        to("fresh", None, None),
+        to("latest", Some(new.clone()), Some(old.clone())),
+    ];
+    let registries = Registries::new(Credentials::default());
+    let repaired = async || publish::after_kill(&registries, &moves).await;
+    let states = |repaired: &[publish::Repaired]| repaired.iter().map(|one| one.tag.state.label()).collect::<Vec<_>>();
+    assert_eq!(states(&repaired().await), ["not moved"; 3], "the upload had not come to its tag");
+    for tag in ["main", "fresh", "latest"] {
+        registry.tag(IMAGES[0], tag, &new);
+    }
+    let after = repaired().await;
+    assert_eq!(states(&after), ["unknown", "unknown", "restored"], "more tags were to follow");
+    let problems: Vec<&str> = after.iter().filter_map(|one| one.problem.as_deref()).collect();
+    let command = format!("docker buildx imagetools create --tag {0}:main {0}@{old}", moves[0].repository);
+    assert!(problems.len() == 2 && problems.iter().all(|one| one.contains("uploading an image")), "{problems:?}");
+    assert!(problems[0].contains(&command) && !problems[1].contains("imagetools"), "{problems:?}");
+    assert_eq!(registry.tagged(IMAGES[0], "latest"), Some(old));
 }
 
 /// GitHub, as far as the head of `main` goes; `None` is an outage. It ends with the second value.
@@ -621,7 +655,7 @@ async fn a_registry_that_says_nothing_does_not_undo_what_others_have() {
     let to = |host: &str| Move {
         repository: format!("{host}/{}", IMAGES[0]),
         tag: "main".into(),
-        digest: new.clone(),
+        digest: Some(new.clone()),
         previous: Some(old.clone()),
     };
     let (registries, moves) = (Registries::new(Credentials::default()), [to(&registry.host), to(&silent.host)]);
@@ -660,7 +694,7 @@ async fn after_a_kill_a_restore_that_fails_is_told_with_its_reason() {
         let moves = ["main", "latest"].map(|tag| Move {
             repository: format!("{}/{}", registry.host, IMAGES[0]),
             tag: tag.to_owned(),
-            digest: new.clone(),
+            digest: Some(new.clone()),
             previous: Some(old.clone()),
         });
         let began = std::time::Instant::now();

@@ -1,0 +1,114 @@
+//! What a step transfers, and what it waits for, as far as BuildKit reports it. Pure.
+
+use std::collections::HashMap;
+
+use bollard_buildkit_proto::moby::buildkit::v1::VertexStatus;
+
+/// What a step waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// An answer, or more of a download, from this registry.
+    Registry(String),
+    /// The end of the image's upload, of which BuildKit reports no progress.
+    Upload,
+}
+
+/// The transfers of a step.
+#[derive(Debug, Default)]
+pub(super) struct Transfers {
+    /// Bytes transferred so far, by BuildKit's id of the transfer.
+    open: HashMap<String, i64>,
+    changes: u64,
+}
+
+impl Transfers {
+    /// Records a status of the step.
+    pub(super) fn take(&mut self, status: &VertexStatus) {
+        if !status.id.starts_with(LAYER) && !status.id.starts_with(UPLOAD) {
+            return;
+        }
+        let change = if status.completed.is_some() {
+            self.open.remove(&status.id).is_some()
+        } else {
+            self.open.insert(status.id.clone(), status.current) != Some(status.current)
+        };
+        self.changes += u64::from(change);
+    }
+
+    /// Returns the number of changes, which stays the same while nothing is transferred.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn has(&self, prefix: &str) -> bool {
+        self.open.keys().any(|id| id.starts_with(prefix))
+    }
+}
+
+const LAYER: &str = "sha256:";
+const UPLOAD: &str = "pushing ";
+
+/// Returns what the step `name` waits for, if that is a registry.
+pub(super) fn wait(name: &str, transfers: &Transfers) -> Option<Wait> {
+    if transfers.has(UPLOAD) {
+        return Some(Wait::Upload);
+    }
+    let image = name.split_once("] load metadata for ").or_else(|| name.split_once("] FROM "));
+    match image {
+        Some((_, image)) => Some(Wait::Registry(registry_of(image).to_owned())),
+        None => transfers.has(LAYER).then(|| Wait::Registry("the registry of the base image".to_owned())),
+    }
+}
+
+/// Returns the registry in an image's name as BuildKit writes it.
+fn registry_of(image: &str) -> &str {
+    let first = image.split('/').next().unwrap_or_default();
+    if image.contains('/') && (first.contains(['.', ':']) || first == "localhost") { first } else { "docker.io" }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard_buildkit_proto::{google::protobuf::Timestamp, moby::buildkit::v1::VertexStatus};
+
+    use super::{Transfers, Wait, wait};
+
+    fn status(id: &str, current: i64, ended: bool) -> VertexStatus {
+        let completed = ended.then(Timestamp::default);
+        VertexStatus { id: id.into(), current, completed, ..VertexStatus::default() }
+    }
+
+    #[test]
+    fn only_registries_are_waited_for() {
+        let none = Transfers::default();
+        let registry = |host: &str| Some(Wait::Registry(host.to_owned()));
+        for (name, host) in [
+            ("[internal] load metadata for ghcr.io/o/base:1", "ghcr.io"),
+            ("[linux/arm64 internal] load metadata for docker.io/library/python:3", "docker.io"),
+            ("[build 1/2] FROM localhost:5000/base@sha256:ab", "localhost:5000"),
+            ("[1/2] FROM library/python", "docker.io"),
+        ] {
+            assert_eq!(wait(name, &none), registry(host), "{name}");
+        }
+        for name in ["[2/3] RUN sleep 1000", "[internal] load build context", "exporting to image"] {
+            assert_eq!(wait(name, &none), None, "{name}");
+        }
+        let mut transfers = Transfers::default();
+        transfers.take(&status("exporting layers", 0, false));
+        assert_eq!(wait("exporting to image", &transfers), None);
+        transfers.take(&status("pushing layers", 0, false));
+        assert_eq!(wait("exporting to image", &transfers), Some(Wait::Upload));
+        transfers.take(&status("pushing layers", 0, true));
+        assert_eq!(wait("exporting to image", &transfers), None);
+        transfers.take(&status("sha256:ab", 5, false));
+        assert!(wait("[2/2] COPY x /", &transfers).is_some());
+    }
+
+    #[test]
+    fn a_transfer_that_goes_on_is_no_stall() {
+        let mut transfers = Transfers::default();
+        for (current, changes) in [(5, 1), (5, 1), (6, 2)] {
+            transfers.take(&status("sha256:ab", current, false));
+            assert_eq!(transfers.changes(), changes, "{current}");
+        }
+    }
+}
