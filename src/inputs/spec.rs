@@ -158,7 +158,7 @@ pub const INPUTS: &[InputSpec] = &[
          `registries`.",
     )
     .or_else(
-        "`{registry}/{owner}/{repo}/{image}`; on `docker.io` `{registry}/{username}/{repo}-{image}`; \
+        "`{registry}/{owner}/{repo}/{image}`; on `docker.io`: `{registry}/{username}/{repo}-{image}`; \
          without `{image}` for a single Dockerfile",
     ),
     names(List, "tags", "Tags, or rules in the language of docker/metadata-action, one per line.")
@@ -186,9 +186,9 @@ pub const INPUTS: &[InputSpec] = &[
     .or("true"),
     names(Bool, "tag-compat", "Compute tags exactly like docker/metadata-action.").or("false"),
     registry(Text, "username", "User name for `registry`.")
-        .or_else("on `ghcr.io` the actor; on Google, Azure and Amazon ECR the user name for access tokens"),
+        .or_else("on `ghcr.io`: the actor; on Google, Azure and Amazon ECR: the user name for access tokens"),
     registry(Secret, "password", "Password or token for `registry`.")
-        .or_else("on `ghcr.io` `github-token`; on Amazon ECR a login with `aws-role` or the `AWS_*` variables"),
+        .or_else("on `ghcr.io`: `github-token`; on Amazon ECR: a login with `aws-role` or the `AWS_*` variables"),
     registry(
         SecretList,
         "registries",
