@@ -6,6 +6,7 @@
 
 mod examples;
 mod links;
+mod messages;
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
