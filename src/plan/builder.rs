@@ -1,4 +1,4 @@
-//! What the images ask of a builder, and so which one is wanted. Pure.
+//! Determines the requirements of the images on a builder, and so the kind of builder. Pure.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use serde::Serialize;
 use super::{ImagePlan, caches::Origin};
 use crate::inputs::builder::BuilderInput;
 
-/// Something that not every engine's BuildKit can do.
+/// A feature that the BuildKit of some engines does not support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requirement {
-    /// To build for so many platforms at once.
+    /// Building for this many platforms at once.
     Platforms(usize),
-    /// To write a cache of this type.
+    /// Writing a cache of this type.
     CacheExport(String),
-    /// To read a cache of this type.
+    /// Reading a cache of this type.
     CacheImport(String),
-    /// To attest: `provenance`, `sbom`.
+    /// An attestation: `provenance` or `sbom`.
     Attestation(&'static str),
-    /// To pack layers in another way than gzip's usual one.
+    /// Compressing layers other than with gzip's default level.
     Compression,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Requirement {
     }
 }
 
-/// What an image asks beyond what every engine can do. What is only offered is not asked for.
+/// Returns an image's requirements that not every engine meets. Caches of `cache: auto` are optional, so they add none.
 pub fn requirements(image: &ImagePlan) -> Vec<Requirement> {
     let mut requirements = Vec::new();
     if image.platforms.len() > 1 {
@@ -63,17 +63,17 @@ pub fn requirements(image: &ImagePlan) -> Vec<Requirement> {
     requirements
 }
 
-/// The builder, as far as it is known before an engine was asked.
+/// The builder, as far as it is known before an engine is contacted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BuilderPlan {
-    /// `engine`, `container`, `endpoints`, or `auto` where the engine's kind decides.
+    /// `engine`, `container`, `endpoints`, or `auto` if the engine's capabilities decide.
     pub kind: &'static str,
-    /// Why, in a few words.
+    /// The reason, in a few words.
     pub reason: String,
 }
 
 impl BuilderPlan {
-    /// What `input` means for these images.
+    /// Resolves the input `builder` for these images.
     pub(super) fn new(input: &BuilderInput, images: &[ImagePlan]) -> Self {
         let given = |kind| Self { kind, reason: "the input `builder`".to_owned() };
         match input {

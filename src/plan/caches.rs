@@ -1,8 +1,8 @@
-//! Which build caches an image reads and writes. Pure.
+//! Decides which build caches an image reads and writes. Pure.
 //!
-//! GitHub keeps caches by branch: a run reads those of its own ref, of the base branch of a pull request and of the
-//! default branch, and writes its own ref's. BuildKit keeps an index for each of them and reads all, so one scope for
-//! an image falls back from branch to base to default by itself
+//! GitHub scopes caches by branch: a run can read the caches of its own ref, of the base branch of a pull request and of
+//! the default branch, and writes only to its own ref. BuildKit keeps one index per ref and reads all of them, so a single
+//! scope per image falls back from branch to base to default
 //! (<https://github.com/moby/buildkit/blob/master/cache/remotecache/gha/gha.go>).
 
 use std::collections::HashSet;
@@ -24,13 +24,13 @@ use crate::{
     },
 };
 
-/// Who wants an image's caches.
+/// Who requested an image's caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
     /// The user.
     #[default]
     Asked,
-    /// `cache: auto`: they are used if the builder can.
+    /// `cache: auto`: the caches are used only if the builder supports them.
     Offered,
 }
 
@@ -42,12 +42,12 @@ pub(super) struct Caches {
     pub(super) origin: Origin,
 }
 
-/// What is not done, and why; each said once for a run.
+/// Messages about caches that are not used as configured. Each is recorded once per run.
 #[derive(Debug, Default)]
 pub(super) struct Remarks {
-    /// It is as it should be.
+    /// Expected behavior.
     pub(super) notices: Vec<String>,
-    /// It is not what the inputs say.
+    /// Deviations from the inputs.
     pub(super) warnings: Vec<String>,
 }
 
@@ -67,11 +67,11 @@ fn remember(list: &mut Vec<String>, text: &str) {
     }
 }
 
-/// How long GitHub's cache service may make a build wait in all, when it asks for patience.
+/// Longest total time that a build waits for GitHub's cache service when it rate-limits requests.
 const GHA_TIMEOUT: &str = "2m";
 
-/// The caches to read and to write: the image's own, else the inputs', else what `cache` stands for. `version` is the
-/// image's first tag.
+/// Returns the caches to read and to write: those of the image, or else those of the inputs, or else those that `cache`
+/// implies. `version` is the image's first tag.
 pub(super) fn caches(
     spec: &ImageSpec,
     inputs: &Inputs,
@@ -82,15 +82,15 @@ pub(super) fn caches(
 ) -> Caches {
     let registry = |tag: &str| of_kind("registry", &[("ref", &format!("{repository}:{tag}"))]);
     let may_write = !event.is_fork_pr && !inputs.github.dry_run;
-    // Nor does a pull request touch the cache of the branch that it is for.
+    // Nor does a pull request overwrite the cache of its base branch.
     let writes = may_write && (push.enabled || (inputs.registry.push == Push::Never && !event.is_trial()));
     let kind = inputs.registry.caches.kind;
     let (default_from, default_to) = match kind {
-        // What is only a context for others is exported nowhere that a cache could lie in.
+        // An image that is only a context for others is not exported, and neither is its cache.
         _ if spec.purpose == Purpose::Context => (Vec::new(), None),
         Cache::Off => (Vec::new(), None),
         Cache::Auto if inputs.registry.caches.service.is_none() => (Vec::new(), None),
-        // What a tag or a merge group writes, no other run can read.
+        // No other run can read a cache that was written for a tag or a merge group.
         Cache::Auto | Cache::Gha => {
             let lasting = !matches!(event.git_ref, GitRef::Tag(_) | GitRef::MergeGroup(_));
             (vec![of_kind("gha", &[])], lasting.then(|| of_kind("gha", &[("mode", "max")])))
@@ -104,7 +104,7 @@ pub(super) fn caches(
             (vec![registry("buildcache")], writes.then_some(to))
         }
         Cache::Inline => {
-            // It lies in what was pushed: what the tag held before, and the branch that this one comes from.
+            // An inline cache is part of a pushed image: read the previous image of this tag and those of the base branches.
             let branches = [&event.base_branch, &event.default_branch].into_iter().flatten();
             let mut tags = vec![version.to_owned()];
             tags.extend(branches.map(|branch| Tag::repaired(branch).to_string()));
@@ -117,7 +117,7 @@ pub(super) fn caches(
     let from = first([&spec.cache_from, &inputs.registry.caches.from]);
     let mut to = first([&spec.cache_to, &inputs.registry.caches.to]);
     if let Some(caches) = to.as_mut().filter(|_| !writes && !inputs.github.dry_run) {
-        // Only an input may say otherwise.
+        // Without a push, caches that the compose file names are not written; only inputs can change that.
         let lasting = |cache: &CacheSpec| !matches!(cache.kind.as_str(), "gha" | "inline");
         let of_checkout = |cache: &CacheSpec| {
             spec.cache_to.contains(cache) && !spec.of_inputs.contains(&Access::CacheTo(cache.to_string()))
@@ -129,7 +129,7 @@ pub(super) fn caches(
         }
     }
     let origin = if kind == Cache::Auto && from.is_none() && to.is_none() { Origin::Offered } else { Origin::Asked };
-    // Whoever says one of the two does not mean `auto` for the other.
+    // Setting only one of `cache-from` and `cache-to` disables `auto` for the other.
     let offered = origin == Origin::Offered || kind != Cache::Auto;
     let mut caches = Caches {
         from: from.unwrap_or_else(|| if offered { default_from } else { Vec::new() }),
@@ -149,7 +149,7 @@ pub(super) fn caches(
     caches
 }
 
-/// Whether the build argument says so that BuildKit leaves to its clients, as Go reads a truth value
+/// Whether the build argument `BUILDKIT_INLINE_CACHE`, which BuildKit leaves to its clients, is true by Go's rules
 /// (<https://docs.docker.com/reference/dockerfile/#buildkit-built-in-build-args>).
 fn asks_for_inline(spec: &ImageSpec) -> bool {
     let yes = |value: &str| matches!(value, "1" | "t" | "T" | "true" | "True" | "TRUE");
@@ -157,9 +157,9 @@ fn asks_for_inline(spec: &ImageSpec) -> bool {
         && spec.build.args.iter().any(|(name, value)| name == "BUILDKIT_INLINE_CACHE" && yes(value))
 }
 
-/// Completes the caches in GitHub's service and leaves out those that the job has no right to.
+/// Completes the attributes of caches in GitHub's service and removes those that the job may not access.
 fn github(caches: &mut Caches, scope: &str, inputs: &Inputs, event: &GitEvent, remarks: &mut Remarks) {
-    // One that brings a token of its own is no business of ours.
+    // A cache with its own token is left unchanged.
     let ours = |cache: &CacheSpec| cache.kind == "gha" && cache.attribute("token").is_none();
     let access = inputs.registry.caches.service.as_ref().map(|service| service.access);
     let usable = access.unwrap_or(CacheAccess::None);
@@ -184,8 +184,8 @@ fn github(caches: &mut Caches, scope: &str, inputs: &Inputs, event: &GitEvent, r
     }
 }
 
-/// The name of an image's caches in the repository: where it is pushed, less what is the same for all, and the
-/// platforms, since jobs of a matrix would overwrite each other's.
+/// Returns the name of an image's caches within the Git repository: its path in the registry without the common prefix,
+/// and its platforms, since the jobs of a matrix would otherwise overwrite each other's caches.
 fn scope(spec: &ImageSpec, repository: &Repository, event: &GitEvent) -> String {
     let whole = repository.to_string();
     let path = whole.split_once('/').map_or(whole.as_str(), |(_, path)| path);
@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    /// The inputs and a lone Dockerfile, in a job that has GitHub's cache service and these variables.
+    /// Parses the inputs for a single Dockerfile, in a job with GitHub's cache service and these variables.
     fn found(written: &[(&str, &str)], more: &[(&str, &str)]) -> (Inputs, Found) {
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let claims = r#"{"ac":"[{\"Scope\":\"refs/heads/main\",\"Permission\":3}]","nbf":1,"exp":2}"#;
@@ -250,7 +250,7 @@ mod tests {
             .unwrap()
     }
 
-    /// What is read and written, in short.
+    /// The caches that are read and written, as text.
     fn caches(plan: &Plan) -> (String, String) {
         let shown = |list: &[super::CacheSpec]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         (shown(&plan.images[0].cache_from), shown(&plan.images[0].cache_to))

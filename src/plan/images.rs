@@ -1,6 +1,6 @@
-//! Which images a run builds: compose services that build the same thing are one image.
+//! Determines which images a run builds. Compose services with equal builds share one image.
 //!
-//! Whether a context or Dockerfile is really there is not known here; the caller asks the disk.
+//! This module does not check whether a context or Dockerfile exists; the caller does.
 
 mod apply;
 mod contexts;
@@ -23,33 +23,34 @@ use crate::{
 /// An image to build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageSpec {
-    /// Its name: that of the first service in the files, or what the input `images` says.
+    /// Its name: that of the first service in the files, or the `name` in the input `images`.
     pub name: String,
     /// The compose services that run it, in the files' order.
     pub services: Vec<String>,
-    /// Whether it is asked for, or only needed to build another.
+    /// Whether it was requested, or is only needed to build another image.
     pub purpose: Purpose,
-    /// How it is built; paths are relative to the working directory. `dockerfile` is relative to the context and
-    /// there unless `dockerfile_inline` is. A context [`ContextSource::Service`] names another image of the plan. Caches are in the fields below, not in here.
+    /// How it is built. Paths are relative to the working directory, except `dockerfile`, which is relative to the context
+    /// and always set unless `dockerfile_inline` is. A context [`ContextSource::Service`] names another image of the plan.
+    /// The caches are in the fields below, not in here.
     pub build: Build,
-    /// Caches to read that compose files or the input `images` name.
+    /// Caches to read, from the compose files or the input `images`.
     pub cache_from: Vec<CacheSpec>,
-    /// Caches to write, likewise.
+    /// Caches to write, from the same sources.
     pub cache_to: Vec<CacheSpec>,
-    /// Rules of the input `images` for this image's tags alone.
+    /// Tag rules of the input `images` for this image only.
     pub tags: Vec<Rule>,
-    /// Labels of the input `images` for this image alone, which may hold expressions.
+    /// Labels of the input `images` for this image only; may contain expressions.
     pub labels: Vec<(String, String)>,
-    /// Templates of its repositories, likewise.
+    /// Templates of its repositories, for this image only.
     pub image_names: Vec<String>,
-    /// Which of its values inputs set. All others are the checkout's.
+    /// Values that inputs set. All others come from the checkout.
     pub of_inputs: BTreeSet<Access>,
 }
 
 /// Why an image is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// It is asked for.
+    /// It was requested.
     #[default]
     Wanted,
     /// Another image uses it as a context; it is not pushed.
@@ -61,11 +62,11 @@ pub enum Purpose {
 enum Unmatched {
     /// Any.
     Any,
-    /// Those with a `context` or `dockerfile`, so that a slip in a name is noticed.
+    /// Items with a `context` or `dockerfile`, so that a typo in a name is reported.
     Described,
 }
 
-/// Why the images to build cannot be told.
+/// Why the images to build cannot be determined.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ImagesError {
     /// The project builds nothing.
@@ -74,20 +75,20 @@ pub enum ImagesError {
          profile with the input `profiles`"
     )]
     Nothing,
-    /// The context of a project that is one image lies outside the project.
+    /// The context of a single-image project is outside the working directory.
     #[error(
         "input `context`: `{0}` is outside the working directory; set `working-directory` to a directory that contains it"
     )]
     Outside(String),
-    /// An item of the input `services` matches no service that is built.
+    /// An item of the input `services` matches no service with `build`.
     #[error("input `services`: `{pattern}` {problem}")]
     Service {
         /// The item.
         pattern: String,
-        /// Why, and what to do.
+        /// The problem and the hint.
         problem: String,
     },
-    /// An item of the input `images` names no image and describes none.
+    /// An item of the input `images` matches no image and does not define one.
     #[error(
         "input `images`: the image `{name}` does not exist{}; correct the name, or set its `context` or `dockerfile`",
         near.as_ref().map_or(String::new(), |near| format!(" (did you mean `{near}`?)"))
@@ -98,27 +99,27 @@ pub enum ImagesError {
         /// The closest image.
         near: Option<String>,
     },
-    /// A context that is another image of the run cannot be built.
+    /// An additional context does not refer to an image that can be built.
     #[error("image `{image}`: the additional context `service:{context}` {problem}")]
     Context {
         /// The image.
         image: String,
-        /// What it refers to.
+        /// The service or image that it refers to.
         context: String,
-        /// Why, and what to do.
+        /// The problem and the hint.
         problem: String,
     },
-    /// A compose file holds something that BuildKit cannot take.
+    /// A compose file contains a value that BuildKit does not support.
     #[error("image `{image}`: `{key}` {problem}")]
     Value {
         /// The image.
         image: String,
         /// The key.
         key: &'static str,
-        /// Why, and what to do.
+        /// The problem and the hint.
         problem: String,
     },
-    /// Nothing brings a secret's value.
+    /// A build secret has no value.
     #[error("image `{image}`: the build secret `{id}` has no value; add `{id}=…` to the input `secrets`")]
     Secret {
         /// The image.
@@ -128,10 +129,10 @@ pub enum ImagesError {
     },
 }
 
-/// The images to build, in the files' order, then those of the input `images` that no service runs.
+/// Returns the images to build, in the order of the files, then those that only the input `images` defines.
 ///
-/// Without a project, these are the images of the input `images`, or a lone Dockerfile's, called `lone_name`.
-/// The inputs of `build` hold for every image and win over the compose files; those of `images` win over both.
+/// Without a project, these are the images of the input `images`, or else a single image named `lone_name`. The inputs in
+/// `build` apply to every image and override the compose files; the input `images` overrides both.
 pub fn images(
     project: Option<&Project>,
     inputs: &ProjectInputs,
@@ -151,7 +152,7 @@ pub fn images(
         return Err(ImagesError::Nothing);
     }
     contexts::link(&mut specs, build)?;
-    // What is asked for comes first: the outputs tell of the first image.
+    // Requested images come first: the outputs describe the first image.
     specs.sort_by_key(|spec| spec.purpose == Purpose::Context);
     for spec in &specs {
         let unknown = |source: &SecretSource, id: &str| {
@@ -177,8 +178,8 @@ fn of_project(project: &Project, inputs: &ProjectInputs, build: &BuildInputs) ->
     Ok(units)
 }
 
-/// The names of the services to build. Globs see the services that the profiles switch on, plain names see all,
-/// as on Compose's command line.
+/// Returns the names of the services to build. Globs match only services that the profiles activate; plain names match all
+/// services, as on Compose's command line.
 fn select<'a>(project: &'a Project, wanted: &[String]) -> Result<BTreeSet<&'a str>, ImagesError> {
     let built = |service: &&Service| service.build.is_some();
     if wanted.is_empty() {
@@ -212,8 +213,8 @@ fn select<'a>(project: &'a Project, wanted: &[String]) -> Result<BTreeSet<&'a st
     Ok(selected)
 }
 
-/// Adds the services that run what a selected one builds: one image serves them all, and has one name whichever of them
-/// was named.
+/// Adds the services whose build equals that of a selected one: they share one image, whose name must not depend on which
+/// of them was selected.
 fn with_twins<'a>(
     project: &'a Project,
     mut selected: BTreeSet<&'a str>,
@@ -224,7 +225,7 @@ fn with_twins<'a>(
         built.extend(unit(service, inputs, Purpose::Wanted)?.map(|unit| essence(&unit.build)));
     }
     for service in &project.services {
-        // What is wrong with a service that was not asked for is no error.
+        // An error in a service that was not selected is ignored.
         let Ok(Some(unit)) = unit(service, inputs, Purpose::Wanted) else { continue };
         if built.contains(&essence(&unit.build)) {
             selected.insert(&service.name);
@@ -241,10 +242,10 @@ fn glob(pattern: &str) -> Result<GlobMatcher, String> {
     Glob::new(pattern).map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
 }
 
-/// The image of one service by itself.
+/// Creates the image of a single service.
 fn unit(service: &Service, inputs: &BuildInputs, purpose: Purpose) -> Result<Option<ImageSpec>, ImagesError> {
     let Some(mut build) = service.build.clone() else { return Ok(None) };
-    // As `docker compose build` does; bake does not look at it.
+    // `docker compose build` uses the service's platform too; bake ignores it.
     if build.platforms.is_empty() {
         build.platforms.extend(service.platform.clone());
     }
@@ -252,9 +253,9 @@ fn unit(service: &Service, inputs: &BuildInputs, purpose: Purpose) -> Result<Opt
     Ok(Some(ImageSpec { purpose, ..spec }))
 }
 
-/// Merges images that build the same thing. Contexts that are services then name the image that stayed.
+/// Merges images with equal builds. Contexts that refer to a merged image are changed to the remaining one.
 fn merge_equal(units: &mut Vec<ImageSpec>) {
-    // Images that differ only in which of two equal images they build upon are found in the next round.
+    // Images that differ only in which of two equal images they are built on are merged in the next round.
     loop {
         let mut kept: Vec<(Build, ImageSpec)> = Vec::new();
         let mut renamed: Vec<(String, String)> = Vec::new();
@@ -281,7 +282,7 @@ fn merge_equal(units: &mut Vec<ImageSpec>) {
     }
 }
 
-/// What decides about the content of an image, in an order of its own.
+/// Returns the parts of a build that determine the content of the image, in a normalized order.
 fn essence(build: &Build) -> Build {
     let mut essence = build.clone();
     for dispensable in [&mut essence.tags, &mut essence.no_cache_filter] {

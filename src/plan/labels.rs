@@ -1,4 +1,4 @@
-//! Labels and annotations: what an image tells about where it comes from.
+//! Labels and annotations that describe the origin of an image.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::{
     },
 };
 
-/// The eight OCI annotation keys that docker/metadata-action sets
+/// Returns the eight OCI annotation keys that docker/metadata-action sets, with their values
 /// (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>).
 ///
 /// `created` is the time of the commit, not of the build, so that building the same commit again yields the same
-/// image. What is unknown gets none, in [`Dialect::Exact`] an empty one. `version` is the first tag.
+/// image. Unknown values are omitted; in [`Dialect::Exact`] they are empty. `version` is the first tag.
 pub fn standard(event: &GitEvent, facts: &Facts<'_>, version: &str) -> BTreeMap<String, String> {
     let dialect = facts.dialect();
     let (created, revision) = match dialect {
@@ -44,18 +44,18 @@ pub fn standard(event: &GitEvent, facts: &Facts<'_>, version: &str) -> BTreeMap<
         .collect()
 }
 
-/// The same time in the same words, whatever zone the event or GitHub's API told it in.
+/// Normalizes a time to UTC, since the event and GitHub's API may use different time zones.
 fn in_utc(time: &str) -> String {
     time.parse().map_or_else(|_| time.to_owned(), |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// Labels with their expressions filled in.
+/// Returns labels with their expressions evaluated.
 pub fn rendered(written: &[(String, String)], facts: &Facts<'_>) -> Result<Vec<(String, String)>, RenderError> {
     written.iter().map(|(key, value)| Ok((facts.render(key)?, facts.render(value)?))).collect()
 }
 
-/// A line `name=value` with its expressions filled in. It is taken apart only then, so that an expression can yield all
-/// of it: `None` if it yields nothing that has a value.
+/// Evaluates the expressions in a line and splits it into name and value. The line is split last, so that an expression
+/// can yield a whole `name=value`. `None` if the result has no value.
 pub fn line(written: &str, facts: &Facts<'_>) -> Result<Option<(String, String)>, RenderError> {
     let line = facts.render(written)?;
     let Some((key, value)) = line.split_once('=') else { return Ok(None) };
@@ -65,7 +65,7 @@ pub fn line(written: &str, facts: &Facts<'_>) -> Result<Option<(String, String)>
     })
 }
 
-/// Annotations, by `level:key`: the standard ones at each of `levels`, then the written ones, which win.
+/// Returns annotations keyed by `level:key`: the standard ones at each of `levels`, overridden by the written ones.
 pub fn annotations(
     standard: &BTreeMap<String, String>,
     written: &[Annotation],

@@ -1,4 +1,4 @@
-//! Tags, labels and annotations of one image.
+//! Determines the tags, labels and annotations of one image.
 
 use std::collections::BTreeMap;
 
@@ -23,40 +23,39 @@ use crate::{
 /// Tags, labels and annotations of one image.
 #[derive(Debug, Default)]
 pub(super) struct Metadata {
-    /// The first is the version. May be none with rules of which none fits.
+    /// The first tag is the version. Empty if no rule matches the event.
     pub(super) tags: Vec<Tag>,
-    /// Which of them move.
+    /// Which of the tags move.
     pub(super) movement: Movement,
     pub(super) labels: BTreeMap<String, String>,
-    /// By BuildKit's level and name.
+    /// Keyed by BuildKit's level and name.
     pub(super) annotations: BTreeMap<String, String>,
-    /// What the user should know.
     pub(super) warnings: Vec<String>,
 }
 
-/// Why an image's tags, labels or annotations cannot be decided.
+/// Why an image's tags, labels or annotations are invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum MetadataError {
-    /// The rules for tags.
+    /// Invalid tag rules.
     #[error("{}: {reason}", origin(image.as_deref()))]
     Tags {
-        /// The image, if it has rules of its own.
+        /// The image, if it has its own rules.
         image: Option<String>,
-        /// Why.
+        /// The error.
         reason: TagError,
     },
-    /// An expression in a label or annotation.
+    /// An invalid expression in a label or annotation.
     #[error("input `{input}`: {reason}")]
     Expression {
         /// The input.
         input: &'static str,
-        /// Why.
+        /// The error.
         reason: RenderError,
     },
 }
 
 impl MetadataError {
-    /// What to do about it, in the imperative.
+    /// Returns the hint, in the imperative.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Tags { reason, .. } => reason.hint(),
@@ -65,13 +64,13 @@ impl MetadataError {
     }
 }
 
-/// Names the input that an image's rules come from.
+/// Names the input that contains an image's rules.
 fn origin(image: Option<&str>) -> String {
     image.map_or_else(|| "input `tags`".to_owned(), |image| format!("input `images`, `tags` of `{image}`"))
 }
 
-/// Decides them. Labels of the input `labels` win over those of the input `images`, which win over the compose file's.
-/// What goes nowhere has these alone, since what is built upon it inherits them.
+/// Determines the metadata of one image. The input `labels` overrides the input `images`, which overrides the compose file.
+/// An image that is only a context gets just these labels and not the standard ones, since images built on it inherit them.
 pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -> Result<Metadata, MetadataError> {
     let facts = Facts::new(known.event, &names.tags, known.now);
     let expression = |input| move |reason| MetadataError::Expression { input, reason };
@@ -105,8 +104,8 @@ pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -
     Ok(Metadata { tags: tagged.tags, movement, labels, annotations, warnings })
 }
 
-/// Leaves out what would stand in an index if there is none: BuildKit refuses it, and only after the build. Docker's own
-/// action attests by default, so that with it there is one.
+/// Removes annotations of an index if the image has none: BuildKit would reject them, and only after the build. Docker's
+/// own action attests by default, so its images always have an index.
 fn without_index(
     mut annotations: BTreeMap<String, String>,
     spec: &ImageSpec,

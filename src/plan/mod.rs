@@ -1,4 +1,4 @@
-//! What a run will do, decided before anything is started, and printable. Pure.
+//! The plan of a run: made before anything is started, and printable. Pure.
 
 pub mod builder;
 pub mod caches;
@@ -45,33 +45,33 @@ use crate::{
     tags::{GitTags, Movement},
 };
 
-/// A run, decided. Serialises to the JSON of `build-deploy plan --format json`; holds no secret value.
+/// The plan of a run. Serializes to the JSON of `build-deploy plan --format json`; contains no secret values.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    /// What the run is for.
+    /// The event that triggered the run.
     pub event: EventPlan,
     /// The images, in the order of the compose file.
     pub images: Vec<ImagePlan>,
-    /// What builds them.
+    /// The builder.
     pub builder: BuilderPlan,
     /// Whether they are pushed.
     pub push: PushPlan,
-    /// Whether they are left in the engine.
+    /// Whether they are loaded into the engine.
     #[serde(skip)]
     pub load: bool,
-    /// Where sizes are wanted although nothing is pushed: the tag of the images that they are compared with.
+    /// The tag of the images to compare sizes with, for a run that reports sizes but pushes nothing.
     #[serde(skip)]
     pub compare_with: Option<Tag>,
-    /// Who is told.
+    /// The channels to notify.
     pub notify: Vec<NotifyPlan>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// What the user may want to know.
+    /// Notices for the user.
     #[serde(skip)]
     pub notices: Vec<String>,
 }
 
-/// What a run is for.
+/// The event that triggered a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct EventPlan {
     /// The event's name.
@@ -83,11 +83,11 @@ pub struct EventPlan {
     pub sha: String,
     /// Whether the ref is the default branch.
     pub default_branch: bool,
-    /// The run's page.
+    /// The URL of the run.
     pub run_url: String,
 }
 
-/// An image, decided.
+/// The plan of an image.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImagePlan {
     /// Its name: the first service that runs it.
@@ -98,15 +98,15 @@ pub struct ImagePlan {
     pub context: String,
     /// The Dockerfile, relative to the working directory; `null` for an inline one.
     pub dockerfile: Option<String>,
-    /// The stage.
+    /// The target stage.
     pub target: Option<String>,
-    /// Platforms; none means the engine's.
+    /// Platforms; if empty, that of the engine.
     pub platforms: Vec<String>,
     /// Build arguments.
     pub build_args: BTreeMap<String, String>,
-    /// Ids of the secrets that it may mount.
+    /// Ids of its build secrets.
     pub secret_ids: Vec<String>,
-    /// Where it is published. The tags may be empty if the input `tags` has rules and none applies to the event.
+    /// Where it is published. The tags may be empty if no rule of the input `tags` matches the event.
     #[serde(flatten)]
     pub destinations: Destinations,
     /// Which of the tags move from commit to commit.
@@ -114,7 +114,7 @@ pub struct ImagePlan {
     pub movement: Movement,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Annotations, by BuildKit's level and name: `manifest:org.opencontainers.image.title`.
+    /// Annotations, keyed by BuildKit's level and name: `manifest:org.opencontainers.image.title`.
     pub annotations: BTreeMap<String, String>,
     /// Caches that are read, in BuildKit's syntax.
     #[serde(serialize_with = "as_csv")]
@@ -122,13 +122,13 @@ pub struct ImagePlan {
     /// Caches that are written.
     #[serde(serialize_with = "as_csv")]
     pub cache_to: Vec<CacheSpec>,
-    /// Who wants the caches.
+    /// Who requested the caches.
     #[serde(skip)]
     pub cache_origin: Origin,
-    /// Whether it is asked for, or only what others are built upon.
+    /// Whether it was requested, or is only a base of other images.
     #[serde(skip)]
     pub purpose: Purpose,
-    /// When the commit was made, in seconds since 1970, for images whose bytes depend on nothing else.
+    /// The time of the commit, in seconds since 1970, for reproducible images.
     #[serde(skip)]
     pub epoch: Option<i64>,
     /// Whether the warnings of build checks are reported.
@@ -137,10 +137,10 @@ pub struct ImagePlan {
     /// The commit that it is built from.
     #[serde(skip)]
     pub commit: Commit,
-    /// How its layers are packed.
+    /// How its layers are compressed.
     #[serde(skip)]
     pub compression: Compression,
-    /// All else that the compose file and the inputs say of the build.
+    /// All other build options from the compose file and the inputs.
     #[serde(skip)]
     pub build: Build,
 }
@@ -148,40 +148,40 @@ pub struct ImagePlan {
 /// Whether images are pushed, and why.
 #[derive(Clone, Debug, Serialize)]
 pub struct PushPlan {
-    /// Whether.
+    /// Whether they are pushed.
     pub enabled: bool,
-    /// Why, in a few words.
+    /// The reason, in a few words.
     pub reason: String,
 }
 
-/// Why there is no plan although inputs and compose files could be read.
+/// Why the plan could not be made although the inputs and compose files are valid by themselves.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PlanError {
-    /// An image's name.
+    /// An image has no valid name.
     #[error("image `{image}`: {reason}")]
     Name {
         /// The image.
         image: String,
-        /// Why.
+        /// The error.
         reason: NamingError,
     },
-    /// Two images would be pushed to the same place.
+    /// Two images have a repository in common.
     #[error("the images `{first}` and `{second}` have the same name {repository}; add `{{image}}` to `image-name`")]
     SameName {
-        /// One.
+        /// The first image.
         first: String,
-        /// The other.
+        /// The second image.
         second: String,
-        /// What both would be called.
+        /// The repository.
         repository: String,
     },
-    /// Its tags, labels or annotations.
+    /// Invalid tags, labels or annotations.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
 }
 
 impl PlanError {
-    /// What to do about it, in the imperative, if the text does not say so.
+    /// Returns the hint, in the imperative, if the error text does not contain it.
     fn hint(&self) -> Option<String> {
         match self {
             Self::Metadata(error) => Some(error.hint().to_owned()),
@@ -196,35 +196,35 @@ impl From<PlanError> for Failure {
     }
 }
 
-/// What was found to build.
+/// The images to build, and the kind of project.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The images.
     pub images: Vec<ImageSpec>,
-    /// Whether there is more than a lone Dockerfile.
+    /// Whether the project is more than a single Dockerfile.
     pub project: Project,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
-/// What is known of the world.
+/// External facts that the plan depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// What happened.
+    /// The event that triggered the run.
     pub event: &'a GitEvent,
     /// The repository's Git tags.
     pub git_tags: GitTags<'a>,
-    /// The time.
+    /// The current time.
     pub now: DateTime<Utc>,
 }
 
 impl Plan {
-    /// The registries that images are pushed to.
+    /// Returns the registries that images are pushed to.
     pub fn hosts(&self) -> BTreeSet<&str> {
         self.images.iter().flat_map(|image| image.destinations.repositories()).map(Repository::host).collect()
     }
 
-    /// Decides everything.
+    /// Makes the plan.
     pub fn new(inputs: &Inputs, known: Known<'_>, found: Found) -> Result<Self, PlanError> {
         let Known { event, .. } = known;
         let names = Names {
@@ -273,7 +273,7 @@ impl Plan {
         })
     }
 
-    /// The images as a run begins with them.
+    /// Returns the initial states of the images.
     pub fn image_states(&self) -> Vec<ImageState> {
         self.images
             .iter()
@@ -336,13 +336,13 @@ fn image(
     })
 }
 
-/// The Dockerfile's path, relative to the working directory, or to the remote context that it lies in.
+/// Returns the Dockerfile's path, relative to the working directory or to the remote context that contains it.
 fn dockerfile(build: &Build) -> String {
     let name = build.dockerfile.as_deref().unwrap_or("Dockerfile");
     if compose::is_remote(&build.context) { name.to_owned() } else { compose::join(&build.context, name) }
 }
 
-/// A comment on a pull request tells sizes: compared with what was pushed from the branch that it is for.
+/// Returns the tag to compare sizes with: the comment on a pull request compares with the images of the base branch.
 fn compare_with(inputs: &Inputs, event: &GitEvent) -> Option<Tag> {
     let wanted = inputs.github.show.pr_comment && !inputs.github.dry_run && event.is_trial();
     event.base_branch.as_deref().filter(|_| wanted).map(Tag::repaired)
@@ -354,7 +354,7 @@ fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {
         Push::Always => (true, "the input `push` is true".to_owned()),
         Push::Never => (false, "the input `push` is false".to_owned()),
         Push::Auto if event.is_fork_pr => (false, "a pull request from a fork".to_owned()),
-        // That of one which was merged has the tags of its branch, which has a push of its own.
+        // A merged pull request has the tags of its base branch, and that branch has its own push event.
         Push::Auto if event.name == "pull_request" => (false, "a pull request".to_owned()),
         Push::Auto => match &event.git_ref {
             GitRef::PullRequest(_) => (false, "a pull request".to_owned()),

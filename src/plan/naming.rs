@@ -1,29 +1,29 @@
-//! What an image's repository is called.
+//! Determines the names of the repositories that an image is pushed to.
 
 use thiserror::Error;
 
 use crate::domain::repository::{InvalidRepository, Repository, is_separator};
 
-/// Why there is no valid repository name.
+/// Why an image has no valid repository name.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NamingError {
-    /// A `{…}` that means nothing.
+    /// An unknown `{…}`.
     #[error(
         "input `image-name`: unknown placeholder `{0}`; use {{registry}}, {{owner}}, {{repo}}, {{image}} or {{username}}"
     )]
     Placeholder(String),
-    /// A placeholder for which nothing is known.
+    /// A placeholder without a value.
     #[error("input `image-name`: `{{{placeholder}}}` is unknown; {fix}")]
     Unknown {
         /// The placeholder's name.
         placeholder: &'static str,
-        /// What to do.
+        /// The hint, in the imperative.
         fix: &'static str,
     },
-    /// Two templates come to the same.
+    /// Two templates result in the same name.
     #[error("input `image-name`: two lines result in {0}; remove one of them")]
     Twice(Repository),
-    /// What came out is no repository name.
+    /// The result is not a valid repository name.
     #[error(
         "input `image-name`: `{0}` is not a valid image name; use `host/path` without a tag, in lower-case letters and digits \
          separated by `/`, `.`, `_`, `__` or dashes; on Docker Hub `docker.io/user/name`"
@@ -31,12 +31,12 @@ pub enum NamingError {
     Invalid(String),
 }
 
-/// What the placeholders stand for. Empty means unknown.
+/// The values of the placeholders. Empty means unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Names<'a> {
     /// `{registry}`: the registry's host.
     pub registry: &'a str,
-    /// `{owner}`: who owns the Git repository.
+    /// `{owner}`: the owner of the Git repository.
     pub owner: &'a str,
     /// `{repo}`: the Git repository's name.
     pub repo: &'a str,
@@ -44,19 +44,19 @@ pub struct Names<'a> {
     pub username: &'a str,
 }
 
-/// Which images a project has, which decides the default name.
+/// The kind of project, which decides the default name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Project {
-    /// A compose file's or a list of images.
+    /// Images from a compose file or a list.
     Images,
-    /// One Dockerfile and no compose file: the image is called like the Git repository.
+    /// One Dockerfile and no compose file: the image is named after the Git repository.
     LoneDockerfile,
 }
 
-/// Fills in all templates, or the default one if there is none: the image's own repository, then its copies.
+/// Fills in all templates, or the default one if there are none. Returns the image's own repository and its copies.
 ///
 /// # Errors
-/// A template has an unknown placeholder, two templates give one name, or a name is not valid.
+/// If a template has an unknown placeholder, two templates result in the same name, or a name is invalid.
 pub fn destinations(
     templates: &[String],
     project: Project,
@@ -94,7 +94,7 @@ fn named(template: Option<&str>, project: Project, names: Names<'_>, image: &str
     Repository::parse(&full).map_err(|InvalidRepository(name)| NamingError::Invalid(name))
 }
 
-/// Docker Hub knows only two levels, `user/name`.
+/// Returns the default template. Docker Hub supports only two levels, `user/name`.
 fn default_template(registry: &str, project: Project) -> &'static str {
     match (registry == "docker.io", project) {
         (true, Project::Images) => "{registry}/{username}/{repo}-{image}",
@@ -118,8 +118,8 @@ fn value_of(name: &str, names: Names<'_>, image: &str) -> Result<String, NamingE
     if component.is_empty() { Err(NamingError::Unknown { placeholder, fix }) } else { Ok(component) }
 }
 
-/// Makes a part of a path out of a name that its owner cannot change for our sake: Git repositories may be called
-/// `.github` or `a__-b`, compose services `_web`. What a registry would not take between two letters becomes `-`.
+/// Converts a name to a valid path component. The name may be fixed: Git repositories can be called `.github` or `a__-b`,
+/// and compose services `_web`. A separator that registries reject becomes `-`.
 fn as_path_component(name: &str) -> String {
     let lower = name.to_lowercase();
     let mut component = String::with_capacity(lower.len());

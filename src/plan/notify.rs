@@ -1,4 +1,4 @@
-//! Who will be told of the run.
+//! Lists the channels that are notified of the run.
 
 use std::iter::repeat_n;
 
@@ -6,18 +6,18 @@ use serde::Serialize;
 
 use crate::inputs::typed::{DiscordMode, Inputs, Moment, NotifyOn};
 
-/// A channel that is told.
+/// A channel to notify.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotifyPlan {
     /// `discord`, `slack` or `teams`.
     pub kind: &'static str,
     /// `edit`: one message that is edited; `post`: one at the start and one at the end; `final`: one at the end.
     pub mode: &'static str,
-    /// At which moments; `change` is an end that broke or fixed something.
+    /// The moments that send a message; `change` is an outcome that differs from that of the previous run.
     pub on: Vec<&'static str>,
 }
 
-/// The channels in the order in which they are told. None if nothing is sent.
+/// Returns the channels in the order in which they are notified. Empty if nothing is sent.
 pub fn notify(inputs: &Inputs) -> Vec<NotifyPlan> {
     let notify = &inputs.notify;
     if inputs.github.dry_run {

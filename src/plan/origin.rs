@@ -1,17 +1,17 @@
-//! Where an image comes from: its commit, and the run that built it.
+//! The origin of an image: its commit, and the run that built it.
 
 use chrono::DateTime;
 
-/// A commit, for the provenance. Empty where it is not known.
+/// A commit, for the provenance. Fields are empty if unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
-    /// The repository's page.
+    /// The URL of the repository.
     pub source: String,
     /// 40 hex digits.
     pub revision: String,
 }
 
-/// Adds the run to a provenance's attributes as what built it, as docker/build-push-action does.
+/// Adds the run to a provenance's attributes as the builder, as docker/build-push-action does.
 pub(super) fn name_builder(attributes: &mut String, run_url: &str) {
     if run_url.is_empty() || attributes.split(',').any(|attribute| attribute.starts_with("builder-id=")) {
         return;
@@ -23,7 +23,7 @@ pub(super) fn name_builder(attributes: &mut String, run_url: &str) {
     attributes.push_str(run_url);
 }
 
-/// An RFC 3339 time as seconds; `None` if it is none.
+/// Parses an RFC 3339 time as seconds since 1970; `None` if it is invalid.
 pub(super) fn seconds_since_1970(time: &str) -> Option<i64> {
     DateTime::parse_from_rfc3339(time).ok().map(|time| time.timestamp())
 }

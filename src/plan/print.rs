@@ -1,11 +1,11 @@
-//! The plan as text for people.
+//! Formats the plan as text for people.
 
 use std::fmt::{Arguments, Write as _};
 
 use super::{ImagePlan, Plan, images::Purpose};
 use crate::{domain::repository::Repository, inputs::cache::CacheSpec};
 
-/// Several lines, one image a paragraph. Build arguments stand with their names only: their values may be private.
+/// Formats the plan, one paragraph per image. Shows only the names of build arguments: their values may be private.
 pub fn text(plan: &Plan) -> String {
     let mut out = String::new();
     for image in &plan.images {

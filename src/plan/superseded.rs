@@ -1,11 +1,10 @@
-//! Runs of one branch may end in either order: which tags an older commit must not take back from a newer one.
+//! Prevents an older commit from taking tags back from a newer one, since runs of one branch may finish in any order.
 //!
-//! The rule: the run asks GitHub for the head of its branch ([`question`]). If that is another commit, and the registry
-//! already has the image of that commit, or has the image of another descendant of the run's commit under a moving tag, the
-//! tags that move ([`moving`]) stay where they are; the other tags are pushed. The registry has the head's image if it has
-//! the commit's own tag ([`tag_of_commit`]), or, where the rules make no such tag, if
-//! the image under a moving tag says in its label [`REVISION`] that it was built from the commit. A moving tag that the
-//! registry does not have yet takes nothing back, so that it can be pushed in any case.
+//! The run asks GitHub for the head of its branch ([`question`]). The moving tags ([`moving`]) are left unchanged if the
+//! head is another commit, and the registry has an image of the head, or has an image of another descendant of the run's
+//! commit under a moving tag. All other tags are pushed. The registry has an image of the head if it has the head's own tag
+//! ([`tag_of_commit`]), or, if the rules make no such tag, if the label [`REVISION`] of the image under a moving tag names
+//! the head. A moving tag that does not exist in the registry yet is always pushed, since it replaces nothing.
 
 use super::ImagePlan;
 use crate::domain::{
@@ -13,21 +12,20 @@ use crate::domain::{
     tag::Tag,
 };
 
-/// The label that names an image's commit. The image may be anybody's who can push to the repository, so that the label
-/// is no proof of anything else.
+/// The label that names an image's commit. Anyone who can push to the repository can set it, so it proves nothing else.
 pub const REVISION: &str = "org.opencontainers.image.revision";
 
-/// What GitHub is asked.
+/// The question to GitHub: is this commit the head of this branch?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question<'a> {
     /// The branch's short name.
     pub branch: &'a str,
-    /// The commit that should be its head.
+    /// The commit that is expected to be its head.
     pub sha: &'a str,
 }
 
-/// The branch whose head an event's commit should be. `None` for events that no later commit supersedes: releases, pull
-/// requests and merge groups, whose tags are their own, and runs outside GitHub.
+/// Returns the branch and the commit expected to be its head. `None` for events that no later commit supersedes (releases,
+/// pull requests and merge groups, which have their own tags) and for runs outside GitHub.
 pub fn question(event: &GitEvent) -> Option<Question<'_>> {
     let GitRef::Branch(branch) = &event.git_ref else { return None };
     let sha = event.sha.as_str();
@@ -35,14 +33,14 @@ pub fn question(event: &GitEvent) -> Option<Question<'_>> {
     is_commit.then_some(Question { branch, sha })
 }
 
-/// The tags of an image that the next commit of the branch gets too: the branch's, `latest`, `nightly`. In the order of
-/// [`ImagePlan::tags`], among which they are.
+/// Returns the tags of an image that the next commit of the branch gets too, such as the branch's name, `latest` and
+/// `nightly`. They are in the order of [`ImagePlan::tags`].
 pub fn moving(image: &ImagePlan) -> Vec<&Tag> {
     image.destinations.tags.iter().filter(|tag| image.movement.moving().contains(tag)).collect()
 }
 
-/// The tag that another commit of the branch has and no third. `None` if the rules make none, or none that the commit
-/// alone decides.
+/// Returns the tag that the rules make for a given commit of the branch and for no other. `None` if no rule makes one, or
+/// if it depends on more than the commit.
 pub fn tag_of_commit(image: &ImagePlan, sha: &str) -> Option<Tag> {
     image.movement.tag_of_commit(sha)
 }

@@ -1,8 +1,8 @@
-//! What the checkout's files ask for beyond their project, and whether the workflow grants it. Pure.
+//! Checks requests of the checkout's files for access beyond their project against the workflow's permissions. Pure.
 //!
-//! Inputs are the workflow author's and are trusted; a pull request controls the rest. The measure is
-//! `docker buildx bake` with its `--allow`; SECURITY.md says where this is stricter, and why. Paths are judged by the
-//! caller, who can follow symbolic links.
+//! Inputs come from the workflow author and are trusted; a pull request controls everything else. The model is
+//! `docker buildx bake` with its `--allow`; SECURITY.md lists where and why this is stricter. The caller checks paths,
+//! since it can follow symbolic links.
 
 use std::collections::BTreeSet;
 
@@ -17,44 +17,44 @@ use crate::{
     },
 };
 
-/// Something that is not granted.
+/// A request that the workflow does not permit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The image that would get it.
+    /// The image that it is for.
     pub image: String,
-    /// Where the files ask for it, if a compose file does.
+    /// Its position, if a compose file contains it.
     pub position: Option<KeyPosition>,
-    /// What it is called where no compose file asks for it.
+    /// A description of the requested item, shown if there is no position.
     pub name: String,
-    /// What it is, and why it is refused.
+    /// The problem: what is requested, and why it is refused.
     pub problem: String,
-    /// What grants it.
+    /// How to permit it.
     pub fix: Fix,
 }
 
-/// What to do about a refusal.
+/// The fix for a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fix {
     /// Add this to the input `allow`.
     Allow(String),
-    /// Something else, in the imperative.
+    /// Another fix, in the imperative.
     Other(String),
 }
 
-/// What the workflow grants.
+/// The permissions that the workflow gives.
 #[derive(Clone, Copy)]
 pub struct Grants<'a> {
     /// The input `allow`.
     pub allow: &'a Allow,
-    /// Caches that inputs name for all images, read or written.
+    /// Caches to read or write that inputs name for all images.
     pub caches: &'a [CacheSpec],
     /// The repositories that the run pushes to.
     pub repositories: &'a BTreeSet<&'a Repository>,
-    /// Whether a variable of the environment is set.
+    /// Whether an environment variable is set.
     pub is_set: &'a dyn Fn(&str) -> bool,
 }
 
-/// Everything that the images ask for and do not get, but for paths.
+/// Returns all requests of the images that are not permitted, except those for paths.
 pub fn refusals(specs: &[ImageSpec], grants: Grants<'_>) -> Vec<Refusal> {
     specs.iter().flat_map(|spec| of_image(spec, grants)).collect()
 }
@@ -96,7 +96,8 @@ fn entitlement(name: &str) -> (String, Fix) {
     (format!("requires the entitlement `{name}`"), fix)
 }
 
-/// Paths of keys and sockets come from the input alone: whoever forwards a socket forwards what listens there.
+/// Checks an SSH key or agent. Only the input may name paths of keys and sockets, because a build with access to a socket
+/// has access to whatever listens on it.
 fn ssh(id: &str, path: Option<&str>, allow: &Allow) -> Option<(String, Fix)> {
     match path {
         None if allow.ssh => None,
@@ -124,7 +125,7 @@ fn variable(id: &str, name: &str, grants: Grants<'_>) -> Option<(String, Fix)> {
     }
 }
 
-/// The keys of AWS that the step has are for what its inputs name: a compose file could name any endpoint.
+/// Checks a cache to read. The step's AWS keys are only for caches that inputs name: a compose file could name any endpoint.
 fn cache_from(cache: &CacheSpec, allow: &Allow) -> Option<(String, Fix)> {
     let opened = cache.kind == "s3" && cache.attribute("access_key_id").is_none();
     (opened && !allows_cache(allow, None)).then(|| {
@@ -136,7 +137,7 @@ fn cache_from(cache: &CacheSpec, allow: &Allow) -> Option<(String, Fix)> {
 fn cache_to(cache: &CacheSpec, grants: Grants<'_>) -> Option<(String, Fix)> {
     match cache.kind.as_str() {
         "registry" => {
-            // BuildKit takes the last of several.
+            // BuildKit uses the last of several.
             let mut references = cache.attributes.iter().filter(|(key, _)| key == "ref").map(|(_, value)| value);
             let foreign = references.find(|reference| {
                 let repository = repository(reference);
@@ -146,7 +147,7 @@ fn cache_to(cache: &CacheSpec, grants: Grants<'_>) -> Option<(String, Fix)> {
             let problem = format!("writes a cache to {foreign}, which is not a repository that this run pushes to");
             Some((problem, Fix::Allow(format!("cache-to={foreign}"))))
         }
-        // GitHub decides what a job may write; an inline cache is a part of the image.
+        // GitHub restricts the caches that a job may write, and an inline cache is part of the image.
         "gha" | "inline" => None,
         _ if allows_cache(grants.allow, None) => None,
         kind => {
@@ -156,7 +157,7 @@ fn cache_to(cache: &CacheSpec, grants: Grants<'_>) -> Option<(String, Fix)> {
     }
 }
 
-/// Whether the input `allow` grants writing to a reference; caches that have none are granted by `*` alone.
+/// Whether the input `allow` permits writing to a reference. Caches without a reference are permitted only by `*`.
 fn allows_cache(allow: &Allow, reference: Option<&str>) -> bool {
     allow.cache_to.iter().any(|granted| {
         let names = |reference: &str| granted == reference || normal(granted) == repository(reference);
@@ -164,7 +165,7 @@ fn allows_cache(allow: &Allow, reference: Option<&str>) -> bool {
     })
 }
 
-/// The repository in a reference, with its registry's host
+/// Returns the repository of a reference, including the registry's host
 /// (<https://github.com/distribution/reference/blob/main/normalize.go>).
 fn repository(reference: &str) -> String {
     let name = reference.split('@').next().unwrap_or_default();
@@ -199,20 +200,20 @@ impl Refusal {
         Self { image: spec.name.clone(), position: position(spec, access), name, problem, fix }
     }
 
-    /// A path that is outside the checkout, by its real name.
+    /// Creates the refusal of a path outside the checkout, given with its symbolic links resolved.
     pub fn outside(spec: &ImageSpec, access: &Access, path: &str) -> Self {
         let fix = Fix::Allow(format!("fs.read={path}"));
         Self::new(spec, access, format!("is {path}, which is outside the checkout"), fix)
     }
 
-    /// A Dockerfile that is named from the root and lies in the context.
+    /// Creates the refusal of a Dockerfile with an absolute path that exists relative to the context.
     pub fn rooted(spec: &ImageSpec, path: &str) -> Self {
         let relative = path.trim_start_matches('/');
         let fix = Fix::Other(format!("write `{relative}`, without the slash: the path is relative to the context"));
         Self::new(spec, &Access::Dockerfile, format!("is {path}, which is outside the checkout"), fix)
     }
 
-    /// A path of the kernel's, which nothing grants.
+    /// Creates the refusal of a path in a file system of the kernel, which nothing permits.
     pub fn kernel(spec: &ImageSpec, access: &Access, path: &str) -> Self {
         let fix = Fix::Other("name a file of the repository".to_owned());
         Self::new(spec, access, format!("is {path}, which is not a file of any project"), fix)
@@ -245,8 +246,8 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// The failure that tells of all refusals, one a line; `None` if there are none. `unset` are the values in which a
-/// variable is empty because it is not set. `place` makes a place in the repository of one in the project.
+/// Returns a failure that lists all refusals, one per line; `None` if there are none. `unset` lists the positions of values
+/// that contain an unset variable. `place` converts a place in the project to one in the repository.
 pub fn failure(refusals: &[Refusal], unset: &[(Position, String)], place: impl Fn(Place) -> Place) -> Option<Failure> {
     let first = refusals.first()?;
     let empty = |refusal: &Refusal| {

@@ -1,4 +1,4 @@
-//! Lays inputs over what the compose files say of an image.
+//! Applies the inputs to the image definitions of the compose files.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::{
 
 use super::{ImageSpec, ImagesError, Purpose, Unmatched};
 
-/// How the workflows of docker/build-push-action call the repository itself, a directory of it after a `:`.
+/// The placeholder for the repository itself in workflows of docker/build-push-action; `:` and a directory may follow.
 const DEFAULT_CONTEXT: &str = "{{defaultContext}}";
 
-/// The image of a directory with a Dockerfile and nothing else: the working directory, or what `lone` says.
+/// Creates the image of a project with a single Dockerfile, in the working directory or at the location in `lone`.
 pub(super) fn alone(name: &str, lone: Option<&LoneInput>, inputs: &BuildInputs) -> Result<ImageSpec, ImagesError> {
     let written = lone.and_then(|lone| lone.context.as_deref()).unwrap_or(".");
     let context = match written.strip_prefix(DEFAULT_CONTEXT) {
@@ -40,13 +40,13 @@ pub(super) fn alone(name: &str, lone: Option<&LoneInput>, inputs: &BuildInputs) 
     Ok(spec)
 }
 
-/// A path relative to the working directory as seen from a directory in it.
+/// Converts a path relative to the working directory to one relative to a directory in it.
 fn seen_from(directory: &str, path: &str) -> String {
     let depth = directory.split('/').filter(|part| *part != ".").count();
     if path.starts_with('/') || directory.starts_with('/') { path.to_owned() } else { "../".repeat(depth) + path }
 }
 
-/// An image that builds this, with the inputs for all images laid over.
+/// Creates an image from a build and applies the inputs for all images.
 pub(super) fn spec(
     name: &str,
     services: Vec<String>,
@@ -71,7 +71,7 @@ pub(super) fn spec(
     })
 }
 
-/// Says which Dockerfile it is where that goes without saying, and in one spelling.
+/// Sets the default Dockerfile name if none is given, and normalizes the name.
 fn name_dockerfile(build: &mut Build) {
     if build.dockerfile_inline.is_none() {
         build.dockerfile = Some(normalize(build.dockerfile.as_deref().unwrap_or("Dockerfile")));
@@ -88,11 +88,11 @@ fn caches(image: &str, key: &'static str, lines: Vec<String>) -> Result<Vec<Cach
     lines.into_iter().map(spec).collect()
 }
 
-/// Lays the inputs for all images over a build; returns which values they set.
+/// Applies the inputs for all images to a build. Returns the values that they set.
 fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<BTreeSet<Access>, ImagesError> {
     let mut set_here = BTreeSet::new();
     set_all(&mut build.args, &inputs.args);
-    // Contexts that are images of the run are set when all images are known.
+    // Contexts that are images of the run are set later, when all images are known.
     for (name, source) in inputs.contexts.iter().filter(|(_, source)| target_of(source).is_none()) {
         set(&mut build.additional_contexts, name, context_source(source));
         set_here.insert(Access::NamedContext(name.clone()));
@@ -124,7 +124,7 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
             build.extra_hosts.push(host.clone());
         }
     }
-    // BuildKit wants to be asked for the host's network twice.
+    // BuildKit also requires an entitlement for the host's network.
     let host = "network.host".to_owned();
     if inputs.network == Some(Network::Host) {
         set_here.insert(Access::Entitlement(host.clone()));
@@ -165,7 +165,7 @@ fn build_inputs(image: &str, build: &mut Build, inputs: &BuildInputs) -> Result<
     Ok(set_here)
 }
 
-/// From what the compose file says to BuildKit's attributes; the input wins.
+/// Converts an attestation of the compose file to BuildKit's attributes; the input overrides it.
 fn attestation(
     image: &str,
     key: &'static str,
@@ -184,7 +184,7 @@ fn attestation(
     Ok(())
 }
 
-/// The image that a named context of the inputs stands for (`target:image`, as in bake).
+/// Returns the image that a named context of the inputs refers to (`target:image`, as in bake).
 pub(super) fn target_of(source: &str) -> Option<&str> {
     source.strip_prefix("target:").or_else(|| source.strip_prefix("service:")).filter(|name| !name.starts_with("//"))
 }
@@ -221,10 +221,10 @@ fn set_secret(secrets: &mut Vec<BuildSecret>, id: &str, source: SecretSource) {
     secrets.push(BuildSecret { id: id.to_owned(), source });
 }
 
-/// Lays an item of the input `images` over the image of its name.
+/// Applies an item of the input `images` to the image with its name.
 ///
-/// The name of a service that shares its image takes that service out into an image of its own. Any other name adds
-/// an image, if `unmatched` lets it.
+/// If the name is that of a service that shares an image, the service gets an image of its own. Any other name adds an
+/// image if `unmatched` allows it.
 pub(super) fn image_input(
     specs: &mut Vec<ImageSpec>,
     image: &ImageInput,

@@ -1,4 +1,4 @@
-//! Images that are built upon other images of the same run: `service:name` of compose files, `target:name` of inputs.
+//! Resolves contexts that are other images of the same run: `service:name` in compose files, `target:name` in inputs.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     inputs::typed::{BuildInputs, ProjectInputs},
 };
 
-/// The selected services and those whose images they need as contexts, in the files' order.
+/// Returns the selected services and those whose images they need as contexts, in the order of the files.
 pub(super) fn with_contexts<'a>(
     project: &'a Project,
     selected: &BTreeSet<&'a str>,
@@ -45,15 +45,15 @@ pub(super) fn with_contexts<'a>(
     Ok(all(project).filter(|service| needed.contains(service.name.as_str())).collect())
 }
 
-/// Lays the inputs' contexts that are images over all that can have them, and checks that every context is an image of
-/// the run and no image its own, not even by way of others.
+/// Adds the contexts of the inputs that are images of the run to all images that can use them. Then checks that every such
+/// context is an image of the run and that none depends on itself, directly or indirectly.
 pub(super) fn link(specs: &mut [ImageSpec], inputs: &BuildInputs) -> Result<(), ImagesError> {
     for (name, target) in inputs.contexts.iter().filter_map(|(name, source)| Some((name, apply::target_of(source)?))) {
         let Some(base) = image_of(specs, target) else {
             let image = specs.first().map(|spec| spec.name.clone()).unwrap_or_default();
             return Err(unknown(specs, &image, target));
         };
-        // An input means every image; the base itself and what it is made of cannot be meant.
+        // An input applies to every image, except to the base itself and to the images that it is built on.
         let spared: BTreeSet<String> = below(specs, &base).into_iter().map(str::to_owned).collect();
         for spec in specs.iter_mut().filter(|spec| spec.name != base && !spared.contains(&spec.name)) {
             apply::set(&mut spec.build.additional_contexts, name, ContextSource::Service(base.clone()));
@@ -76,7 +76,7 @@ pub(super) fn link(specs: &mut [ImageSpec], inputs: &BuildInputs) -> Result<(), 
     Ok(())
 }
 
-/// The image of this name, else the one that the service of this name runs.
+/// Returns the image with this name, or else the image that the service with this name runs.
 fn image_of(specs: &[ImageSpec], name: &str) -> Option<String> {
     let named = specs.iter().find(|spec| spec.name == name);
     let shared = || specs.iter().find(|spec| spec.services.iter().any(|service| service == name));
@@ -91,7 +91,7 @@ fn unknown(specs: &[ImageSpec], image: &str, context: &str) -> ImagesError {
     ImagesError::Context { image: image.to_owned(), context: context.to_owned(), problem }
 }
 
-/// The images that one is built upon, directly or by way of others.
+/// Returns the images that an image is built on, directly or indirectly.
 fn below<'a>(specs: &'a [ImageSpec], name: &str) -> BTreeSet<&'a str> {
     let contexts = |name: &str| {
         let spec = specs.iter().find(|spec| spec.name == name);

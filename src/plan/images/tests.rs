@@ -1,4 +1,4 @@
-//! Tables of compose files and inputs, and the images that they come to.
+//! Tables of compose files and inputs, and the resulting images.
 
 use super::{ImageSpec, ImagesError, Purpose, images};
 use crate::{
@@ -67,7 +67,7 @@ fn plan(text: &str, services: &[&str], override_yaml: &str) -> Result<Vec<ImageS
     images(project.as_ref(), &inputs, &build_inputs(), "repo")
 }
 
-/// `name(service,service)`, space separated; `-` before images that are only contexts.
+/// Formats images as `name(service,service)`, separated by spaces; `-` precedes images that are only contexts.
 fn shape(specs: &[ImageSpec]) -> String {
     let one = |spec: &ImageSpec| {
         let mark = if spec.purpose == Purpose::Context { "-" } else { "" };
@@ -235,7 +235,7 @@ fn a_project_may_be_said_to_be_one_image() {
         };
         images(None, &inputs, &build_inputs(), "repo").map(|mut specs| specs.remove(0).build)
     };
-    // The file is found from the working directory, as with `docker build`.
+    // The file is relative to the working directory, as with `docker build`.
     for (context, file, want) in [
         ("./test", "./test/Dockerfile", ("test", "test/Dockerfile")),
         ("a/b", "docker/x", ("a/b", "docker/x")),

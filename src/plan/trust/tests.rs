@@ -1,4 +1,4 @@
-//! Tables of what compose files ask for, what inputs grant, and what comes of it.
+//! Tables of requests in compose files, permissions in inputs, and the resulting refusals.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ fn specs(text: &str, inputs: &Inputs) -> Vec<ImageSpec> {
     images::images(Some(&project), &inputs.project, &inputs.build, "site").unwrap()
 }
 
-/// What is refused of a compose file's only service, whose `build:` has these keys.
+/// Returns the refusals for a compose file.
 fn of_file(text: &str, written: &[(&str, &str)]) -> Vec<Refusal> {
     let inputs = inputs(written);
     let names = Names { registry: "ghcr.io", owner: "o", repo: "r", username: "" };
@@ -98,7 +98,7 @@ fn each_request_needs_its_permission() {
         needs(cache, &format!("cache-to={foreign}"), &[("images", &format!("- {{name: web, cache-to: [{foreign}]}}"))]);
         needs(cache, &format!("cache-to={foreign}"), &[("cache-to", foreign)]);
     }
-    // BuildKit takes the last.
+    // BuildKit uses the last of several.
     needs(
         "x-bake: {cache-to: 'type=registry,ref=ghcr.io/o/r/web:c,ref=docker.io/else/where'}",
         "cache-to=docker.io/else/where",
