@@ -1,11 +1,11 @@
-//! Work, and what is only nice to know beside it.
+//! Runs optional work in parallel with required work.
 
 use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 
-/// Runs `courtesy` beside `work`. Once the work is done, the courtesy has as long as `grace` says of the work's result; what
-/// it does not know by then is `None`. So a server that never answers a question of courtesy holds nothing up.
+/// Runs the optional `courtesy` concurrently with `work`. Once the work is done, waits at most `grace` of its result for the
+/// courtesy, which is `None` if it did not finish by then. So a server that never answers delays the work only briefly.
 pub async fn beside<T, U>(
     work: impl Future<Output = T>,
     courtesy: impl Future<Output = U>,

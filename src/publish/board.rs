@@ -1,4 +1,4 @@
-//! The tags of a run and what has become of each so far. Pure.
+//! The tags of a run and their current states. Pure.
 
 use std::cell::RefCell;
 
@@ -12,15 +12,15 @@ use crate::{
     plan::ImagePlan,
 };
 
-/// What a tag pointed to before the run touched it.
+/// The target of a tag before the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Before {
-    /// The registry did not say.
+    /// The registry did not answer.
     #[default]
     Unknown,
-    /// There was no such tag.
+    /// The tag did not exist.
     Nothing,
-    /// A manifest or index.
+    /// An image: a manifest or index.
     Image(Digest),
 }
 
@@ -33,16 +33,16 @@ pub(super) struct Slot {
     pub(super) repository: String,
     /// The tag.
     pub(super) tag: String,
-    /// What it pointed to before.
+    /// Its target before the run.
     pub(super) before: Before,
-    /// What it was given, or is to be given.
+    /// Its new digest, set as soon as it is known.
     pub(super) digest: Option<Digest>,
-    /// What has become of it.
+    /// Its current state.
     pub(super) state: TagState,
 }
 
 impl Slot {
-    /// The tag of a move that was written down.
+    /// Creates the slot of a saved move.
     pub(super) fn of(one: &Move) -> Self {
         Self {
             image: String::new(),
@@ -55,8 +55,8 @@ impl Slot {
     }
 }
 
-/// All tags of a run, in the plan's order. Work on different tags goes on at the same time and is noted here, so that
-/// what is known is not lost when the work is dropped.
+/// All tags of a run, in the order of the plan. Concurrent tasks record their results here, so that none is lost if a task
+/// is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     slots: RefCell<Vec<Slot>>,
@@ -64,7 +64,7 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// The tags of these images, none of which has moved. `before` says what each pointed to.
+    /// Creates a board with the tags of these images, none of which has moved. `before` returns the target of a tag.
     pub(super) fn new<'a>(
         images: impl IntoIterator<Item = &'a ImagePlan>,
         before: impl Fn(&str, &str) -> Before,
@@ -80,23 +80,23 @@ impl Board {
         Self { slots: RefCell::new(slots), failures: RefCell::default() }
     }
 
-    /// A copy of every slot that `wanted` takes, with its place.
+    /// Returns a copy of every slot that `wanted` accepts, with its index.
     pub(super) fn slots(&self, wanted: impl Fn(&Slot) -> bool) -> Vec<(usize, Slot)> {
         let slots = self.slots.borrow();
         slots.iter().enumerate().filter(|(_, slot)| wanted(slot)).map(|(place, slot)| (place, slot.clone())).collect()
     }
 
-    /// Notes what became of a tag.
+    /// Records the state of a tag.
     pub(super) fn set(&self, place: usize, state: TagState) {
         self.change(place, |slot| slot.state = state);
     }
 
-    /// Notes what a tag is to be given.
+    /// Records the new digest of a tag.
     pub(super) fn give(&self, place: usize, digest: &Digest) {
         self.change(place, |slot| slot.digest = Some(digest.clone()));
     }
 
-    /// Notes what a tag pointed to before.
+    /// Records the target of a tag before the run.
     pub(super) fn saw(&self, place: usize, before: Before) {
         self.change(place, |slot| slot.before = before);
     }
@@ -107,20 +107,20 @@ impl Board {
         }
     }
 
-    /// Notes why a tag could not be moved.
+    /// Records why a tag could not be moved.
     pub(super) fn fail(&self, place: usize, failure: Failure) {
         self.failures.borrow_mut().push((place, failure));
     }
 
-    /// The failure of the first tag in the plan's order that has one.
+    /// Returns the failure of the first tag, in the order of the plan, that has one.
     pub(super) fn failure(&self) -> Option<Failure> {
         self.failures.borrow().iter().min_by_key(|(place, _)| *place).map(|(_, failure)| failure.clone())
     }
 
-    /// What became of an image's tags; `None` for an image without any.
+    /// Returns the results for an image's tags; `None` if it has none.
     pub(super) fn publication(&self, image: &str) -> Option<Publication> {
         let slots = self.slots(|slot| slot.image == image);
-        // A tag that was kept has none.
+        // A kept tag has no digest.
         let (_, first) = slots.iter().find(|(_, slot)| slot.digest.is_some()).or_else(|| slots.first())?;
         let changed = match (&first.before, &first.digest) {
             (Before::Unknown, _) | (_, None) => None,

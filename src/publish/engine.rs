@@ -1,4 +1,4 @@
-//! Images in the classic store of an engine, which uploads an image together with a tag.
+//! Publishes images in the classic store of an engine, which can upload an image only together with a tag.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// A registry that takes longer to tell an image's size is not waited for.
+/// Time limit for a registry to report the size of an image.
 const SIZE: Duration = Duration::from_secs(2);
 
-/// Uploads every image of the classic store to each of its repositories, under one tag. A tag that does not exist yet is
-/// taken first: it takes nothing from anybody if a later upload fails.
+/// Uploads every image of the classic store to each of its repositories, under one tag. Prefers a tag that does not exist
+/// yet, because it replaces nothing if a later upload fails.
 pub(super) async fn upload(
     cx: Context<'_>,
     images: &[(&ImagePlan, &Content)],
@@ -39,18 +39,18 @@ pub(super) async fn upload(
     let classic = images.iter().filter(|(_, content)| matches!(content, Content::InEngine));
     let uploads = classic.map(async |(image, _)| {
         cx.events.image(&image.name, ImageEvent::Pushing).await;
-        // One repository after the other: the layers of one image are read once.
+        // One repository at a time, so that the layers of an image are read only once.
         for repository in image.destinations.repositories() {
             let own = of(board, image, repository);
             let first = own.iter().find(|(_, slot)| slot.before == Before::Nothing).or_else(|| own.first());
             let Some((place, slot)) = first else { continue };
-            // Where another upload failed, no further tag is taken.
+            // After another upload failed, move no further tags.
             if board.failure().is_some() {
                 return;
             }
             let Some(digest) = push(cx, repository, *place, slot, board).await else { return };
-            // An engine may pack the layers of a base image anew for a registry that it did not come from, so each
-            // repository has a digest of its own.
+            // An engine may compress the layers of a base image again for another registry than its own, so the digest can
+            // differ by repository.
             for (place, _) in &own {
                 board.give(*place, &digest);
             }
@@ -61,7 +61,7 @@ pub(super) async fn upload(
     board.failure().map_or(Ok(()), |failure| Err(Box::new(failure)))
 }
 
-/// Lets the engine push the tags of repositories that only it reaches, one after the other.
+/// Lets the engine push the tags in repositories that only it can connect to, one after the other.
 pub(super) async fn tags(
     cx: Context<'_>,
     images: &[(&ImagePlan, &Content)],
@@ -88,7 +88,7 @@ fn of(board: &Board, image: &ImagePlan, repository: &Repository) -> Vec<(usize, 
     board.slots(|slot| slot.image == image.name && slot.repository == repository.as_str() && is_open(slot))
 }
 
-/// Pushes one tag and makes sure that it moved. `None` if it did not, which is noted.
+/// Pushes one tag and verifies that it moved. If it did not, records the failure and returns `None`.
 async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slot, board: &Board) -> Option<Digest> {
     let Slot { image, tag, .. } = slot;
     let fail = |message: &str| board.fail(place, failure(cx, image, repository.as_str(), message));
@@ -99,7 +99,7 @@ async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slo
     let login = cx.builder.registries.login(repository.as_str());
     board.set(place, TagState::Unknown);
     if slot.digest.is_none() {
-        // The engine names the digest only afterwards. If the run is killed until then, the post stage must know the tag.
+        // The engine returns the digest only after the upload. If the run is killed before, the post stage needs the tag.
         super::journal(cx, board);
     }
     let notice = async |error: &ApiError, attempt, wait| {
@@ -120,7 +120,7 @@ async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slo
             }
             let failures = board.failure().is_some();
             settle(&digest, &served, place, slot, board);
-            // Whether it is this tag that failed.
+            // An earlier failure belongs to another tag, so it does not make this push a failure.
             (failures || board.failure().is_none()).then_some(digest)
         }
         Err(error) => {
@@ -133,7 +133,7 @@ async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slo
     }
 }
 
-/// Compressed bytes of an image that the engine uploaded: the classic store does not know them.
+/// Returns the compressed size in bytes of an image that the engine uploaded; the classic store does not know it.
 pub(super) async fn size(
     cx: Context<'_>,
     image: &ImagePlan,
@@ -147,7 +147,7 @@ pub(super) async fn size(
     timeout(SIZE, survey::size(cx.builder, &image.destinations.repository, digest)).await.ok().flatten()
 }
 
-/// What a tag points to, as the registry says, or the engine where only that reaches it.
+/// Asks the registry what a tag points to, or the engine if this process cannot connect to the registry.
 async fn served(cx: Context<'_>, repository: &Repository, tag: &str) -> Before {
     let remote = cx.builder.registries.repository(repository.as_str(), Access::Push);
     if let Some(remote) = remote.filter(|_| cx.survey.reaches(repository.as_str()))

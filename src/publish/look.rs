@@ -1,4 +1,4 @@
-//! Looks at tags once more, right before they move.
+//! Checks the targets of tags again, right before they are moved.
 
 use std::time::Duration;
 
@@ -13,11 +13,10 @@ use super::{
 };
 use crate::registry::remote::{Access, RemoteError};
 
-/// Time limit for a registry to say where a tag points.
+/// Time limit for a registry to report what a tag points to.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// Asks once more for tags whose answer is old, or that could not be asked for: a tag is moved back to what it pointed to
-/// right before.
+/// Asks again about tags whose answer is missing or outdated, since a tag is restored to its target right before the move.
 pub(super) async fn refresh(cx: Context<'_>, board: &Board) {
     let stale = board.slots(|slot| {
         is_open(slot) && !(cx.survey.reaches(&slot.repository) && cx.survey.is_fresh(&slot.repository, &slot.tag))
@@ -25,8 +24,8 @@ pub(super) async fn refresh(cx: Context<'_>, board: &Board) {
     look(cx, board, stale).await;
 }
 
-/// Looks where these tags point now; unknown where nobody tells. A registry that does not answer in time is left to the
-/// builder.
+/// Updates the targets of these tags; a target without an answer is unknown. If a registry does not answer in time, its
+/// tags are left to the builder.
 pub(super) async fn look(cx: Context<'_>, board: &Board, slots: Vec<(usize, Slot)>) {
     join_all(slots.into_iter().map(async |(place, slot)| {
         let Some(remote) = cx.builder.registries.repository(&slot.repository, Access::Push) else { return };
@@ -49,7 +48,8 @@ pub(super) async fn look(cx: Context<'_>, board: &Board, slots: Vec<(usize, Slot
     .await;
 }
 
-/// Where a tag points as the engine sees it, if the engine has told before: then it alone reaches the registry.
+/// Asks the engine what a tag points to, if the previous answer was the engine's: then only the engine can connect to the
+/// registry.
 async fn by_engine(cx: Context<'_>, slot: &Slot) -> Before {
     let Slot { repository, tag, before, .. } = slot;
     match cx.survey.teller(repository, tag) {

@@ -1,12 +1,12 @@
-//! Moves the tags: the last thing that a run does to a registry, once all of its images are there.
+//! Moves the tags, after all images of the run have been uploaded.
 //!
-//! Every tag is given the manifest of its image by `PUT /v2/<name>/manifests/<tag>`
-//! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests>), all of them at the same
-//! time. Where this process does not reach a registry, the builder pushes under the tags instead; an image in the classic
-//! store is uploaded by the engine under one tag first.
+//! Each tag is moved by uploading the manifest of its image with `PUT /v2/<name>/manifests/<tag>`
+//! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests>), all tags concurrently. If
+//! this process cannot connect to a registry, the builder pushes the tags instead. An image in the classic store is first
+//! uploaded by the engine under one tag.
 //!
-//! If a tag cannot be moved, those that moved are moved back to what they pointed to before, as far as that is known and
-//! the registry allows it. What became of each tag is told in any case ([`ImageEvent::Published`]).
+//! If a tag cannot be moved, the tags that moved are restored to their previous images, if these are known and the registry
+//! allows it. The state of each tag is reported in any case ([`ImageEvent::Published`]).
 
 mod board;
 mod branch;
@@ -53,23 +53,23 @@ use crate::{
     },
 };
 
-/// How long tags that are being moved may take after the run was asked to stop.
+/// Time limit for moves in progress after the run was asked to stop.
 const AFTER_STOP: Duration = Duration::from_millis(1500);
 
-/// An image under its tags.
+/// A published image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     /// The image's name in the plan.
     pub image: String,
-    /// `registry/path`, its own repository.
+    /// The image's own repository, as `registry/path`.
     pub repository: String,
     /// The digest.
     pub digest: Digest,
-    /// What its first tag pointed to before; `None` if nothing, or if that is unknown.
+    /// The previous digest of its first tag; `None` if the tag was new or the digest is unknown.
     pub previous: Option<Digest>,
 }
 
-/// Why the tags of a run are not, or not all, where they should be.
+/// Why the tags of a run were not all moved.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unpublished {
     /// A tag could not be moved.
@@ -78,45 +78,45 @@ pub enum Unpublished {
     Stopped(Stop),
 }
 
-/// What is about to be moved, for those who must know of it should this process be killed.
+/// A tag that is about to be moved, saved for the post stage in case this process is killed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Move {
     /// `registry/path`.
     pub repository: String,
     /// The tag.
     pub tag: String,
-    /// The digest that it is given; `None` while an engine uploads the image, which names the digest only afterwards.
+    /// The new digest; `None` while an engine uploads the image, which returns the digest only afterwards.
     pub digest: Option<Digest>,
-    /// What it points to now; `None` if nothing, or if that is unknown.
+    /// The current digest; `None` if the tag does not exist or the digest is unknown.
     pub previous: Option<Digest>,
 }
 
-/// What publishing needs besides the images.
+/// The context of publishing, besides the images.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// What is published, and under which names.
+    /// The images, their tags and their repositories.
     pub plan: &'a Plan,
-    /// What built it.
+    /// The builder of the images.
     pub builder: &'a Builder,
-    /// How it was built, for a builder that pushes under the tags.
+    /// The build specs, for a builder that pushes the tags.
     pub specs: &'a [BuildSpec],
-    /// The branch whose tags must not move backwards; `None` if there is none, or nobody to ask about it.
+    /// The branch whose tags must not move backwards; `None` if there is none or GitHub cannot be asked about it.
     pub branch: Option<&'a Branch>,
-    /// What the tags pointed to before.
+    /// The targets of the tags before the run.
     pub survey: &'a Survey,
-    /// Hears what happens.
+    /// Receives the events.
     pub events: &'a Events,
-    /// Asks to stop.
+    /// Signals a request to stop.
     pub cancel: &'a Cancel,
-    /// Writes down what is about to be moved.
+    /// Saves the tags that are about to be moved.
     pub journal: &'a dyn Fn(&[Move]),
 }
 
 /// Moves all tags of these images.
 ///
 /// # Errors
-/// A tag that could not be moved, or a stop that came first. Tags that had moved were moved back where that was possible;
-/// the events say what became of each.
+/// If a tag could not be moved, or a stop was requested before. Tags that had moved were restored if possible; the events
+/// report the state of each.
 pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpublished> {
     let images: Vec<(&ImagePlan, &Content)> = built
         .iter()
@@ -145,7 +145,7 @@ pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpub
 
 async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Unpublished> {
     tags::assign(images, board);
-    // Nothing has moved yet: a stop ends this at once.
+    // Nothing has moved yet, so a stop takes effect immediately.
     let look = async {
         look::refresh(cx, board).await;
         newer::keep(cx, images, board).await;
@@ -154,7 +154,7 @@ async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board
     let work = async {
         if images.iter().any(|(_, content)| matches!(content, Content::InEngine)) {
             engine::upload(cx, images, board).await?;
-            // That may have taken minutes.
+            // The upload may have taken minutes.
             look::refresh(cx, board).await;
             newer::keep(cx, images, board).await;
         }
@@ -175,7 +175,7 @@ async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board
     };
     let unfinished = !board.slots(|slot| matches!(slot.state, TagState::NotMoved | TagState::Unknown)).is_empty();
     match (done, board.failure()) {
-        // A stop that came while the last tags moved changes nothing any more.
+        // A stop that was requested during the last moves has no effect if all of them finished.
         (Ok(()), None) => match cx.cancel.reason().filter(|_| unfinished) {
             Some(stop) => Err(Unpublished::Stopped(stop)),
             None => Ok(()),
@@ -185,7 +185,7 @@ async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board
     }
 }
 
-/// Saves the tags that are about to move, and those that may have moved already.
+/// Saves the tags that are about to move and those that may have moved already.
 fn journal(cx: Context<'_>, board: &Board) {
     let is_moving = |slot: &Slot| match slot.state {
         TagState::Kept => false,
@@ -218,14 +218,14 @@ fn release(image: &ImagePlan, publication: &Publication, board: &Board) -> Optio
     })
 }
 
-/// The failure of a push to `repository`, from what the engine or the registry says.
+/// Creates the failure of a push to `repository` from the message of the engine or the registry.
 fn failure(cx: Context<'_>, image: &str, repository: &str, message: &str) -> Failure {
     let target = PushTarget { host: host_of(repository), has_login: cx.builder.registries.login(repository).is_some() };
     let Explanation { stage, headline, hint } = explain::push(message, target);
     Failure::new(stage, headline, hint).of_image(image)
 }
 
-/// The failure of a request to `repository`, made by this process. `about` is the tag or image that it was about.
+/// Creates the failure of this process's request to `repository`. `about` is the tag or image of the request.
 fn refusal(cx: Context<'_>, image: &str, repository: &str, about: &str, error: &RemoteError) -> Failure {
     let (host, reason, outage) = match error {
         RemoteError::Unreachable { host, reason, outage } => (host, reason, outage),
@@ -249,7 +249,7 @@ fn refusal(cx: Context<'_>, image: &str, repository: &str, about: &str, error: &
     Failure::new(Stage::Publish, headline, hint).of_image(image)
 }
 
-/// Whether nothing was done about a tag yet.
+/// Whether the tag has not been processed yet.
 fn is_open(slot: &Slot) -> bool {
     slot.state == TagState::NotMoved
 }

@@ -1,4 +1,4 @@
-//! Tags that belong to a newer commit of the branch, which a run that ends late must not take back.
+//! Leaves tags unchanged that belong to a newer commit of the branch, so that a slow run does not move them back.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -27,11 +27,11 @@ use crate::{
     registry::remote::Access,
 };
 
-/// How long a registry may take to say which commit an image was built from.
+/// Time limit for a registry to report the commit that an image was built from.
 const LABEL: Duration = Duration::from_secs(3);
 
-/// Leaves the tags that move where they are, for every image of which the registry has that of a newer commit already: of
-/// the head of the branch, or of another commit that came after ours.
+/// Keeps the moving tags of every image for which the registry already has an image of a newer commit: the head of the
+/// branch, or another commit after that of this run.
 pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) {
     let Some(branch) = cx.branch.filter(|_| images.iter().any(|(image, _)| !moving(image).is_empty())) else { return };
     let head = match cx.survey.head() {
@@ -51,7 +51,7 @@ pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boa
             return;
         }
     };
-    // What the tags pointed to when the build began is of no use here.
+    // The answers from the start of the build may be outdated.
     let is_moving = |slot: &Slot| {
         let image = images.iter().find(|(image, _)| image.name == slot.image);
         image.is_some_and(|(image, _)| moving(image).iter().any(|tag| tag.as_str() == slot.tag))
@@ -61,7 +61,7 @@ pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boa
     let (mut kept, mut commits) = (Vec::new(), Vec::new());
     for ((image, _), commit) in images.iter().zip(newer) {
         let Some(commit) = commit else { continue };
-        // A tag that does not exist yet takes nothing back.
+        // Creating a tag replaces nothing.
         let exists = |slot: &Slot| slot.image == image.name && slot.before != Before::Nothing;
         for (place, slot) in board.slots(|slot| is_open(slot) && is_moving(slot) && exists(slot)) {
             board.set(place, TagState::Kept);
@@ -84,7 +84,7 @@ pub(super) async fn keep(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boa
     cx.events.emit(Event::Diagnostic(notice(message))).await;
 }
 
-/// For each image the newer commit whose image the registry has, if there is one.
+/// Returns, for each image, the newer commit whose image the registry has, if any.
 async fn newer_commits(
     cx: Context<'_>,
     branch: &Branch,
@@ -101,7 +101,7 @@ async fn newer_commits(
         ),
     )
     .await;
-    // Images of one run have one commit, which GitHub is asked about once.
+    // All images of a run have the same commit, so ask GitHub once per commit.
     let mut newer: HashMap<&str, bool> = HashMap::new();
     for commit in published.iter().flatten().filter(|commit| !commit.eq_ignore_ascii_case(&branch.sha)) {
         if !newer.contains_key(commit.as_str()) {
@@ -117,7 +117,7 @@ async fn newer_commits(
     of_head.iter().zip(&published).map(commit).collect()
 }
 
-/// The commit of the image that a moving tag points to now, as its label says.
+/// Returns the commit of the image that a moving tag points to now, according to its label.
 async fn published_commit(cx: Context<'_>, image: &ImagePlan, board: &Board) -> Option<String> {
     let repository = image.destinations.repository.as_str();
     let remote = cx.builder.registries.repository(repository, Access::Push)?;
@@ -127,7 +127,7 @@ async fn published_commit(cx: Context<'_>, image: &ImagePlan, board: &Board) -> 
     is_commit.then_some(revision)
 }
 
-/// What the first of an image's moving tags that exists points to.
+/// Returns the digest of the first moving tag of an image that exists.
 fn published(image: &ImagePlan, board: &Board) -> Option<Digest> {
     let moving = moving(image);
     let is_moving = |tag: &str| moving.iter().any(|one| one.as_str() == tag);
@@ -139,7 +139,7 @@ fn published(image: &ImagePlan, board: &Board) -> Option<Digest> {
     })
 }
 
-/// Whether the registry has an image of that commit, or does not say.
+/// Whether the registry has, or may have, an image of that commit.
 async fn has_image_of(cx: Context<'_>, image: &ImagePlan, head: &str, board: &Board) -> bool {
     let repository = image.destinations.repository.as_str();
     let remote = cx.builder.registries.repository(repository, Access::Push);

@@ -1,4 +1,4 @@
-//! Moves tags back to what they pointed to before.
+//! Restores tags to their previous images.
 
 use std::{cell::RefCell, collections::HashMap, time::Duration};
 
@@ -25,27 +25,27 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// How long tags may take to be moved back.
+/// Time limit for restoring all tags.
 const RESTORE: Duration = Duration::from_secs(20);
-/// The same after the run was asked to stop. Together with the last message it must end within the 7.5 s after which the
-/// runner kills the step.
+/// The same after the run was asked to stop. The runner kills the step 7.5 s after the signal, and the last message must be
+/// sent before that.
 const RESTORE_AFTER_STOP: Duration = Duration::from_millis(2500);
-/// How long a registry may take to say where a tag points, after a kill.
+/// In the post stage, the time limit for a registry to report what a tag points to.
 const READ: Duration = Duration::from_secs(2);
-/// How long it may take to move one tag back then.
+/// In the post stage, the time limit for restoring one tag.
 const BACK: Duration = Duration::from_millis(2500);
 
-/// What became of a tag that was to be moved back.
+/// The result of repairing a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repaired {
-    /// The tag, and where it points now.
+    /// The tag and its state.
     pub tag: TagResult,
-    /// Why it could not be moved back, or why its state is unknown.
+    /// Why it could not be restored, or why its state is unknown.
     pub problem: Option<String>,
 }
 
-/// Moves tags back where their previous digest is known and this process reaches the registry. A tag that did not exist
-/// before stays: most registries cannot remove one. A warning names each tag that could not be moved back, and why.
+/// Restores tags whose previous digest is known, if this process can connect to their registry. A new tag is not removed,
+/// since most registries do not support that. Emits a warning for each tag that could not be restored, with the reason.
 pub(super) async fn all(cx: Context<'_>, board: &Board) {
     let moved = board.slots(|slot| matches!(slot.state, TagState::Moved | TagState::Unknown));
     let waiting: RefCell<HashMap<usize, Slot>> = RefCell::default();
@@ -54,7 +54,7 @@ pub(super) async fn all(cx: Context<'_>, board: &Board) {
     };
     let work = join_all(moved.into_iter().map(async |(place, slot)| {
         if matches!(slot.before, Before::Image(_)) {
-            // The state is known again once the tag is moved back.
+            // Known again once the tag is restored.
             board.set(place, TagState::Unknown);
             waiting.borrow_mut().insert(place, slot.clone());
         }
@@ -78,16 +78,16 @@ pub(super) async fn all(cx: Context<'_>, board: &Board) {
     }
 }
 
-/// Resolves when a run that got a signal has no more time to move tags back.
+/// Resolves when a run that was stopped by a signal has no more time to restore tags.
 async fn hurry(cx: Context<'_>) {
     if cx.cancel.requested().await == Stop::Timeout {
-        // Nobody kills us for that.
+        // After a timeout, the runner does not kill the process.
         std::future::pending::<()>().await;
     }
     sleep(RESTORE_AFTER_STOP).await;
 }
 
-/// What to do about a tag that could not be moved back.
+/// Returns the warning for a tag that could not be restored, with a command that restores it.
 fn by_hand(slot: &Slot, problem: &str) -> String {
     let Slot { repository, tag, before, .. } = slot;
     let fix = match before {
@@ -101,8 +101,8 @@ fn restore_command(repository: &str, tag: &str, previous: &Digest) -> String {
     format!("docker buildx imagetools create --tag {repository}:{tag} {repository}@{previous}")
 }
 
-/// The problem of a tag that changed while an engine uploaded an image under it. Whether it points to that image, or
-/// another run moved it, cannot be known without the image's digest.
+/// Describes a tag that changed while an engine uploaded an image under it. Without the image's digest, this run cannot
+/// know whether the tag points to that image or was moved by another run.
 fn uploading(one: &Move) -> String {
     let fix = one.previous.as_ref().map_or_else(String::new, |previous| {
         let command = restore_command(&one.repository, &one.tag, previous);
@@ -111,8 +111,8 @@ fn uploading(one: &Move) -> String {
     format!("the engine was uploading an image under this tag when the run was killed, and the tag has changed{fix}")
 }
 
-/// Repairs what a run left that was killed while its tags moved: if only some of them moved, these are moved back.
-/// Returns where each tag points now.
+/// Repairs the tags of a run that was killed while it moved them: restores the moved ones if only some had moved. Returns
+/// the state of each tag.
 pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<Repaired> {
     let served = join_all(moves.iter().map(async |one| {
         let remote = registries.repository(&one.repository, Access::Push).ok_or("it cannot be asked")?;
@@ -124,7 +124,7 @@ pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<Repaired
     }))
     .await;
     let is_moved = |one: &Move, served: &Before| one.digest.clone().map(Before::Image).as_ref() == Some(served);
-    // A registry that does not answer decides nothing. An upload without an end does: more tags were to follow.
+    // A registry that does not answer is not counted. After an unfinished upload, more tags were to follow.
     let all = moves.iter().all(|one| one.digest.is_some())
         && !moves.iter().zip(&served).any(|(one, served)| served.as_ref().is_ok_and(|served| !is_moved(one, served)));
     join_all(moves.iter().zip(&served).map(async |(one, served)| {
@@ -136,7 +136,7 @@ pub async fn after_kill(registries: &Registries, moves: &[Move]) -> Vec<Repaired
             Ok(served) if !is_moved(one, served) => (TagState::NotMoved, None),
             Ok(_) if all => (TagState::Moved, None),
             Ok(_) => {
-                // The runner waits for us: one repetition, soon.
+                // The runner is waiting, so retry only once, after a short pause.
                 let policy = RetryPolicy {
                     first_pause: Duration::from_millis(500),
                     longest_pause: BACK,
@@ -159,8 +159,8 @@ fn no_answer(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs_f64())
 }
 
-/// Where a tag points once it was to be moved back, and what went wrong; `None` if nothing was done and nothing is known
-/// beyond what was.
+/// Restores one tag if it still points to the run's image. Returns its state and the problem, if any; `None` if nothing was
+/// done and nothing new is known.
 async fn slot_back(registries: &Registries, slot: &Slot, policy: RetryPolicy) -> Option<(TagState, Option<String>)> {
     let remote = registries.repository(&slot.repository, Access::Push)?;
     let served = match survey::digest(&remote, &slot.tag).await {
@@ -171,18 +171,18 @@ async fn slot_back(registries: &Registries, slot: &Slot, policy: RetryPolicy) ->
         }
     };
     match &slot.before {
-        // A request that nobody waits for any more may still move it.
+        // A request that was abandoned may still move the tag.
         before if *before == served && slot.state == TagState::Unknown => None,
         before if *before == served => Some((TagState::NotMoved, None)),
-        // It is not known what it was given.
+        // Without the new digest, it is unknown whether this run moved the tag.
         _ if slot.digest.is_none() => None,
-        // Somebody else has moved it meanwhile.
+        // Another client has moved it in the meantime.
         _ if slot.digest.clone().is_some_and(|digest| served != Before::Image(digest)) => {
             Some((TagState::Unknown, None))
         }
         Before::Image(previous) => Some(match back(&remote, &slot.tag, previous, policy).await {
             Ok(digest) if digest.as_ref() == Some(previous) => (TagState::Restored, None),
-            // The answer does not say so, and may have got lost: the tag does.
+            // The answer does not confirm it or was lost, so read the tag back.
             answer => {
                 let problem = answer.err();
                 match survey::digest(&remote, &slot.tag).await {
@@ -200,11 +200,10 @@ async fn slot_back(registries: &Registries, slot: &Slot, policy: RetryPolicy) ->
     }
 }
 
-/// Points a tag to an image that is still in the registry. Returns the digest that the registry says the tag has now, if
-/// it says one.
+/// Points a tag to an image that is still in the registry. Returns the tag's digest, if the registry's answer contains it.
 ///
 /// # Errors
-/// The reason why it did not.
+/// If the image is missing or the registry rejects the request. The error is the reason.
 async fn back(remote: &Remote, tag: &str, previous: &Digest, policy: RetryPolicy) -> Result<Option<Digest>, String> {
     let words = |error: RemoteError| error.to_string();
     let manifest = policy.quietly(async || remote.manifest(previous.as_str()).await).await.map_err(words)?;

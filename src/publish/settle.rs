@@ -1,4 +1,4 @@
-//! The state of a tag after it was pushed, from what the registry says about it.
+//! Determines the state of a pushed tag from the registry's answer.
 
 use super::board::{Before, Board, Slot};
 use crate::domain::{
@@ -12,13 +12,13 @@ use crate::domain::{
 pub(super) const CONCURRENCY: &str = "if another run pushes the same tag, give the workflow a `concurrency:` group";
 pub(super) const PROXIES: &str = "check the proxies and mirrors in front of the registry";
 
-/// The failure of a tag that points to another image than the one that it was given.
+/// Creates the failure of a tag that points to an image other than the pushed one.
 pub(super) fn another_image(slot: &Slot, built: &Digest, served: &Digest, hint: &str) -> Failure {
     let Slot { repository, tag, .. } = slot;
     wrong(&slot.image, format!("{repository}:{tag} was pushed as {built}, but the registry serves {served}"), hint)
 }
 
-/// Records the state of a tag that was pushed as `built`, from what the registry serves under it now.
+/// Records the state of a tag that was pushed as `built`, given what the registry serves for it now.
 pub(super) fn settle(built: &Digest, served: &Before, place: usize, slot: &Slot, board: &Board) {
     let reference = format!("{}:{}", slot.repository, slot.tag);
     match served {
@@ -40,12 +40,12 @@ pub(super) fn settle(built: &Digest, served: &Before, place: usize, slot: &Slot,
     }
 }
 
-/// A failure of an image's publication.
+/// Creates the failure of an image's publication.
 pub(super) fn wrong(image: &str, headline: String, hint: &str) -> Failure {
     Failure::new(Stage::Publish, headline, Some(hint.to_owned())).of_image(image)
 }
 
-/// A warning about publishing.
+/// Creates a warning about publishing.
 pub(super) fn warning(message: String) -> Diagnostic {
     Diagnostic { severity: Severity::Warning, title: "publish".to_owned(), message, place: None }
 }

@@ -1,4 +1,4 @@
-//! What the registries say before any tag is moved, asked beside the build.
+//! Asks the registries what the tags point to before any of them is moved, in parallel with the build.
 
 use std::{
     cell::RefCell,
@@ -27,17 +27,16 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// A registry that takes longer to tell an old image's size is not waited for.
+/// Time limit for a registry to report the size of the previous image.
 const SIZE: Duration = Duration::from_secs(5);
-/// The same for an engine that is asked instead of a registry.
+/// Time limit for an engine that is asked instead of a registry.
 const ENGINE: Duration = Duration::from_secs(10);
-/// An answer about the branch that is older than this is out of date.
+/// Age from which the answer about the branch's head is outdated.
 const HEAD: Duration = Duration::from_secs(5);
-/// An answer that is older than this may be out of date.
+/// Age from which the answer about a tag may be outdated.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// What is known of the tags so far. Answers are kept as they come, so that what is known is not lost when the rest is
-/// no longer waited for.
+/// The answers about the tags so far. Each is stored as it arrives, so that none is lost if the survey is cancelled.
 #[derive(Debug, Default)]
 pub struct Survey {
     before: RefCell<HashMap<(String, String), Told>>,
@@ -45,7 +44,7 @@ pub struct Survey {
     head: RefCell<Option<(Head, Instant)>>,
 }
 
-/// What was said of a tag.
+/// The answer about a tag.
 #[derive(Debug)]
 struct Told {
     before: Before,
@@ -53,17 +52,17 @@ struct Told {
     at: Instant,
 }
 
-/// Who said what a tag points to.
+/// The source of an answer about a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Teller {
     Registry,
-    /// Since this process does not reach the registry.
+    /// The engine, because this process cannot connect to the registry.
     Engine,
 }
 
 impl Survey {
-    /// Asks for every tag of the plan, for what images are compared with, and for the head of the branch. Tells of what
-    /// it learns by events.
+    /// Asks about every tag of the plan, the images to compare sizes with, and the head of the branch. Emits events for the
+    /// results.
     pub async fn take(&self, plan: &Plan, builder: &Builder, branch: Option<&Branch>, events: &Events) {
         let wanted = plan.images.iter().filter(|image| image.purpose == Purpose::Wanted);
         let images = join_all(wanted.map(|image| self.image(plan, image, builder, events)));
@@ -76,40 +75,40 @@ impl Survey {
         tokio::join!(images, head);
     }
 
-    /// The head of the branch, if GitHub was asked a moment ago: a commit that came since has no image yet.
+    /// Returns the head of the branch if the answer is recent: a commit that was pushed since then has no image yet.
     pub(super) fn head(&self) -> Option<Head> {
         self.head.borrow().as_ref().filter(|(_, asked)| asked.elapsed() < HEAD).map(|(head, _)| head.clone())
     }
 
-    /// What a tag pointed to; unknown if nobody said.
+    /// Returns what a tag pointed to; unknown without an answer.
     pub(super) fn before(&self, repository: &str, tag: &str) -> Before {
         let key = (repository.to_owned(), tag.to_owned());
         self.before.borrow().get(&key).map(|told| told.before.clone()).unwrap_or_default()
     }
 
-    /// Who said so; `None` if nobody said.
+    /// Returns the source of that answer; `None` without an answer.
     pub(super) fn teller(&self, repository: &str, tag: &str) -> Option<Teller> {
         let key = (repository.to_owned(), tag.to_owned());
         self.before.borrow().get(&key).filter(|told| told.before != Before::Unknown).map(|told| told.teller)
     }
 
-    /// Whether the answer about a tag is still to be relied on.
+    /// Whether the answer about a tag is recent enough to rely on.
     pub(super) fn is_fresh(&self, repository: &str, tag: &str) -> bool {
         let key = (repository.to_owned(), tag.to_owned());
         self.before.borrow().get(&key).is_some_and(|told| told.at.elapsed() < FRESH)
     }
 
-    /// Whether this process can talk to a repository's registry, as far as is known.
+    /// Whether this process can connect to a repository's registry, as far as is known.
     pub(super) fn reaches(&self, repository: &str) -> bool {
         !self.out_of_reach.borrow().contains(repository)
     }
 
-    /// Notes that a repository's registry cannot be talked to.
+    /// Records that this process cannot connect to a repository's registry.
     pub(super) fn lose(&self, repository: &str) {
         self.out_of_reach.borrow_mut().insert(repository.to_owned());
     }
 
-    /// Notes that a repository's registry answered.
+    /// Records that a repository's registry answered.
     pub(super) fn find(&self, repository: &str) {
         self.out_of_reach.borrow_mut().remove(repository);
     }
@@ -122,7 +121,7 @@ impl Survey {
         }
         let tell = events;
         join_all(image.destinations.names().enumerate().map(async |(place, (repository, tag))| {
-            // The first tag is the one that the image is compared with.
+            // The first tag is compared with the new image, so it needs the digest and size.
             if place == 0 {
                 self.ask(repository, tag.as_str(), builder, tell, &image.name).await;
             } else {
@@ -132,7 +131,7 @@ impl Survey {
         .await;
     }
 
-    /// Looks at a tag, and tells what it points to.
+    /// Asks what a tag points to, and emits an event with the digest and size.
     async fn ask(&self, repository: &Repository, tag: &str, builder: &Builder, events: &Events, image: &str) {
         self.look(repository, tag, builder, Asking::Anyone).await;
         let digest = match self.before(repository.as_str(), tag) {
@@ -166,23 +165,23 @@ impl Survey {
     }
 }
 
-/// Who may be asked about a tag.
+/// Whom to ask about a tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asking {
-    /// The registry, and the engine where this process does not reach it.
+    /// The registry, or the engine if this process cannot connect to the registry.
     Anyone,
-    /// The registry alone.
+    /// Only the registry.
     Registry,
 }
 
-/// What a tag points to.
+/// Asks the registry what a tag points to.
 pub(super) async fn digest(remote: &Remote, tag: &str) -> Result<Before, RemoteError> {
     let policy = RetryPolicy::attempts(2);
     let digest = policy.quietly(async || remote.digest(tag).await).await?;
     Ok(digest.map_or(Before::Nothing, Before::Image))
 }
 
-/// The same as the engine sees it.
+/// Asks the engine what a tag points to in the registry.
 pub(super) async fn by_engine(builder: &Builder, repository: &str, tag: &str) -> Before {
     let Some(engine) = &builder.engine else { return Before::Unknown };
     let reference = format!("{repository}:{tag}");
@@ -193,7 +192,7 @@ pub(super) async fn by_engine(builder: &Builder, repository: &str, tag: &str) ->
     }
 }
 
-/// Compressed bytes of an image: from a builder that still has it, else from the registry.
+/// Returns the compressed size of an image in bytes, from a builder that still has it, or else from the registry.
 pub(super) async fn size(builder: &Builder, repository: &Repository, digest: &Digest) -> Option<u64> {
     for node in builder.nodes.iter().filter(|node| node.capabilities.store != Store::Classic) {
         if let Some(size) = content::image_size(&node.client, digest).await {

@@ -1,4 +1,4 @@
-//! Moves the tags of images that are in their registries.
+//! Moves the tags of images whose content is already in their registries.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use crate::{
 /// Time limit for reading back a tag that was moved.
 const READ_BACK: Duration = Duration::from_secs(5);
 
-/// Notes which digest every tag of an uploaded image is to be given.
+/// Sets the new digest of every tag of an uploaded image.
 pub(super) fn assign(images: &[(&ImagePlan, &Content)], board: &Board) {
     for (image, content) in images {
         if let Content::Uploaded { digest, .. } = content {
@@ -43,7 +43,7 @@ pub(super) fn assign(images: &[(&ImagePlan, &Content)], board: &Board) {
     }
 }
 
-/// Moves every tag that has not moved yet. Errors are noted on the board, and returned where they are about no tag.
+/// Moves every tag that has not moved yet. Records failures of tags on the board, and returns other failures.
 pub(super) async fn all(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Box<Failure>> {
     let direct = images.iter().flat_map(|(image, content)| {
         let reached = image.destinations.repositories().filter(|repository| cx.survey.reaches(repository.as_str()));
@@ -56,7 +56,7 @@ pub(super) async fn all(cx: Context<'_>, images: &[(&ImagePlan, &Content)], boar
     tokio::try_join!(engine::tags(cx, images, board), by_builder(cx, images, board)).map(drop)
 }
 
-/// Moves the tags of one repository by ourselves. A registry that turns out to be out of reach is left to the builder.
+/// Moves the tags of one repository directly. If this process cannot connect to the registry, leaves them to the builder.
 async fn direct_tags(cx: Context<'_>, image: &ImagePlan, content: &Content, repository: &Repository, board: &Board) {
     let own = board.slots(|slot| slot.image == image.name && slot.repository == repository.as_str() && is_open(slot));
     let Some((first, slot)) = own.first() else { return };
@@ -65,7 +65,7 @@ async fn direct_tags(cx: Context<'_>, image: &ImagePlan, content: &Content, repo
         return;
     };
     let Some(digest) = slot.digest.clone() else { return };
-    // A tag that points there already needs no manifest.
+    // A tag that already points to the image needs no manifest.
     let is_there = |slot: &Slot| slot.before == Before::Image(digest.clone());
     for (place, _) in own.iter().filter(|(_, slot)| is_there(slot)) {
         board.set(*place, TagState::Unchanged);
@@ -99,10 +99,10 @@ async fn direct_tags(cx: Context<'_>, image: &ImagePlan, content: &Content, repo
     join_all(moving.into_iter().map(|(place, slot)| tag(cx, &remote, &manifest, *place, slot, board))).await;
 }
 
-/// Moves one tag, and makes sure that it moved.
+/// Moves one tag and verifies that it moved.
 async fn tag(cx: Context<'_>, remote: &Remote, manifest: &RawManifest, place: usize, slot: &Slot, board: &Board) {
     let Slot { image, repository, tag, .. } = slot;
-    // From here on the registry may have moved it, whatever becomes of us.
+    // From here on, the registry may move the tag even if this task is dropped.
     board.set(place, TagState::Unknown);
     let notice = async |error: &RemoteError, attempt, wait| {
         let reason = format!("{repository}:{tag}: {error}");
@@ -117,7 +117,7 @@ async fn tag(cx: Context<'_>, remote: &Remote, manifest: &RawManifest, place: us
     }
     let served = read_back(remote, tag).await;
     match (put, served) {
-        // Also if the answer got lost: the tag did not.
+        // If the answer was lost, the tag may have moved nevertheless.
         (_, Ok(Before::Image(served))) if served == manifest.digest => {
             settle(&manifest.digest, &Before::Image(served), place, slot, board);
         }
@@ -125,7 +125,7 @@ async fn tag(cx: Context<'_>, remote: &Remote, manifest: &RawManifest, place: us
             board.fail(place, mismatch(remote, &manifest.digest, &served, slot).await);
         }
         (Ok(_), Ok(served)) => settle(&manifest.digest, &served, place, slot, board),
-        // The registry did not say what the tag points to now, or something else.
+        // Reading back failed, so use the digest in the answer to the push, if it contains one.
         (Ok(None), Err(problem)) => {
             board.set(place, TagState::Moved);
             let message = format!("{repository}:{tag} was moved, but could not be read back: {problem}");
@@ -147,7 +147,7 @@ async fn tag(cx: Context<'_>, remote: &Remote, manifest: &RawManifest, place: us
     }
 }
 
-/// What a tag points to after it was put, or why that is unknown.
+/// Returns what a tag points to after it was pushed, or the reason why that is unknown.
 async fn read_back(remote: &Remote, tag: &str) -> Result<Before, String> {
     match timeout(READ_BACK, survey::digest(remote, tag)).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
@@ -155,7 +155,7 @@ async fn read_back(remote: &Remote, tag: &str) -> Result<Before, String> {
     }
 }
 
-/// The failure of a tag that points to another digest than the one that it was given: its bytes tell why.
+/// Creates the failure of a tag that points to another digest. Fetches its manifest to determine why.
 async fn mismatch(remote: &Remote, built: &Digest, served: &Digest, slot: &Slot) -> Failure {
     let reference = format!("{}:{}", slot.repository, slot.tag);
     let stored = timeout(READ_BACK, remote.manifest(&slot.tag)).await.ok().and_then(Result::ok).flatten();
@@ -171,13 +171,13 @@ async fn mismatch(remote: &Remote, built: &Digest, served: &Digest, slot: &Slot)
     }
 }
 
-/// The failure of a tag that the registry did not take.
+/// Creates the failure of a tag that the registry rejected.
 fn refused_tag(cx: Context<'_>, slot: &Slot, error: &RemoteError) -> Failure {
     let Slot { image, repository, tag, .. } = slot;
     let reference = format!("{repository}:{tag}");
     let failure = refusal(cx, image, repository, &reference, error);
     match error {
-        // Whoever may upload an image may usually tag it as well.
+        // A client that may upload an image may usually tag it too.
         RemoteError::Refused { status: StatusCode::FORBIDDEN, .. } => {
             let hint = format!(
                 "the image was uploaded, but this tag was refused; check whether a rule of the registry protects it (immutable \
@@ -189,7 +189,7 @@ fn refused_tag(cx: Context<'_>, slot: &Slot, error: &RemoteError) -> Failure {
     }
 }
 
-/// Lets the builder push under the tags of the repositories that only it reaches, one repository after the other.
+/// Lets the builder push the tags of repositories that this process cannot connect to, one repository after the other.
 async fn by_builder(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Box<Failure>> {
     let uploaded = images.iter().filter(|(_, content)| matches!(content, Content::Uploaded { .. }));
     let names: Vec<&str> = uploaded.map(|(image, _)| image.name.as_str()).collect();
@@ -204,14 +204,14 @@ async fn by_builder(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &
     }
 }
 
-/// Lets the builder push under these tags of one repository.
+/// Lets the builder push these tags of one repository.
 async fn push_by_builder(
     cx: Context<'_>,
     repository: &str,
     slots: &[&(usize, Slot)],
     board: &Board,
 ) -> Result<(), Box<Failure>> {
-    // Only the tags of these slots, only in this repository.
+    // Only the tags of these slots, and only in this repository.
     let wanted: Vec<BuildSpec> = cx
         .specs
         .iter()
@@ -233,7 +233,7 @@ async fn push_by_builder(
         let served = survey::by_engine(cx.builder, repository, &slot.tag).await;
         match (digests.get(&slot.image), served) {
             (Some(digest), served) => {
-                // An attested image is not the same one when it is built again.
+                // An image with attestations gets another digest when it is built again.
                 board.give(*place, digest);
                 if served == Before::Unknown {
                     let message = format!("{repository}:{} was pushed, but could not be read back", slot.tag);
