@@ -1,20 +1,20 @@
-//! Images that are built, and where they are.
+//! Built images and their locations.
 
 use crate::{domain::digest::Digest, registry::remote::RawManifest};
 
-/// An image that is built.
+/// A built image.
 #[derive(Clone, Debug)]
 pub struct Built {
     /// The image's name in the plan.
     pub image: String,
-    /// Where it is.
+    /// Its location.
     pub content: Content,
 }
 
-/// Where a built image is.
+/// The location of a built image.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// In no registry: it was built only to see whether it builds, or to be loaded into the engine.
+    /// In no registry: it was built only to check that it builds, or to be loaded into the engine.
     Unpublished,
     /// In all of its repositories, under this digest.
     Uploaded {

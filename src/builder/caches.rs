@@ -20,7 +20,7 @@ pub struct CacheCredentials {
 }
 
 impl CacheCredentials {
-    /// Gives the caches of a build the credentials that they lack.
+    /// Adds missing credentials to the caches of a build.
     pub fn add_to(&self, build: &mut Build) {
         for cache in build.cache_from.iter_mut().chain(&mut build.cache_to) {
             match (cache.kind.as_str(), &self.github) {

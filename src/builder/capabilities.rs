@@ -1,4 +1,4 @@
-//! What a BuildKit daemon supports, by its image store and its version. Pure.
+//! The capabilities of a BuildKit daemon, by its image store and its version. Pure.
 //!
 //! Daemons do not report this correctly: an engine advertises cache types that it does not implement
 //! (<https://docs.docker.com/build/builders/drivers/#feature-comparison>).
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Where a daemon stores images, which decides most of what it supports.
+/// Where a daemon stores images, which determines most of its capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
     /// In the containerd image store of an engine: it pushes, exports caches and builds for several platforms.
@@ -24,7 +24,7 @@ pub enum Store {
     Standalone,
 }
 
-/// What a daemon supports.
+/// The capabilities of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Where it stores images.
@@ -66,8 +66,8 @@ impl Capabilities {
         }
     }
 
-    /// A requirement that it does not meet, and the name of an image that has it. Requirements about caches come last, since
-    /// a build can continue without caches.
+    /// Returns a requirement that it does not meet, and the name of the image with that requirement. Requirements about
+    /// caches come last, since a build can continue without caches.
     pub fn missing(self, images: &[ImagePlan]) -> Option<(&str, Requirement)> {
         let all = images
             .iter()

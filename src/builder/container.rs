@@ -128,7 +128,7 @@ impl fmt::Display for ContainerLease {
     }
 }
 
-/// The containers that a run uses. They are released after the run, whatever its outcome.
+/// The containers that a run uses. They are released after the run, regardless of its outcome.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerLeases(Arc<Mutex<Vec<Arc<ContainerLease>>>>);
 

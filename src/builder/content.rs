@@ -1,5 +1,5 @@
-//! Reads manifests back from the builder that made them: the bytes that a tag is put with, and an image's compressed
-//! size, without asking a registry.
+//! Reads manifests from the builder that made them: their bytes, for pushing tags, and the image's compressed size. Sends
+//! no request to a registry.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,8 +10,8 @@ use crate::{
     registry::{manifest::Manifest, remote::RawManifest},
 };
 
-/// A manifest or index, ready to be put into a registry; `None` if the builder does not have it (any more), or if it has
-/// no media type.
+/// Returns a manifest or index, ready to be pushed to a registry; `None` if the builder does not have it (anymore), or if it
+/// has no media type.
 pub async fn manifest(client: &Client, digest: &Digest) -> Option<RawManifest> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -30,7 +30,7 @@ pub async fn image_size(client: &Client, digest: &Digest) -> Option<u64> {
     size_of(client, &blob).await
 }
 
-/// The same for a manifest or index whose bytes are known.
+/// Returns the same for a manifest or index whose bytes are known.
 pub async fn size_of(client: &Client, top: &[u8]) -> Option<u64> {
     let top: Manifest = serde_json::from_slice(top).ok()?;
     let mut total = top.size();

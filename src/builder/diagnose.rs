@@ -1,4 +1,4 @@
-//! Makes the [`Failure`] that the user sees of a daemon's error: explains it, and finds its place in the Dockerfile. Pure.
+//! Converts a daemon's error to the [`Failure`] for the user: explains it and finds its place in the Dockerfile. Pure.
 
 use super::{
     explain::{explain, hint_in, is_layer_pull, missing_base_image, repository_of_layer},

@@ -39,7 +39,7 @@ const API_OF_DOCKER_23: (usize, usize) = (1, 42);
 /// The same for Docker 26.0, whose BuildKit is 0.13.
 const API_OF_DOCKER_26: (usize, usize) = (1, 45);
 
-/// How long the engine may take to report its version, which only details of a build depend on.
+/// Time limit for the engine to report its version, which only details of a build depend on.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Seconds that an answer may take. During a push, nothing is reported while the registry commits a large layer.
@@ -170,7 +170,7 @@ fn socket(path: &Path) -> Result<Address, EngineError> {
     }
 }
 
-/// How an engine treats registries, and what else a container in it depends on.
+/// How an engine treats registries, and other settings that a container in it depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryRules {
     /// The URLs of mirrors of Docker Hub.

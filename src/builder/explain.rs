@@ -86,15 +86,14 @@ pub fn push(message: &str, target: PushTarget<'_>) -> Explanation {
     Explanation { stage: Stage::Publish, headline, hint: Some(hint) }
 }
 
-/// Whether an engine that tried a login reports that the registry refused it. Engines pass on the registry's answer with
-/// a status of their own, such as 500 for a 401.
+/// Whether an engine that tried a login reports that the registry refused it. Engines replace the status of the registry's
+/// answer, for example a 401 by a 500.
 pub fn is_refused_login(status: Option<u16>, message: &str) -> bool {
     let signs = [": denied: ", ": unauthorized: ", "status: 401 Unauthorized"];
     status == Some(401) || message.starts_with("unauthorized: ") || signs.iter().any(|sign| message.contains(sign))
 }
 
-/// What to do when a registry does not accept the credentials, or when their user lacks a permission; with the registry's
-/// answer.
+/// Returns the hint for credentials that a registry does not accept or that lack a permission, with the registry's answer.
 pub fn refusal_hint(target: PushTarget<'_>, answer: &str) -> String {
     let hint = push_hint(target, answer).unwrap_or_else(|| "check the inputs `username` and `password`".to_owned());
     format!("{hint}; the registry answered: {}", ending(answer))
@@ -103,9 +102,9 @@ pub fn refusal_hint(target: PushTarget<'_>, answer: &str) -> String {
 const FREE_SPACE: &str =
     "free disk space on the runner with `docker system prune -af --volumes`, or use a runner with a larger disk";
 
-/// What to do about a command that failed, if its output shows the reason.
+/// Returns the hint for a command that failed, if its output shows the reason.
 pub fn hint_in(log: &[String]) -> Option<String> {
-    // The C library's message, whatever the command.
+    // The message of the C library, for any command.
     if log.iter().any(|line| line.contains("No space left on device")) {
         return Some(format!("no disk space is left: {FREE_SPACE}"));
     }

@@ -60,7 +60,7 @@ fn with_bases(wanted: &[BuildSpec], all: &[BuildSpec]) -> Vec<BuildSpec> {
     specs
 }
 
-/// Does `work` for every image at once. At the first failure the other futures are dropped, which stops their builds in
+/// Does `work` for all images concurrently. At the first failure the other futures are dropped, which stops their builds in
 /// the daemon too.
 async fn each<'a, R, F>(
     items: &'a [BuildSpec],

@@ -1,12 +1,12 @@
-//! Makes lines of what a step prints. Pure.
+//! Splits the output of a step into lines. Pure.
 
 use std::collections::VecDeque;
 
 use crate::domain::{failure::Failure, redact::Redactor, visible};
 
-/// A longer line is cut into pieces, so that a step that never ends its line takes no memory.
+/// Maximum length of a line in bytes. A longer one is cut into pieces, to limit the memory for a line without an end.
 const LONGEST_LINE: usize = 16 << 10;
-/// Most bytes of an escape sequence that is not complete.
+/// Maximum length of an incomplete escape sequence in bytes.
 const LONGEST_SEQUENCE: usize = 4 << 10;
 
 /// The output of one step.
@@ -19,8 +19,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Adds output and returns the lines that are complete. A long line is cut beside the redactor's secrets, never
-    /// within one.
+    /// Adds output and returns the complete lines. A long line is never cut within one of the redactor's secrets.
     pub(super) fn push(&mut self, bytes: &[u8], is_stderr: bool, redactor: &Redactor) -> Vec<String> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -36,7 +35,7 @@ impl Lines {
         lines
     }
 
-    /// Ends the output and returns the lines that had no end yet.
+    /// Ends the output and returns the unfinished lines.
     pub(super) fn end(&mut self) -> Vec<String> {
         let unfinished = self.partial.iter_mut().filter(|rest| !rest.is_empty());
         let lines: Vec<String> = unfinished.map(|rest| text(&std::mem::take(rest))).collect();
@@ -44,7 +43,7 @@ impl Lines {
         lines
     }
 
-    /// The last lines, the unfinished ones included.
+    /// The last lines, including the unfinished ones.
     pub(super) fn last(&self) -> Vec<String> {
         let unfinished = self.partial.iter().filter(|rest| !rest.is_empty()).map(|rest| text(rest));
         self.tail.iter().cloned().chain(unfinished).collect()
@@ -56,15 +55,15 @@ impl Lines {
     }
 }
 
-/// A line as a terminal would leave it: without its end, and what a carriage return overwrote is gone.
+/// A line as a terminal would show it: without its end, and without text that a carriage return overwrote.
 fn text(raw: &[u8]) -> String {
     let line = String::from_utf8_lossy(raw);
     let line = line.trim_end_matches(['\n', '\r']);
     line.rsplit('\r').next().unwrap_or_default().to_owned()
 }
 
-/// Takes a piece off a line that is too long to wait for its end, unless less of it is left once what is not seen is
-/// removed. The piece is redacted, since its end is known to be no part of a secret only together with what follows.
+/// Takes a piece off the beginning of a line that is too long to wait for its end. Does not if the line is short enough
+/// without its invisible characters. The piece is redacted here, because a secret may continue in the rest of the line.
 fn first_piece(partial: &mut Vec<u8>, redactor: &Redactor) -> Option<String> {
     let raw = std::mem::take(partial);
     let whole = raw.len() - unfinished_character(&raw);
@@ -81,7 +80,7 @@ fn first_piece(partial: &mut Vec<u8>, redactor: &Redactor) -> Option<String> {
     long.then_some(piece)
 }
 
-/// The bytes at the end that begin a character whose other bytes are not there yet.
+/// The number of bytes at the end that begin an incomplete character.
 fn unfinished_character(raw: &[u8]) -> usize {
     let last = raw.iter().rev().take(3).position(|byte| byte & 0xC0 != 0x80);
     let Some((there, byte)) = last.and_then(|back| Some((back + 1, raw.iter().rev().nth(back)?))) else { return 0 };

@@ -1,4 +1,4 @@
-//! Loads images that a builder outside the engine exports into the engine.
+//! Loads images into the engine that a builder outside the engine exports.
 
 use super::engine::Engine;
 use crate::buildkit::export::{Archive, ImageReceiver};

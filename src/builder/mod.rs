@@ -1,9 +1,9 @@
 //! Builds all images of a run with BuildKit, and uploads them.
 //!
-//! In reading order: what is built ([`spec`]) and with what ([`node`], [`container`], [`buildkitd`], [`engine`]); what a
-//! builder supports ([`capabilities`], [`support`], [`caches`]); all images (`images`), one of them (`image`), on several
-//! builders (`split`), on one (`solve`); what is reported ([`progress`]) and why a build failed ([`diagnose`],
-//! [`explain`]); what is read back ([`content`]).
+//! In reading order: the image to build ([`spec`]) and the builder ([`node`], [`container`], [`buildkitd`], [`engine`]); the
+//! options that a builder supports ([`capabilities`], [`support`], [`caches`]); all images (`images`), one of them
+//! (`image`), on several builders (`split`), on one (`solve`); the reports of progress ([`progress`]) and failures
+//! ([`diagnose`], [`explain`]); manifests read from the builder ([`content`]).
 
 pub mod buildkitd;
 mod built;
@@ -37,18 +37,18 @@ use crate::{
     registry::{permissions::PushTarget, registries::Registries},
 };
 
-/// What the images of a run are built for.
+/// The purpose of a run's images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// To see whether they build.
+    /// Check that they build.
     Check,
-    /// The same, and to see how large they are, if the builder can tell.
+    /// Check that they build, and measure their size if the builder reports it.
     Measure,
-    /// To be pushed.
+    /// Push them.
     Push,
-    /// To be loaded into the engine.
+    /// Load them into the engine.
     Load,
-    /// To be pushed and loaded.
+    /// Push and load them.
     PushAndLoad,
 }
 
@@ -64,7 +64,7 @@ impl Goal {
     }
 }
 
-/// What the images of a run are built with.
+/// The daemons, clients and credentials that build a run's images.
 #[derive(Debug)]
 pub struct Builder {
     /// The BuildKit daemons. At least one; more than one only if the input `builder` lists endpoints.

@@ -1,4 +1,4 @@
-//! A BuildKit daemon that builds for a run, and which platforms each of several daemons builds.
+//! A BuildKit daemon that builds for a run, and the assignment of platforms to several daemons.
 
 use std::{error::Error, fmt};
 
@@ -19,15 +19,15 @@ use crate::{
 /// A BuildKit daemon that builds for a run.
 #[derive(Debug)]
 pub struct Node {
-    /// Where it is.
+    /// Its endpoint.
     pub endpoint: Endpoint,
-    /// The connection to it.
+    /// The client connected to it.
     pub client: Client,
-    /// What it supports.
+    /// Its capabilities.
     pub capabilities: Capabilities,
     /// The platforms that it builds for, the preferred ones first.
     pub platforms: Vec<String>,
-    /// What it reports about its workers.
+    /// Its workers, as it reports them.
     pub worker: Worker,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for NodeError {
                 write!(f, "{error}")?;
                 error.source().map_or(Ok(()), |source| write!(f, ": {source}"))
             }
-            // Only the innermost cause says why a connection was lost.
+            // Only the innermost cause explains why a connection was lost.
             Self::Unusable(status) => match root_cause(status) {
                 Some(cause) => write!(f, "{}: {cause}", status.message()),
                 None => f.write_str(status.message()),
@@ -68,8 +68,8 @@ impl fmt::Display for NodeError {
 }
 
 impl Node {
-    /// Connects to a daemon and asks what it supports. `platforms` are those that the user assigned to it; if there are
-    /// none, it builds for all that it supports.
+    /// Connects to a daemon and determines its capabilities. `platforms` are those that the user assigned to it; if empty,
+    /// it builds for all that it supports.
     pub async fn connect(endpoint: Endpoint, platforms: Vec<String>) -> Result<Self, NodeError> {
         let client = Client::connect(&endpoint).await.map_err(NodeError::Unreachable)?;
         // A server may accept the connection and not answer.
@@ -106,11 +106,10 @@ impl Node {
     }
 }
 
-/// Assigns each platform to the node that builds it best, the first of equals.
+/// Assigns each platform to the node that builds it best; of equal nodes, to the first.
 ///
 /// # Errors
-/// A platform that none of several nodes builds. A single node gets all platforms, and reports by itself what it does not
-/// support.
+/// If none of several nodes supports a platform. A single node gets all platforms, and reports unsupported ones itself.
 pub fn assign<'a>(nodes: &'a [Node], platforms: &[String]) -> Result<Vec<Assignment<'a>>, String> {
     let Some((first, others)) = nodes.split_first() else { return Ok(Vec::new()) };
     if platforms.is_empty() || others.is_empty() {

@@ -51,8 +51,8 @@ pub struct Report {
 }
 
 impl Progress {
-    /// Nothing has happened yet. `dockerfile_place` is the Dockerfile's path in the repository, for warnings about it;
-    /// `warns` says whether those are reported.
+    /// Creates the progress of a build that has not started. `dockerfile_place` is the Dockerfile's path in the repository,
+    /// for warnings about it; `warns` enables those.
     pub fn new(image: &str, dockerfile_place: &str, warns: bool, events: &Events) -> Self {
         let report = Report {
             image: image.to_owned(),
@@ -210,7 +210,7 @@ mod tests {
         Progress::new("django", dockerfile, true, &Events::channel(Redactor::default()).0)
     }
 
-    /// What is reported of a message, in short.
+    /// Returns the events for a message, in short.
     fn feed(progress: &mut Progress, message: &StatusResponse) -> Vec<String> {
         let updates = progress.steps.decode(message);
         let events = updates.into_iter().flat_map(|update| progress.report.events_of(update));

@@ -1,4 +1,4 @@
-//! One solve of an image on one node, with retries, and what a failure of it means.
+//! Solves an image on one node, with retries, and interprets failures.
 
 use std::{
     error::Error,
@@ -40,15 +40,15 @@ use crate::{
     retry::{Retry, RetryPolicy},
 };
 
-/// How long a failed step of a base is left to the base's own build to report.
+/// How long to wait for a base's own build to report the failure of its step.
 const BASE_REPORTS: Duration = Duration::from_secs(10);
 
-/// One image of a run, and what it is built with.
+/// One image of a run, and its builder.
 #[derive(Clone, Copy)]
 pub(super) struct ImageBuild<'a> {
-    /// What builds it.
+    /// The builder.
     pub(super) builder: &'a Builder,
-    /// What is built.
+    /// The image to build.
     pub(super) spec: &'a BuildSpec,
     /// The builds of the run that are contexts of each other.
     pub(super) links: &'a LinkedBuilds,

@@ -17,7 +17,7 @@ use crate::{
     regular_file,
 };
 
-/// Most bytes of a Dockerfile that are read here. The builder reads larger ones all the same.
+/// Maximum size of a Dockerfile that is read here, in bytes. The builder reads larger ones too.
 pub const LARGEST_DOCKERFILE: u64 = 1 << 20;
 
 /// One image to build.
@@ -34,7 +34,7 @@ pub struct BuildSpec {
     pub dockerfile_place: String,
     /// Where it is published. At least one tag if it is pushed or loaded.
     pub destinations: Destinations,
-    /// Who asked for its caches.
+    /// Who requested its caches.
     pub cache_origin: Origin,
     /// Whether the warnings of build checks are reported.
     pub check: bool,

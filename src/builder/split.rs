@@ -89,7 +89,7 @@ fn with_node(failure: Failure, assignment: &Assignment<'_>) -> Failure {
     Failure { headline: format!("{} ({platforms} on {endpoint})", failure.headline), ..failure }
 }
 
-/// Merges the events of all nodes into one stream. Each step gets a number of its own, and its platform in its name.
+/// Merges the events of all nodes into one stream. Each step gets a new number, and its platform in its name.
 async fn merge(receivers: Vec<(String, mpsc::Receiver<Event>)>, events: &Events) {
     let streams = receivers.into_iter().enumerate().map(|(node, (prefix, receiver))| {
         let tagged = move |event| (node, prefix.clone(), event);

@@ -99,7 +99,7 @@ pub fn is_new(spec: &BuildSpec) -> bool {
 /// `dockerfile` is the Dockerfile's text, if it is known.
 pub fn of_old_engine(spec: &BuildSpec, dockerfile: Option<&str>) -> Result<(), Failure> {
     let Some(option) = new_option(spec) else { return Ok(()) };
-    // A context that is another image of the run needs a newer engine, whatever the frontend.
+    // A context that is another image of the run needs a newer engine, with any frontend.
     let is_linked = spec.build.bases().next().is_some();
     if !is_linked && dockerfile.is_some_and(names_frontend) {
         return Ok(());

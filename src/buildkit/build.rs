@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-/// What the address of the engine's host is called in [`Build::add_hosts`].
+/// The placeholder for the address of the engine's host in [`Build::add_hosts`].
 const HOST_GATEWAY: &str = "=host-gateway";
 
 /// One build.
@@ -38,7 +38,7 @@ pub struct Build {
     pub entitlements: Vec<String>,
     /// Which stages ignore the cache.
     pub no_cache: NoCache,
-    /// Whether the registries are asked for newer base images.
+    /// Whether to ask the registries for newer base images.
     pub pull: bool,
     /// Caches to read.
     pub cache_from: Vec<Cache>,

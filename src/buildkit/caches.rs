@@ -1,4 +1,4 @@
-//! How BuildKit names the steps and errors of build caches. Pure.
+//! Recognizes BuildKit's steps and errors of build caches. Pure.
 
 /// A step of a build that reads or writes a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,16 +9,16 @@ pub enum CacheStep {
     Export,
 }
 
-/// How BuildKit begins the names of such steps
+/// The beginning of the names of such steps
 /// (<https://github.com/moby/buildkit/tree/master/cache/remotecache>, `Name()` of each).
 const EXPORTS: [&str; 2] = ["exporting cache to ", "exporting to GitHub Actions Cache"];
 const IMPORT: &str = "importing cache manifest from ";
 
-/// What BuildKit reports, without an error, if it wrote nothing to a cache because no step had a result to keep
+/// BuildKit's message, which is not an error, if it wrote nothing to a cache because no step had a result to keep
 /// (<https://github.com/moby/buildkit/blob/master/cache/remotecache/export.go>).
 pub(super) const NOTHING_TO_EXPORT: &str = "skipping cache export for empty result";
 
-/// What follows the name of a cache step in the error of a cache that did not respond.
+/// The text after the name of a cache step in the error of a cache that did not respond.
 pub const NO_ANSWER: &str = ": no answer within";
 
 /// The kind of cache step that has this name; `None` for every other step.
@@ -32,7 +32,7 @@ pub fn step(name: &str) -> Option<CacheStep> {
 /// Whether a build failed only because of its caches, so that it may succeed without them.
 pub fn is_cause(error: &str) -> bool {
     let signs = ["cache exporter", "cache importer", "duplicate cache export"];
-    // A daemon that waits to read a cache can do nothing else, so to solve again would wait again.
+    // A daemon that waits to read a cache is blocked, so another solve would wait as well.
     signs.iter().any(|sign| error.contains(sign))
         || (error.contains(NO_ANSWER) && step(error) == Some(CacheStep::Export))
 }

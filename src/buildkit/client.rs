@@ -34,11 +34,11 @@ const MAX_HEADERS: u32 = 16 << 20;
 /// h2 takes more small frames than a connection's window explains for an attack and closes the connection; a build's
 /// status is many small frames. A large window allows many, and costs nothing until it is used.
 const CONNECTION_WINDOW: u32 = 64 << 20;
-/// How long the status stream may lag behind the end of its solve.
+/// Time limit for the status stream after the end of its solve.
 const STATUS_GRACE: Duration = Duration::from_secs(3);
 /// The same if nothing was received: the solve failed before it began, and the stream would hang for seconds.
 const SILENT_STATUS_GRACE: Duration = Duration::from_millis(50);
-/// How long a daemon may take to report its version, which only details of a build depend on.
+/// Time limit for a daemon to report its version, which only details of a build depend on.
 const VERSION: Duration = Duration::from_secs(5);
 
 /// Worker label that marks an engine with the containerd image store; buildx looks for it too.
@@ -46,7 +46,7 @@ const SNAPSHOTTER: &str = "org.mobyproject.buildkit.worker.snapshotter";
 /// Worker label with the address of the engine's host.
 const HOST_GATEWAY: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
 
-/// What a daemon reports about its workers.
+/// The workers of a daemon, as it reports them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Worker {
     /// Whether it is part of an engine with the containerd image store.
@@ -72,7 +72,7 @@ pub struct Client {
 impl Client {
     /// Connects to a daemon.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, TransportError> {
-        // The first connection is made here, so that its error is ours and not one that tonic wraps.
+        // Connect here, so that the error is ours and not wrapped by tonic.
         let mut first = Some(endpoint.dial().await?);
         let endpoint = endpoint.clone();
         let connector = service_fn(move |_| {
@@ -105,18 +105,18 @@ impl Client {
         Ok(all)
     }
 
-    /// Asks for the daemon's version. `None` before BuildKit 0.11, and if there is no answer within 5 s.
+    /// Requests the daemon's version. `None` before BuildKit 0.11, and if there is no answer within 5 s.
     pub async fn version(&self) -> Option<Version> {
         let mut client = self.control();
         let info = timeout(VERSION, client.info(InfoRequest {})).await.ok()?.ok()?.into_inner();
         version::parse(&info.buildkit_version?.version)
     }
 
-    /// Solves a request, passing updates to `observer`. Returns what the exporter reports. To drop the future stops the
-    /// build in the daemon.
+    /// Solves a request and passes updates to `observer`. Returns the exporter's result. Dropping the future stops the build
+    /// in the daemon.
     ///
     /// # Errors
-    /// The daemon's error; [`super::SolveError`] decodes it. A cache that does not respond for too long is one as well.
+    /// The daemon's error, which [`super::SolveError`] decodes. A cache that does not respond for too long is an error too.
     pub async fn solve(
         &self,
         request: SolveRequest,
@@ -136,7 +136,7 @@ impl Client {
             answer = &mut solve => {
                 let still_open = timeout(SILENT_STATUS_GRACE, &mut watch).await.is_err();
                 if still_open && has_status.load(Ordering::Relaxed) {
-                    // The build's last updates come before; the end of the stream is not worth more time.
+                    // All updates of the build have arrived by now, so do not wait longer for the end of the stream.
                     let _ = timeout(STATUS_GRACE, &mut watch).await;
                 }
                 answer

@@ -1,7 +1,7 @@
 //! Reads from the content store that a daemon shares.
 //!
 //! API: <https://github.com/containerd/containerd/blob/main/api/services/content/v1/content.proto>, which the daemon
-//! serves read-only beside its own.
+//! serves read-only next to its own.
 
 use std::time::Duration;
 
@@ -30,17 +30,17 @@ struct ReadContentResponse {
     data: Bytes,
 }
 
-/// No manifest or index is larger (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>).
+/// Maximum size of a manifest or index (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>).
 const MAX_MANIFEST: usize = 4 << 20;
 
-/// How long the daemon may take. The content that it holds can be had from the registry too.
+/// Time limit for the daemon. Its content is available from the registry too.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Client {
     /// Reads the manifest or index that has this digest, `sha256:…`, from the daemon's content store.
     ///
     /// # Errors
-    /// The store does not have it (any more), does not answer within 2 s, or has something too large for a manifest.
+    /// If the store does not have it (anymore), does not answer within 2 s, or has content too large for a manifest.
     pub async fn manifest(&self, digest: &str) -> Result<Vec<u8>, Status> {
         let late = |_| Status::deadline_exceeded("the content store did not answer");
         tokio::time::timeout(TIMEOUT, read(self.channel().clone(), digest)).await.map_err(late)?

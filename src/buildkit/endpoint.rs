@@ -1,4 +1,4 @@
-//! Where a BuildKit daemon is: inside a Docker engine, behind a socket of its own, or behind a dialer.
+//! The endpoint of a BuildKit daemon: a Docker engine, a separate socket, or a dialer.
 //!
 //! Each endpoint opens streams of HTTP/2 to the daemon's services. An engine has separate streams for sessions
 //! ([`transport::upgrade`]); every other daemon carries them inside a call ([`super::tunnel`]).
@@ -20,12 +20,12 @@ pub trait Dial: fmt::Display + Send + Sync {
     async fn dial(&self) -> io::Result<Stream>;
 }
 
-/// Where a BuildKit daemon is.
+/// The endpoint of a BuildKit daemon.
 #[derive(Clone)]
 pub enum Endpoint {
     /// Inside the Docker engine that listens at this address.
     Engine(Address),
-    /// Behind a socket of its own, with or without TLS.
+    /// Behind a separate socket, with or without TLS.
     Socket(Address, Option<Tls>),
     /// Behind a dialer.
     Dialer(Arc<dyn Dial>),

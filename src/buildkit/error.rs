@@ -1,9 +1,9 @@
 //! Decodes the errors of a daemon. Pure.
 //!
-//! Since 0.9 BuildKit sends typed details beside the message: JSON under a `…+json` type URL
+//! Since 0.9, BuildKit sends typed details with the message: JSON under a `…+json` type URL
 //! (<https://github.com/moby/buildkit/blob/master/util/grpcerrors/grpcerrors.go>,
-//! <https://github.com/moby/buildkit/blob/master/solver/errdefs/errdefs.proto>). Older daemons (Engine 20.10) send the
-//! message alone.
+//! <https://github.com/moby/buildkit/blob/master/solver/errdefs/errdefs.proto>). Older daemons (Engine 20.10) send only the
+//! message.
 
 use std::error::Error;
 
@@ -94,7 +94,7 @@ impl SolveError {
     }
 
     /// Whether the same request may succeed when it is sent again, as after a lost connection or from an overloaded
-    /// server. A command that failed is never repeated, whatever it printed.
+    /// server. A command that failed is never repeated, regardless of its output.
     pub fn is_temporary(&self) -> bool {
         self.exit_code.is_none() && is_temporary(&self.message)
     }
@@ -110,7 +110,7 @@ impl SolveError {
     }
 }
 
-/// Whether what a daemon or an engine says of a request is a failure that may pass.
+/// Whether the error message of a daemon or an engine is about a temporary failure.
 pub fn is_temporary(message: &str) -> bool {
     const SIGNS: [&str; 24] = [
         "connection reset",
@@ -138,13 +138,13 @@ pub fn is_temporary(message: &str) -> bool {
         ": 503 Service",
         ": 504 Gateway",
         "server misbehaving",
-        // What was downloaded is damaged.
+        // The downloaded content is damaged.
         "unexpected commit digest",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))
 }
 
-/// The innermost cause of an error, which says why a connection broke. `None` for an error that has no cause, such as
+/// The innermost cause of an error, which explains why a connection was lost. `None` for an error without a cause, such as
 /// one that the daemon reports.
 pub fn root_cause(error: &dyn Error) -> Option<&dyn Error> {
     let mut cause = error.source()?;

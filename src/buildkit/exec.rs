@@ -26,14 +26,14 @@ pub struct Exec {
     input: Pin<Box<dyn AsyncWrite + Send>>,
     /// Output that is not read yet.
     rest: Bytes,
-    /// What the program wrote to standard error.
+    /// The program's standard error.
     stderr: String,
 }
 
-/// Most bytes of standard error that are kept.
+/// Maximum bytes of standard error that are kept.
 const MAX_STDERR: usize = 2000;
 
-/// Starts `command` in a running container. Returns its id in the engine, too.
+/// Starts `command` in a running container. Also returns its id in the engine.
 pub async fn start(
     docker: &Docker,
     container: &str,

@@ -13,13 +13,13 @@ use tonic::{Request, Response, Status, Streaming};
 /// The tar archive of an image, in pieces. An error is the daemon's, or the connection's.
 pub type Archive = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
-/// Receives an image.
+/// A receiver of an image.
 #[tonic::async_trait]
 pub trait ImageReceiver: Send + Sync {
-    /// Receives an image, and returns when it has all of it.
+    /// Receives an image, and returns when it is complete.
     ///
     /// # Errors
-    /// Why the image was refused. The build fails with this text.
+    /// The reason why the image was refused. The build fails with this text.
     async fn receive(&self, image: Archive) -> Result<(), String>;
 }
 

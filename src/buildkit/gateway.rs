@@ -53,7 +53,7 @@ struct PlatformGraph {
     config: Option<Vec<u8>>,
 }
 
-/// Builds that run at the same time, some of which are contexts of others.
+/// Concurrent builds, some of which are contexts of others.
 #[derive(Debug)]
 pub struct LinkedBuilds {
     bases: HashMap<String, Base>,
@@ -67,7 +67,7 @@ struct Base {
 }
 
 impl LinkedBuilds {
-    /// Finds the builds that are contexts of others in `builds`, which must not contain a circle.
+    /// Finds the builds in `builds` that are contexts of others. These must not be circular.
     pub fn new<'b>(builds: impl IntoIterator<Item = &'b Build>) -> Self {
         let mut bases: HashMap<String, Base> = HashMap::new();
         for build in builds {
@@ -86,11 +86,11 @@ impl LinkedBuilds {
         }
     }
 
-    /// Solves the build `name`. `request` is its request; a build that is not linked is solved with it as it is.
+    /// Solves the build `name` with `request`, which is sent unchanged if the build is not linked.
     ///
     /// # Errors
-    /// The daemon's error, and for a step of a base too: [`Steps::hides`] tells those apart, which the base's own build
-    /// reports.
+    /// The daemon's error, including errors about a step of a base. [`Steps::hides`] identifies the latter, which the base's
+    /// own build reports.
     pub async fn solve(
         &self,
         client: &Client,

@@ -1,11 +1,11 @@
-//! A client of BuildKit: reaches a daemon, asks it to build, and serves what it needs meanwhile.
+//! A client of BuildKit: connects to a daemon, requests builds, and serves the daemon's calls during a build.
 //!
-//! Knows nothing of this action's inputs, plans, compose files and events, so that it could be a crate of its own;
-//! `tests/architecture.rs` lists what it may import.
+//! Independent of this action's inputs, plans, compose files and events, so that it could be a separate crate;
+//! `tests/architecture.rs` lists its allowed imports.
 //!
-//! In reading order: where the daemon is ([`endpoint`], [`transport`], [`tls`], [`exec`]) and its control API
-//! ([`client`]); what is built ([`build`], [`request`], [`gateway`]); what the daemon is served ([`session`],
-//! [`filesync`], [`ssh`], [`export`], [`tunnel`]); what it reports ([`steps`], [`caches`], [`error`], [`version`],
+//! In reading order: connections to the daemon ([`endpoint`], [`transport`], [`tls`], [`exec`]) and its control API
+//! ([`client`]); the request for a build ([`build`], [`request`], [`gateway`]); the services for the daemon ([`session`],
+//! [`filesync`], [`ssh`], [`export`], [`tunnel`]); the daemon's reports ([`steps`], [`caches`], [`error`], [`version`],
 //! [`content`]).
 
 pub mod build;
@@ -32,6 +32,6 @@ pub mod version;
 
 pub use self::{build::Build, client::Client, endpoint::Endpoint, error::SolveError, steps::Steps};
 
-/// Most bytes of a message: the status of a build that logs much, and the graph of a large image, exceed tonic's limit of
-/// 4 MiB.
+/// Maximum size of a message in bytes: the status of a build with much output, and the graph of a large image, exceed
+/// tonic's limit of 4 MiB.
 const MAX_MESSAGE: usize = 64 << 20;

@@ -20,18 +20,19 @@ const CONTEXT: &str = "context";
 /// The name that an inline Dockerfile is sent under.
 const INLINE_NAME: &str = "Dockerfile";
 
-/// What the daemon does with the image.
+/// How the daemon exports the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Export {
-    /// Nothing: the build only has to succeed.
+    /// Not at all: the build only has to succeed.
     Discard,
-    /// Packs it as for a push, and keeps it nowhere. Needs the containerd image store.
+    /// Packs it as for a push, but does not keep it. Needs the containerd image store.
     Pack,
     /// Pushes it under its tags. Needs the containerd image store.
     Push,
     /// Pushes it without a tag. Needs the containerd image store.
     PushByDigest,
-    /// The same, and stores it in the engine under its names. Needs BuildKit 0.13, which supports several exporters.
+    /// Pushes it without a tag, and stores it in the engine under its names. Needs BuildKit 0.13, which supports several
+    /// exporters.
     PushByDigestAndLoad,
     /// Stores it in the engine under its names.
     Load,

@@ -1,8 +1,8 @@
-//! A session: the services that the daemon calls on us while it builds.
+//! A session: the services that the daemon calls during a build.
 //!
-//! The daemon is the gRPC client here (<https://github.com/moby/buildkit/blob/master/session/session.go>). One session
-//! serves one build: its secrets reach no other build, and its shared key names a copy of the context of its own in the
-//! daemon. Builds that have the same context but copy different files from it would overwrite each other's copy otherwise.
+//! The daemon is the gRPC client here (<https://github.com/moby/buildkit/blob/master/session/session.go>). Each session
+//! serves one build, so that no other build can read its secrets. Its shared key identifies a separate copy of the context
+//! in the daemon: builds that copy different files from the same context would otherwise overwrite each other's copy.
 
 use std::{
     collections::HashMap,
@@ -76,7 +76,7 @@ const METHODS: [&str; 10] = [
 /// The method of an [`ImageReceiver`].
 const EXPORT: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 
-/// What a session offers to the daemon. BuildKit calls these attachables.
+/// The services that a session offers to the daemon. BuildKit calls these attachables.
 pub struct Attachables {
     /// Directories (contexts, the Dockerfile's) by name.
     pub files: FileSync,
@@ -101,7 +101,7 @@ pub enum BuildSecret {
     File(PathBuf),
 }
 
-/// Most bytes of a secret's file; BuildKit accepts no more
+/// Maximum size of a secret's file in bytes, which is BuildKit's limit
 /// (<https://github.com/moby/buildkit/blob/master/session/secrets/secretsprovider/store.go>).
 pub const LARGEST_SECRET: u64 = 500 << 10;
 
@@ -229,7 +229,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Reports that we are alive.
+/// Serves the health check.
 struct Alive;
 
 #[tonic::async_trait]
@@ -255,8 +255,8 @@ struct CredentialService(Credentials);
 #[tonic::async_trait]
 impl Auth for CredentialService {
     async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
-        // An empty answer, which is no error, makes the daemon ask the registry anonymously. A secret without a user name
-        // is an identity token.
+        // An empty answer, not an error, makes the daemon ask the registry anonymously. A secret without a user name is an
+        // identity token.
         let (username, secret) = match self.0.for_host(&request.get_ref().host) {
             Some(login) => (login.username.clone(), login.password.expose().to_owned()),
             None => (String::new(), String::new()),
@@ -300,7 +300,7 @@ impl Secrets for SecretService {
             Some(BuildSecret::File(path)) => regular_file::read(path, LARGEST_SECRET).map_err(|error| {
                 Status::internal(format!("cannot read the secret {id} from {}: {error}", path.display()))
             })?,
-            // The code by which BuildKit knows that a secret is missing; it continues if the secret is optional.
+            // The code that means "no secret" to BuildKit, which continues if the secret is optional.
             None => return Err(Status::not_found(format!("secret {id} not found"))),
         };
         Ok(Response::new(GetSecretResponse { data }))

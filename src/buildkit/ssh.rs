@@ -31,7 +31,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use self::forward::{Remote, Upstream};
 
-/// Where the agent of an id is, before anything is read.
+/// The location of an agent, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentSource {
     /// The value of `SSH_AUTH_SOCK`; `None` if it is not set.
@@ -54,7 +54,7 @@ pub enum SshError {
     Unreadable {
         /// The file.
         path: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A file is not a private key in OpenSSH's format.
@@ -69,7 +69,7 @@ pub enum SshError {
 }
 
 impl SshError {
-    /// What to do about it.
+    /// The hint, in the imperative.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NoAgent | Self::SocketMissing(_) => {
@@ -98,7 +98,7 @@ pub struct Agents {
 enum Agent {
     /// An agent behind a socket.
     Socket(PathBuf),
-    /// An agent of ours.
+    /// An agent in this process.
     Keys(Arc<Vec<PrivateKey>>),
 }
 
@@ -118,7 +118,7 @@ impl Agents {
         Self { by_id, failures: Arc::default(), streams: Arc::new(Semaphore::new(STREAMS)) }
     }
 
-    /// What went wrong with agents since the last call, each as `agent: reason`. The build step itself learns only that
+    /// Returns the failures of agents since the last call, each as `agent: reason`. The build step itself learns only that
     /// its connection was closed.
     pub fn take_failures(&self) -> BTreeSet<String> {
         mem::take(&mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner))
@@ -161,11 +161,11 @@ fn agent(source: &AgentSource) -> Result<Agent, SshError> {
     Ok(Agent::Keys(Arc::new(keys)))
 }
 
-/// The id of a mount that names none.
+/// The id of a mount that does not name one.
 const DEFAULT_ID: &str = "default";
-/// Answers that may be queued for the daemon.
+/// Maximum number of answers queued for the daemon.
 const QUEUE: usize = 4;
-/// Connections that the steps of a build may have at the same time. Each may take a file descriptor.
+/// Maximum number of concurrent connections of a build's steps. Each may take a file descriptor.
 const STREAMS: usize = 128;
 
 type Answers = Pin<Box<dyn Stream<Item = Result<BytesMessage, Status>> + Send>>;
@@ -173,7 +173,7 @@ type Answers = Pin<Box<dyn Stream<Item = Result<BytesMessage, Status>> + Send>>;
 impl Agents {
     fn find(&self, id: &str) -> Result<&Agent, Status> {
         let id = if id.is_empty() { DEFAULT_ID } else { id };
-        // The code by which BuildKit knows that there is no agent; it continues if the mount is optional.
+        // The code that means "no agent" to BuildKit, which continues if the mount is optional.
         self.by_id.get(id).ok_or_else(|| Status::unimplemented(format!("unset ssh forward key {id}")))
     }
 }
@@ -209,7 +209,7 @@ impl Agents {
         let (answers, stream) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             if let Err(error) = forward::serve(upstream, asked, &answers).await {
-                // Before the answer, which may end the build.
+                // Record it before the answer, which may end the build.
                 failures.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{shown}: {error}"));
                 let _ = answers.send(Err(Status::unavailable(format!("the SSH agent {error}")))).await;
             }

@@ -1,4 +1,4 @@
-//! Decodes a build's status stream: which steps the build has, and what happens to them. Pure.
+//! Decodes a build's status stream into the build's steps and their updates. Pure.
 //!
 //! BuildKit repeats a vertex each time something about it changes, reports its running time in several intervals, and
 //! may call one cached after calling it done
@@ -22,7 +22,7 @@ use super::{
 /// Number of a step within one build, in order of appearance.
 pub type StepId = usize;
 
-/// Something that happened in a build.
+/// An update of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
     /// A step began.
@@ -41,7 +41,7 @@ pub enum Update {
         /// The bytes, which need not end where a line does.
         bytes: Vec<u8>,
     },
-    /// A step that reads or writes a cache failed. The build goes on; the step ends with the next update.
+    /// A step that reads or writes a cache failed. The build continues; the step ends with the next update.
     CacheFailed {
         /// The step.
         step: StepId,
@@ -54,16 +54,16 @@ pub enum Update {
     NothingToExport {
         /// The step.
         step: StepId,
-        /// BuildKit's words for it.
+        /// BuildKit's message.
         text: String,
     },
     /// A step ended. Reported once, except that a failure may follow.
     Finished {
         /// The step.
         step: StepId,
-        /// How it ended.
+        /// Its outcome.
         outcome: Outcome,
-        /// How long it ran.
+        /// Its duration.
         duration: Duration,
     },
     /// The image's layers are being pushed. Reported once for each attempt.
@@ -72,16 +72,16 @@ pub enum Update {
     Stalled {
         /// BuildKit's name for the step.
         name: String,
-        /// What it waits for.
+        /// The event that it waits for.
         wait: Wait,
-        /// For how long.
+        /// How long it has waited.
         time: Duration,
     },
     /// A build check found something. Reported once for each line of the Dockerfile.
     Warning(Warning),
 }
 
-/// How a step ended.
+/// The outcome of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It ran.
@@ -97,9 +97,9 @@ pub enum Outcome {
 /// A warning of a build check (<https://docs.docker.com/build/checks/>).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// The rule, such as `FromAsCasing`; the message if there is none.
+    /// The rule, such as `FromAsCasing`; without one, the message.
     pub rule: String,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
     /// The rule's documentation; may be empty.
     pub url: String,
@@ -140,13 +140,13 @@ impl Steps {
         &self.all
     }
 
-    /// Begins another attempt to solve the same build. Steps that are known are not reported again.
+    /// Begins another attempt to solve the same build. Known steps are not reported again.
     pub fn begin_attempt(&mut self) {
         self.attempt += 1;
         self.pushing = false;
     }
 
-    /// Reports nothing about the steps with these digests: another build does.
+    /// Stops reporting the steps with these digests, because another build reports them.
     pub fn hide(&mut self, digests: impl Iterator<Item = String>) {
         self.hidden.extend(digests);
     }
@@ -235,14 +235,14 @@ impl Steps {
         });
         let step = &mut self.all[id];
         if step.attempt != attempt && vertex.error.is_empty() {
-            // A second attempt finds everything in the cache; the first one shows what the build was like.
+            // A second attempt finds everything in the cache, so only the first one is representative.
             return;
         }
         step.cached |= vertex.cached;
         if let (Some(started), Some(completed)) = (&vertex.started, &vertex.completed) {
             step.ran(nanoseconds(started), nanoseconds(completed));
         }
-        // A step ends once; only a failure that comes later is news.
+        // A step ends only once; after that, only a failure is reported.
         if vertex.completed.is_none() || (step.finished && (vertex.error.is_empty() || step.error.is_some())) {
             return;
         }
@@ -253,7 +253,7 @@ impl Steps {
                 step.error = Some(error.to_owned());
                 Outcome::Canceled
             }
-            // The build goes on without the cache; if it does not, it fails with an error of its own.
+            // The build continues without the cache, or fails with a separate error.
             (error, Some(kind)) => {
                 updates.push(Update::CacheFailed { step: id, kind, error: error.to_owned() });
                 step.success()

@@ -8,10 +8,10 @@ use tonic::Status;
 
 use super::caches::{CacheStep, NO_ANSWER};
 
-/// Reading a cache reads a few small files. BuildKit bounds GitHub's cache service by an attribute of its own, which may
-/// be up to 2 minutes.
+/// Time limit for reading a cache, which reads a few small files. BuildKit limits GitHub's cache service with a separate
+/// attribute, of up to 2 minutes.
 const IMPORT: Duration = Duration::from_secs(150);
-/// Writing a cache takes as long as its layers do, and BuildKit reports only when each begins and ends.
+/// Time limit for writing a cache. It takes as long as the layers do, and BuildKit reports only when each begins and ends.
 const EXPORT: Duration = Duration::from_mins(10);
 
 /// The time limit of the cache step that is running, if there is one.
@@ -26,12 +26,12 @@ struct Wait {
 }
 
 impl CacheTimeout {
-    /// Notes that the daemon reported something at `now`, when `running` is the cache step that is running.
+    /// Records that the daemon reported something at `now`. `running` is the cache step that is running.
     pub(super) fn update(&mut self, running: Option<(CacheStep, &str)>, now: Instant) {
         self.0 = running.map(|(kind, name)| {
             let same = self.0.take().filter(|wait| wait.step == name);
             match (kind, same) {
-                // Reports about other steps say nothing about the cache.
+                // Reports about other steps are not about the cache.
                 (CacheStep::Import, Some(wait)) => wait,
                 (CacheStep::Import, None) => Wait { step: name.to_owned(), limit: IMPORT, since: now },
                 (CacheStep::Export, _) => Wait { step: name.to_owned(), limit: EXPORT, since: now },
@@ -39,7 +39,7 @@ impl CacheTimeout {
         });
     }
 
-    /// When the time is over.
+    /// The deadline.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.0.as_ref().map(|wait| wait.since + wait.limit)
     }

@@ -1,15 +1,15 @@
-//! What a step transfers, and what it waits for, as far as BuildKit reports it. Pure.
+//! The transfers of a step, and the registry that it waits for, as reported by BuildKit. Pure.
 
 use std::collections::HashMap;
 
 use bollard_buildkit_proto::moby::buildkit::v1::VertexStatus;
 
-/// What a step waits for.
+/// The event that a step waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// An answer, or more of a download, from this registry.
     Registry(String),
-    /// The end of the image's upload, of which BuildKit reports no progress.
+    /// The end of the image's upload, whose progress BuildKit does not report.
     Upload,
 }
 
@@ -48,7 +48,7 @@ impl Transfers {
 const LAYER: &str = "sha256:";
 const UPLOAD: &str = "pushing ";
 
-/// Returns what the step `name` waits for, if that is a registry.
+/// Returns the event that the step `name` waits for, if it involves a registry.
 pub(super) fn wait(name: &str, transfers: &Transfers) -> Option<Wait> {
     if transfers.has(UPLOAD) {
         return Some(Wait::Upload);

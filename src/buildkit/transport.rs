@@ -35,7 +35,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a daemon cannot be reached. `endpoint` is shown as [`super::Endpoint`] shows itself.
+/// Why the connection to a daemon failed. `endpoint` is formatted like [`super::Endpoint`].
 #[derive(Debug, Error)]
 pub enum TransportError {
     /// The connection failed.
@@ -60,7 +60,7 @@ pub enum TransportError {
         endpoint: String,
         /// The path that was requested.
         path: &'static str,
-        /// What is wrong with the answer.
+        /// The problem with the answer.
         #[source]
         source: hyper::Error,
     },
@@ -105,7 +105,7 @@ pub async fn upgrade(
     tokio::time::timeout(CONNECT_TIMEOUT, upgrade_unbounded(address, path, headers)).await.map_err(late)?
 }
 
-/// What the Docker engine at an address is called in messages.
+/// Returns the name of the Docker engine at an address for messages.
 pub(super) fn engine(address: &Address) -> String {
     format!("the Docker engine at {address}")
 }
@@ -147,15 +147,15 @@ pub async fn open(address: &Address) -> io::Result<Stream> {
 
 async fn tcp(host: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(host).await?;
-    // Small messages go both ways all the time; none may wait for another.
+    // Small messages are sent in both directions all the time, and none may be delayed.
     stream.set_nodelay(true)?;
-    // The connection works without it.
+    // If this fails, the connection works nevertheless.
     let _ = set_keepalive(&stream);
     Ok(stream)
 }
 
-/// Makes the system close a connection whose peer is gone: a build sends nothing for as long as a step runs, so nothing
-/// else would notice.
+/// Makes the system close a connection whose peer is gone. A build sends nothing while a step runs, so nothing else would
+/// detect it.
 fn set_keepalive(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, PROBE_INTERVAL)?;
@@ -168,7 +168,7 @@ fn set_keepalive(stream: &TcpStream) -> io::Result<()> {
 
 /// How long a connection is silent before a probe is sent, and the time between probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
-/// How many probes may stay unanswered.
+/// Maximum number of unanswered probes.
 const PROBES: u32 = 4;
 /// Milliseconds for which sent data may stay unacknowledged.
 const UNACKNOWLEDGED_MS: u32 = 60_000;

@@ -24,7 +24,7 @@ struct ErrorAnswer {
 impl Engine {
     /// Asks the engine whether a registry accepts these credentials.
     pub async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError> {
-        // Docker Hub's login server has a name of its own.
+        // The name of Docker Hub's login server differs from that of the registry.
         let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
         let body = match login.identity_token() {
             Some(token) => json!({"identitytoken": token.expose(), "serveraddress": server}),

@@ -25,7 +25,7 @@ pub(super) struct Inherited {
     exclude: Vec<bool>,
 }
 
-/// What happens to an entry.
+/// The decision about an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is sent.
@@ -36,7 +36,7 @@ pub(super) enum Verdict {
     Prune,
 }
 
-/// What a filter needs to know about an entry.
+/// The properties of an entry that a filter needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Directory,

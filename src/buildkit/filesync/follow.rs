@@ -9,7 +9,7 @@ use super::{FileSyncError, filter, glob};
 
 /// The symbolic links of a file tree. Paths are relative and clean.
 pub(super) trait Links {
-    /// The target of the symbolic link at `path`; `None` if there is no link.
+    /// The target of the symbolic link at `path`; `None` if it is not a link.
     fn target(&self, path: &str) -> Result<Option<String>, FileSyncError>;
     /// The names in the directory `path`, where `.` is the root; empty if it is not a directory.
     fn names(&self, path: &str) -> Result<Vec<String>, FileSyncError>;

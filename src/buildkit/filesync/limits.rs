@@ -6,11 +6,11 @@ use tonic::transport::Server;
 const HEADERS: u32 = 16 << 20;
 
 /// Bytes of requests that may be buffered in one call. The daemon sends each request for a file, about 10 bytes, in a
-/// frame of its own, and thousands of them at once.
+/// separate frame, and thousands of them at once.
 const STREAM_WINDOW: u32 = 64 << 10;
 
 /// `h2` takes many small buffered frames for an attack and closes the connection with `too_many_data_frames`: each counts
-/// as 256 bytes of half of the connection's window. This window suffices for 18 calls whose own windows are full of
+/// as 256 bytes of half of the connection's window. This window suffices for 18 calls whose windows are full of
 /// requests; those windows bound the memory that is used.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 

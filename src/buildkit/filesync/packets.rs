@@ -16,7 +16,7 @@ pub(super) fn packet(kind: PacketType, id: u32, data: Vec<u8>) -> Packet {
     Packet { r#type: kind.into(), stat: None, id, data }
 }
 
-/// How a call ends.
+/// The end of a call.
 #[derive(Debug)]
 enum End {
     NotYet,
@@ -71,7 +71,7 @@ impl PacketStream {
 
     fn finish(&mut self, end: End) {
         self.end = end;
-        // Threads that still write learn that nobody reads.
+        // Threads that still write detect that the receiver is gone.
         self.batches.close();
     }
 }

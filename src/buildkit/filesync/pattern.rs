@@ -237,7 +237,7 @@ impl Stars {
 
     fn fits(&self, path: &str) -> bool {
         let mut left = Some(path);
-        // From the end, so that what `**/` stands for needs no search.
+        // From the end, so that the directories that `**/` matches need not be searched for.
         for component in self.components.iter().rev() {
             let Some(text) = left else { return false };
             let name;

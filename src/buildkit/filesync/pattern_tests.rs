@@ -1,10 +1,10 @@
-//! moby's table tests as data, and a comparison with a reference that knows no shortcut.
+//! moby's table tests as data, and a comparison with a reference implementation without shortcuts.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What the walk does: asks for every directory above, then for the path.
+/// Matches a path as the walk does: first every directory above it, then the path.
 fn matches(patterns: &Patterns, path: &str) -> Result<bool, PatternError> {
     let mut parent = Vec::new();
     let mut own = Vec::new();
@@ -251,7 +251,7 @@ fn patterns_that_would_fill_the_memory_are_refused() {
 }
 
 /// moby's `MatchesUsingParentResults` from the root down to `path`, with a regular expression for everything that has
-/// a star. (Its `MatchesOrParentMatches` says otherwise of `a/b` under `a/*` and `!a`; a walk does not use that.)
+/// a star. (Its `MatchesOrParentMatches` differs for `a/b` under `a/*` and `!a`, but a walk does not use it.)
 pub(in super::super) fn reference(patterns: &[String], path: &str) -> Option<bool> {
     let mut parent: Option<Vec<bool>> = None;
     let mut matched = false;

@@ -59,7 +59,7 @@ fn translate(go: &str) -> Option<String> {
     Some(out)
 }
 
-/// Reads `n}`, `n,}` or `n,m}` behind a `{`: what follows it, the lowest and the highest number.
+/// Parses `n}`, `n,}` or `n,m}` after a `{`. Returns the rest, the lowest and the highest number.
 fn repetition(text: &str) -> Option<(&str, u32, Option<u32>)> {
     let (low, rest) = number(text)?;
     if let Some(behind) = rest.strip_prefix('}') {
@@ -73,7 +73,7 @@ fn repetition(text: &str) -> Option<(&str, u32, Option<u32>)> {
     rest.strip_prefix('}').map(|behind| (behind, low, Some(high)))
 }
 
-/// A number without leading zeros, as large as may be.
+/// A number of any size without leading zeros.
 fn number(text: &str) -> Option<(u32, &str)> {
     let end = text.find(|ch: char| !ch.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
@@ -87,7 +87,7 @@ enum Place {
     InClass,
 }
 
-/// Reads what follows a `\`; returns what follows that.
+/// Parses the text after a `\`. Returns the rest.
 fn escape<'g>(rest: &'g str, out: &mut String, place: Place) -> Option<&'g str> {
     let ch = rest.chars().next()?;
     let rest = &rest[ch.len_utf8()..];
@@ -120,7 +120,7 @@ fn escape<'g>(rest: &'g str, out: &mut String, place: Place) -> Option<&'g str> 
 
 fn literal(ch: char, out: &mut String) {
     if ch.is_ascii() && !ch.is_ascii_alphanumeric() {
-        // As `\xHH` no character has a meaning of its own, within a class or outside.
+        // Written as `\xHH`, no character has a special meaning, within a class or outside.
         out.push_str("\\x");
         out.extend([4, 0].into_iter().filter_map(|shift| char::from_digit(u32::from(ch) >> shift & 15, 16)));
     } else {
@@ -128,7 +128,7 @@ fn literal(ch: char, out: &mut String) {
     }
 }
 
-/// Reads a class behind its `[`; returns what follows its `]`.
+/// Parses a class after its `[`. Returns the text after its `]`.
 fn class<'g>(go: &'g str, out: &mut String) -> Option<&'g str> {
     let mut rest = go;
     out.push('[');
@@ -175,7 +175,7 @@ fn class_char<'g>(rest: &'g str, out: &mut String) -> Option<&'g str> {
 mod tests {
     use super::*;
 
-    /// What Go's `regexp.MustCompile(source).MatchString(text)` says; `None` where `Compile` fails.
+    /// The result of Go's `regexp.MustCompile(source).MatchString(text)`; `None` if `Compile` fails.
     #[test]
     fn go_syntax_keeps_its_meaning() {
         for (source, text, want) in [

@@ -4,14 +4,14 @@
 
 use tonic::{Status, metadata::MetadataMap};
 
-/// What the daemon requests.
+/// A request of the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
     /// The name of the directory.
     pub(super) dir: String,
-    /// Patterns of what to include; empty for everything.
+    /// Include patterns; empty for everything.
     pub(super) include: Vec<String>,
-    /// Patterns of what to exclude.
+    /// Exclude patterns.
     pub(super) exclude: Vec<String>,
     /// Paths to include together with all symbolic links in them.
     pub(super) follow: Vec<String>,
@@ -35,7 +35,7 @@ impl Request {
 }
 
 fn values(metadata: &MetadataMap, key: &str) -> Result<Vec<String>, Status> {
-    // If a value is not ASCII, all values of its key are escaped, and another key says so.
+    // If a value is not ASCII, all values of its key are escaped, and another key marks that.
     let escaped = metadata
         .get(format!("{key}-encoded"))
         .is_some_and(|flag| matches!(flag.as_bytes(), b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True"));

@@ -142,7 +142,7 @@ impl Transfer {
     fn report(self, work: impl FnOnce() -> Result<(), Stop>) {
         if let Err(Stop::Failed(error)) = work() {
             self.monitor.fail(&error);
-            // Without a receiver nobody needs the error.
+            // If the receiver is gone, the error is not needed.
             let _ = self.out.blocking_send(vec![packet(PacketType::PacketErr, 0, error.to_string().into_bytes())]);
         }
     }

@@ -1,5 +1,5 @@
-//! Remembers what a request for the content of a listed entry needs, since the daemon may request a file long after it was
-//! listed: about 17 bytes and the name of each. Pure.
+//! Remembers the entries that were listed, since the daemon may request the content of a file long after that. Takes about
+//! 17 bytes per entry and its name. Pure.
 
 /// The answer to a request for an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ const SIGNING: Duration = Duration::from_mins(1);
 /// Bytes that are read at once.
 const CHUNK: usize = 32 << 10;
 
-/// Why an agent cannot be used.
+/// Why an agent is unusable.
 #[derive(Debug, Error)]
 pub(super) enum AgentError {
     #[error("cannot connect: {0}")]
@@ -41,9 +41,9 @@ pub(super) enum AgentError {
     Protocol(#[from] ProtocolError),
 }
 
-/// Who answers requests.
+/// The agent that answers requests.
 pub(super) enum Upstream {
-    /// An agent of ours.
+    /// An agent in this process.
     Keys(Arc<Vec<PrivateKey>>),
     /// An agent behind a socket.
     Socket(Remote),
@@ -150,10 +150,10 @@ impl Connection {
     }
 }
 
-/// Answers requests of the build until one of the two hangs up, one after the other as agents do.
+/// Answers requests of the build one after the other, as agents do, until one of the two hangs up.
 ///
 /// # Errors
-/// The agent cannot be used. The build did not get an answer.
+/// If the agent is unusable. The build did not get an answer.
 pub(super) async fn serve<S>(
     mut upstream: Upstream,
     mut asked: S,

@@ -167,7 +167,7 @@ pub(super) fn signed(signature: &[u8]) -> Vec<u8> {
 fn read_identities(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let (count, mut rest) = bytes.split_first_chunk()?;
     let mut keys = Vec::new();
-    // Every key takes bytes, so the loop ends with them, whatever the count is.
+    // Every key takes bytes, so the loop ends with them, even if the count is wrong.
     for _ in 0..u32::from_be_bytes(*count) {
         let (key, behind) = string(rest)?;
         let (comment, behind) = string(behind)?;

@@ -28,7 +28,7 @@ use super::{
 const LIST: [u8; 5] = [0, 0, 0, 1, 11];
 const FAILURE: [u8; 5] = [0, 0, 0, 1, 5];
 const NO_KEYS: [u8; 9] = [0, 0, 0, 5, 12, 0, 0, 0, 0];
-/// To sign with a key called `k` the data `d`.
+/// A request to sign the data `d` with a key named `k`.
 const SIGN: [u8; 19] = [0, 0, 0, 15, 13, 0, 0, 0, 1, b'k', 0, 0, 0, 1, b'd', 0, 0, 0, 0];
 const SIGNATURE: [u8; 10] = [0, 0, 0, 6, 14, 0, 0, 0, 1, b's'];
 
@@ -55,7 +55,7 @@ fn what_cannot_be_served_is_told_before_the_build() {
     assert!(matches!(read(files(&["key", "agent"])).unwrap_err(), SshError::Mixed(_)));
 }
 
-/// What BuildKit has of one stream.
+/// BuildKit's end of one stream.
 struct Stream {
     asks: mpsc::Sender<Result<BytesMessage, Status>>,
     answers: Answers,
@@ -76,27 +76,27 @@ impl Stream {
         let _ = self.asks.send(Ok(BytesMessage { data: data.to_vec() })).await;
     }
 
-    /// The next answer; `None` at the end of the stream, however it ends.
+    /// Returns the next answer; `None` at the end of the stream, even after an error.
     async fn answer(&mut self) -> Option<Vec<u8>> {
         self.answers.next().await.and_then(Result::ok).map(|message| message.data)
     }
 }
 
-/// A peer that follows a script, once for each connection: bytes to wait for, and bytes to say.
+/// A step in the script of a peer, which runs once per connection: bytes to wait for, or bytes to send.
 #[derive(Clone)]
 enum Act {
     Hear(Vec<u8>),
     Say(Vec<u8>),
-    /// Tells that the script came so far.
+    /// Signals that the script has reached this step.
     Tell,
-    /// Never hangs up.
+    /// Keeps the connection open.
     Wait,
 }
 use Act::{Hear, Say, Tell, Wait};
 
 struct Peer {
     agents: Agents,
-    /// What came that was not waited for, when the connection ended; nothing for [`Tell`].
+    /// Bytes that the script did not expect, sent when the connection ends; empty for [`Tell`].
     rest: mpsc::Receiver<Vec<u8>>,
     connections: mpsc::Receiver<()>,
     _directory: TempDir,
@@ -197,7 +197,7 @@ async fn whatever_is_no_agent_gets_no_byte_that_the_build_chose() {
     }
 }
 
-/// What a peer does, how long it takes to see through it, and the words for it.
+/// For each peer: its behavior, the time until it is detected, and the error message.
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_does_not_answer_ends_the_stream_and_is_named() {
     let list = Hear(LIST.to_vec());
@@ -246,7 +246,7 @@ async fn an_agent_that_leaves_ends_an_idle_stream() {
     assert_eq!(stream.answer().await.unwrap(), NO_KEYS);
     assert!(stream.answers.next().await.is_none());
     assert_eq!(peer.failures(), Vec::<String>::new());
-    // One that speaks is no agent any longer.
+    // A peer that sends an unrequested message is no longer treated as an agent.
     let peer = Peer::new(vec![Hear(LIST.into()), Say(NO_KEYS.into()), Hear(LIST.into()), Say([NO_KEYS; 2].concat())]);
     let mut stream = peer.stream();
     stream.ask(&[LIST, LIST].concat()).await;
@@ -264,7 +264,7 @@ async fn a_build_that_is_no_client_ends_its_own_stream_only() {
     let status = bad.answers.next().await.unwrap().unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
     assert!(bad.answers.next().await.is_none());
-    // A build that leaves while the agent thinks takes its connection along.
+    // If the build hangs up while the agent is busy, the connection to the agent is closed.
     let thinking = peer.stream();
     thinking.ask(&[LIST, LIST].concat()).await;
     peer.rest.recv().await.unwrap();
@@ -353,7 +353,7 @@ fn bridge(agents: &Agents, path: &Path) {
     });
 }
 
-/// Runs a program of OpenSSH with an agent; its status and all that it says.
+/// Runs a program of OpenSSH with an agent. Returns its status and output.
 async fn openssh(socket: &Path, program: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = tokio::process::Command::new(program);
     let output = command.args(arguments).env("SSH_AUTH_SOCK", socket).stdin(Stdio::null()).output().await.unwrap();

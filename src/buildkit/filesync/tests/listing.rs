@@ -172,7 +172,7 @@ async fn followed_links_bring_their_targets() {
     );
 }
 
-/// fsutil's table of `FollowLinks`; `None` stands for everything.
+/// fsutil's table of `FollowLinks`; `None` means everything.
 #[test]
 fn links_resolve_as_in_fsutil() {
     let simple = tree(&["dir dir", "file dir/foo", "link dir/l1 -> foo", "link l2 -> dir/l1", "file bar", "file baz"]);
@@ -250,7 +250,7 @@ fn walked(files: &[String], include: &[String], exclude: &[String]) -> [Vec<Stri
     })
 }
 
-/// Every path on its own, with nothing skipped: what matches, and the directories above it.
+/// Filters every path separately, without skipping any: the matches, and the directories above them.
 fn without_shortcuts(files: &[String], include: &[String], exclude: &[String]) -> BTreeSet<String> {
     let paths: BTreeSet<&str> = files
         .iter()

@@ -30,7 +30,7 @@ const SYMLINK: u32 = 1 << 27;
 /// Go's `os.ModeType`: what is set in it has no content.
 const TYPE: u32 = DIR | SYMLINK | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
 
-/// Makes a directory of lines such as `dir a`, `file a/b`, `file a/c=content` and `link a/d -> ../b`.
+/// Creates a directory from lines such as `dir a`, `file a/b`, `file a/c=content` and `link a/d -> ../b`.
 fn tree(lines: &[&str]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for line in lines {
@@ -52,7 +52,7 @@ fn tree(lines: &[&str]) -> tempfile::TempDir {
     root
 }
 
-/// What the daemon asks for.
+/// The daemon's request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ask<'a> {
     dir: &'a str,
@@ -123,18 +123,18 @@ fn shared(name: &str, path: &Path) -> FileSync {
     FileSync::new(vec![SharedDir { name: name.to_owned(), source: Source::Path(path.to_owned()) }])
 }
 
-/// What a receiver wants, and what happens meanwhile.
+/// The behavior of a receiver.
 struct Plan<'a> {
     wanted: &'a (dyn Fn(&Stat) -> bool + Sync),
-    /// Runs when all is listed; only then are files requested.
+    /// Runs when everything is listed; files are requested only after that.
     between: Option<Box<dyn FnOnce() + Send + 'a>>,
-    /// Runs when so many requests are on their way.
+    /// Runs after this number of requests.
     after: Option<(usize, Box<dyn FnOnce() + Send>)>,
 }
 
 const EVERYTHING: Plan<'static> = Plan { wanted: &|_| true, between: None, after: None };
 
-/// What arrived.
+/// The received entries and contents.
 #[derive(Debug, Default)]
 struct Received {
     stats: Vec<Stat>,
@@ -161,7 +161,7 @@ impl Received {
 /// Receives like BuildKit: checks order, links and ids, requests files as they are listed, ends with `FIN`.
 /// The error is the text of an `ERR` packet.
 async fn receive(client: &mut FileSyncClient<Channel>, ask: Ask<'_>, mut plan: Plan<'_>) -> Result<Received, String> {
-    // As in Go, requests do not wait for what is received, and each becomes a frame of its own.
+    // As in Go, requests do not wait for received data, and each is a separate frame.
     let (requests, mut queue) = mpsc::unbounded_channel();
     let (frames, stream) = mpsc::channel(1);
     let mut after = plan.after.take();
@@ -282,7 +282,7 @@ impl Validator {
     }
 }
 
-/// fsutil's table for its own validator: ours has to be as strict, or it proves nothing.
+/// fsutil's table for its validator: ours must be as strict, or the tests prove nothing.
 #[test]
 fn the_validator_is_as_strict_as_fsutils() {
     for (paths, valid) in [
@@ -331,7 +331,7 @@ fn the_validator_is_as_strict_as_fsutils() {
     }
 }
 
-/// Sends everything that `ask` wants of a directory.
+/// Sends the entries of a directory that `ask` requests.
 async fn send(path: &Path, ask: Ask<'_>) -> Result<Received, String> {
     let ask = Ask { dir: "context", ..ask };
     receive(&mut connect(shared("context", path)).await, ask, EVERYTHING).await

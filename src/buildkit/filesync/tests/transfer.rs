@@ -1,4 +1,4 @@
-//! What is sent of an entry, how requests are answered, and what the daemon and the caller hear when it fails.
+//! The packets that are sent for an entry, the answers to requests, and the errors for the daemon and the caller.
 
 use std::{
     os::unix::{
@@ -44,7 +44,7 @@ async fn only_what_is_asked_for_is_sent_and_counted() {
     let ignore_file = Ask { dir: "api-context", follow: &[".dockerignore"], ..Ask::default() };
     assert_eq!(receive(&mut client, ignore_file, EVERYTHING).await.unwrap().contents.len(), 1);
     assert_eq!(counted(), (4, 1, 5));
-    // The same directory again, on the same connection: ids start anew, counters go on.
+    // The same directory again on the same connection: ids start again, counters continue.
     receive(&mut client, Ask { dir: "api-context", ..Ask::default() }, EVERYTHING).await.unwrap();
     assert_eq!(counted(), (8, 5, 14));
     assert!(monitor.failure().is_none());
@@ -123,7 +123,7 @@ async fn extended_attributes_are_sent_with_files_and_directories() {
     let want = |list: &[(&str, &[u8])]| {
         list.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect::<BTreeMap<_, _>>()
     };
-    // A system with SELinux or the like adds its own.
+    // Systems with SELinux or similar add their own attributes.
     let user = |path| {
         let mut all = of(path);
         all.retain(|name, _| name.starts_with("user."));
@@ -167,7 +167,7 @@ async fn files_in_memory_are_served_like_a_directory() {
     let dir = "dockerfile";
     let all = receive(&mut client, Ask { dir, ..Ask::default() }, EVERYTHING).await.unwrap();
     assert_eq!(all.lines(), ["file Dockerfile", "dir d", "dir d/e", "file d/e/f", "file d.x", "file web.Dockerfile"]);
-    // What BuildKit asks for first.
+    // BuildKit requests this first.
     let follow = &["Dockerfile", "Dockerfile.dockerignore", "dockerfile"];
     let one = receive(&mut client, Ask { dir, follow, ..Ask::default() }, EVERYTHING).await.unwrap();
     assert_eq!(one.contents, BTreeMap::from([("Dockerfile".to_owned(), b"FROM scratch".to_vec())]));
@@ -363,7 +363,7 @@ async fn twenty_thousand_files_are_listed_and_sent() {
     assert!(received.contents.iter().all(|(path, content)| path.as_bytes()[11..13] == **content));
 }
 
-/// A receiver that goes away must leave no thread behind; the end of this test's runtime waits for them.
+/// A receiver that disconnects must not leave a thread behind; the runtime of this test waits for its threads at the end.
 #[tokio::test]
 async fn a_daemon_that_goes_away_ends_the_work() {
     let root = many(2_000);
@@ -414,8 +414,8 @@ async fn very_many_patterns_are_read() {
     assert_eq!(send(root.path(), Ask { exclude: &exclude, ..Ask::default() }).await.unwrap().lines(), ["file keep"]);
 }
 
-/// The daemon writes thousands of requests, each in a frame of its own, before we come to read one. With the usual
-/// limits `h2` takes that for an attack and ends the connection.
+/// The daemon writes thousands of requests, each in a separate frame, before we read one. With the default limits, `h2`
+/// treats that as an attack and closes the connection.
 #[tokio::test]
 async fn a_flood_of_requests_is_no_attack() {
     let root = many(5_000);
