@@ -1,4 +1,4 @@
-//! The compose files of a checkout, read from disk.
+//! Reads the compose files of a checkout from disk.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,11 @@ use crate::{
     regular_file,
 };
 
-/// Bytes of one compose or env file. Large ones have a few ten thousand.
+/// Maximum size of a compose or env file in bytes. Large ones have some ten thousand.
 const LARGEST: u64 = 1 << 20;
 
-/// Reads files below a working directory; absolute paths and `..` lead out of it, as in Compose, but not out of the
-/// checkout where a boundary is set.
+/// Reads files relative to a working directory. Absolute paths and `..` may leave the directory, as in Compose, but not the
+/// checkout if a boundary is set.
 #[derive(Clone, Debug)]
 pub struct Directory {
     root: PathBuf,
@@ -22,19 +22,19 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The files of this directory.
+    /// Creates a reader for this directory.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), boundary: None, named: Vec::new() }
     }
 
-    /// The same, but only what `boundary` lets the checkout's files read; `named` are the files that inputs name, as they
-    /// are asked for.
+    /// Restricts the checkout's files to paths that `boundary` allows. `named` are the paths of files that inputs name, as
+    /// passed to [`Files::read`].
     #[must_use]
     pub fn within(self, boundary: Boundary, named: Vec<String>) -> Self {
         Self { boundary: Some(boundary), named, ..self }
     }
 
-    /// The directory itself.
+    /// Returns the directory.
     pub fn path(&self) -> &Path {
         &self.root
     }
@@ -53,7 +53,7 @@ impl Files for Directory {
         let full = self.root.join(path);
         let named_by = if self.named.iter().any(|named| named == path) { NamedBy::Input } else { NamedBy::Checkout };
         let real = self.boundary.as_ref()?.check(&full, named_by).err()?;
-        // A link that leads nowhere may be there, and a file may not.
+        // A dangling link is allowed, because it refers to no file.
         full.exists().then(|| real.display().to_string())
     }
 }

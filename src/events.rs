@@ -10,12 +10,12 @@ use crate::domain::{
     secret::Secret,
 };
 
-/// Sends events. Every text in them passes the [`Redactor`] here, which removes invisible characters and then secrets: no
-/// renderer can show a secret, whatever it removes or cuts afterwards.
+/// Sends events. Every text in them passes the [`Redactor`] here, which removes invisible characters and then secrets. So
+/// no renderer can show a secret, even if it removes or cuts text afterwards.
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: mpsc::Sender<Event>,
-    /// Shared by all senders of a run, which can learn secrets while it goes on.
+    /// Shared by all senders of a run, which can learn secrets during the run.
     redactor: Arc<RwLock<Arc<Redactor>>>,
 }
 
@@ -45,8 +45,8 @@ impl Events {
         let _ = self.sender.send(event).await;
     }
 
-    /// Takes in a secret that became known during the run, such as a token that expires too soon to be fetched before
-    /// the build. From here on it is redacted in every event and masked in the runner's log.
+    /// Adds a secret that became known during the run, such as a token that expires too soon to be fetched before the build.
+    /// From here on, it is redacted in every event and masked in the runner's log.
     pub async fn learn(&self, secret: Secret) {
         {
             let mut redactor = self.redactor.write().unwrap_or_else(PoisonError::into_inner);

@@ -80,8 +80,8 @@ mod tests {
 
     use super::{BodyError, bounded_body, builder};
 
-    /// A server that answers one call with this head and then with zeros, as many as the caller takes; tells how many
-    /// bytes these were.
+    /// Starts a server that answers one call with this head and then with zeros until the caller stops reading. Returns the
+    /// number of bytes that it sent.
     async fn endless(head: &'static str, bytes: usize) -> (String, JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());

@@ -1,7 +1,7 @@
 //! `build-deploy`: builds and pushes the images of a compose project, and notifies people, in one step of a workflow.
 //!
-//! The groups are in reading order; `tests/architecture.rs` says which module may import which. [`pipeline`] is the run on
-//! one page.
+//! The groups are in reading order; `tests/architecture.rs` lists which module may import which. [`pipeline`] shows a whole
+//! run on one page.
 
 // Values that everything shares.
 pub mod domain;
@@ -38,7 +38,7 @@ pub mod pipeline;
 pub mod preflight;
 pub mod publish;
 
-// What people see of a run.
+// The output of a run for people.
 pub mod notify;
 pub mod report;
 pub mod reporter;

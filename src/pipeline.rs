@@ -1,4 +1,4 @@
-//! The run on one page: which stages there are, in which order, and what each of them hands to the next.
+//! The stages of a run, their order, and the data that each passes to the next.
 //!
 //! ```text
 //! preflight -> build -> publish
@@ -7,7 +7,7 @@
 //! | stage | takes | returns | on failure |
 //! |---|---|---|---|
 //! | [`preflight`] | the plan, the run's context | a connected builder, what to build | nothing was started |
-//! | [`builder`] | these | [`Built`]: each image, uploaded by digest | no tag has moved |
+//! | [`builder`] | the builder, the specs | [`Built`]: each image, uploaded by digest | no tag has moved |
 //! | [`publish`] | the images | [`Release`]: each image under its tags | tags are restored |
 //!
 //! A test stage belongs between build and publish, a deploy stage after publish. Nothing here formats text, builds a
@@ -27,7 +27,7 @@ use crate::{
     publish::{self, Move, Release, Survey, Unpublished},
 };
 
-/// How long a finished build waits for the registries to say what the tags point to now.
+/// How long a finished build waits for the registries to report the current targets of the tags.
 const SURVEY: Duration = Duration::from_secs(2);
 
 /// The result of a run.
@@ -76,13 +76,13 @@ pub async fn run(
     Ok(Outcome { releases })
 }
 
-/// What preflight hands to the build.
+/// The result of preflight, for the build.
 struct Ready {
     builder: Builder,
     specs: Vec<BuildSpec>,
 }
 
-/// Finds every problem that can be found before the first layer is built.
+/// Runs all checks that are possible before the first layer is built.
 async fn preflight(plan: &Plan, cx: &RunContext, events: &Events) -> Result<Ready, Failure> {
     events.emit(Event::StageStarted(Stage::Preflight)).await;
     let mut specs = preflight::build_specs(plan, cx)?;
@@ -93,8 +93,8 @@ async fn preflight(plan: &Plan, cx: &RunContext, events: &Events) -> Result<Read
     Ok(Ready { builder, specs })
 }
 
-/// Builds all images at the same time and uploads them by digest. Meanwhile it tries the credentials, since a run with
-/// wrong ones should fail at once, and asks the registries what the tags point to now.
+/// Builds all images concurrently and uploads them by digest. Meanwhile, checks the credentials, so that a run with invalid
+/// ones fails early, and asks the registries for the current targets of the tags.
 async fn build(plan: &Plan, cx: &RunContext, ready: &Ready, events: &Events) -> Result<(Vec<Built>, Survey), Failure> {
     events.emit(Event::StageStarted(Stage::Build)).await;
     let Ready { builder, specs } = ready;
@@ -112,7 +112,7 @@ async fn build(plan: &Plan, cx: &RunContext, ready: &Ready, events: &Events) -> 
     Ok((built?, survey))
 }
 
-/// What the images are built for.
+/// Returns the goal of the build.
 fn goal(plan: &Plan) -> Goal {
     match (plan.push.enabled, plan.load) {
         (true, false) => Goal::Push,

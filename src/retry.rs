@@ -9,7 +9,7 @@ use tokio::time::Instant;
 pub enum Retry {
     /// Do not retry.
     Never,
-    /// It is most likely final, but was not expected: it is sent once more.
+    /// Retry once: the error is most likely permanent, but was not expected.
     Once,
     /// Retry after the usual pause.
     Later,
@@ -32,8 +32,8 @@ pub struct RetryPolicy {
     pub first_pause: Duration,
     /// Longest accepted pause. If the server asks for a longer one, the call fails.
     pub longest_pause: Duration,
-    /// A call that failed after longer than this is sent once more at most: whoever made it has repeated it already, as
-    /// engines do.
+    /// A call that took longer than this and failed is retried at most once, because the server, such as an engine, has
+    /// already repeated the request itself.
     pub longest_call: Duration,
 }
 
@@ -50,13 +50,13 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The default, with so many attempts.
+    /// Returns the default policy with this number of attempts.
     pub fn attempts(attempts: u32) -> Self {
         Self { attempts, ..Self::default() }
     }
 
-    /// The pause before attempt number `attempt`, which is at least 2, after one that took so long; `None` if there is no
-    /// such attempt.
+    /// The pause before attempt number `attempt`, which is at least 2, if the previous attempt took `took`; `None` if there
+    /// are no more attempts.
     pub fn pause(&self, attempt: u32, retry: Retry, took: Duration) -> Option<Duration> {
         if attempt > self.attempts || (took > self.longest_call && attempt > 2) {
             return None;
@@ -71,7 +71,7 @@ impl RetryPolicy {
         }
     }
 
-    /// The pause before attempt number `attempt` where nobody asks for another.
+    /// The pause before attempt number `attempt`, if the server does not ask for a longer one.
     pub fn usual_pause(&self, attempt: u32) -> Duration {
         self.first_pause * 2_u32.saturating_pow(attempt.saturating_sub(2))
     }

@@ -30,7 +30,7 @@ pub enum AwsError {
     Unreadable {
         /// The call.
         call: String,
-        /// What is missing.
+        /// The missing field.
         missing: &'static str,
     },
     /// The request could not be signed with the keys.

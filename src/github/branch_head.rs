@@ -71,13 +71,13 @@ struct Comparison {
     status: String,
 }
 
-/// Whether `other` is a descendant of `sha`: a newer commit of the same line.
+/// Whether `other` is a descendant of `sha`.
 ///
 /// # Errors
-/// GitHub did not tell.
+/// If GitHub does not answer in time or refuses the request.
 pub async fn is_newer(client: &Client, other: &str, sha: &str) -> Result<bool, ApiError> {
     let path = format!("/compare/{}...{}", percent_encoded(sha), percent_encoded(other));
-    // Only the first page lists the files that changed, of which nothing is needed here.
+    // The second page omits the list of changed files, which is not needed here.
     let query = [("per_page", "1".to_owned()), ("page", "2".to_owned())];
     let answer = retry::patiently("the comparison of two commits", || client.get::<Comparison>(&path, &query));
     let timed_out = || Err(ApiError::TimedOut("for the comparison of two commits".to_owned()));

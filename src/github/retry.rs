@@ -7,15 +7,15 @@ use tokio::time::timeout;
 use super::client::ApiError;
 use crate::retry::RetryPolicy;
 
-/// How long a single call may take. A connection that hangs once leaves time for another.
+/// Timeout of a single call. After one that hangs, enough time remains for another.
 const CALL: Duration = Duration::from_secs(2);
-/// How long the first pause between calls is.
+/// The first pause between calls.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Makes a call until GitHub answers it or refuses it, three times at most. `subject` names the answer in errors.
+/// Makes a call until GitHub answers or refuses it, at most three times. `subject` names the request in errors.
 ///
 /// # Errors
-/// The last call's.
+/// The error of the last call.
 pub(super) async fn patiently<T, F>(subject: &str, call: impl Fn() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>>,
@@ -49,7 +49,7 @@ mod tests {
             (&[500, 500, 500, 200], 3, false, 750),
             (&[404, 200], 1, false, 0),
             (&[403, 200], 1, false, 0),
-            // No answer at all.
+            // No answer.
             (&[0, 200], 2, true, 2250),
             (&[0, 0, 0, 200], 3, false, 6750),
         ] {

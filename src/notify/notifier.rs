@@ -1,4 +1,4 @@
-//! Keeps one message per channel up to date while a run goes on.
+//! Keeps one message per channel up to date during a run.
 //!
 //! [`start`] posts the first message at once, in parallel with the build. Later edits follow the run's state: at least
 //! [`Timing::edit_gap`](super::delivery::Timing::edit_gap) apart, and only if the message changes. [`Notifier::finish`]

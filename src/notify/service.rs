@@ -82,8 +82,8 @@ pub enum Call<'a> {
     Create(Alert, Destination),
     /// Replace the content of a message.
     Edit(&'a Posted),
-    /// Mention the configured users in a separate message, since an edit notifies nobody. With the message it refers to, if
-    /// there is one.
+    /// Mention the configured users in a separate message, since an edit notifies nobody. Contains the message that it
+    /// refers to, if there is one.
     Mention(Option<&'a Posted>),
 }
 

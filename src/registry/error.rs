@@ -41,7 +41,7 @@ pub enum RemoteError {
     Damaged {
         /// The registry.
         host: String,
-        /// What is damaged.
+        /// The damaged object.
         what: String,
     },
     /// The registry redirected to another server. The URL is not shown, since it may contain a signature.

@@ -5,7 +5,7 @@
 
 use crate::domain::{default_user::default_user, ecr::EcrHost};
 
-/// The registry that a push goes to, as far as advice depends on it.
+/// The registry that a push goes to, reduced to the facts that hints depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PushTarget<'a> {
     /// Its host.

@@ -1,4 +1,4 @@
-//! The setup of a run, and the work beside its pipeline.
+//! The setup of a run, and the tasks that run alongside its pipeline.
 //!
 //! In reading order: the job that the program runs in ([`job`], [`checkout`]), from inputs to a plan ([`facts`],
 //! [`planning`], [`trust`]), the input of the pipeline ([`logins`], [`secrets`], [`wiring`], all of it

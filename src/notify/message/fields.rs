@@ -37,7 +37,7 @@ fn building(image: &ImageState) -> Line {
         steps.find(|step| step.outcome.is_none() && is_dockerfile_step(&step.name) == dockerfile)
     };
     if let Some(step) = running(true) {
-        // `is_dockerfile_step` says that the name is `[…] instruction`.
+        // `is_dockerfile_step` ensures that the name has the form `[…] instruction`.
         let (number, instruction) = step.name.trim_start_matches('[').split_once(']').unwrap_or(("", &step.name));
         let (stage, number) = number.trim().rsplit_once(' ').unwrap_or(("", number.trim()));
         let stage = if stage.trim().is_empty() { String::new() } else { format!(" ({})", stage.trim()) };

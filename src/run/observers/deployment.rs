@@ -37,7 +37,7 @@ const SETTLED: &str = "deployment-settled";
 const STATUS: &str = "deployment-status";
 
 const TITLE: &str = "GitHub deployment";
-/// The first pause before the end is told again: a deployment that stays in progress misleads.
+/// The first pause before the final status is sent again: a deployment that stays in progress is misleading.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// A deployment in progress.
@@ -182,9 +182,9 @@ async fn make(
         }
     }
     let id = deployments::create(&client, &wanted).await?;
-    // Without it the post stage has nothing to repair, which is no worse than no post stage.
+    // If this fails, the post stage repairs nothing, as if it did not exist.
     let _ = saved::write(&env, &[(DEPLOYMENT, &id.to_string())]);
-    // The end is what counts; a beginning that is not told is made good by it.
+    // A failure to set the first status does not matter, since the final status replaces it.
     let _ = deployments::update(&client, id, &begun).await;
     Ok(Made::Ours(id))
 }

@@ -39,7 +39,7 @@ pub(in crate::run) fn values(cx: &RunContext) -> Result<Vec<Secret>, Failure> {
     }
     let mut bytes = 0;
     for path in paths {
-        // The preflight reports a file that cannot be read, and a binary file is not printed as it is.
+        // The preflight reports files that cannot be read, and builds do not print binary files verbatim.
         let Ok(text) = regular_file::read_text(path, LARGEST_SECRET) else { continue };
         bytes += text.len();
         if bytes > MOST_SECRET_BYTES {
