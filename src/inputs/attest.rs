@@ -1,4 +1,4 @@
-//! Parses the requested attestations of inputs and compose files: `true`, `false` or BuildKit attributes.
+//! Parses attestations that inputs and compose files request: `true`, `false` or BuildKit attributes.
 
 use super::{
     typed::Attest,

@@ -8,12 +8,12 @@ use crate::domain::{invalid::Invalid, repository::is_registry_host};
 /// The input `builder`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum BuilderInput {
-    /// The cheapest one that supports everything that is requested.
+    /// The simplest builder that supports everything that is requested.
     #[default]
     Auto,
-    /// The BuildKit of the runner's Docker engine.
+    /// The BuildKit in the runner's Docker engine.
     Engine,
-    /// A BuildKit in a container of the engine.
+    /// A BuildKit container on the engine.
     Container,
     /// These endpoints, each for its own platforms. Never empty.
     Endpoints(Vec<EndpointInput>),
@@ -22,9 +22,9 @@ pub enum BuilderInput {
 /// One line of `builder`: a BuildKit that is already running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointInput {
-    /// Its address.
+    /// Address.
     pub address: EndpointAddress,
-    /// The platforms to build on it. If empty, those that it reports.
+    /// The platforms to build on it. If empty, the platforms that it reports.
     pub platforms: Vec<String>,
     /// TLS files; `None` for a connection without TLS.
     pub tls: Option<TlsInput>,
@@ -44,20 +44,20 @@ pub enum EndpointAddress {
 /// Files of a TLS connection, absolute or relative to the project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsInput {
-    /// Certificate authorities for the daemon's certificate; `None` for those of the system.
+    /// Certificate authorities that verify the daemon's certificate; `None` for those of the system.
     pub ca: Option<String>,
     /// The client certificate and its key.
     pub identity: Option<(String, String)>,
-    /// The name in the daemon's certificate, if it is not the host.
+    /// The name in the daemon's certificate, if it differs from the host.
     pub server_name: Option<String>,
 }
 
-/// Options for the container of `builder: container`.
+/// Options of the BuildKit container of `builder: container`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerInput {
-    /// Its image.
+    /// Image.
     pub image: String,
-    /// Registries and their mirrors.
+    /// Registries, each with its mirror.
     pub mirrors: Vec<(String, String)>,
     /// Docker network; `None` for the engine's default.
     pub network: Option<String>,
@@ -70,7 +70,7 @@ impl Default for ContainerInput {
 }
 
 impl ContainerInput {
-    /// The default image, the same as that of `docker buildx create`.
+    /// The default image, which `docker buildx create` uses too.
     pub const IMAGE: &str = "moby/buildkit:buildx-stable-1";
 }
 
@@ -161,7 +161,8 @@ fn address(text: &str) -> Result<EndpointAddress, Invalid> {
     }
 }
 
-/// Splits a word into options. A value without a name belongs to the name before it; at the beginning its name is empty.
+/// Splits a word into options. A value without a name is added to the name before it; at the beginning its name is
+/// empty.
 fn options(word: &str) -> Vec<(&str, &str)> {
     let mut name = "";
     let pieces = word.split(',').filter(|piece| !piece.is_empty());
@@ -174,7 +175,7 @@ fn options(word: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Parses a line of `buildkit-mirror`: `registry=mirror`, or a mirror of Docker Hub.
+/// Parses a line of `buildkit-mirror`: `registry=mirror`, or only a mirror, which is for Docker Hub.
 pub fn mirror(line: &str) -> Result<(String, String), Invalid> {
     let (registry, mirror) = line.split_once('=').unwrap_or(("docker.io", line));
     let mirror = mirror.trim().trim_start_matches("https://").trim_end_matches('/');

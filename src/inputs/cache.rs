@@ -1,8 +1,8 @@
-//! GitHub's cache service as the job may use it, and caches in BuildKit's syntax. Pure.
+//! GitHub's cache service, as far as the job may use it, and caches in BuildKit's syntax. Pure.
 //!
-//! What the runner hands over: `ACTIONS_RESULTS_URL`, `ACTIONS_RUNTIME_TOKEN` and, from runner 2.336 on,
-//! `ACTIONS_CACHE_MODE` (<https://github.com/actions/toolkit/blob/main/packages/cache/src/internal/config.ts>). The
-//! token is a JSON Web Token whose claim `ac` says which branches' caches it opens, and for what.
+//! The runner provides `ACTIONS_RESULTS_URL`, `ACTIONS_RUNTIME_TOKEN` and, since runner 2.336, `ACTIONS_CACHE_MODE`
+//! (<https://github.com/actions/toolkit/blob/main/packages/cache/src/internal/config.ts>). The token is a JSON Web
+//! Token. Its claim `ac` lists the branches whose caches it gives access to, and the permission for each.
 
 use std::fmt;
 
@@ -15,15 +15,15 @@ use crate::domain::{invalid::Invalid, secret::Secret};
 /// GitHub's cache service, version 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheService {
-    /// Its address.
+    /// The service's URL.
     pub url: String,
-    /// What opens it: for this job and its branches only.
+    /// The token, which is valid for this job and its branches only.
     pub token: Secret,
-    /// What it may be used for.
+    /// The operations that the token permits.
     pub access: CacheAccess,
 }
 
-/// What a job may do with GitHub's cache service.
+/// A job's permissions for GitHub's cache service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheAccess {
     /// Read and write.
@@ -32,7 +32,7 @@ pub enum CacheAccess {
     Read,
     /// Write only.
     Write,
-    /// Nothing.
+    /// No access.
     None,
 }
 
@@ -48,8 +48,8 @@ impl CacheAccess {
     }
 }
 
-/// Events that somebody without any right in the repository can cause, for which GitHub gives out tokens that only
-/// read (<https://github.blog/changelog/>, 2026-06-26). Older runners do not say so.
+/// Events that anyone can trigger without permissions in the repository. GitHub issues read-only tokens for them
+/// (<https://github.blog/changelog/>, 2026-06-26), but older runners do not report that.
 const LOW_TRUST: [&str; 8] = [
     "pull_request_target",
     "issue_comment",
@@ -62,13 +62,13 @@ const LOW_TRUST: [&str; 8] = [
 ];
 
 impl CacheService {
-    /// The service, if the runner offers it. A GitHub Enterprise Server has none of version 2.
+    /// Returns the service if the runner offers it. GitHub Enterprise Server does not have version 2 of the service.
     pub fn of(env: &RunnerEnv) -> Option<Self> {
         let (url, token) = (env.var("ACTIONS_RESULTS_URL")?, env.var("ACTIONS_RUNTIME_TOKEN")?);
         if is_enterprise_server(env.var("GITHUB_SERVER_URL").unwrap_or("https://github.com")) {
             return None;
         }
-        // BuildKit takes nothing else for a token, and fails the build over it.
+        // BuildKit fails the build if it cannot parse the token.
         let granted = granted(token)?;
         let access = match env.var("ACTIONS_CACHE_MODE") {
             Some("none") => CacheAccess::None,
@@ -81,21 +81,23 @@ impl CacheService {
     }
 }
 
-/// `github.com`, the tenants of `ghe.com` and a developer's own `*.localhost` are not one.
+/// Whether the URL belongs to a GitHub Enterprise Server, not to `github.com`, a tenant of `ghe.com` or a developer's
+/// own `*.localhost`.
 fn is_enterprise_server(server: &str) -> bool {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
     let host = rest.split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
     host != "github.com" && !host.ends_with(".ghe.com") && !host.ends_with(".localhost")
 }
 
-/// The first part of a token.
+/// The header of a token.
 #[derive(Deserialize)]
 struct Header {
     #[serde(rename = "alg")]
     _algorithm: String,
 }
 
-/// Everything that BuildKit asks of a token (<https://github.com/tonistiigi/go-actions-cache/blob/master/cache.go>).
+/// The claims that BuildKit requires in a token
+/// (<https://github.com/tonistiigi/go-actions-cache/blob/master/cache.go>).
 #[derive(Deserialize)]
 struct Claims {
     ac: String,
@@ -110,11 +112,11 @@ struct Claims {
 struct Grant {
     #[serde(rename = "Scope")]
     _scope: String,
-    /// 1 reads, 2 writes.
+    /// Bit mask: 1 permits reading, 2 permits writing.
     permission: u32,
 }
 
-/// What a token grants; `None` if BuildKit would not take it for one.
+/// Returns the permissions that a token grants, or `None` if BuildKit would reject the token.
 fn granted(token: &str) -> Option<CacheAccess> {
     let mut parts = token.split('.');
     let (header, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
@@ -125,7 +127,7 @@ fn granted(token: &str) -> Option<CacheAccess> {
     Some(if writes { CacheAccess::Full } else { CacheAccess::Read })
 }
 
-/// One cache in BuildKit's syntax: `type=registry,ref=…,mode=max`. `Debug` and `Display` show no credentials.
+/// One cache in BuildKit's syntax, such as `type=registry,ref=…,mode=max`. `Debug` and `Display` show no credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CacheSpec {
     /// `registry`, `gha`, `inline`, `s3` or `azblob`.
@@ -134,11 +136,11 @@ pub struct CacheSpec {
     pub attributes: Vec<(String, String)>,
 }
 
-/// Attributes of caches that are credentials.
+/// Cache attributes that contain credentials.
 const SECRET_ATTRIBUTES: [&str; 4] = ["token", "ghtoken", "secret_access_key", "session_token"];
 
 impl CacheSpec {
-    /// Returns the credentials in it.
+    /// Returns the credentials in the attributes.
     pub fn secrets(&self) -> impl Iterator<Item = Secret> + '_ {
         let secret = self.attributes.iter().filter(|(key, _)| SECRET_ATTRIBUTES.contains(&key.as_str()));
         secret.map(|(_, value)| Secret::new(value.clone()))
@@ -150,7 +152,7 @@ impl CacheSpec {
     }
 }
 
-/// BuildKit's syntax, without credentials.
+/// Writes BuildKit's syntax, without credentials.
 impl fmt::Display for CacheSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "type={}", self.kind)?;
@@ -168,7 +170,7 @@ impl fmt::Debug for CacheSpec {
     }
 }
 
-/// Parses a cache in BuildKit's syntax. A reference alone stands for `type=registry,ref=…`.
+/// Parses a cache in BuildKit's syntax. A reference alone means `type=registry,ref=…`.
 pub fn cache_spec(line: &str) -> Result<CacheSpec, Invalid> {
     let wrong = |problem: &str, hint: &str| Err(Invalid::new(problem, hint));
     if !line.contains('=') && !line.contains(',') {

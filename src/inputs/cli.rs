@@ -1,4 +1,4 @@
-//! The command line, and what was written on it and in the runner's environment taken together.
+//! Parses the command line and merges it with the inputs in the runner's environment.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt};
 
@@ -15,14 +15,14 @@ use super::{
     spec::{self, Fallback, INPUTS, InputSpec, Kind},
 };
 
-/// What was written, by input name. Nothing is looked up or checked yet. `Debug` shows names only.
+/// The values of inputs as written, by input name, before any check. `Debug` shows names only.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RawInputs {
     values: BTreeMap<&'static str, String>,
 }
 
 impl RawInputs {
-    /// An input's value as written, else its literal default.
+    /// Returns an input's value as written, or its literal default.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.written(name).or_else(|| match spec::find(name)?.default {
             Fallback::Literal(text) => Some(text),
@@ -30,12 +30,12 @@ impl RawInputs {
         })
     }
 
-    /// An input's value, if something was written.
+    /// Returns an input's value as written, without the default.
     pub fn written(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
-    /// Writes a value; an empty one means the default. Unknown names are refused.
+    /// Sets a value. An empty value selects the default, and an unknown name is an error.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), InputError> {
         let spec = spec::find(name).ok_or_else(|| unknown(name))?;
         if value.trim().is_empty() {
@@ -53,45 +53,47 @@ impl fmt::Debug for RawInputs {
     }
 }
 
-/// What the program was called to do.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
-    /// The subcommand, if one was written. Without one, the input `command` says what to do.
+    /// The subcommand, if there is one. Otherwise the input `command` decides.
     pub subcommand: Option<Subcommand>,
-    /// Values of inputs.
+    /// Values of the inputs.
     pub inputs: RawInputs,
-    /// Inputs of the environment that do not exist. They are reported with the other mistakes.
+    /// Errors for unknown inputs in the environment. They are reported together with all other errors.
     pub unknown: Vec<InputError>,
 }
 
 /// A subcommand and its own options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subcommand {
-    /// The whole pipeline.
+    /// Runs the whole pipeline.
     Run,
-    /// The action's post stage.
+    /// Runs the action's post stage.
     Post,
-    /// Print what `run` would do.
+    /// Prints the plan of `run`.
     Plan(PlanFormat),
-    /// Send one message.
+    /// Sends one message.
     Notify,
 }
 
-/// How `plan` prints.
+/// The output format of `plan`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PlanFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
 }
 
-/// Reads the command line and the inputs in the environment; the command line wins.
+/// Parses the command line and the inputs in the environment. The command line takes precedence.
 ///
-/// `argv` begins with the program's name. Called under a name that ends in `-post`, the program is the action's
-/// post stage, since `post-entrypoint` of `action.yml` can only name a file.
-/// The error is clap's: a wrong command line, or `--help` and `--version`, with its own exit code.
+/// `argv` begins with the program's name. If the name ends in `-post`, the program runs the action's post stage, since
+/// `post-entrypoint` in `action.yml` must be the name of a file.
+///
+/// # Errors
+/// Returns clap's error for an invalid command line, and for `--help` and `--version`, with its own exit code.
 pub fn invocation(argv: impl IntoIterator<Item = OsString>, env: &RunnerEnv) -> Result<Invocation, clap::Error> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let post = argv.first().is_some_and(|name| name.to_string_lossy().ends_with("-post"));
@@ -99,7 +101,7 @@ pub fn invocation(argv: impl IntoIterator<Item = OsString>, env: &RunnerEnv) -> 
     let mut inputs = RawInputs::default();
     let mut mistakes = Vec::new();
     for (name, value) in env.inputs() {
-        // Elsewhere such variables may be someone else's; `INPUT_METHOD` is set on many desktops.
+        // Outside GitHub Actions such a variable may have another purpose; `INPUT_METHOD` is set on many desktops.
         mistakes.extend(inputs.set(&name, value).err().filter(|_| env.is_github_actions()));
     }
     let mut innermost = &matches;
@@ -131,7 +133,7 @@ fn subcommand(matches: &ArgMatches) -> Option<Subcommand> {
     }
 }
 
-/// The command line's definition, for parsing and for the tests that compare it with `action.yml`.
+/// Returns the definition of the command line, for parsing and for the tests that compare it with `action.yml`.
 pub fn command() -> Command {
     let choice = |name: &'static str, values: &'static [&'static str], help: &'static str| {
         Arg::new(name).long(name).value_parser(values.to_vec()).help(help)
@@ -150,8 +152,8 @@ pub fn command() -> Command {
         .subcommand(Command::new("notify").about("Sends one message, for a job that builds by other means"))
 }
 
-/// An input as a flag. Values are taken as text: checking them is for [`super::parse`], which finds all mistakes
-/// at once and shows no secret. No flag is tied to an environment variable, since `--help` would print it.
+/// Defines the flag of an input. Its value is any text: [`super::parse`] validates it, reports all mistakes together
+/// and shows no secret. No flag is bound to an environment variable, since `--help` would print its value.
 fn argument(spec: &InputSpec) -> Arg {
     let arg = Arg::new(spec.name)
         .long(spec.name)
@@ -173,7 +175,7 @@ fn argument(spec: &InputSpec) -> Arg {
     }
 }
 
-/// The mistake of naming an input that does not exist, with the nearest that does.
+/// Creates the error for an unknown input, with the most similar input as the hint.
 fn unknown(name: &str) -> InputError {
     if reserved::is_reserved(name) {
         return InputError::hidden(name, "is not supported by this version", "remove it from `with:`");
@@ -181,7 +183,7 @@ fn unknown(name: &str) -> InputError {
     if let Some(instead) = moved::instead_of(name) {
         return InputError::hidden(name, "is not an input of this action", instead);
     }
-    // Clap knows the flags and how to compare names; only `--` is needed to ask it.
+    // Uses clap to find the most similar flag; it requires the `--`.
     let answer = command().no_binary_name(true).try_get_matches_from([format!("--{name}=")]);
     let nearest = answer.err().and_then(|error| match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(flag)) => Some(flag.trim_start_matches('-').to_owned()),

@@ -1,4 +1,4 @@
-//! A mistake in an input.
+//! An invalid input.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use thiserror::Error;
 
 use crate::domain::invalid::Invalid;
 
-/// A mistake in one input. All mistakes of a run are reported together. Never contains a secret.
+/// An error in one input. All errors of a run are reported together. Never contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct InputError {
     /// The input's name.
     pub input: String,
-    /// The line in the input, from 1, if the input has several.
+    /// The line within the input, from 1, if the input has several lines.
     pub line: Option<usize>,
     /// The key, if the input is YAML.
     pub key: Option<String>,
     /// The invalid value, shortened; `None` if it is secret or absent.
     pub value: Option<String>,
-    /// What is wrong with the value, or with the input if there is no value: `is not a platform`.
+    /// The problem with the value, or with the input if there is no value: `is not a platform`.
     pub problem: String,
-    /// What to do about it, in the imperative.
+    /// How to correct it, in the imperative.
     pub hint: String,
 }
 
@@ -27,13 +27,13 @@ impl InputError {
     /// Maximum length of a shown value, in characters.
     const SHOWN: usize = 120;
 
-    /// A mistake in an input whose value must not, or need not, be shown.
+    /// Creates an error that does not contain the value, because it is secret or not needed.
     pub fn hidden(input: &str, problem: impl Into<String>, hint: impl Into<String>) -> Self {
         let (problem, hint) = (problem.into(), hint.into());
         Self { input: input.to_owned(), line: None, key: None, value: None, problem, hint }
     }
 
-    /// A mistake in an input, with the invalid value.
+    /// Creates an error that contains the invalid value.
     pub fn shown(input: &str, value: &str, problem: impl Into<String>, hint: impl Into<String>) -> Self {
         let mut short: String = value.chars().take(Self::SHOWN).collect();
         if short.len() < value.len() {
@@ -42,18 +42,18 @@ impl InputError {
         Self { value: Some(short), ..Self::hidden(input, problem, hint) }
     }
 
-    /// A mistake in an input whose value must not, or need not, be shown.
+    /// Creates an error that does not contain the value, because it is secret or not needed.
     pub fn new(input: &str, reason: Invalid) -> Self {
         Self::hidden(input, reason.problem, reason.hint)
     }
 
-    /// The same mistake, in a line of the input.
+    /// Returns the same error for a line of the input.
     #[must_use]
     pub fn at_line(self, line: usize) -> Self {
         Self { line: Some(line), ..self }
     }
 
-    /// The same mistake, in the value of a key.
+    /// Returns the same error for the value of a key.
     #[must_use]
     pub fn at_key(self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self }

@@ -1,4 +1,4 @@
-//! What happened on GitHub that started this run.
+//! Describes the event on GitHub that started this run.
 
 use crate::domain::{
     diagnostic::{Diagnostic, Severity},
@@ -7,7 +7,7 @@ use crate::domain::{
 
 use super::{payload::Payload, runner::RunnerEnv};
 
-/// Puts together what the runner's variables and the payload say. `job_id` is the input of that name.
+/// Builds the event from the runner's variables and the payload. `job_id` is the value of the input `job-id`.
 pub fn git_event(env: &RunnerEnv, payload: &Payload, job_id: Option<&str>) -> GitEvent {
     let var = |name: &str| env.var(name).unwrap_or_default().to_owned();
     let name = var("GITHUB_EVENT_NAME");
@@ -64,8 +64,8 @@ pub fn git_event(env: &RunnerEnv, payload: &Payload, job_id: Option<&str>) -> Gi
     }
 }
 
-/// Reads what was found at `GITHUB_EVENT_PATH`. A payload that is missing or broken costs titles and labels, not
-/// the build, and is a warning; outside an action there is none to miss.
+/// Parses the contents of the file at `GITHUB_EVENT_PATH`. If the payload is missing or invalid, titles and labels are
+/// missing too, but the build continues. In an action, that is a warning.
 pub fn payload_of(env: &RunnerEnv, contents: Result<&str, &std::io::Error>) -> (Payload, Option<Diagnostic>) {
     let path = env.var("GITHUB_EVENT_PATH").unwrap_or("GITHUB_EVENT_PATH");
     let why = match contents.map(Payload::read) {
@@ -88,7 +88,7 @@ pub fn payload_of(env: &RunnerEnv, contents: Result<&str, &std::io::Error>) -> (
 fn git_ref(name: &str, reference: &str, payload: &Payload) -> GitRef {
     let number = payload.pull_request.as_ref().and_then(|request| request.number);
     let in_ref = || reference.strip_prefix("refs/pull/")?.split('/').next()?.parse().ok();
-    // The run of a pull request that was closed by its merge is for the branch that it was merged into.
+    // When a pull request is closed by merging it, the run is for the branch that it was merged into.
     let merged = name == "pull_request" && reference.starts_with("refs/heads/");
     if name.starts_with("pull_request")
         && !merged
@@ -111,7 +111,7 @@ fn git_ref(name: &str, reference: &str, payload: &Payload) -> GitRef {
     }
 }
 
-/// The pull request's number in `gh-readonly-queue/<base>/pr-<number>-<sha>`.
+/// Returns the pull request's number in `gh-readonly-queue/<base>/pr-<number>-<sha>`.
 fn merge_group_number(branch: &str) -> Option<u64> {
     let (number, _sha) = branch.rsplit('/').next()?.strip_prefix("pr-")?.split_once('-')?;
     number.parse().ok()
@@ -121,7 +121,7 @@ fn is_from_fork(payload: &Payload) -> bool {
     let Some(request) = &payload.pull_request else { return false };
     let name = |side: &Option<super::payload::Side>| side.as_ref()?.repo.as_ref()?.full_name.clone();
     let base = name(&request.base).or_else(|| payload.repository.as_ref()?.full_name.clone());
-    // A fork that was deleted has no repository any more.
+    // A deleted fork has no repository.
     name(&request.head) != base
 }
 

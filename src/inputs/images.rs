@@ -129,7 +129,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Arguments without a value get the environment's.
+    /// Returns the build arguments. Arguments without a value take it from the environment.
     fn build_args(&self, node: &Node) -> Result<Vec<(String, String)>, Mistake> {
         let with_value = |Pair { line, key, value }: Pair| {
             let value = value.or_else(|| self.env.var(&key).map(str::to_owned));
@@ -185,7 +185,7 @@ fn platforms(node: &Node) -> Result<Vec<String>, Mistake> {
     Ok(platforms)
 }
 
-/// Errors do not show the line, which may contain a key.
+/// Parses caches. Errors do not contain the line, because it may contain a key.
 fn caches(node: &Node) -> Result<Vec<CacheSpec>, Mistake> {
     let cache =
         |(line, item): (usize, String)| cache_spec(&item).map_err(|reason| Mistake { line, value: None, reason });
@@ -203,13 +203,14 @@ fn texts(node: &Node) -> Result<Vec<String>, Mistake> {
     Ok(items(node)?.into_iter().map(|(_, item)| item).collect())
 }
 
-/// Returns the items of a list with their lines. A text is a list with one item per line, without blank lines and comments.
+/// Returns the items of a list with their lines. A string is a list with one item per line, without blank lines and
+/// comments.
 fn items(node: &Node) -> Result<Vec<(usize, String)>, Mistake> {
     let line = node.at.line_number();
     match &node.value {
         Value::Scalar(scalar) => {
             let text = scalar.source();
-            // The position of a block (`|`) is that of its first line that is not blank.
+            // The position of a block (`|`) is the position of its first line that is not blank.
             let blank = text.bytes().take_while(|byte| *byte == b'\n').count();
             let first = line.saturating_sub(blank);
             let numbered = text.lines().enumerate();

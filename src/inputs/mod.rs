@@ -1,7 +1,8 @@
 //! The inputs, the runner's environment and the event that started the run. Pure: no files, clock or network.
 //!
-//! In reading order: [`spec`] lists all inputs, [`cli`] and [`runner`] collect their values, [`parse`] checks and converts
-//! them into [`typed::Inputs`] and reports all mistakes together, [`payload`] and [`event`] describe what happened on GitHub.
+//! In reading order: [`spec`] lists all inputs, [`cli`] and [`runner`] collect their values, [`parse`] checks them,
+//! converts them into [`typed::Inputs`] and reports all mistakes together, [`payload`] and [`event`] describe the event
+//! on GitHub.
 
 pub mod attest;
 pub mod builder;

@@ -1,7 +1,7 @@
-//! What became of the inputs of Docker's own actions that have other names here, or none: for whoever takes a workflow
-//! over from them.
+//! Replacements for the inputs of Docker's own actions that have another name or do not exist here, to help users who
+//! migrate a workflow.
 
-/// What to write instead of an input of docker/build-push-action, docker/bake-action, docker/login-action,
+/// Returns a hint for an input of docker/build-push-action, docker/bake-action, docker/login-action,
 /// docker/metadata-action, docker/setup-buildx-action or docker/setup-qemu-action that does not exist here.
 pub fn instead_of(name: &str) -> Option<&'static str> {
     const LEAVE_OUT: &str =

@@ -25,11 +25,13 @@ use super::{
     values::{boolean, comma_lines, duration, lines, pair},
 };
 
-/// The registry whose password is GitHub's own token.
+/// The registry that accepts GitHub's own token as a password.
 const GHCR: &str = "ghcr.io";
 
-/// Parses every input. `Err` contains all mistakes, in the order of [`INPUTS`]; the caller adds
-/// [`super::cli::Invocation::unknown`].
+/// Parses every input.
+///
+/// # Errors
+/// Returns all mistakes, in the order of [`INPUTS`]. The caller adds [`super::cli::Invocation::unknown`].
 pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>> {
     let mut reader = Reader { raw, env, mistakes: Vec::new(), warnings: Vec::new() };
     let mut inputs = Inputs {
@@ -70,7 +72,7 @@ pub fn parse(raw: &RawInputs, env: &RunnerEnv) -> Result<Inputs, Vec<InputError>
     Err(reader.mistakes)
 }
 
-/// Parses inputs one by one and collects the mistakes. After a mistake, a method returns some valid value.
+/// Parses inputs one by one and collects the mistakes. After a mistake, each method returns some valid value.
 struct Reader<'a> {
     raw: &'a RawInputs,
     env: &'a RunnerEnv,
@@ -79,12 +81,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reports a mistake, with the value.
+    /// Reports a mistake and shows the value.
     fn reject(&mut self, input: &str, value: &str, problem: impl Into<String>, hint: impl Into<String>) {
         self.mistakes.push(InputError::shown(input, value, problem, hint));
     }
 
-    /// Reports a mistake whose value may be secret, or does not matter.
+    /// Reports a mistake without the value, because it may be secret or is not needed.
     fn reject_hidden(&mut self, input: &str, problem: impl Into<String>, hint: impl Into<String>) {
         self.mistakes.push(InputError::hidden(input, problem, hint));
     }
@@ -104,7 +106,7 @@ impl Reader<'_> {
             None => lines(text).map(str::to_owned).collect(),
             Some(Ok(lines)) => lines.into_iter().map(|(_, line)| line).collect(),
             Some(Err(mistake)) => {
-                // The line may contain a key, so it is not shown.
+                // The line may contain a key, so the error does not contain it.
                 let hint = "quote the whole line and double the quotes inside";
                 self.mistakes.push(InputError::hidden(input, mistake.problem, hint).at_line(mistake.line));
                 Vec::new()
@@ -129,7 +131,7 @@ impl Reader<'_> {
         self.checked(input, boolean, "is not a boolean", "use `true` or `false`").unwrap_or_default()
     }
 
-    /// One of several words.
+    /// Parses an input that must be one of several words.
     fn choice<T: Copy>(&mut self, input: &str, choices: &[(&str, T)], default: T) -> T {
         let Some(text) = self.raw.get(input) else { return default };
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -308,7 +310,7 @@ mod tests {
         }
     }
 
-    /// Addresses are checked later: an invalid one must not prevent a build.
+    /// URLs for messages are checked later, because an invalid one must not prevent a build.
     #[test]
     fn addresses_for_messages_are_never_mistakes() {
         for name in ["discord-webhook", "slack-webhook", "teams-webhook"] {
@@ -474,7 +476,7 @@ mod tests {
         assert!(!format!("{inputs:?}").contains("hunter"));
     }
 
-    /// No message contains the value of a secret input, however malformed it is.
+    /// No error contains the value of a secret input, however malformed it is.
     #[test]
     fn mistakes_never_show_a_secret() {
         let forms = [

@@ -1,13 +1,14 @@
-//! The event's payload, `GITHUB_EVENT_PATH`, as far as we read it.
+//! The fields of the event's payload (`GITHUB_EVENT_PATH`) that this program uses.
 //!
-//! Every field may be absent, null or of another shape: what we do not understand is left out, since a build
-//! must not fail over a commit message. Shapes: <https://github.com/octokit/webhooks>. All text in it is untrusted.
+//! Every field may be absent, null or of another type. Fields of an unexpected type are ignored, since a build must not
+//! fail because of a commit message. Shapes: <https://github.com/octokit/webhooks>. All text in the payload is
+//! untrusted.
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// A payload that is no JSON object.
+/// Error for a payload that is not a JSON object.
 #[derive(Debug, Error)]
 #[error("the event's payload is no JSON object: {0}")]
 pub struct PayloadError(#[source] serde_json::Error);
@@ -19,16 +20,16 @@ pub struct Payload {
     /// The repository that the workflow runs in.
     #[serde(deserialize_with = "lenient")]
     pub repository: Option<Repository>,
-    /// `push`: the newest commit; null when a branch was deleted.
+    /// `push`: the newest commit; null if the branch was deleted.
     #[serde(deserialize_with = "lenient")]
     pub head_commit: Option<Commit>,
-    /// `push`: the commits of a branch that are new.
+    /// `push`: the new commits of a branch.
     #[serde(deserialize_with = "lenient")]
     pub commits: Option<Vec<Commit>>,
-    /// `push` of a tag: full name of the branch that it lies on, as far as GitHub can tell.
+    /// `push` of a tag: full name of the branch that the tag is on, if GitHub can determine it.
     #[serde(deserialize_with = "lenient")]
     pub base_ref: Option<String>,
-    /// `pull_request` and its kin.
+    /// `pull_request` and related events.
     #[serde(deserialize_with = "lenient")]
     pub pull_request: Option<PullRequest>,
     /// `merge_group`.
@@ -49,19 +50,19 @@ pub struct Repository {
     /// `owner/name`.
     #[serde(deserialize_with = "lenient")]
     pub full_name: Option<String>,
-    /// Name.
+    /// Name without its owner.
     #[serde(deserialize_with = "lenient")]
     pub name: Option<String>,
-    /// What it is for.
+    /// Description.
     #[serde(deserialize_with = "lenient")]
     pub description: Option<String>,
-    /// Its page.
+    /// URL of its page.
     #[serde(deserialize_with = "lenient")]
     pub html_url: Option<String>,
     /// Name of the default branch.
     #[serde(deserialize_with = "lenient")]
     pub default_branch: Option<String>,
-    /// Its license, as far as GitHub can tell.
+    /// License, if GitHub detected one.
     #[serde(deserialize_with = "lenient")]
     pub license: Option<License>,
 }
@@ -82,10 +83,10 @@ pub struct Commit {
     /// 40 hex digits.
     #[serde(deserialize_with = "lenient")]
     pub id: Option<String>,
-    /// The whole message.
+    /// The whole message, with all its lines.
     #[serde(deserialize_with = "lenient")]
     pub message: Option<String>,
-    /// When it was committed, RFC 3339.
+    /// Commit time, RFC 3339.
     #[serde(deserialize_with = "lenient")]
     pub timestamp: Option<String>,
 }
@@ -100,25 +101,25 @@ pub struct PullRequest {
     /// Its title.
     #[serde(deserialize_with = "lenient")]
     pub title: Option<String>,
-    /// What is to be merged.
+    /// The branch to merge.
     #[serde(deserialize_with = "lenient")]
     pub head: Option<Side>,
-    /// What it is to be merged into.
+    /// The branch to merge into.
     #[serde(deserialize_with = "lenient")]
     pub base: Option<Side>,
 }
 
-/// One side of a pull request.
+/// The head or base of a pull request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Side {
     /// 40 hex digits.
     #[serde(deserialize_with = "lenient")]
     pub sha: Option<String>,
-    /// Its branch's short name.
+    /// Short name of the branch.
     #[serde(rename = "ref", deserialize_with = "lenient")]
     pub reference: Option<String>,
-    /// Its repository; null when a fork was deleted.
+    /// Its repository; null if a fork was deleted.
     #[serde(deserialize_with = "lenient")]
     pub repo: Option<Repository>,
 }
@@ -148,20 +149,21 @@ pub struct Release {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct WorkflowRun {
-    /// The commit it ran on.
+    /// The commit that it ran on.
     #[serde(deserialize_with = "lenient")]
     pub head_commit: Option<Commit>,
 }
 
 impl Payload {
-    /// Reads a payload. Only a text that is no JSON object is an error.
+    /// Parses a payload. Fails only if the text is not a JSON object.
     pub fn read(json: &str) -> Result<Self, PayloadError> {
-        // By way of a map, since a derived reader takes a JSON list for a struct too.
+        // Parses into a map first, since a derived `Deserialize` also accepts a JSON array for a struct.
         let fields: Map<String, Value> = serde_json::from_str(json).map_err(PayloadError)?;
         serde_json::from_value(Value::Object(fields)).map_err(PayloadError)
     }
 
-    /// The commit of this id that the payload tells most about.
+    /// Returns the commit with this id. If the payload contains it several times, the copy with the most detail is
+    /// returned.
     pub fn commit(&self, sha: &str) -> Option<&Commit> {
         let group = self.merge_group.as_ref().and_then(|group| group.head_commit.as_ref());
         let run = self.workflow_run.as_ref().and_then(|run| run.head_commit.as_ref());
@@ -170,7 +172,7 @@ impl Payload {
     }
 }
 
-/// A field that is left out where it does not look as expected.
+/// Deserializes a field, or returns `None` if its type is not the expected one.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }

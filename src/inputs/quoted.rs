@@ -1,10 +1,10 @@
-//! Lines in double quotes, as Docker's own actions accept them in lists.
+//! Parses lists whose lines are in double quotes, as Docker's own actions accept them.
 
 use super::values::lines;
 use crate::tags::language::{self, Dialect, LineError};
 
-/// Returns the lines of an input with their numbers, without blank lines and comments, if one of them is quoted:
-/// `"KEY=a value of<newline>several lines"`, with quotes inside doubled. Lines without quotes are returned as written.
+/// Returns the lines of an input with their numbers, without blank lines and comments, if any line is quoted, as in
+/// `"KEY=a value of<newline>several lines"` with quotes inside doubled. Unquoted lines are returned as written.
 pub(super) fn quoted_lines(text: &str) -> Option<Result<Vec<(usize, String)>, LineError>> {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));

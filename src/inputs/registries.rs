@@ -13,13 +13,13 @@ const HINT: &str = "write a YAML list of mappings with `registry`, `username` an
 /// The registries in the input.
 #[derive(Debug, Default)]
 pub(super) struct Registries {
-    /// Those with a user name and a password.
+    /// Credentials of the registries that have a user name and a password.
     pub(super) credentials: Vec<Credentials>,
-    /// The hosts of the others.
+    /// Hosts of the other registries.
     pub(super) hosts: Vec<String>,
 }
 
-/// Parses a YAML list of `{registry, username, password}`. Errors name lines and never show their text.
+/// Parses a YAML list of `{registry, username, password}`. Errors contain line numbers, but never the text of a line.
 pub(super) fn registries(text: &str) -> Result<Registries, InputError> {
     let invalid = |error: yaml::YamlError| wrong(error.at.line_number(), &error.problem.without_text());
     let document = yaml::parse_one(INPUT, text).map_err(invalid)?;
@@ -27,7 +27,7 @@ pub(super) fn registries(text: &str) -> Result<Registries, InputError> {
     let mut all = Registries::default();
     for item in items {
         let Credentials { registry, username, password } = credentials(item)?;
-        // A secret that this run has no access to is empty. Other credentials for that registry are used then.
+        // A secret that is not available to this run is empty. Other credentials for that registry are used then.
         if username.is_empty() || password.is_empty() {
             all.hosts.push(registry);
         } else {
@@ -44,12 +44,12 @@ fn credentials(item: &Node) -> Result<Credentials, InputError> {
     for (key, value) in entries {
         let line = key.at.line_number();
         let Some(value) = value.written() else { return Err(wrong(line, "has a value that is not a text")) };
-        // A block (`|`) ends in a line break, which is not part of the value.
+        // A block (`|`) ends with a line break, which is not part of the value.
         match key.text.as_str() {
             "registry" => found.registry = as_in_images(value.trim()),
             "username" => value.trim().clone_into(&mut found.username),
             "password" => found.password = Secret::new(value.trim()),
-            // An option of docker/login-action. Registries of Amazon are recognized by their names.
+            // An option of docker/login-action. Amazon ECR registries are recognized by their host names.
             "ecr" => {}
             _ => return Err(wrong(line, "has an unknown key")),
         }

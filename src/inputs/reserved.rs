@@ -19,7 +19,7 @@ const RESERVED: [&str; 16] = [
     "to",
 ];
 
-/// Whether a name is reserved, so that no other input is suggested for it.
+/// Whether a name is reserved; no other input is suggested for a reserved name.
 pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }

@@ -1,12 +1,12 @@
-//! The environment that GitHub's runner starts a container action with.
+//! The environment in which GitHub's runner starts a container action.
 //!
-//! [`RunnerEnv`] is a snapshot that `main` takes; nothing below it reads `std::env`.
+//! `main` takes a snapshot of it, [`RunnerEnv`]. No other code reads `std::env`.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt};
 
 use crate::domain::secret::Secret;
 
-/// Variables whose values are secret, whoever set them.
+/// Variables whose values are always secret.
 const SECRET_VARIABLES: [&str; 5] = [
     "ACTIONS_RUNTIME_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
@@ -15,10 +15,10 @@ const SECRET_VARIABLES: [&str; 5] = [
     "GITHUB_TOKEN",
 ];
 
-/// Prefixes of variables that are the runner's or this action's own business: inputs, tokens of services, saved state.
+/// Prefixes of variables that are internal to the runner or to this action: inputs, service tokens, saved state.
 const INTERNAL: [&str; 4] = ["INPUT_", "ACTIONS_", "STATE_", "RUNNER_"];
 
-/// Variables that hold credentials for GitHub and for clouds, which are set for steps and not for what is built.
+/// Credentials for GitHub and cloud providers. They are set for steps, not for builds.
 const CREDENTIALS: [&str; 9] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -31,21 +31,21 @@ const CREDENTIALS: [&str; 9] = [
     "GITHUB_TOKEN",
 ];
 
-/// Whose business a variable is.
+/// The purpose of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The workflow's: what it set, it set for its steps.
+    /// Set by the workflow for its steps.
     Workflow,
-    /// A credential for GitHub or a cloud, by its well-known name.
+    /// A well-known credential for GitHub or a cloud provider.
     Credential,
-    /// The runner's or this action's own.
+    /// Internal to the runner or to this action.
     Internal,
 }
 
 impl Owner {
-    /// Whose business the variable of this name is.
+    /// Determines the purpose of a variable from its name.
     pub fn of(name: &str) -> Self {
-        // The runner compares names without regard to case.
+        // The runner's variable names are case-insensitive.
         let name = name.to_ascii_uppercase();
         if INTERNAL.iter().any(|prefix| name.starts_with(prefix)) {
             Self::Internal
@@ -64,7 +64,7 @@ pub struct RunnerEnv {
 }
 
 impl RunnerEnv {
-    /// Takes a snapshot. Text that is no UTF-8 is kept as well as it can be.
+    /// Takes a snapshot. Invalid UTF-8 is replaced by U+FFFD.
     pub fn new<K, V>(vars: impl IntoIterator<Item = (K, V)>) -> Self
     where
         K: Into<OsString>,
@@ -74,22 +74,23 @@ impl RunnerEnv {
         Self { vars: vars.into_iter().map(|(key, value)| (text(key.into()), text(value.into()))).collect() }
     }
 
-    /// A variable's value; an empty one counts as unset, as the runner hands over much that is empty.
+    /// Returns a variable's value. An empty value counts as unset, because the runner sets many variables to an empty
+    /// value.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// All variables, for `${VAR}` in compose files and bare build arguments.
+    /// Returns all variables, for `${VAR}` in compose files and for build arguments without a value.
     pub fn vars(&self) -> impl Iterator<Item = (&str, &str)> {
         self.vars.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// What the workflow's `with:` and the defaults of `action.yml` say: input name (lower case) and value
-    /// without surrounding white space. Inputs left empty are left out: that means the default.
+    /// Returns the inputs from the workflow's `with:` and the defaults of `action.yml`: name in lower case, and value
+    /// without surrounding whitespace. Empty inputs are omitted, since an empty value selects the default.
     pub fn inputs(&self) -> impl Iterator<Item = (String, &str)> {
         self.vars().filter_map(|(key, value)| {
             let name = key.strip_prefix("INPUT_")?;
-            // The runner's own inputs of every container action.
+            // The runner passes these inputs to every container action.
             if name.is_empty() || name == "ARGS" || name == "ENTRYPOINT" || value.trim().is_empty() {
                 return None;
             }
@@ -97,36 +98,36 @@ impl RunnerEnv {
         })
     }
 
-    /// What an earlier stage of this step saved under `name` through `GITHUB_STATE`.
+    /// Returns a value that an earlier stage of this step saved under `name` through `GITHUB_STATE`.
     pub fn state(&self, name: &str) -> Option<&str> {
         self.var(&format!("STATE_{name}"))
     }
 
-    /// Whether workflow commands in the output are understood.
+    /// Whether the output is read by GitHub Actions, which understands workflow commands.
     pub fn is_github_actions(&self) -> bool {
         self.var("GITHUB_ACTIONS") == Some("true")
     }
 
-    /// The checkout, `/github/workspace` in a container action.
+    /// Returns the directory of the checkout, `/github/workspace` in a container action.
     pub fn workspace(&self) -> Option<&str> {
         self.var("GITHUB_WORKSPACE")
     }
 
-    /// A directory for temporary files that exists on this side of the container's wall.
+    /// Returns a directory for temporary files that exists inside the container.
     ///
-    /// Runners before 2.329.0 leave the host's path in `RUNNER_TEMP`, which is not mounted: then there is none.
+    /// `None` on runners before 2.329.0, which set `RUNNER_TEMP` to a path of the host that is not mounted.
     pub fn temp(&self) -> Option<&str> {
         let temp = self.var("RUNNER_TEMP")?;
         let in_container = self.workspace().is_some_and(|path| path.starts_with("/github/"));
         (!in_container || temp.starts_with("/github/")).then_some(temp)
     }
 
-    /// Values that are secret by the names of their variables: the runner's tokens and the keys of AWS.
+    /// Returns the values of the variables that are always secret: the runner's tokens and the AWS keys.
     pub fn secrets(&self) -> impl Iterator<Item = Secret> {
         SECRET_VARIABLES.iter().filter_map(|name| self.var(name)).map(Secret::new)
     }
 
-    /// `owner` and `name` of the repository; empty outside an action.
+    /// Returns `owner` and `name` of the repository; both are empty outside an action.
     pub fn repository(&self) -> (&str, &str) {
         self.var("GITHUB_REPOSITORY").and_then(|full| full.split_once('/')).unwrap_or_default()
     }

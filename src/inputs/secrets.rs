@@ -12,7 +12,7 @@ const INPUT: &str = "secrets";
 const HINT: &str = "write one `id=value` per line; for a value of several lines, use a YAML mapping (`id: |`), or quote the \
                     whole `id=value` and double the quotes inside";
 
-/// Parses `id=value` lines, or a YAML mapping. Errors name lines and never show their text.
+/// Parses `id=value` lines, or a YAML mapping. Errors contain line numbers, but never the text of a line.
 pub(super) fn secrets(text: &str) -> Result<Vec<(String, Secret)>, InputError> {
     let first = lines(text).next().unwrap_or_default();
     let secrets = if let Some(lines) = quoted_lines(text) {
@@ -34,7 +34,7 @@ pub(super) fn secrets(text: &str) -> Result<Vec<(String, Secret)>, InputError> {
 
 fn of_line(number: usize, line: &str) -> Result<(String, Secret), InputError> {
     let (id, value) = pair(line).ok_or_else(|| wrong(number, "is not of the form `id=value`"))?;
-    // The rest of a key that was pasted after `id=` may look like `id=value` as well, and ids are shown.
+    // The remaining lines of a key that was pasted after `id=` may look like `id=value` too, and ids are shown.
     if value.starts_with("-----BEGIN ") && !value.contains('\n') {
         return Err(wrong(number, "is the beginning of a value of several lines"));
     }
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(shown("empty="), [r#"empty="""#]);
         assert_eq!(shown("key: |\n  one\n  two\nother: 'a=b'"), [r#"key="one\ntwo\n""#, r#"other="a=b""#]);
         assert_eq!(shown(r#"{"a": "b: c"}"#), [r#"a="b: c""#]);
-        // As in the documentation of docker/build-push-action.
+        // From the documentation of docker/build-push-action.
         let quoted = "# c\nTOKEN=ab,c=d\n\"KEY=aaa\n\n# b\"\nFOO=bar\n\"JSON={\"\"k\"\":\"\"v\"\"}\"";
         let want = [r#"TOKEN="ab,c=d""#, r#"KEY="aaa\n\n# b""#, r#"FOO="bar""#, r#"JSON="{\"k\":\"v\"}""#];
         assert_eq!(shown(quoted), want);

@@ -1,7 +1,5 @@
-//! The one registry of action inputs: `action.yml`, the tables in the README and `docs/inputs.md`, the command line and
-//! `--help` are all made from, or checked against, [`INPUTS`].
-//!
-//! The order here is the order in all of them.
+//! The registry of all action inputs. `action.yml`, the tables in the README and in `docs/inputs.md`, the command line
+//! and `--help` are generated from [`INPUTS`] or checked against it. All of them use the order of [`INPUTS`].
 
 mod kind;
 
@@ -9,18 +7,18 @@ pub use self::kind::{Fallback, Group, Kind};
 
 use super::builder::ContainerInput;
 
-/// One action input, which is also the command-line flag `--name=value`.
+/// An action input, which is also the command-line flag `--name=value`.
 #[derive(Clone, Copy, Debug)]
 pub struct InputSpec {
-    /// Name, kebab-case.
+    /// Name, in kebab case.
     pub name: &'static str,
     /// Type of its value.
     pub kind: Kind,
-    /// Its default.
+    /// Default.
     pub default: Fallback,
     /// One-line description.
     pub help: &'static str,
-    /// Its heading in `docs/inputs.md`.
+    /// Heading in `docs/inputs.md`.
     pub group: Group,
 }
 
@@ -44,7 +42,7 @@ impl InputSpec {
         self
     }
 
-    /// Whether the runner sets it, so that no workflow does.
+    /// Whether the runner sets this input, so that workflows do not.
     pub fn is_hidden(&self) -> bool {
         matches!(self.name, "job-id" | "job-status")
     }

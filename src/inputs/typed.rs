@@ -1,4 +1,4 @@
-//! The inputs with their meaning: what [`super::parse`] makes of the texts.
+//! The typed inputs that [`super::parse`] creates.
 
 mod build;
 mod notify;
@@ -19,139 +19,140 @@ use crate::{
     tags::language::{Rule, TagInputs},
 };
 
-/// All inputs, checked.
+/// All inputs after parsing and validation.
 #[derive(Clone, Debug)]
 pub struct Inputs {
-    /// What to do when no subcommand says so.
+    /// The command to run if there is no subcommand.
     pub command: CommandInput,
-    /// Where the project lies and which of its images are meant.
+    /// The location of the project, and the selection of its images.
     pub project: ProjectInputs,
-    /// How to build.
+    /// Build options, for all images.
     pub build: BuildInputs,
-    /// What the images are called.
+    /// Image names and tags.
     pub names: NameInputs,
-    /// Where they go.
+    /// Registries, push and caches.
     pub registry: RegistryInputs,
     /// Amazon Web Services.
     pub aws: AwsInputs,
-    /// Who is told.
+    /// Messages.
     pub notify: NotifyInputs,
-    /// Where it is deployed.
+    /// GitHub deployments.
     pub deploy: DeployInputs,
-    /// GitHub and the rest.
+    /// GitHub and general options.
     pub github: GithubInputs,
-    /// What was written but has no effect, and why.
+    /// Warnings about inputs that have no effect.
     pub warnings: Vec<Diagnostic>,
 }
 
 /// The input `command`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandInput {
-    /// The whole pipeline.
+    /// Runs the whole pipeline.
     Run,
-    /// Print what it would do.
+    /// Prints the plan of `run`.
     Plan,
-    /// One message.
+    /// Sends one message.
     Notify,
 }
 
-/// Where the project lies and which of its images are meant.
+/// The location of the project, and the selection of its images.
 #[derive(Clone, Debug)]
 pub struct ProjectInputs {
-    /// Relative to the workspace.
+    /// Directory of the project, relative to the workspace.
     pub working_directory: String,
-    /// The one image that the project is, if it is said that it is one.
+    /// The image of a project with a single image; set if `context` or `file` is set.
     pub lone: Option<LoneInput>,
-    /// Compose files; empty means that they are looked for.
+    /// Compose files. If empty, the default names are searched.
     pub compose_files: Vec<String>,
-    /// Compose profiles to switch on.
+    /// Compose profiles to enable.
     pub profiles: Vec<String>,
-    /// Names or globs of services; empty means all.
+    /// Names or globs of services. If empty, all services.
     pub services: Vec<String>,
-    /// Images without, or overriding, a compose file's.
+    /// Images of a project without compose files, or overrides of the images in compose files.
     pub images: Vec<ImageInput>,
-    /// Files with values for compose files; empty means `.env` if there.
+    /// Files with values for compose files. If empty, `.env` if it exists.
     pub env_files: Vec<String>,
 }
 
-/// A project that is one image: the inputs `context` and `file`.
+/// A project with a single image: the inputs `context` and `file`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoneInput {
     /// Build context: a directory, relative to the working directory, or a URL.
     pub context: Option<String>,
-    /// Dockerfile, relative to the working directory, or to a context that is a URL.
+    /// Dockerfile, relative to the working directory, or to the context if that is a URL.
     pub file: Option<String>,
 }
 
-/// One item of the input `images`. `None` and empty mean: as without it.
+/// One item of the input `images`. A field that is `None` or empty changes nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImageInput {
-    /// The image's name in the plan.
+    /// Name of the image in the plan.
     pub name: String,
     /// Build context.
     pub context: Option<String>,
     /// Dockerfile, relative to the context.
     pub dockerfile: Option<String>,
-    /// Stage.
+    /// Stage to build.
     pub target: Option<String>,
     /// Build arguments.
     pub build_args: Vec<(String, String)>,
-    /// Named contexts, written as in the input of that name.
+    /// Named contexts, in the form of the input `build-contexts`.
     pub build_contexts: Vec<(String, String)>,
     /// Platforms.
     pub platforms: Vec<String>,
-    /// Rules for its tags, like the input `tags`.
+    /// Rules for the image's tags, as in the input `tags`.
     pub tags: Vec<Rule>,
-    /// Templates of its repositories; the first is its own, the others get copies.
+    /// Templates of the image's repositories. The first is its own repository, the others get copies.
     pub image_names: Vec<String>,
-    /// Labels. Values may hold expressions, as in the input `labels`.
+    /// Labels. Values can contain expressions, as in the input `labels`.
     pub labels: Vec<(String, String)>,
-    /// Ids of the build secrets that this image may see; empty means all.
+    /// Ids of the build secrets that this image can use. If empty, all.
     pub secrets: Vec<String>,
     /// Caches to read.
     pub cache_from: Vec<CacheSpec>,
     /// Caches to write.
     pub cache_to: Vec<CacheSpec>,
-    /// Compose services that run it.
+    /// Compose services that run the image.
     pub services: Vec<String>,
 }
 
-/// What the images are called.
+/// Image names and tags.
 #[derive(Clone, Debug)]
 pub struct NameInputs {
     /// Registry host.
     pub registry: String,
-    /// Templates of each image's repositories, if any were given; the first is its own, the others get copies.
+    /// Templates of each image's repositories; may be empty. The first is the image's own repository, the others get
+    /// copies.
     pub image_names: Vec<String>,
-    /// How tags are made.
+    /// The rules for tags, and their settings.
     pub tags: TagInputs,
-    /// Labels, added or overriding, as lines `name=value`, which may hold expressions, as rules do.
+    /// Labels that are added or replace default ones, as lines `name=value`. They can contain expressions, as in rules.
     pub labels: Vec<String>,
-    /// Image annotations, added or overriding.
+    /// Image annotations that are added or replace default ones.
     pub annotations: Vec<Annotation>,
-    /// Where annotations go that do not say it.
+    /// The levels of annotations that do not specify any.
     pub annotation_levels: Vec<AnnotationLevel>,
 }
 
 /// An image annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {
-    /// Where it goes; nowhere in particular if empty.
+    /// The levels to annotate. If empty, the default levels.
     pub levels: Vec<AnnotationLevel>,
-    /// `name=value`, which may hold expressions, as rules do.
+    /// `name=value`, which can contain expressions, as in rules.
     pub line: String,
 }
 
-/// A part of an image that can be annotated, in BuildKit's words, perhaps for one platform only: `manifest`,
+/// A part of an image that can be annotated, in BuildKit's notation, optionally for one platform: `manifest`,
 /// `index-descriptor`, `manifest[linux/arm64]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AnnotationLevel(String);
 
 impl AnnotationLevel {
-    /// The parts.
+    /// The names of the parts.
     pub const WORDS: [&str; 4] = ["manifest", "index", "manifest-descriptor", "index-descriptor"];
 
-    /// Reads a level.
+    /// Parses a level.
     pub fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         let (word, platform) = match text.split_once('[') {
@@ -163,34 +164,35 @@ impl AnnotationLevel {
         (valid && Self::WORDS.contains(&word)).then(|| Self(text.to_owned()))
     }
 
-    /// The level as written.
+    /// Returns the level as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Where images go, and the caches.
+/// Registries, push and caches.
 #[derive(Clone, Debug)]
 pub struct RegistryInputs {
-    /// Credentials, those for the input `registry` first if there are any.
+    /// Credentials. Those for the input `registry` come first, if there are any.
     pub credentials: Vec<Credentials>,
-    /// GitHub's own for `ghcr.io`: the actor and the job's token.
+    /// GitHub's credentials for `ghcr.io`: the actor and the job's token.
     pub github: Option<Credentials>,
-    /// Hosts that `registries` names without credentials, lower case: what else is known of them is to be used.
+    /// Hosts that `registries` lists without credentials, in lower case. Credentials from other sources are used for
+    /// them.
     pub hosts: Vec<String>,
-    /// The input `username`, or on `ghcr.io` the actor.
+    /// The input `username`, or the actor on `ghcr.io`.
     pub username: Option<String>,
-    /// What is done about a repository that Amazon ECR does not have.
+    /// The action to take if a repository does not exist in Amazon ECR.
     pub missing_repository: MissingRepository,
     /// Whether to push.
     pub push: Push,
-    /// What is done about a newer commit of the branch.
+    /// The action to take if the branch has a newer commit.
     pub when_superseded: WhenSuperseded,
-    /// Whether to leave images in the engine.
+    /// Whether to load the images into the engine.
     pub load: bool,
-    /// What builds.
+    /// The builder.
     pub builder: BuilderInput,
-    /// What the container of `builder: container` is made of.
+    /// Options of the BuildKit container.
     pub container: ContainerInput,
     /// The build caches.
     pub caches: CacheInputs,
@@ -199,31 +201,31 @@ pub struct RegistryInputs {
 /// The build caches.
 #[derive(Clone, Debug)]
 pub struct CacheInputs {
-    /// Which.
+    /// The kind of cache.
     pub kind: Cache,
-    /// Caches to read, if given.
+    /// Caches to read, if specified.
     pub from: Vec<CacheSpec>,
-    /// Caches to write, if given.
+    /// Caches to write, if specified.
     pub to: Vec<CacheSpec>,
-    /// GitHub's cache service, if the job has it.
+    /// GitHub's cache service, if the job can use it.
     pub service: Option<CacheService>,
-    /// The credentials in all of these.
+    /// The credentials in all caches.
     pub secrets: Vec<Secret>,
 }
 
-/// What is done about a repository that Amazon ECR does not have.
+/// The action to take if a repository does not exist in Amazon ECR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingRepository {
-    /// The push fails.
+    /// Fails the push.
     Refuse,
-    /// It is created.
+    /// Creates the repository.
     Create,
 }
 
-/// Amazon Web Services. Keys are not inputs: they come with the usual variables.
+/// Amazon Web Services. Keys are not inputs; they are set in the usual environment variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AwsInputs {
-    /// The region, if it is given.
+    /// The region, if specified.
     pub region: Option<String>,
     /// ARN of the role to assume with the job's OIDC token.
     pub role: Option<String>,
@@ -243,7 +245,7 @@ pub struct Credentials {
 /// Whether to push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Push {
-    /// Everywhere but on pull requests and merge groups.
+    /// On all events except pull requests and merge groups.
     Auto,
     /// Always.
     Always,
@@ -251,58 +253,58 @@ pub enum Push {
     Never,
 }
 
-/// What is done when the branch has a newer commit whose image is already in the registry.
+/// The action to take if a newer commit of the branch already has an image in the registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenSuperseded {
-    /// The tags that move stay where they are.
+    /// Leaves the moving tags at the newer image.
     #[default]
     Skip,
-    /// They are moved all the same.
+    /// Moves the tags anyway.
     Publish,
 }
 
-/// Which build cache.
+/// The kind of build cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
-    /// The best that builder and event allow.
+    /// The best cache that the builder and the event allow.
     Auto,
-    /// None but the builder's own.
+    /// Only the builder's own cache.
     Off,
     /// GitHub's cache service.
     Gha,
-    /// An image beside the built one.
+    /// A separate image in the image's repository.
     Registry,
-    /// Inside the built image.
+    /// Part of the built image.
     Inline,
 }
 
-/// Where it is deployed.
+/// GitHub deployments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeployInputs {
     /// GitHub environment.
     pub environment: Option<String>,
-    /// Where what is deployed there can be seen: an `http(s)` URL.
+    /// URL of the deployed site, with the scheme `http` or `https`.
     pub environment_url: Option<String>,
 }
 
-/// GitHub and the rest.
+/// GitHub and general options.
 #[derive(Clone, Debug)]
 pub struct GithubInputs {
     /// Token for GitHub's API.
     pub token: Option<Secret>,
     /// Id of this job.
     pub job_id: Option<String>,
-    /// How the job stands, in the post stage: `success`, `failure` or `cancelled`.
+    /// Status of the job, in the post stage: `success`, `failure` or `cancelled`.
     pub job_status: Option<String>,
-    /// What is shown beside the log.
+    /// The reports to create in addition to the log.
     pub show: Show,
-    /// Whether nothing is to be pushed or sent.
+    /// Whether to build without pushing or sending anything.
     pub dry_run: bool,
-    /// Limit for the whole run.
+    /// Time limit for the whole run.
     pub timeout: Option<Duration>,
 }
 
-/// What is shown beside the log.
+/// The reports to create in addition to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Show {
     /// The job summary.
@@ -314,7 +316,7 @@ pub struct Show {
 }
 
 impl Inputs {
-    /// Every secret that was handed in, to be masked and redacted.
+    /// Returns every secret in the inputs, to be masked and redacted.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let build = self.build.secrets.iter().map(|(_, secret)| secret);
         let passwords = self.registry.credentials.iter().map(|credentials| &credentials.password);

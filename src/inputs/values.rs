@@ -1,12 +1,12 @@
-//! Readers of single values: booleans, lists, pairs, durations, sizes, platforms, colours.
+//! Parsers for single values: booleans, lists, pairs, durations, sizes, platforms, colors.
 //!
-//! Their errors say what is wrong as a fragment and never repeat the value; the caller knows whether it may be
+//! They return `None` for an invalid value. The caller creates the error, because it knows whether the value may be
 //! shown.
 
 use std::time::Duration;
 
-/// A YAML boolean. Besides 1.2's core schema (`true`, `True`, `TRUE`), the spellings of YAML 1.1 that
-/// workflows in the wild use.
+/// Parses a YAML boolean. Besides the core schema of YAML 1.2 (`true`, `True`, `TRUE`), it accepts the spellings of
+/// YAML 1.1 that are common in workflows.
 pub fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" => Some(true),
@@ -15,25 +15,25 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// The items of a list: one a line, without blank lines and lines that begin with `#`.
+/// Returns the items of a list, one per line, without blank lines and lines that begin with `#`.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The items of a list in which no item can hold a comma, so that `a,b` means two, as in docker's own actions.
+/// Returns the items of a list whose items cannot contain a comma: `a,b` is two items, as in Docker's own actions.
 pub fn comma_lines(text: &str) -> impl Iterator<Item = &str> {
     lines(text).flat_map(|line| line.split(',')).map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// The two halves around the first `=`, the first of which is not empty.
+/// Splits an item at the first `=`. Returns `None` if there is no `=` or nothing before it.
 pub fn pair(item: &str) -> Option<(&str, &str)> {
     let (key, value) = item.split_once('=')?;
     let key = key.trim();
     (!key.is_empty()).then(|| (key, value.trim()))
 }
 
-/// A span of time such as `45m`, `1h30m` or `90s`. A bare number is refused: minutes and seconds are both
-/// likely meanings.
+/// Parses a duration such as `45m`, `1h30m` or `90s`. A number without a unit is rejected, because it could mean
+/// minutes or seconds.
 pub fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;
@@ -53,7 +53,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     (!total.is_zero()).then_some(total)
 }
 
-/// Bytes, as Docker writes sizes: `64m`, `1g`, `1.5g`, `512kb`, `1048576`; powers of 1024
+/// Parses a size in bytes, in Docker's notation: `64m`, `1g`, `1.5g`, `512kb`, `1048576`. Units are powers of 1024
 /// (<https://pkg.go.dev/github.com/docker/go-units#RAMInBytes>).
 pub fn bytes(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
@@ -70,7 +70,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     let number = number.trim();
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |part: &str| (!part.is_empty() && part.len() <= 9).then(|| part.parse::<u64>().ok()).flatten();
-    // Nine digits and a shift of 40 stay below 2^70, so the sums are done in 128 bits.
+    // Nine digits shifted by 40 bits stay below 2^70, so 128-bit arithmetic cannot overflow.
     let parts = u128::from(digits(fraction)?);
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let units = u128::from(if whole.len() > 9 && shift == 0 { whole.parse().ok()? } else { digits(whole)? });
@@ -78,7 +78,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     u64::try_from(value).ok()
 }
 
-/// Whether the text is a platform, `os/architecture` or `os/architecture/variant`.
+/// Whether the text is a platform: `os/architecture` or `os/architecture/variant`.
 pub fn is_platform(text: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
@@ -86,7 +86,7 @@ pub fn is_platform(text: &str) -> bool {
     matches!(text.split('/').count(), 2 | 3) && text.split('/').all(part)
 }
 
-/// A colour `#RRGGBB` as a number.
+/// Parses a color `#RRGGBB` into a number.
 pub fn color(text: &str) -> Option<u32> {
     let hex = text.strip_prefix('#').filter(|hex| hex.len() == 6 && hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
     u32::from_str_radix(hex, 16).ok()

@@ -1,5 +1,5 @@
-//! Parses the inputs about how images are built: those of the group "What to build" that apply to all images,
-//! attestations and compression.
+//! Parses the inputs that control how images are built: the inputs of the group "What to build" that apply to all
+//! images, attestations and compression.
 
 use crate::domain::secret::Secret;
 
@@ -65,7 +65,7 @@ impl Reader<'_> {
                 ),
             }
         }
-        // As in buildx: the variable applies to all tools.
+        // As in buildx, the variable is passed as a build argument too.
         if !args.iter().any(|(key, _)| key == EPOCH)
             && let Some(epoch) = self.env.var(EPOCH)
         {

@@ -1,4 +1,4 @@
-//! Parses `builder` and the inputs for its container.
+//! Parses `builder` and the inputs for the BuildKit container.
 
 use super::Reader;
 use crate::inputs::{
@@ -25,7 +25,7 @@ impl Reader<'_> {
                 Err(reason) => self.reject("builder", line, reason.problem, reason.hint),
             }
         }
-        // An input that contains only comments is empty.
+        // An input that contains only comments counts as empty.
         if endpoints.is_empty() { BuilderInput::Auto } else { BuilderInput::Endpoints(endpoints) }
     }
 

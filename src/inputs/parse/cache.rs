@@ -28,7 +28,7 @@ impl Reader<'_> {
         for line in self.list(input) {
             match cache_spec(&line) {
                 Ok(spec) => specs.push(spec),
-                // The line may contain a key, so it is not shown.
+                // The line may contain a key, so the error does not contain it.
                 Err(reason) => self.reject_hidden(input, reason.problem, reason.hint),
             }
         }

@@ -27,7 +27,7 @@ fn environment(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-/// GitHub accepts no other scheme.
+/// Parses an `http` or `https` URL; GitHub accepts no other scheme.
 fn url(text: &str) -> Option<String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let fits =

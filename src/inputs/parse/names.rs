@@ -38,7 +38,7 @@ impl Reader<'_> {
         host
     }
 
-    /// How closely docker/metadata-action is followed.
+    /// Returns the dialect of the tag language, as selected by `tag-compat`.
     pub(super) fn dialect(&self) -> Dialect {
         match self.raw.get("tag-compat").and_then(boolean) {
             Some(true) => Dialect::Exact,
@@ -82,7 +82,7 @@ impl Reader<'_> {
                     self.reject("tags", text, problem, "use a number such as `7`, or remove the variable");
                     ShaInputs::LENGTH
                 },
-                // A hash has at most 40 digits here, and a negative length counts as 0.
+                // A hash has at most 40 digits, and a negative length counts as 0.
                 |number| (0..=40).rev().find(|length| f64::from(*length) <= number).map_or(0, usize_of),
             ),
         };
@@ -110,7 +110,8 @@ impl Reader<'_> {
         all
     }
 
-    /// Returns image annotations. The input is a list of them, unless it is a boolean that is about the run's annotations.
+    /// Returns image annotations. The input is a list of them, unless it is a boolean, which controls the annotations
+    /// of the run.
     fn annotations(&mut self) -> Vec<Annotation> {
         if self.raw.get("annotations").and_then(boolean).is_some() {
             return Vec::new();
@@ -123,7 +124,7 @@ impl Reader<'_> {
             };
             match (before.split(',').map(AnnotationLevel::read).collect(), self.dialect()) {
                 (Some(levels), _) => all.push(Annotation { levels, line: rest.to_owned() }),
-                // docker/metadata-action treats it as part of the name.
+                // docker/metadata-action treats an unknown level as part of the name.
                 (None, Dialect::Exact) => all.push(Annotation { levels: Vec::new(), line }),
                 (None, Dialect::Repaired) => {
                     let hint = format!("use one of {}", AnnotationLevel::WORDS.join(", "));
@@ -144,7 +145,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether the run's own annotations are shown: the input `annotations` as a boolean.
+    /// Whether to show annotations of the run: the input `annotations` as a boolean.
     pub(super) fn annotations_shown(&self) -> bool {
         self.raw.get("annotations").and_then(boolean).unwrap_or(true)
     }

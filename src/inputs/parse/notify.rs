@@ -14,7 +14,7 @@ use crate::inputs::{
 /// The default address of Slack's API; `SLACK_API_URL` overrides it (<https://docs.slack.dev/apis/web-api/>).
 const SLACK_API: &str = "https://slack.com/api";
 
-/// Maximum number of mentions. More would not fit into a message.
+/// Maximum number of mentions. A message has no space for more.
 const MAX_MENTIONS: usize = 40;
 
 impl Reader<'_> {
@@ -41,7 +41,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns a list of secret addresses. An invalid one causes a warning later: it must not prevent a build.
+    /// Returns a list of secret URLs. An invalid one only causes a warning later, because it must not prevent a build.
     fn addresses(&self, input: &str) -> Vec<Secret> {
         self.raw.get(input).map(|text| lines(text).map(Secret::new).collect()).unwrap_or_default()
     }
@@ -73,8 +73,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns channels with their tokens: one token for all, or one for each. A missing token is not a mistake, because pull
-    /// requests from forks have no secrets.
+    /// Returns channels with their tokens: one token for all channels, or one per channel. A missing token is not an
+    /// error, because runs for pull requests from forks have no secrets.
     fn slack_channels(&mut self) -> Vec<(Secret, String)> {
         let tokens = self.list("slack-token");
         // `#name` is a channel here, not a comment.
@@ -202,7 +202,7 @@ impl Reader<'_> {
     }
 }
 
-/// Parses an item of the input `mention`.
+/// Parses one item of the input `mention`.
 fn mention(item: &str) -> Option<Mention> {
     let id = item.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(item);
     let id = id.trim_start_matches("!subteam^").trim_start_matches('@');

@@ -33,7 +33,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns the inputs `context` and `file`, which describe a project of one image.
+    /// Returns the inputs `context` and `file`, which describe a project with a single image.
     fn lone(&mut self) -> Option<LoneInput> {
         let lone = LoneInput { context: self.text("context"), file: self.text("file") };
         let given = match &lone {

@@ -1,24 +1,24 @@
-//! The properties of an input: its type, its default, its heading.
+//! The properties of an input: its type, default and heading.
 
 /// Type of an input's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Plain text.
     Text,
-    /// `true` or `false` (any YAML 1.2 spelling).
+    /// A boolean: `true` or `false`, in any spelling that `values::boolean` accepts.
     Bool,
     /// One item per line.
     List,
     /// A YAML document.
     Yaml,
-    /// A credential: never shown.
+    /// A credential, which is never shown.
     Secret,
-    /// One credential per line: never shown.
+    /// Credentials, one per line, which are never shown.
     SecretList,
 }
 
 impl Kind {
-    /// Name of the type in `docs/inputs.md` and `--help`.
+    /// Returns the name of the type in `docs/inputs.md` and `--help`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -30,27 +30,27 @@ impl Kind {
         }
     }
 
-    /// Whether its value must never be shown.
+    /// Whether a value of this type must never be shown.
     pub fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::SecretList)
     }
 }
 
-/// Default of an input.
+/// The default of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
     /// No value.
     None,
-    /// This value.
+    /// A fixed value.
     Literal(&'static str),
-    /// The value of a GitHub expression; outside an action, no value.
+    /// The value of a GitHub expression. Outside an action, no value.
     Expression(&'static str),
     /// A value that depends on other inputs or the event, described in words.
     Described(&'static str),
 }
 
 impl Fallback {
-    /// The `default:` in `action.yml`.
+    /// Returns the `default:` in `action.yml`.
     pub fn in_action(self) -> Option<&'static str> {
         match self {
             Self::Literal(text) | Self::Expression(text) => Some(text),
@@ -64,7 +64,7 @@ impl Fallback {
 pub enum Group {
     /// What to build.
     Build,
-    /// Names and tags.
+    /// Image names and tags.
     Names,
     /// Registry, push and cache.
     Registry,
@@ -77,7 +77,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The heading.
+    /// Returns the text of the heading.
     pub fn title(self) -> &'static str {
         match self {
             Self::Build => "What to build",

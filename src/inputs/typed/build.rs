@@ -1,52 +1,52 @@
-//! How to build: the inputs that BuildKit gets.
+//! The inputs that control how images are built.
 
 use crate::domain::secret::Secret;
 
-/// How to build. Applies to every image.
+/// Build options. They apply to every image.
 #[derive(Clone, Debug)]
 pub struct BuildInputs {
     /// Build arguments.
     pub args: Vec<(String, String)>,
     /// Named contexts.
     pub contexts: Vec<(String, String)>,
-    /// Secrets by id, those of `secret-envs` among them.
+    /// Secrets by id, including those of `secret-envs`.
     pub secrets: Vec<(String, Secret)>,
     /// Files with secrets, by id.
     pub secret_files: Vec<(String, String)>,
-    /// SSH agents and keys by id: paths, comma-separated; without, the agent of `SSH_AUTH_SOCK`.
+    /// SSH agents and keys by id: comma-separated paths, or `None` for the agent of `SSH_AUTH_SOCK`.
     pub ssh: Vec<(String, Option<String>)>,
-    /// Stage.
+    /// Stage to build.
     pub target: Option<String>,
-    /// Platforms; empty means the engine's.
+    /// Platforms. If empty, the engine's platform.
     pub platforms: Vec<String>,
     /// Network of `RUN` steps.
     pub network: Option<Network>,
-    /// Entries `host:ip`, with `=` between them as BuildKit wants it.
+    /// Host names and addresses for `RUN` steps.
     pub add_hosts: Vec<(String, String)>,
-    /// Bytes of `/dev/shm`.
+    /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
-    /// Limits `name=soft[:hard]`.
+    /// Resource limits, `name=soft[:hard]`.
     pub ulimits: Vec<String>,
-    /// Cgroup that the containers of `RUN` steps are put below.
+    /// Parent cgroup of the containers of `RUN` steps.
     pub cgroup_parent: Option<String>,
-    /// Stages to build anew.
+    /// Stages to build without the cache.
     pub no_cache: NoCache,
-    /// Whether registries are asked again for base images.
+    /// Whether to look for newer base images in their registries.
     pub pull: bool,
-    /// What the checkout may do beyond its project.
+    /// Permissions for the files of the checkout.
     pub allow: Allow,
-    /// Whether the warnings of build checks are reported.
+    /// Whether to report the warnings of build checks.
     pub check: bool,
-    /// What is attested of every image; `None` leaves it to the compose file.
+    /// Provenance attestation of every image; `None` for the setting of the compose file.
     pub provenance: Option<Attest>,
-    /// Likewise of what is in it.
+    /// SBOM attestation of every image; `None` for the setting of the compose file.
     pub sbom: Option<Attest>,
-    /// How layers are packed.
+    /// Compression of layers.
     pub compression: Compression,
 }
 
-/// The input `allow`: what the files of the checkout may do beyond their project, in the words of `docker buildx bake`
-/// (<https://docs.docker.com/reference/cli/docker/buildx/bake/#allow>).
+/// The input `allow`: permissions for files of the checkout to access something outside their project, with the names
+/// of `docker buildx bake` (<https://docs.docker.com/reference/cli/docker/buildx/bake/#allow>).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow {
     /// BuildKit's entitlements, such as `network.host`.
@@ -61,69 +61,69 @@ pub struct Allow {
     pub cache_to: Vec<String>,
 }
 
-/// An attestation that is asked for: BuildKit's attributes in CSV, such as `mode=max`; empty for its defaults.
+/// A requested attestation: BuildKit's attributes in CSV, such as `mode=max`. If empty, BuildKit's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attest(pub String);
 
-/// How the layers of an image are packed.
+/// The compression of an image's layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compression {
     /// The algorithm.
     pub kind: CompressionKind,
-    /// 0 to 22; `None` for BuildKit's own.
+    /// Compression level, 0 to 22; `None` for BuildKit's default.
     pub level: Option<u8>,
-    /// Which layers are packed so.
+    /// The layers to compress.
     pub reach: CompressionReach,
 }
 
 impl Compression {
-    /// Whether it is what every engine does without a word.
+    /// Whether this is the default of every engine.
     pub fn is_usual(&self) -> bool {
         self.kind == CompressionKind::Gzip && self.level.is_none()
     }
 }
 
-/// An algorithm for layers.
+/// A compression algorithm for layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CompressionKind {
-    /// What every registry and engine understands.
+    /// Supported by every registry and engine.
     #[default]
     Gzip,
-    /// Smaller and faster; engines from 2021 on.
+    /// Smaller and faster; supported by engines since 2021.
     Zstd,
     /// Gzip that can be pulled lazily.
     Estargz,
-    /// None.
+    /// No compression.
     Uncompressed,
 }
 
-/// Which layers are packed anew.
+/// The layers to compress with the selected algorithm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CompressionReach {
-    /// Those that this build made.
+    /// Layers that this build creates.
     #[default]
     New,
-    /// Those of base images too.
+    /// All layers, including those of base images.
     All,
 }
 
 /// Network of `RUN` steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// The builder's own choice.
+    /// The builder's default.
     Default,
-    /// None.
+    /// No network.
     None,
-    /// The host's; needs the entitlement `network.host`.
+    /// The host's network; requires the entitlement `network.host`.
     Host,
 }
 
-/// What is built anew though the cache has it.
+/// The stages to build without the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoCache {
-    /// Nothing.
+    /// No stage.
     Nothing,
-    /// Everything.
+    /// All stages.
     Everything,
     /// These stages.
     Stages(Vec<String>),

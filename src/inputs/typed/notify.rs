@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::secret::Secret;
 
-/// Who is told, when and how.
+/// Chat services to notify, and when.
 #[derive(Clone, Debug)]
 pub struct NotifyInputs {
     /// Discord.
@@ -13,20 +13,20 @@ pub struct NotifyInputs {
     pub slack: SlackInputs,
     /// Teams Workflows URLs; each begins with `https://` or `http://`.
     pub teams_webhooks: Vec<Secret>,
-    /// At which moments a message is sent or changed.
+    /// The moments at which messages are sent or edited.
     pub on: NotifyOn,
-    /// Whom to mention.
+    /// Users and groups to mention.
     pub mentions: Vec<Mention>,
     /// When to mention them.
     pub mention_on: MentionOn,
-    /// Colours of the states.
+    /// Colors of the states.
     pub colors: Colors,
     /// Whether a message that cannot be sent fails the step.
     pub strict: bool,
-    /// `notify`: the state to tell; `None` means the job's.
+    /// `notify`: the state to report; `None` for the job's status.
     pub state: Option<Moment>,
-    /// `notify`: the messages to change instead of posting new ones, by the output `message-id` of an earlier step: one
-    /// a channel, `None` for a channel without.
+    /// `notify`: the messages to edit instead of sending new ones, from the output `message-id` of an earlier step. One
+    /// per channel; `None` for a channel without a message.
     pub message_ids: Vec<Option<String>>,
 }
 
@@ -35,24 +35,24 @@ pub struct NotifyInputs {
 pub struct DiscordInputs {
     /// Webhook URLs; each begins with `https://` or `http://`.
     pub webhooks: Vec<Secret>,
-    /// Thread to post in: digits.
+    /// Id of the thread to post in: digits.
     pub thread_id: Option<String>,
-    /// Name to post under.
+    /// Name of the sender.
     pub username: Option<String>,
-    /// Picture to post under.
+    /// URL of the sender's picture.
     pub avatar_url: Option<String>,
-    /// Picture inside the message.
+    /// URL of a small picture inside the message.
     pub thumbnail_url: Option<String>,
-    /// One message or two.
+    /// Whether to send one message or two.
     pub mode: DiscordMode,
 }
 
-/// One message or two.
+/// Whether to send one message or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiscordMode {
-    /// One that is edited.
+    /// One message that is edited.
     Edit,
-    /// One at the start and one at the end.
+    /// One message at the start and one at the end.
     Post,
 }
 
@@ -61,35 +61,35 @@ pub enum DiscordMode {
 pub struct SlackInputs {
     /// Webhook URLs; each begins with `https://` or `http://`.
     pub webhooks: Vec<Secret>,
-    /// Channels, by id or name, each with the token that may post in it.
+    /// Channels, by id or name, each with its bot token.
     pub channels: Vec<(Secret, String)>,
-    /// Address of the API, such as `https://slack.com/api`.
+    /// URL of the API, such as `https://slack.com/api`.
     pub api: String,
 }
 
-/// At which moments there is a message.
+/// The moments at which a message is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotifyOn {
-    /// At these.
+    /// These moments.
     Moments(BTreeSet<Moment>),
-    /// At the end, if the run broke what worked or fixed what did not.
+    /// The end of a run that fails after a success, or succeeds after a failure.
     Change,
 }
 
-/// Someone to be mentioned.
+/// A user or group to mention.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mention {
-    /// A user of Discord: digits.
+    /// A Discord user: digits.
     DiscordUser(String),
-    /// A role of Discord: digits.
+    /// A Discord role: digits.
     DiscordRole(String),
-    /// A user of Slack: `U…` or `W…`.
+    /// A Slack user: `U…` or `W…`.
     SlackUser(String),
-    /// A group of Slack: `S…`.
+    /// A Slack user group: `S…`.
     SlackGroup(String),
 }
 
-/// When someone is mentioned.
+/// When to mention users and groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MentionOn {
     /// At every failure.
@@ -103,21 +103,21 @@ pub enum MentionOn {
 /// A moment of the run at which a message may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
-    /// The build has begun.
+    /// The build started.
     Started,
-    /// It went well.
+    /// The run succeeded.
     Success,
-    /// It failed.
+    /// The run failed.
     Failure,
-    /// It was stopped.
+    /// The run was cancelled.
     Cancelled,
 }
 
 impl Moment {
-    /// All, in order.
+    /// All moments, in order.
     pub const ALL: [Self; 4] = [Self::Started, Self::Success, Self::Failure, Self::Cancelled];
 
-    /// The word for it in inputs and in the plan.
+    /// Returns the name of the moment in inputs and in the plan.
     pub fn word(self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -128,7 +128,7 @@ impl Moment {
     }
 }
 
-/// Colours `0xRRGGBB`.
+/// Colors of the states, as `0xRRGGBB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colors {
     /// Yellow.
@@ -137,12 +137,12 @@ pub struct Colors {
     pub success: u32,
     /// Red.
     pub failure: u32,
-    /// Grey.
+    /// Gray.
     pub cancelled: u32,
 }
 
 impl NotifyInputs {
-    /// Every secret among them.
+    /// Returns every secret in these inputs.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let tokens = self.slack.channels.iter().map(|(token, _)| token);
         self.discord.webhooks.iter().chain(&self.slack.webhooks).chain(tokens).chain(&self.teams_webhooks)
