@@ -1,4 +1,4 @@
-//! Decides tags by the event alone, if there are no rules.
+//! Decides tags by the event if there are no rules.
 
 use super::{
     language::{self, Dialect, Flavor, Latest, Rule},
@@ -20,11 +20,11 @@ pub(super) fn rules() -> Vec<Rule> {
 /// A tag without prefix and suffix.
 struct Draft {
     text: String,
-    /// Whether it has a prefix of its own, which replaces the flavor's.
+    /// Whether it has its own prefix, which replaces the flavor's.
     prefixed: bool,
 }
 
-/// Makes the tags: at least one, without duplicates.
+/// Returns the tags: at least one, without duplicates.
 pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, RenderError> {
     let Subject { event, facts, git_tags } = subject;
     let plain = |text: String| Draft { text, prefixed: false };

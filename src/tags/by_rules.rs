@@ -14,13 +14,13 @@ use super::{
     tagged::{RuleError, TagError, Tagged},
 };
 
-/// The result of a rule: the tag's text, and whether the rule asks for the tag `latest`.
+/// The result of a rule: the text of the tag, and whether the rule requests the tag `latest`.
 struct Made {
     text: String,
     latest: bool,
 }
 
-/// Whether the tags of a rule name something that does not change: a version, a commit, a pull request.
+/// Whether the tags of a rule identify something that does not change: a version, a commit or a pull request.
 fn is_fixed(kind: &RuleKind) -> bool {
     match kind {
         RuleKind::Semver(_)
@@ -34,7 +34,7 @@ fn is_fixed(kind: &RuleKind) -> bool {
     }
 }
 
-/// Makes the tags. There are none if no rule fits the event.
+/// Returns the tags. They are empty if no rule applies to the event.
 pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) -> Result<Tagged, TagError> {
     let mut sorted: Vec<&Rule> = rules.iter().collect();
     sorted.sort_by(|a, b| b.priority.partial_cmp(&a.priority).unwrap_or(Ordering::Equal));
@@ -57,7 +57,7 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
         if !tagged.tags.contains(&tag) {
             tagged.tags.push(tag);
         }
-        // The first rule that makes a tag decides.
+        // The first rule that creates a tag decides.
         latest.get_or_insert(made.latest);
     }
     if latest == Some(true) {
@@ -116,7 +116,7 @@ impl Evaluation<'_> {
         Ok(Some(Made { text: facts.with_affixes(&text, prefix, suffix)?, latest }))
     }
 
-    /// Returns the text that contains the version: the rule's `value`, or else the pushed Git tag.
+    /// Returns the text that contains the version: the rule's `value`, or the pushed Git tag if there is none.
     fn candidate(&self, value: &str) -> Result<Option<String>, RuleError> {
         let facts = self.subject.facts;
         match (facts.tag(), value.is_empty()) {
@@ -126,7 +126,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Returns the version: the first group of `match` if it matches, or else the whole text.
+    /// Returns the version: the first group of `match`, or the whole text if `match` does not match.
     fn version(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<String>, RuleError> {
         let Some(mut text) = self.candidate(&rule.value)? else { return Ok(None) };
         if !rule.matching.is_empty() {
@@ -170,7 +170,7 @@ impl Evaluation<'_> {
         Ok(Some((shown, self.is_newest(version.is_final(), |tags| version.is_newest(tags)))))
     }
 
-    /// Whether a version moves `latest`: it is final, and no higher version is tagged.
+    /// Whether a version moves `latest`: it is final, and no Git tag is a higher version.
     fn is_newest(&self, is_final: bool, among: impl Fn(&[String]) -> bool) -> bool {
         match self.inputs.dialect {
             Dialect::Repaired => self.subject.git_tags.allow_latest(among),

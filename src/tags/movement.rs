@@ -1,7 +1,7 @@
-//! Which tags of an image move from commit to commit, and which tag names one commit.
+//! Determines which tags of an image move from commit to commit, and which tag identifies a single commit.
 //!
-//! Rules may contain any expression, so their results are compared instead: the same rules are evaluated for commits that
-//! do not exist. A tag that another commit of the branch would get as well moves.
+//! Rules may contain any expression, so they are not analyzed. Instead, they are evaluated for commits that do not
+//! exist, and the results are compared: a tag that another commit of the branch gets too is a moving tag.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -17,14 +17,14 @@ use crate::domain::{
     tag::Tag,
 };
 
-/// How the tags of an image move.
+/// The moving tags of an image, and the tag that identifies its commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Movement {
     moving: Vec<Tag>,
     commit: Option<CommitTag>,
 }
 
-/// A tag that names one commit: the text around the hash, and the number of the hash's digits.
+/// A tag that identifies a commit: the text before and after the hash, and the number of digits of the hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CommitTag {
     before: String,
@@ -32,16 +32,16 @@ struct CommitTag {
     after: String,
 }
 
-/// Hashes of commits that do not exist, as long as SHA-256's.
+/// Hashes of commits that do not exist, with the length of SHA-256 hashes.
 const ONE: &str = "c94a7d3b52e8f06119d7c3a58b4e26f09d81c7a35fe2b8604c7d19a3e85f2b06";
 const TWO: &str = "3f8e6b1d07a2c594e8d3160f7bc5a92e4d06f81b93ca7e250fb8d4617a3ce95d";
-/// Minimum number of digits by which a hash is recognized in a tag.
+/// Minimum number of digits for a hash to be recognized in a tag.
 const FEWEST: usize = 4;
 
 impl Movement {
-    /// Compares `tagged`, which the rules of `inputs` made for `event` at `now`, with the tags of other commits.
+    /// Compares `tagged`, the result of the rules of `inputs` for `event` at `now`, with the tags of other commits.
     ///
-    /// Only tags of branches move. A release, a pull request or a merge group has tags of its own.
+    /// Only tags of branches move. A release, a pull request or a merge group has its own tags.
     pub fn new(inputs: &TagInputs, event: &GitEvent, now: DateTime<Utc>, tagged: &Tagged) -> Self {
         if !matches!(event.git_ref, GitRef::Branch(_)) || event.sha.is_empty() {
             return Self::default();
@@ -49,8 +49,8 @@ impl Movement {
         let length = event.sha.len().min(ONE.len());
         let (one, two) = (&ONE[..length], &TWO[..length]);
         let later = now.checked_add_signed(TimeDelta::days(400)).unwrap_or(now);
-        // `now` is the same, so that a tag with the run's date moves. The commit's time is another, so that a tag with the
-        // commit's date does not.
+        // The time of the run is the same, so a tag with the date of the run is a moving tag. The time of the commit
+        // differs, so a tag with the date of the commit is not.
         let of_one = made(inputs, event, one, "2001-02-03T04:05:06Z", now);
         let of_two = made(inputs, event, two, "2012-11-10T09:08:07Z", later);
         let moving = tagged.moving.iter().filter(|tag| of_one.contains(tag)).cloned().collect();
@@ -61,21 +61,21 @@ impl Movement {
         Self { moving, commit }
     }
 
-    /// The tags that the next commit of the branch gets as well, such as the branch's name, `latest` and `nightly`. Empty
-    /// unless the event is about a branch.
+    /// Returns the tags that the next commit of the branch gets too, such as the branch's name, `latest` and `nightly`.
+    /// Empty unless the event is about a branch.
     pub fn moving(&self) -> &[Tag] {
         &self.moving
     }
 
-    /// Returns the tag that the rules make for a given commit of the branch and for no other, such as `sha-1234567`.
-    /// `None` if no rule makes one, or if it also depends on something else, such as a date.
+    /// Returns the tag that the rules create only for the given commit of the branch, such as `sha-1234567`. `None` if
+    /// no rule creates one, or if the tag also depends on something else, such as a date.
     pub fn tag_of_commit(&self, sha: &str) -> Option<Tag> {
         self.commit.as_ref()?.of(sha)
     }
 }
 
 impl CommitTag {
-    /// Finds the hash in a tag that was made for the commit `sha`.
+    /// Finds the hash in a tag of the commit `sha`.
     fn read(tag: &Tag, sha: &str, short: usize) -> Option<Self> {
         let fewest = short.clamp(FEWEST, sha.len());
         let digits = (fewest..=sha.len()).rev().find(|digits| tag.as_str().contains(&sha[..*digits]))?;
@@ -85,12 +85,12 @@ impl CommitTag {
 
     fn of(&self, sha: &str) -> Option<Tag> {
         let digits = sha.get(..self.digits)?;
-        // The tag with another hash is valid too.
+        // Replacing one hash by another keeps a tag valid.
         Some(Tag::exact(&format!("{}{digits}{}", self.before, self.after)))
     }
 }
 
-/// Makes the tags of a commit. Errors were reported for the event's own commit already.
+/// Returns the tags of a commit. Errors are ignored because they were already reported for the event's own commit.
 fn made(inputs: &TagInputs, event: &GitEvent, sha: &str, time: &str, now: DateTime<Utc>) -> Vec<Tag> {
     let event = GitEvent {
         sha: sha.to_owned(),
@@ -119,7 +119,7 @@ mod tests {
         GitEvent { commit_time: Some("2026-03-04T05:06:07Z".into()), ..tests::event(name, git_ref) }
     }
 
-    /// The tags that move, and the tag of the newer commit.
+    /// Returns the moving tags, and the tag of the newer commit.
     fn of(rules: &[&str], flavor: &str, dialect: Dialect, event: &GitEvent) -> (String, String) {
         let inputs = TagInputs {
             rules: read(&rules.join("\n"), dialect).unwrap().rules,
@@ -170,11 +170,11 @@ mod tests {
             ("push", &["type=raw,value={{commit_date 'YYYYMMDD'}}-{{sha}}", "type=sha"], "", "sha-fedcba9"),
             ("schedule", &["type=schedule", "type=sha"], "nightly", "sha-fedcba9"),
             ("schedule", &["type=schedule,pattern={{date 'YYYYMMDD'}}"], "19700101", ""),
-            // A version that the workflow writes is a release, whatever branch it is built from.
+            // A version that the workflow specifies is a release, regardless of the branch.
             ("push", &["type=semver,pattern={{version}},value=v1.2.3"], "latest", ""),
             ("push", &["type=match,pattern=\\d+,value=v7"], "latest", ""),
             ("push", &["type=semver,pattern={{version}},value=1.2.3", "type=raw,value=1.2.3"], "latest", ""),
-            // Too long: the tag is cut and ends in a hash of the whole.
+            // Too long: the tag is truncated and ends with a hash of the whole text.
             ("push", &[&long], "", ""),
         ] {
             for dialect in [Dialect::Repaired, Dialect::Exact] {

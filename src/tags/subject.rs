@@ -1,34 +1,34 @@
-//! What tags are decided from, apart from the inputs.
+//! The facts that determine tags, in addition to the inputs.
 
 use super::names::Facts;
 use crate::domain::git_event::GitEvent;
 
-/// What tags are decided from, apart from the inputs.
+/// The facts that determine tags, in addition to the inputs.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The event that started the run.
     pub event: &'a GitEvent,
-    /// Facts about it that expressions can use.
+    /// Facts about the event that expressions can use.
     pub facts: &'a Facts<'a>,
-    /// The repository's Git tags. A release moves `latest` only if none of them is a higher version.
+    /// The repository's Git tags. A release moves `latest` only if no Git tag is a higher version.
     pub git_tags: GitTags<'a>,
 }
 
-/// What is known about the repository's Git tags.
+/// The repository's Git tags, if known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GitTags<'a> {
-    /// GitHub was not asked, because there is no token, for example. Every final version moves `latest` then, as with
+    /// Not requested, for example because there is no token. Every final version moves `latest` then, as with
     /// docker/metadata-action.
     #[default]
     Unasked,
     /// Their short names.
     Known(&'a [String]),
-    /// GitHub was asked but did not answer. A higher version may exist, so no version moves `latest`.
+    /// The request to GitHub failed. A higher version may exist, so no version moves `latest`.
     Unreadable,
 }
 
 impl GitTags<'_> {
-    /// Whether a version moves `latest`. `is_highest` tells whether it is final and the highest among some tags.
+    /// Whether a version moves `latest`. `is_highest` checks that it is final and the highest of the given tags.
     pub(super) fn allow_latest(self, is_highest: impl FnOnce(&[String]) -> bool) -> bool {
         match self {
             Self::Unasked => is_highest(&[]),

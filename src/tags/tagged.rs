@@ -1,4 +1,4 @@
-//! The tags of an image, or the reason why there are none.
+//! The tags of an image, or the error that prevents deciding them.
 
 use thiserror::Error;
 
@@ -8,36 +8,37 @@ use crate::domain::tag::Tag;
 /// The tags of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tagged {
-    /// The tags; the first is the version. Without duplicates in [`Dialect::Repaired`], and never empty without rules.
+    /// The tags; the first is the version. Without duplicates in [`Dialect::Repaired`]. Not empty if there are no
+    /// rules.
     ///
     /// [`Dialect::Repaired`]: super::language::Dialect::Repaired
     pub tags: Vec<Tag>,
-    /// The tags that name neither a version nor a commit, judged by the kind of their rules.
+    /// The tags that identify neither a version nor a commit, according to the kinds of their rules.
     pub moving: Vec<Tag>,
-    /// Rules that made no tag although their kind fits the event, with the reason.
+    /// Reasons why rules created no tag although their kind applies to the event.
     pub warnings: Vec<String>,
 }
 
-/// Why the tags cannot be decided.
+/// The reason why the tags cannot be decided.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TagError {
-    /// A rule cannot be used.
+    /// A rule is invalid.
     #[error("line {line}, `{written}`: {reason}")]
     Rule {
-        /// Its line in the input, from 1.
+        /// The rule's line in the input, from 1.
         line: usize,
         /// The rule as written.
         written: String,
-        /// Why.
+        /// The reason.
         reason: RuleError,
     },
-    /// The flavor cannot be used.
+    /// The flavor is invalid.
     #[error("input `flavor`: {0}")]
     Flavor(RenderError),
 }
 
 impl TagError {
-    /// What to do about it, in the imperative.
+    /// Returns a hint in the imperative.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Rule { reason, .. } => reason.hint(),
@@ -46,7 +47,7 @@ impl TagError {
     }
 }
 
-/// Why a rule cannot be used.
+/// The reason why a rule is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum RuleError {
     /// A template cannot be rendered.

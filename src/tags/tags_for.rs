@@ -7,7 +7,7 @@ use super::{
     tagged::{TagError, Tagged},
 };
 
-/// Decides the tags: by the rules of `inputs`, or without any by the event.
+/// Decides the tags by the rules of `inputs`, or by the event if there are no rules.
 pub fn tags_for(inputs: &TagInputs, subject: &Subject<'_>) -> Result<Tagged, TagError> {
     match (inputs.rules.is_empty(), inputs.dialect) {
         (true, Dialect::Repaired) => by_event::tags(&inputs.flavor, subject).map_err(TagError::Flavor),

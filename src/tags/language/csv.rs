@@ -1,11 +1,11 @@
-//! Comma-separated values as the package csv-parse reads them (<https://csv.js.org/parse/options/>).
+//! Parses comma-separated values like the package csv-parse (<https://csv.js.org/parse/options/>).
 //!
-//! docker/metadata-action uses that package twice: for the whole input, in which a misplaced quote is an ordinary
-//! character, and then for each line, in which it is an error.
+//! docker/metadata-action uses that package twice: first for the whole input, where a misplaced quote is an ordinary
+//! character, then for each line, where it is an error.
 
 use thiserror::Error;
 
-/// What a misplaced quote means.
+/// The meaning of a misplaced quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quotes {
     /// It is an ordinary character, and a line that begins with `#` is a comment.
@@ -14,10 +14,10 @@ pub(super) enum Quotes {
     Strict,
 }
 
-/// A line of fields.
+/// A line with its fields.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Record {
-    /// The line on which it begins, from 1.
+    /// The line on which the record begins, from 1.
     pub(super) line: usize,
     /// Its fields, at least one.
     pub(super) fields: Vec<String>,
@@ -37,7 +37,7 @@ pub(super) enum CsvError {
     Unclosed,
 }
 
-/// Returns all records, without empty lines. An error comes with its line.
+/// Returns all records, without empty lines. An error contains its line number.
 pub(super) fn records(text: &str, quotes: Quotes) -> Result<Vec<Record>, (usize, CsvError)> {
     let text = text.replace("\r\n", "\n");
     let mut parser = Parser { line: 1, record: Record { line: 1, fields: Vec::new() }, ..Parser::default() };
@@ -57,13 +57,13 @@ struct Parser {
     field: String,
     line: usize,
     quoting: bool,
-    /// Whether this field was quoted. A quoted field counts even if it is empty.
+    /// Whether this field was quoted. A quoted field is kept even if it is empty.
     was_quoting: bool,
     commenting: bool,
 }
 
 impl Parser {
-    /// Processes a character, and returns how many of those after it belong to it.
+    /// Processes a character, and returns the number of following characters that belong to it.
     fn step(&mut self, character: char, next: Option<char>, quotes: Quotes) -> Result<usize, (usize, CsvError)> {
         if character == '"' && !self.commenting {
             if self.quoting {

@@ -2,18 +2,18 @@
 
 use crate::domain::tag::Tag;
 
-/// How closely docker/metadata-action is followed.
+/// The degree of compatibility with docker/metadata-action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// Mistakes are errors, and invalid tags are repaired.
+    /// Compatible, except that mistakes are errors and invalid tags are repaired.
     #[default]
     Repaired,
-    /// Exactly, including its quirks: `tag-compat: true`.
+    /// Fully compatible, including its quirks: `tag-compat: true`.
     Exact,
 }
 
 impl Dialect {
-    /// Makes a tag from any text.
+    /// Creates a tag from any text.
     pub(in crate::tags) fn tag(self, text: &str) -> Tag {
         match self {
             Self::Repaired => Tag::repaired(text),

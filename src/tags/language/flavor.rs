@@ -23,7 +23,7 @@ pub struct Flavor {
 /// Whether the tag `latest` is added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Latest {
-    /// If the first rule that makes a tag asks for it.
+    /// If the first rule that creates a tag requests it.
     #[default]
     Auto,
     /// Always.
@@ -37,7 +37,7 @@ pub enum Latest {
 pub struct Affix {
     /// Its template; may be empty.
     pub text: String,
-    /// Whether it is added to `latest` too, there without rendering it.
+    /// Whether it is added to `latest` too, without rendering it.
     pub on_latest: bool,
 }
 

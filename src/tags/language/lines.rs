@@ -1,4 +1,4 @@
-//! Splits an input into lines, the first step of reading rules, flavors and labels.
+//! Splits an input into lines, the first step in parsing rules, flavors and labels.
 
 use super::{
     csv::{Quotes, records},
@@ -13,18 +13,18 @@ pub struct LineError {
     pub line: usize,
     /// The line's text.
     pub written: String,
-    /// What is wrong.
+    /// The problem with the line.
     pub problem: String,
-    /// What to do about it.
+    /// How to correct it, in the imperative.
     pub hint: String,
 }
 
-/// How to quote a field.
+/// Hint that explains how to quote a field.
 pub(super) const QUOTING_HINT: &str =
     "quote the whole field and double the quotes inside it, as in `\"pattern=a\"\"b\"`";
 
-/// Returns the lines of an input with their numbers, without blank lines and comments. A line, or several at once, may be
-/// quoted.
+/// Returns the lines of an input with their numbers, without blank lines and comments. Quotes may enclose one line or
+/// several.
 pub fn lines(text: &str, dialect: Dialect) -> Result<Vec<(usize, String)>, LineError> {
     let all = records(text, Quotes::Relaxed).map_err(|(line, error)| LineError {
         line,

@@ -1,4 +1,4 @@
-//! The language of the inputs `tags` and `flavor`: docker/metadata-action's
+//! The language of the inputs `tags` and `flavor`, the same as in docker/metadata-action
 //! (<https://github.com/docker/metadata-action#tags-input>).
 
 mod csv;

@@ -1,11 +1,11 @@
-//! Regular expressions in rules. They are JavaScript's, as in docker/metadata-action.
+//! Regular expressions in rules, with JavaScript's syntax as in docker/metadata-action.
 
 use std::{sync::mpsc, thread, time::Duration};
 
 use regress::{Flags, Regex};
 
-/// How long a match may take. As in JavaScript, some expressions take exponential time on a short text, and the text may
-/// be the name of a branch that anybody chose.
+/// Time limit of a match. As in JavaScript, some expressions take exponential time even for a short text, and the text
+/// may be the name of a branch that anyone can choose.
 const MATCH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The match and its groups, or all matches; `None` if the text does not match.
@@ -59,14 +59,15 @@ impl Pattern {
         Ok(Self { regex, global, sticky })
     }
 
-    /// Returns what `String.prototype.match` returns: the match and its groups, or with the flag `g` all matches.
+    /// Returns the result of `String.prototype.match`: the match and its groups, or all matches with the flag `g`.
     ///
     /// # Errors
-    /// If matching takes too long.
+    /// Fails if matching takes too long.
     pub fn groups(&self, text: &str) -> Result<Groups, String> {
         let (sender, receiver) = mpsc::channel();
         let (pattern, searched) = (self.clone(), text.to_owned());
-        // The engine cannot be interrupted. A search that takes too long goes on in its thread until the process ends.
+        // The engine cannot be interrupted, so a search that takes too long continues in its thread until the process
+        // ends.
         let search = move || drop(sender.send(pattern.search(&searched)));
         let shown: String = text.chars().take(100).collect();
         thread::Builder::new().spawn(search).map_err(|error| error.to_string())?;

@@ -18,7 +18,7 @@ use crate::domain::invalid::Invalid;
 pub struct ParsedRules {
     /// The rules.
     pub rules: Vec<Rule>,
-    /// What has no effect.
+    /// Warnings about parts that have no effect.
     pub warnings: Vec<String>,
 }
 
@@ -172,7 +172,7 @@ fn kind_of(kind: &str, attributes: &mut Attributes, prefix: &mut Option<String>)
     })
 }
 
-/// Checks the parts that are otherwise only read when the rule is used.
+/// Validates the parts that are otherwise parsed only when the rule is used.
 fn check(rule: &Rule) -> Result<(), Invalid> {
     let pattern = |compiled: Result<Pattern, String>| {
         let hint = r#"use JavaScript's syntax; if it contains a comma, quote it twice, as in `"""pattern=\d{1,2}"""`"#;

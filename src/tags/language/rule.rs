@@ -1,25 +1,25 @@
-//! Rules for tags, once they are read.
+//! Parsed rules for tags.
 
 use super::{
     dialect::Dialect,
     flavor::{Flavor, Latest},
 };
 
-/// How tags are made: the inputs `tags`, `flavor` and `tag-compat`.
+/// The settings for tags: the inputs `tags`, `flavor` and `tag-compat`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TagInputs {
-    /// The rules, in the order written. Without any, the event decides.
+    /// The rules, in the order of the input. If empty, the event determines the tags.
     pub rules: Vec<Rule>,
     /// Settings that apply to every rule.
     pub flavor: Flavor,
-    /// How closely docker/metadata-action is followed.
+    /// The degree of compatibility with docker/metadata-action.
     pub dialect: Dialect,
-    /// The commit that rules call `sha`.
+    /// Selects the commit that rules call `sha`.
     pub sha: ShaInputs,
 }
 
 impl TagInputs {
-    /// Whether the tags of a release depend on the repository's other Git tags. `of_images` are the rules of single
+    /// Whether the tags of a release depend on the repository's other Git tags. `of_images` are the rules of individual
     /// images.
     pub fn needs_git_tags<'a>(&'a self, of_images: impl IntoIterator<Item = &'a Rule>) -> bool {
         let of_versions = |rule: &Rule| matches!(rule.kind, RuleKind::Semver(_) | RuleKind::Pep440(_));
@@ -30,12 +30,12 @@ impl TagInputs {
     }
 }
 
-/// The commit that rules call `sha`.
+/// Selects the commit that rules call `sha`, and the length of its short form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShaInputs {
-    /// Characters of the short form: `DOCKER_METADATA_SHORT_SHA_LENGTH`.
+    /// Number of characters of the short form: `DOCKER_METADATA_SHORT_SHA_LENGTH`.
     pub length: usize,
-    /// Which commit of a pull request: `DOCKER_METADATA_PR_HEAD_SHA`.
+    /// The commit to use for a pull request: `DOCKER_METADATA_PR_HEAD_SHA`.
     pub of_pull_request: PullRequestSha,
 }
 
@@ -55,20 +55,21 @@ impl Default for ShaInputs {
 pub enum PullRequestSha {
     /// The merge commit that GitHub creates for the run.
     Merge,
-    /// The newest commit.
+    /// The newest commit of the pull request.
     Head,
 }
 
-/// One rule: what makes a tag, and when. Texts that may hold expressions are templates that are not rendered yet.
+/// One rule: the source of a tag, and the condition for it. Texts that can contain expressions are unrendered
+/// templates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Its line in the input, from 1.
     pub line: usize,
     /// The rule as written.
     pub written: String,
-    /// The source of the tag.
+    /// The source of the tag's text.
     pub kind: RuleKind,
-    /// Rules with a higher priority come first.
+    /// Priority; rules with a higher one come first.
     pub priority: f64,
     /// Template that must render to `true` or `false`.
     pub enable: String,
@@ -78,12 +79,12 @@ pub struct Rule {
     pub suffix: Option<String>,
 }
 
-/// The source of a tag.
+/// The source of a tag's text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuleKind {
     /// A schedule.
     Schedule {
-        /// Template that may contain dates only.
+        /// Template that can contain dates only.
         pattern: String,
     },
     /// A Git tag that is a semantic version.
@@ -108,7 +109,7 @@ pub enum RuleKind {
     Ref(RefKind),
     /// A text.
     Raw {
-        /// Its template.
+        /// Template of the text.
         value: String,
     },
     /// The commit's hash.
@@ -118,7 +119,7 @@ pub enum RuleKind {
 /// A rule for versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionRule {
-    /// Template that may contain the version's parts.
+    /// Template that can contain the version's parts.
     pub pattern: String,
     /// Template of the version; empty for the Git tag.
     pub value: String,

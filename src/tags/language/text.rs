@@ -24,7 +24,7 @@ pub fn number(text: &str) -> Option<f64> {
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
         let digits = text.get(..2).filter(|start| start.eq_ignore_ascii_case(prefix)).and_then(|_| text.get(2..));
         if let Some(digits) = digits {
-            // Nobody needs a priority above `u32::MAX` in hexadecimal.
+            // Hexadecimal priorities above `u32::MAX` are not supported.
             return u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+')).map(f64::from);
         }
     }

@@ -15,7 +15,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     event: &'a GitEvent,
-    /// The full ref. For `pull_request_target` it is the pull request's, although GitHub names the base branch's.
+    /// The full ref. For `pull_request_target` it is the pull request's ref, although GitHub provides the base
+    /// branch's.
     reference: String,
     sha: &'a str,
     inputs: ShaInputs,
@@ -25,7 +26,7 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Collects the facts. `now` replaces the time of a commit whose time is unknown.
+    /// Collects the facts. `now` is used if the time of the commit is unknown.
     pub fn new(event: &'a GitEvent, inputs: &TagInputs, now: DateTime<Utc>) -> Self {
         let reference = match &event.git_ref {
             GitRef::PullRequest(number) if event.name.contains("pull_request_target") => {
@@ -52,7 +53,7 @@ impl<'a> Facts<'a> {
         render::render(text, self, self.dialect)
     }
 
-    /// Renders prefix and suffix around a text.
+    /// Renders the prefix and suffix and adds them to a text.
     pub(in crate::tags) fn with_affixes(&self, text: &str, prefix: &str, suffix: &str) -> Result<String, RenderError> {
         Ok(format!("{}{text}{}", self.render(prefix)?, self.render(suffix)?))
     }
@@ -62,17 +63,17 @@ impl<'a> Facts<'a> {
         render::render(text, &Dates(self), self.dialect)
     }
 
-    /// How closely docker/metadata-action is followed.
+    /// Returns the dialect, which determines the compatibility with docker/metadata-action.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The commit that rules call `sha`; empty if unknown.
+    /// Returns the commit that rules call `sha`; empty if unknown.
     pub fn sha(&self) -> &str {
         self.sha
     }
 
-    /// The time of the commit; the current time if unknown.
+    /// Returns the time of the commit, or the current time if that is unknown.
     pub fn commit(&self) -> DateTime<Utc> {
         self.commit
     }
@@ -114,7 +115,7 @@ impl<'a> Facts<'a> {
 
     fn is_default_branch(&self) -> bool {
         let branch = self.branch().unwrap_or(&self.reference);
-        // These events run on the newest commit of the default branch.
+        // The run for these events uses the newest commit of the default branch.
         let of_default = || ["create", "discussion", "issues", "schedule"].iter().any(|n| self.event.name.contains(n));
         !branch.is_empty() && (self.default_branch() == Some(branch) || of_default())
     }
@@ -136,7 +137,7 @@ impl<'a> Facts<'a> {
         }
         let text = match (moment::zone(zone_name), self.dialect) {
             (Some(zone), _) => moment::format(time, zone, format),
-            // moment falls back to the runner's local zone, which is UTC without a name.
+            // moment uses the runner's local zone instead, which is UTC without a name.
             (None, Dialect::Exact) => moment::format_local(time, format),
             (None, Dialect::Repaired) => return Err(RenderError::Zone(zone_name.to_owned())),
         };
@@ -159,7 +160,7 @@ impl Names for Facts<'_> {
     }
 }
 
-/// The names of dates alone.
+/// The names that return dates, and no others.
 struct Dates<'f, 'a>(&'f Facts<'a>);
 
 impl Names for Dates<'_, '_> {

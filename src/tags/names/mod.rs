@@ -1,4 +1,4 @@
-//! The names that expressions can use, and their values: facts about the event, and the parts of a version.
+//! The names that expressions can use, and their values: facts about the event, and parts of a version.
 
 mod facts;
 mod moment;

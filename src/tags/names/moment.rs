@@ -3,14 +3,14 @@
 use chrono::{DateTime, Datelike, Days, Offset as _, TimeZone as _, Timelike, Utc};
 use chrono_tz::{OffsetName as _, TZ_VARIANTS, Tz};
 
-/// Returns the time zone of a name, ignoring case as moment does.
+/// Returns the time zone with a name, ignoring case as moment does.
 pub(super) fn zone(name: &str) -> Option<Tz> {
     let normal = |name: &str| name.to_lowercase().replace('/', "_");
     let wanted = normal(name);
     TZ_VARIANTS.iter().copied().find(|zone| normal(zone.name()) == wanted)
 }
 
-/// Formats a time; without a format, as ISO 8601.
+/// Formats a time; uses ISO 8601 if there is no format.
 pub(super) fn format(time: DateTime<Utc>, zone: Tz, format: Option<&str>) -> String {
     let local = zone.from_utc_datetime(&time.naive_utc());
     let offset = local.offset().fix().local_minus_utc() / 60;
@@ -23,7 +23,7 @@ pub(super) fn format(time: DateTime<Utc>, zone: Tz, format: Option<&str>) -> Str
     moment.text(format.unwrap_or(default))
 }
 
-/// Formats a time in UTC, as a zone without a name.
+/// Formats a time in UTC, treated as a zone without a name.
 pub(super) fn format_local(time: DateTime<Utc>, format: Option<&str>) -> String {
     let moment =
         Moment { local: Tz::UTC.from_utc_datetime(&time.naive_utc()), offset: 0, zone: String::new(), utc: time };
@@ -112,14 +112,14 @@ impl Moment {
         }
     }
 
-    /// Returns digits of the second's fraction; those after the milliseconds are zeros.
+    /// Returns the digits of the fraction of the second; digits after the milliseconds are zeros.
     fn fraction(&self, digits: usize) -> String {
         let millis = self.utc.timestamp_subsec_millis();
         let nine = format!("{millis:03}000000");
         nine.chars().take(digits).collect()
     }
 
-    /// Returns year and number of the week as counted in the USA: weeks begin on Sunday, and the first one contains
+    /// Returns the year and number of the week as counted in the USA: weeks begin on Sunday, and the first one contains
     /// January 1.
     fn week(&self) -> (i64, u32) {
         let date = self.local.date_naive();

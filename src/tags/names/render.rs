@@ -1,4 +1,4 @@
-//! Renders templates, as Handlebars would.
+//! Renders templates as Handlebars does.
 
 use thiserror::Error;
 
@@ -29,12 +29,12 @@ pub(in crate::tags) struct Arguments {
 
 /// The names that a template can use.
 pub(in crate::tags) trait Names {
-    /// Returns the value of a name, or `None` if the name is unknown. `arguments` is `None` if the name has none; a
-    /// function that requires some returns an error then.
+    /// Returns the value of a name, or `None` if the name is unknown. `arguments` is `None` if the call has no
+    /// arguments; a function that requires arguments returns an error then.
     fn value(&self, name: &str, arguments: Option<&Arguments>) -> Result<Option<Value>, RenderError>;
 }
 
-/// Why a template cannot be rendered.
+/// The reason why a template cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RenderError {
     /// It is not a valid template.
@@ -46,7 +46,7 @@ pub enum RenderError {
     /// A value has arguments.
     #[error("`{0}` takes no arguments")]
     NoArguments(String),
-    /// A date has no format, or one that is not a text.
+    /// A date has no format, or its format is not a text.
     #[error("`{0}` requires a format, as in `{{{{{0} 'YYYYMMDD'}}}}`")]
     Format(String),
     /// A date has an unknown named argument.
@@ -63,7 +63,7 @@ pub enum RenderError {
 }
 
 impl RenderError {
-    /// What to do about it, in the imperative.
+    /// Returns a hint in the imperative.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Zone(_) => "use a time zone such as `Europe/Berlin`",
@@ -72,7 +72,7 @@ impl RenderError {
     }
 }
 
-/// Renders `text`. Values are escaped for HTML only in [`Dialect::Exact`], and not in `{{{…}}}`.
+/// Renders `text`. Values are escaped for HTML in [`Dialect::Exact`] only, and never in `{{{…}}}`.
 pub(in crate::tags) fn render(text: &str, names: &impl Names, dialect: Dialect) -> Result<String, RenderError> {
     let template = Template::read(text)?;
     let mut out = String::new();
@@ -149,7 +149,7 @@ fn lookup(path: &Path, names: &impl Names) -> Result<Value, RenderError> {
     Ok(value)
 }
 
-/// Whether `{{#if}}` treats it as true.
+/// Whether `{{#if}}` treats a value as true.
 fn holds(value: &Value) -> bool {
     match value {
         Value::Nothing => false,
@@ -164,7 +164,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Nothing => String::new(),
         Value::Bool(value) => value.to_string(),
-        // As JavaScript writes them.
+        // The notation that JavaScript uses.
         Value::Number(number) if number.abs() >= 1e21 => format!("{number:e}").replace('e', "e+"),
         Value::Number(number) => number.to_string(),
         Value::Text(text) => text.clone(),

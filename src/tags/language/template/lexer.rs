@@ -75,7 +75,7 @@ impl fmt::Display for Token {
 }
 
 impl Token {
-    /// An error about this token, which was found instead of another.
+    /// Returns the error for this token, found where `wanted` was expected.
     pub(super) fn unexpected(&self, wanted: &'static str) -> TemplateError {
         if *self == Self::End { unexpected_end(wanted) } else { unexpected(&self.to_string(), wanted) }
     }
@@ -84,7 +84,7 @@ impl Token {
 /// Splits a text into tokens.
 pub(super) struct Lexer<'a> {
     rest: &'a str,
-    /// Whether leading whitespace of the next text is removed: the expression before it ended in `~}}`.
+    /// Whether to remove the leading whitespace of the next text, because the expression before it ended with `~}}`.
     trim: bool,
     /// Whether the next text begins with an escaped `{{`.
     escaped: bool,
@@ -182,7 +182,7 @@ impl<'a> Lexer<'a> {
         Ok(Token::Comment)
     }
 
-    /// `else}}`, `^}}` or `else if`.
+    /// Takes `else}}`, `^}}` or the beginning of `else if`.
     fn otherwise(&mut self) -> Option<Token> {
         let rest = self.rest.trim_start_matches(is_space);
         let caret = rest.strip_prefix('^');
@@ -307,7 +307,7 @@ impl<'a> Lexer<'a> {
 
 struct Segment {
     text: String,
-    /// Whether it is written as `[…]`, in which no word is special.
+    /// Whether it is written as `[…]`, where no word has a special meaning.
     literal: bool,
 }
 
@@ -322,8 +322,8 @@ fn literal(segment: &Segment) -> Option<Token> {
     }
 }
 
-/// Returns the length of the number at the beginning of the text, `-?[0-9]+(\.[0-9]+)?` up to a space or the end of the
-/// expression, or 0.
+/// Returns the length of the number at the beginning of the text, or 0. A number is `-?[0-9]+(\.[0-9]+)?`, followed by
+/// a space or the end of the expression.
 fn number_length(text: &str) -> usize {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let sign = usize::from(text.starts_with('-'));

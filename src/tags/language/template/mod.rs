@@ -1,6 +1,6 @@
-//! Templates such as `{{branch}}-{{date 'YYYYMMDD'}}`: Handlebars
-//! (<https://handlebarsjs.com/guide/expressions.html>) without loops, partials and blocks other than `if` and `unless`,
-//! which are of no use in a text of one line.
+//! Templates such as `{{branch}}-{{date 'YYYYMMDD'}}`, in the syntax of Handlebars
+//! (<https://handlebarsjs.com/guide/expressions.html>). Loops, partials and blocks other than `if` and `unless` are not
+//! supported, because they have no use in a single line.
 
 mod lexer;
 mod parse;

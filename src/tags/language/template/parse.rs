@@ -7,7 +7,7 @@ use super::{
 use crate::domain::invalid::Invalid;
 
 impl Template {
-    /// Parses a template. Every text without `{{` is valid.
+    /// Parses a template. A text without `{{` is always valid.
     pub fn read(text: &str) -> Result<Self, TemplateError> {
         let mut parser = Parser { lexer: Lexer::new(text), depth: 0 };
         let (parts, end) = parser.parts(None)?;
@@ -25,7 +25,7 @@ impl Template {
     }
 }
 
-/// What ends a list of parts.
+/// The end of a list of parts.
 enum End {
     OfText,
     Else,
@@ -229,7 +229,7 @@ mod tests {
         }
         let nested = format!("{}x{}", "{{#if a}}".repeat(100), "{{/if}}".repeat(100));
         assert_eq!(Template::read(&nested).unwrap().parts.len(), 1);
-        // Each token once held as much memory as all the text after it.
+        // Each token used to hold as much memory as all the text after it.
         let parts = Template::read(&"\\{{".repeat(100_000)).unwrap().parts;
         let kept: usize = parts.iter().map(|part| if let Part::Text(text) = part { text.capacity() } else { 0 }).sum();
         assert!(kept <= 1_000_000, "{kept}");

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// A template. It does not know what its names stand for.
+/// A parsed template. Its names are not resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     /// Its parts, in order.
@@ -18,7 +18,7 @@ pub enum Part {
     Output {
         /// The expression.
         call: Call,
-        /// `{{{…}}}` or `{{&…}}`: never escaped for HTML.
+        /// Whether it is written as `{{{…}}}` or `{{&…}}`, which are never escaped for HTML.
         raw: bool,
     },
     /// `{{#if x}}…{{else}}…{{/if}}`
@@ -69,18 +69,18 @@ pub enum Argument {
     Call(Box<Call>),
 }
 
-/// How deep conditions, `else if` and parentheses may be nested.
+/// Maximum nesting depth of conditions, `else if` and parentheses.
 pub(super) const MAX_DEPTH: usize = 100;
 
-/// Why a text is not a valid template.
+/// The reason why a text is not a valid template.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TemplateError {
-    /// Something else was expected.
+    /// Found something other than expected.
     #[error("expected {wanted}, found {found}")]
     Unexpected {
-        /// What was found, quoted.
+        /// The text that was found, quoted.
         found: String,
-        /// What was expected.
+        /// Description of the expected text.
         wanted: &'static str,
     },
     /// `{{else}}` outside a block.
@@ -95,23 +95,23 @@ pub enum TemplateError {
     /// A part of Handlebars that is not supported.
     #[error("`{0}` is not supported")]
     Unsupported(String),
-    /// Conditions or parentheses are nested too deep.
+    /// Conditions or parentheses are nested too deeply.
     #[error("expressions are nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
 }
 
-/// An error about a text that was found instead of another.
+/// Returns the error for a text found where another was expected.
 pub(super) fn unexpected(found: &str, wanted: &'static str) -> TemplateError {
     TemplateError::Unexpected { found: format!("`{found}`"), wanted }
 }
 
-/// An error about a text that ended early.
+/// Returns the error for a text that ends too early.
 pub(super) fn unexpected_end(wanted: &'static str) -> TemplateError {
     TemplateError::Unexpected { found: "the end of the text".to_owned(), wanted }
 }
 
 impl Template {
-    /// Whether it consists of the expression `{{name}}` alone.
+    /// Whether the template consists of the expression `{{name}}` alone.
     pub fn is_only(&self, name: &str) -> bool {
         match self.parts.as_slice() {
             [Part::Output { call, .. }] => {
