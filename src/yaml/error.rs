@@ -1,38 +1,38 @@
-//! Why a text is not a valid document.
+//! Errors in YAML documents.
 
 use thiserror::Error;
 
 use super::position::Position;
 
-/// How deep lists and mappings may be nested. The limit bounds the stack that parsing and dropping a tree takes.
+/// Maximum nesting depth of lists and mappings. It bounds the stack that parsing and dropping a tree needs.
 pub(super) const MAX_DEPTH: usize = 100;
 
 /// Maximum length of a key, in bytes.
 pub(super) const MAX_KEY: usize = 1024;
 
-/// Why a text is not a valid document.
+/// A problem in a YAML document, and its position.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{at}: {problem}")]
 pub struct YamlError {
-    /// Where.
+    /// The position.
     pub at: Position,
-    /// Why.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What is wrong with a document.
+/// A problem in a YAML document.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Problem {
-    /// It is not YAML. Holds the parser's message.
+    /// Invalid YAML. Contains the parser's message.
     #[error("invalid YAML ({0})")]
     Syntax(String),
-    /// More lines are indented wrongly than are repaired.
+    /// More lines than can be repaired have wrong indentation.
     #[error("too many lines inside brackets or quotes are indented less than the lines around them")]
     Indentation,
     /// An alias inside its own anchor.
     #[error("an alias refers to the anchor that contains it")]
     Circular,
-    /// Lists and mappings are nested too deep.
+    /// Lists and mappings are nested too deeply.
     #[error("lists and mappings are nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
     /// A key that is a list or a mapping.
@@ -47,7 +47,7 @@ pub enum Problem {
     /// Two entries of a mapping are merge keys.
     #[error("duplicate key `<<`")]
     DuplicateMerge,
-    /// A merge key with another value than mappings.
+    /// The value of a merge key is not a mapping.
     #[error("`<<` is neither a mapping nor a list of mappings")]
     MergeValue,
     /// The document is too large.
@@ -55,7 +55,7 @@ pub enum Problem {
     TooLarge {
         /// The limit, such as `8 MiB of text`.
         limit: String,
-        /// What to use less of.
+        /// The element to use less of.
         of: &'static str,
     },
     /// More than one document.
@@ -64,7 +64,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What to do about it, in the imperative.
+    /// Returns a hint in the imperative.
     pub fn hint(&self) -> String {
         match self {
             Self::Syntax(_) => "check indentation, quotes and brackets up to this position".to_owned(),
@@ -81,7 +81,7 @@ impl Problem {
         }
     }
 
-    /// Describes it without any text of the document, which may be secret.
+    /// Describes the problem without any text of the document, which may be secret.
     pub fn without_text(&self) -> String {
         match self {
             Self::DuplicateKey(_) => "duplicate key".to_owned(),

@@ -1,4 +1,4 @@
-//! Accepts brackets and quotes that close with less indentation than YAML requires. Compose files often contain them, and
+//! Accepts closing brackets and quotes with less indentation than YAML requires. They are common in Compose files, and
 //! go-yaml accepts them:
 //!
 //! ```yaml
@@ -8,20 +8,20 @@
 //! ```
 //!
 //! `saphyr-parser` follows the specification and rejects this. Leading whitespace has no meaning inside brackets and
-//! quotes, so the lines in question are moved to the right and parsed again.
+//! quotes, so the lines that cause the error are indented further and the text is parsed again.
 
 use saphyr_parser::ScanError;
 
 /// A text whose lines can be moved.
 pub(super) struct Lines {
     rows: Vec<String>,
-    /// Number of characters that each line was moved.
+    /// Number of characters by which each line was moved.
     moved: Vec<usize>,
-    /// Number of characters that is enough for every line.
+    /// Number of characters that is sufficient for every line.
     distance: usize,
     /// Number of lines that were moved.
     moves: usize,
-    /// Bytes that were parsed again, and spaces that were added.
+    /// Number of bytes parsed again, plus spaces added.
     work: usize,
 }
 
@@ -35,10 +35,10 @@ pub(super) enum Repair {
     TooMany,
 }
 
-/// Maximum number of lines that are moved.
+/// Maximum number of lines to move.
 const MAX_MOVES: usize = 1000;
 
-/// Maximum number of bytes that are parsed again. Usually each pair of brackets takes one more pass.
+/// Maximum number of bytes to parse again. Usually each pair of brackets takes one more pass.
 const MAX_WORK: usize = 4 << 20;
 
 impl Lines {
@@ -53,7 +53,7 @@ impl Lines {
         self.rows.join("\n")
     }
 
-    /// Returns how many characters a line, counted from 1, was moved.
+    /// Returns by how many characters a line, counted from 1, was moved.
     pub(super) fn moved(&self, line: usize) -> usize {
         line.checked_sub(1).and_then(|index| self.moved.get(index)).copied().unwrap_or_default()
     }
@@ -90,7 +90,7 @@ impl Lines {
     fn bracket_end(&self, start: usize) -> usize {
         let mut depth = 0_usize;
         let mut quote = None;
-        // The last character that is not whitespace. A quote begins a string only after some of them.
+        // The last non-whitespace character. A quote begins a string only after certain characters.
         let mut before = ',';
         for (index, line) in self.rows.iter().enumerate().skip(start).take(MAX_MOVES) {
             let mut chars = line.chars().peekable();

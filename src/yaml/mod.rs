@@ -1,8 +1,8 @@
-//! YAML documents as trees in which every value knows its position. Pure.
+//! Parses YAML documents into trees in which every value has a position. Pure.
 //!
-//! Compose files and all inputs that are YAML are read here. Aliases and merge keys (`<<`) are replaced by the values that
-//! they refer to, so callers see neither. Compose's tags `!reset` and `!override` stay on their nodes. Complex keys and
-//! other tags, except the core schema's, are not supported.
+//! Compose files and all inputs in YAML are parsed here. Aliases and merge keys (`<<`) are replaced by the values that
+//! they refer to, so callers see neither. Compose's tags `!reset` and `!override` are kept on their nodes. Complex keys
+//! and other tags, except the core schema's, are not supported.
 
 mod error;
 mod indent;

@@ -1,4 +1,4 @@
-//! The tree.
+//! The tree of a document.
 
 use std::borrow::Cow;
 
@@ -9,21 +9,21 @@ use super::{position::Position, scalar::Scalar};
 pub struct Node {
     /// Its position; for an alias, the position of the anchor.
     pub at: Position,
-    /// How it combines with a value of an earlier file.
+    /// The way in which it combines with a value of an earlier file.
     pub role: Role,
     /// The value.
     pub value: Value,
 }
 
-/// How a node combines with the value under the same path in an earlier file
+/// The way in which a node combines with the value at the same path in an earlier file
 /// (<https://github.com/compose-spec/compose-spec/blob/main/13-merge.md>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It is merged with it.
+    /// Merges with the earlier value.
     Merge,
-    /// It removes it (`!reset`).
+    /// Removes the earlier value (`!reset`).
     Reset,
-    /// It replaces it (`!override`).
+    /// Replaces the earlier value (`!override`).
     Override,
 }
 
@@ -48,12 +48,12 @@ pub struct Key {
 }
 
 impl Node {
-    /// Makes a string.
+    /// Creates a string.
     pub fn text(at: &Position, text: impl Into<String>) -> Self {
         Self { at: at.clone(), role: Role::Merge, value: Value::Scalar(Scalar::Text(text.into())) }
     }
 
-    /// Makes a mapping.
+    /// Creates a mapping.
     pub fn map(at: &Position, entries: Vec<(Key, Self)>) -> Self {
         Self { at: at.clone(), role: Role::Merge, value: Value::Map(entries) }
     }
@@ -63,7 +63,7 @@ impl Node {
         self.value == Value::Scalar(Scalar::Null)
     }
 
-    /// Returns the text of a scalar as it was written; `null` is empty. `None` for lists and mappings.
+    /// Returns the text of a scalar as written; empty for `null`. `None` for lists and mappings.
     pub fn written(&self) -> Option<Cow<'_, str>> {
         if let Value::Scalar(scalar) = &self.value { Some(scalar.source()) } else { None }
     }
@@ -83,7 +83,7 @@ impl Node {
         self.entries()?.iter().find(|(k, _)| k.text == key).map(|(_, node)| node)
     }
 
-    /// Describes its type, for errors: `a list`.
+    /// Returns the name of its type, for errors: `a list`.
     pub fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar(scalar) => scalar.kind(),

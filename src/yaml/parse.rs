@@ -84,9 +84,9 @@ fn error(at: Position, problem: Problem) -> YamlError {
 struct Tree<'a> {
     file: Arc<str>,
     lines: &'a Lines,
-    /// Finished nodes that have an anchor, and their size.
+    /// Complete nodes that have an anchor, and their size.
     anchors: HashMap<usize, (Node, Size)>,
-    /// The size of everything that ever had an anchor.
+    /// The total size of all nodes with an anchor.
     anchored: Size,
     frames: Vec<Frame>,
     total: Size,
@@ -185,7 +185,7 @@ impl Tree<'_> {
         self.insert_copy(node, size, at)
     }
 
-    /// Keeps a copy of a node that has an anchor. Nested anchors are copied once for each level.
+    /// Stores a copy of a node that has an anchor. Nested anchors are copied once for each level.
     fn remember(&mut self, anchor: usize, node: &Node, size: Size, at: &Position) -> Result<(), YamlError> {
         if anchor > 0 {
             self.anchored.add(size);
@@ -203,7 +203,7 @@ impl Tree<'_> {
         self.insert(node, size, &text, Plain::No, at)
     }
 
-    /// Adds a finished node to the tree: as an item, a key, a value or the document's root.
+    /// Adds a complete node to the tree: as an item, a key, a value or the document's root.
     fn insert(&mut self, node: Node, size: Size, text: &str, plain: Plain, at: Position) -> Result<(), YamlError> {
         self.total.add(size);
         self.total.check(&at, "aliases")?;

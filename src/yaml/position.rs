@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 /// A position in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The file, by the name that it was parsed under.
+    /// The name under which the file was parsed.
     pub file: Arc<str>,
     /// The line, from 1.
     pub line: u32,
@@ -14,7 +14,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Returns the line as a count.
+    /// Returns the line as a `usize`.
     pub fn line_number(&self) -> usize {
         usize::try_from(self.line).unwrap_or(usize::MAX)
     }

@@ -1,4 +1,4 @@
-//! The type of a scalar, and the text that Compose makes of it, for example in a build argument.
+//! The type of a scalar, and the text that Compose converts it to, for example in a build argument.
 //!
 //! Follows `go-yaml`, which Compose uses: YAML 1.2 with the octal numbers of YAML 1.1
 //! (<https://github.com/yaml/go-yaml/blob/v4.0.0-rc.3/resolve.go>); `yes` and `on` are strings.
@@ -21,7 +21,8 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// Returns the text that Compose uses where a string is needed: numbers in Go's shortest form, `null` as an empty text.
+    /// Returns the text that Compose uses if a string is required: numbers in Go's shortest form, `null` as an empty
+    /// text.
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Null => Cow::Borrowed(""),
@@ -33,7 +34,7 @@ impl Scalar {
         }
     }
 
-    /// Returns the source text; that of `null` is empty.
+    /// Returns the source text; empty for `null`.
     pub fn source(&self) -> Cow<'_, str> {
         match self {
             Self::Bool(_, source) | Self::Int(_, source) | Self::Float(_, source) => Cow::Borrowed(source),
@@ -41,7 +42,7 @@ impl Scalar {
         }
     }
 
-    /// Describes its type, for errors.
+    /// Returns the name of its type, for errors.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "empty",

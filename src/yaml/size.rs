@@ -59,7 +59,7 @@ impl Size {
         self.bytes = self.bytes.saturating_sub(part.bytes);
     }
 
-    /// Rejects a document that is too large. `of` names what to use less of.
+    /// Returns an error if the document is too large. `of` names the element to use less of.
     pub(super) fn check(self, at: &Position, of: &'static str) -> Result<(), YamlError> {
         let limit = if self.values > MAX_VALUES {
             format!("{MAX_VALUES} values")
