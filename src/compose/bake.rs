@@ -12,8 +12,8 @@ use super::{
 };
 use crate::yaml::Value;
 
-/// Applies the extension to a build: lists are extended, contexts with new names are added, other values are replaced.
-/// `output` is ignored.
+/// Applies the extension to a build: extends lists, adds contexts with new names, and replaces other values. Ignores
+/// `output`.
 pub(super) fn apply(build: &mut Build, extension: &Fields<'_>, env: Environment<'_>) -> Result<(), ComposeError> {
     positions::of_extension(&mut build.positions, extension);
     add(&mut build.tags, words(extension, "tags")?);
@@ -67,7 +67,8 @@ fn words(extension: &Fields<'_>, key: &str) -> Result<Vec<String>, ComposeError>
     }
 }
 
-/// Parses `id=…[,src=…|,env=…]`. Without a source, it is the variable that is named like the id, or else the file.
+/// Parses `id=…[,src=…|,env=…]`. If no source is specified, it is the variable with the name of the id, or the file if
+/// there is no such variable.
 fn secret(text: &str, env: Environment<'_>) -> Option<BuildSecret> {
     let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
     for field in text.split(',') {
@@ -85,7 +86,7 @@ fn secret(text: &str, env: Environment<'_>) -> Option<BuildSecret> {
         (_, Some(variable)) => SecretSource::Environment(variable),
         (Some(name), None) if kind == Some("env") => SecretSource::Environment(name),
         (Some(file), None) => SecretSource::File(file),
-        // A hidden variable does not become a file, so that the request for it is rejected.
+        // A hidden variable is not treated as a file, so that the request for it is rejected.
         (None, None) if env.values.contains_key(&id) || env.withheld.contains(&id) => {
             SecretSource::Environment(id.clone())
         }

@@ -1,5 +1,5 @@
-//! Projects that are made to keep a machine busy. Each is loaded quickly, or rejected quickly with an error that names the
-//! limit.
+//! Tests projects that are designed to overload a machine. Each must be loaded quickly, or rejected quickly with an
+//! error that names the limit.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ impl Files for Given {
     }
 }
 
-/// Each case takes about 10 ms. The rest is for slow machines and builds without optimization.
+/// Each case takes about 10 ms. The limit allows for slow machines and builds without optimization.
 const QUICKLY: Duration = Duration::from_secs(10);
 
 #[track_caller]
@@ -53,7 +53,7 @@ fn repeated(count: usize, mut line: impl FnMut(usize) -> String) -> String {
     })
 }
 
-/// Thirty files, each of which includes the next in the given form.
+/// Returns thirty files, each of which includes the next in the given form.
 fn chain(include: impl Fn(usize) -> String) -> Vec<(String, String)> {
     let name = |i: usize| if i == 0 { "compose.yaml".to_owned() } else { format!("f{i}.yaml") };
     let last = (name(30), "services: {web: {build: .}}".to_owned());
@@ -64,7 +64,7 @@ fn chain(include: impl Fn(usize) -> String) -> Vec<(String, String)> {
 fn files_that_include_each_other_doubled_are_read_once() {
     let project = read(chain(|i| format!("f{i}.yaml, f{i}.yaml"))).unwrap();
     assert_eq!(project.services.len(), 1);
-    // Included by two ways, with lists that would otherwise be laid over themselves.
+    // The file is included in two ways, and its lists must not be merged with themselves.
     let text = "include: [b.yaml, c.yaml]\n";
     let last = "services: {web: {build: {context: ., cache_from: [x]}}}";
     let project = read([
@@ -121,7 +121,7 @@ fn chains_of_extends_are_bounded() {
     for count in [101, 4000] {
         let text = format!("services:\n{}  s{count}: {{}}\n", repeated(count, service));
         rejected(one(text), "more than 100 services that extend each other");
-        // The other way round, each finds the one before it done.
+        // In the opposite order, each service finds the previous one already resolved.
         let service = |i: usize| format!("  s{}: {{extends: s{i}}}\n", i + 1);
         rejected(one(format!("services:\n  s0: {{}}\n{}", repeated(count, service))), "more than 100 services");
     }

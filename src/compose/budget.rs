@@ -1,5 +1,5 @@
-//! Limits on the size of a project. A pull request controls its files: without limits, a few lines that include, extend
-//! or refer to each other could expand to more than any machine holds.
+//! Limits the size of a project. A pull request controls its files: without limits, a few lines that include, extend or
+//! refer to each other could expand beyond the memory of any machine.
 //!
 //! The limits are far above real projects, whose compose files have a few thousand values in total. [`crate::yaml`] limits
 //! single files.
@@ -24,7 +24,7 @@ const MAX_BYTES: usize = 32 << 20;
 /// Maximum depth of nested includes.
 pub(super) const MAX_INCLUDE_DEPTH: usize = 64;
 
-/// Maximum number of entries in a list or mapping that a build is made of: services, arguments, tags and so on.
+/// Maximum number of entries in each list or mapping of a build: services, arguments, tags and so on.
 const MAX_ENTRIES: usize = 4096;
 
 /// Maximum number of services that are built. Finding their dependencies takes quadratic time.
@@ -33,7 +33,7 @@ pub(super) const MAX_BUILDS: usize = 500;
 /// Maximum length of a path, in bytes. Linux has the same limit.
 pub(super) const MAX_PATH: usize = 4096;
 
-/// Rejects a list or mapping that is too large.
+/// Returns an error if a list or mapping is too large.
 pub(super) fn check_entries(entries: usize, at: &Position, path: impl fmt::Display) -> Result<(), ComposeError> {
     if entries > MAX_ENTRIES {
         let problem = format!("has more than {MAX_ENTRIES} entries");
@@ -42,7 +42,7 @@ pub(super) fn check_entries(entries: usize, at: &Position, path: impl fmt::Displ
     Ok(())
 }
 
-/// What a project has used of its limits.
+/// The amount of each limit that a project has used.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     files: Cell<usize>,

@@ -1,4 +1,4 @@
-//! Brings a document into the form that merging requires: only the keys that a build needs, variables replaced, short
+//! Converts a document to the form that merging requires: only the keys that a build needs, variables replaced, short
 //! forms expanded, paths relative to the working directory.
 
 use std::{collections::HashMap, fmt};
@@ -18,7 +18,7 @@ const TOP: [&str; 4] = ["name", "include", "services", "secrets"];
 /// The keys of a service that a build needs.
 const SERVICE: [&str; 5] = ["image", "platform", "profiles", "extends", "build"];
 
-/// Brings a document into canonical form. `base` is the directory that its relative paths are relative to.
+/// Converts a document to canonical form. `base` is the directory of its relative paths.
 pub(super) fn canonical(document: Node, base: &str, lookup: &mut Variables<'_>) -> Result<Node, ComposeError> {
     let at = document.at.clone();
     let Value::Map(entries) = document.value else {
@@ -71,7 +71,7 @@ fn each(node: Node, path: &str, visit: &mut Visit<'_>) -> Result<Node, ComposeEr
     Ok(Node { at, role, value })
 }
 
-/// Reduces a service to some keys.
+/// Removes the keys of a service that are not in `keys`.
 fn reduced(node: Node, keys: &[&str], path: &str) -> Result<Node, ComposeError> {
     let Node { at, role, value } = node;
     let value = match value {
@@ -86,7 +86,7 @@ fn reduced(node: Node, keys: &[&str], path: &str) -> Result<Node, ComposeError> 
     Ok(Node { at, role, value })
 }
 
-/// The path of a node. It is formatted only for errors, because every node below a long path would repeat it.
+/// The path of a node. It is formatted only for errors, because every node at a long path would store it again.
 enum Trail<'a> {
     Root(&'a str),
     Key(&'a Self, &'a str),
@@ -132,7 +132,7 @@ fn replaced(node: Node, path: &Trail<'_>, lookup: &mut Variables<'_>) -> Result<
     Ok(Node { at, role, value })
 }
 
-/// Rejects long paths and names of variables, because each build that uses the secret gets a copy.
+/// Returns an error for long paths and variable names, because each build that uses the secret gets a copy.
 fn check_length(secret: &Node, path: &str) -> Result<(), ComposeError> {
     for (key, node) in secret.entries().unwrap_or_default() {
         if let Value::Scalar(Scalar::Text(text)) = &node.value
@@ -213,7 +213,7 @@ fn rebase_context(text: &str, base: &str) -> String {
     }
 }
 
-/// Changes the path under a key, if it exists.
+/// Changes the path at a key, if the key exists.
 fn rebase(node: &mut Node, key: &str, path: &str, change: &dyn Fn(&str) -> String) -> Result<(), ComposeError> {
     let Value::Map(entries) = &mut node.value else { return Ok(()) };
     for (_, node) in entries.iter_mut().filter(|(k, _)| k.text == key) {
@@ -244,14 +244,14 @@ fn rebase_text(node: &mut Node, path: &str, change: &dyn Fn(&str) -> String) -> 
     }
 }
 
-/// What a list item without `=` stands for.
+/// The meaning of a list item without `=`.
 #[derive(Clone, Copy)]
 enum Bare {
-    /// A key whose value comes from elsewhere.
+    /// A key whose value is set elsewhere.
     Null,
     /// A key with an empty value.
     Empty,
-    /// Nothing; it is an error.
+    /// An error.
     Invalid,
 }
 

@@ -10,8 +10,8 @@ use crate::domain::invalid::Invalid;
 
 /// Adds a file's variables to `values`, replacing existing ones. `file` names it in errors.
 ///
-/// Values may refer to variables of `environment`, which take precedence, and to those already in `values`. Errors never
-/// show a value. Returns the length of all names and values, in bytes.
+/// Values may refer to variables of `environment`, which take precedence, and to those already in `values`. Errors
+/// never contain a value. Returns the length of all names and values, in bytes.
 pub fn parse_into(
     file: &str,
     text: &str,
@@ -37,7 +37,7 @@ pub fn parse_into(
         }
         let (name, value) = split_name(rest).map_err(&error)?;
         match value {
-            // A name without a value gets the environment's value.
+            // A name without a value takes its value from the environment.
             Value::Inherited(after) => {
                 if let Some(value) = environment.get(name) {
                     values.insert(name.to_owned(), value.clone());
@@ -76,7 +76,7 @@ impl Lookup for Scope<'_> {
     fn unset(&mut self, _name: &str) {}
 }
 
-/// What comes after a name.
+/// The text after a name.
 enum Value<'a> {
     Inherited(&'a str),
     Given(&'a str),
@@ -139,7 +139,7 @@ fn expand(value: &str, lookup: &mut Scope<'_>) -> Result<String, Invalid> {
     interpolate(value, lookup).map_err(|error| Invalid::new(format!("the value {error}"), error.hint()))
 }
 
-/// Replaces the escapes of a shell. `\$` becomes `$$`, which interpolation replaces by `$`.
+/// Replaces shell escapes. `\$` becomes `$$`, which interpolation replaces by `$`.
 fn unescape(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
@@ -176,7 +176,7 @@ fn unescape(value: &str) -> String {
     out
 }
 
-/// `0` and three octal digits, for one byte.
+/// Parses `0` and three octal digits, which encode one byte.
 fn octal(text: &str) -> Option<(char, &str)> {
     let digits = text.strip_prefix('0')?.get(..3)?;
     let code = u8::from_str_radix(digits, 8).ok()?;

@@ -9,10 +9,11 @@ use crate::{
     yaml::{Position, YamlError},
 };
 
-/// Why a compose project cannot be read. The text never contains the value of a build argument, label or variable.
+/// The reason why a compose project cannot be read. Its message never contains the value of a build argument, label or
+/// variable.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ComposeError {
-    /// There is no compose file at all.
+    /// No compose file was found.
     #[error("no compose file and no Dockerfile found (looked for {looked_for})")]
     NoFile {
         /// The names of the compose files, comma-separated.
@@ -31,7 +32,7 @@ pub enum ComposeError {
     Unreadable {
         /// The path, relative to the working directory.
         file: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A file is outside the checkout, and no input names it.
@@ -48,9 +49,9 @@ pub enum ComposeError {
     /// A file is not a mapping.
     #[error("{at}: a compose file must be a mapping, but this is {kind}")]
     NoMapping {
-        /// Where.
+        /// The position of the document.
         at: Position,
-        /// What it is instead.
+        /// The type of the document.
         kind: &'static str,
     },
     /// A key that a build needs has an invalid value.
@@ -60,7 +61,7 @@ pub enum ComposeError {
         at: Position,
         /// Path of the key, such as `services.web.build.args`.
         path: String,
-        /// Why.
+        /// The reason.
         reason: Invalid,
     },
     /// The project exceeds a limit.
@@ -68,7 +69,7 @@ pub enum ComposeError {
     Limit {
         /// The file that exceeds it, relative to the working directory.
         file: String,
-        /// Which limit.
+        /// The limit.
         reason: Invalid,
     },
     /// A `.env` file is invalid.
@@ -78,7 +79,7 @@ pub enum ComposeError {
         file: String,
         /// The line, from 1.
         line: u32,
-        /// Why.
+        /// The reason.
         reason: Invalid,
     },
 }
@@ -102,7 +103,7 @@ impl fmt::Display for WantedBy {
 }
 
 impl WantedBy {
-    /// Returns the same as the subject of a sentence.
+    /// Returns the subject of a sentence about the input or key.
     fn subject(&self) -> String {
         match self {
             Self::Name(name) => name.clone(),
@@ -112,7 +113,7 @@ impl WantedBy {
 }
 
 impl ComposeError {
-    /// Makes a [`ComposeError::Key`].
+    /// Creates a [`ComposeError::Key`].
     pub(super) fn key(
         at: &Position,
         path: impl Into<String>,
@@ -122,7 +123,7 @@ impl ComposeError {
         Self::Key { at: at.clone(), path: path.into(), reason: Invalid::new(problem, hint) }
     }
 
-    /// What to do about it, in the imperative.
+    /// Returns a hint in the imperative.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoFile { .. } => {
@@ -140,7 +141,7 @@ impl ComposeError {
         })
     }
 
-    /// Returns the line in question, for an annotation. Its path is relative to the working directory.
+    /// Returns the line that caused the error, for an annotation. Its path is relative to the working directory.
     pub fn place(&self) -> Option<Place> {
         let (file, line) = match self {
             Self::Yaml(YamlError { at, .. })

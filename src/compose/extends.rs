@@ -1,4 +1,4 @@
-//! `extends:` (<https://github.com/compose-spec/compose-spec/blob/main/05-services.md#extends>).
+//! Applies `extends:` (<https://github.com/compose-spec/compose-spec/blob/main/05-services.md#extends>).
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -66,7 +66,7 @@ impl Source {
     }
 }
 
-/// Applies `extends` to a service. `trail` lists the services that led here.
+/// Applies `extends` to a service. `trail` lists the services that extend it, directly or indirectly.
 fn resolve(
     loader: &Loader<'_>,
     source: &Source,
@@ -143,7 +143,7 @@ fn resolve_new(
     }
     trail.pop();
     loader.budget.spend_copy(&source.file, &base.node)?;
-    // The base's `!reset` and `!override` apply to what it extends itself, not to this service.
+    // The base's `!reset` and `!override` apply to the service that the base extends, not to this service.
     let node = merge(strip(base.node.clone()), service, &format!("services.{name}"))?;
     Ok(Resolved { node, chain: base.chain + 1 })
 }

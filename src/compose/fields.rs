@@ -1,4 +1,4 @@
-//! Reads the values of a mapping, and names keys with their full path in errors.
+//! Reads the values of a mapping, and reports keys with their full path in errors.
 
 use super::{error::ComposeError, model::ContextSource, path::is_remote};
 use crate::yaml::{Node, Scalar, Value};
@@ -22,7 +22,7 @@ impl<'a> Fields<'a> {
         scalar_text(node, &path).map(|text| Some(text).filter(|text| !text.is_empty()))
     }
 
-    /// Returns a list of strings. A single string is a list of one.
+    /// Returns a list of strings. A single string is a list with one item.
     pub(super) fn list(&self, key: &str) -> Result<Vec<String>, ComposeError> {
         let Some((node, path)) = self.get(key) else { return Ok(Vec::new()) };
         match &node.value {
@@ -58,7 +58,7 @@ impl<'a> Fields<'a> {
         Ok(pairs)
     }
 
-    /// Returns a mapping, each value with its full path.
+    /// Returns the entries of a mapping, each with its full path.
     pub(super) fn mapping(&self, key: &str) -> Result<Vec<(String, &'a Node, String)>, ComposeError> {
         let Some((node, path)) = self.get(key) else { return Ok(Vec::new()) };
         let Some(entries) = node.entries() else { return Err(wrong(node, &path, "a mapping")) };
@@ -79,14 +79,14 @@ impl<'a> Fields<'a> {
         Ok(self.pairs(key)?.into_iter().map(context).collect())
     }
 
-    /// An error about the value of a key.
+    /// Returns an error about the value of a key.
     pub(super) fn wrong_at(&self, key: &str, problem: &str, hint: &str) -> ComposeError {
         let (node, path) = self.get(key).unwrap_or((self.node, self.path.clone()));
         ComposeError::key(&node.at, path, problem, hint)
     }
 }
 
-/// An error about a value of the wrong type. `wanted` describes the types that are allowed.
+/// Returns an error about a value of the wrong type. `wanted` describes the allowed types.
 pub(super) fn wrong(node: &Node, path: &str, wanted: &str) -> ComposeError {
     ComposeError::key(&node.at, path, format!("is {}", node.kind()), format!("use {wanted}"))
 }
@@ -99,7 +99,7 @@ pub(super) fn scalar_text(node: &Node, path: &str) -> Result<String, ComposeErro
     }
 }
 
-/// Returns the text that Compose makes of a scalar; `null` is an empty string.
+/// Returns the text that Compose converts a scalar to; `null` is an empty string.
 pub(super) fn single(node: &Node, path: &str) -> Result<String, ComposeError> {
     match &node.value {
         Value::Scalar(scalar) => Ok(scalar.text().into_owned()),

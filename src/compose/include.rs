@@ -16,11 +16,11 @@ use super::{
 };
 use crate::yaml::{Key, Node, Role, Scalar, Value};
 
-/// The results of earlier includes. A file that many files include is read once, as long as the variables are the same.
+/// The results of earlier includes. A file that several files include is read once if the variables are the same.
 #[derive(Default)]
 pub(super) struct Memory(RefCell<HashMap<Inclusion, Included>>);
 
-/// The result of an include, and the variables that were set around it.
+/// The result of an include, and the variables of the including file.
 type Included = (Rc<BTreeMap<String, String>>, Rc<Node>);
 
 /// Everything that determines the result of an include.
@@ -28,9 +28,9 @@ type Included = (Rc<BTreeMap<String, String>>, Rc<Node>);
 struct Inclusion {
     paths: Vec<String>,
     base: String,
-    /// `None` stands for `.env`, if it exists.
+    /// `None` means `.env`, if it exists.
     env_files: Option<Vec<String>>,
-    /// The address of the variables that are set around it. They live as long as this value.
+    /// The address of the including file's variables. They live as long as this value.
     env: usize,
 }
 
@@ -108,7 +108,8 @@ fn load(loader: &Loader<'_>, item: &Node, path: &str, level: &Level, file: &str)
     Ok(included)
 }
 
-/// Returns the variables for included files: those around them take precedence over their own env files.
+/// Returns the variables for included files. Variables of the including file take precedence over the env files of the
+/// include.
 fn environment(
     loader: &Loader<'_>,
     inclusion: &Inclusion,
@@ -143,7 +144,7 @@ fn list(node: Option<&Node>, path: &str) -> Result<Vec<String>, ComposeError> {
     }
 }
 
-/// Merges included services and secrets into those of the document. Included ones come after the document's own.
+/// Adds included services and secrets to a document, after the document's own.
 fn import(tree: Node, included: &Node) -> Result<Node, ComposeError> {
     let Node { at, role, value: Value::Map(mut top) } = tree else { return Ok(tree) };
     for (section, node) in included.entries().unwrap_or_default().iter().filter(|(key, _)| key.text != "name") {
@@ -156,7 +157,7 @@ fn import(tree: Node, included: &Node) -> Result<Node, ComposeError> {
         let known = index(&mine);
         for (key, node) in entries {
             match known.get(&key.text) {
-                // The same entry was included before.
+                // The same entry was already included.
                 Some(i) if mine[*i].1 == *node => {}
                 Some(i) => {
                     let own = &mut mine[*i].1;

@@ -1,9 +1,9 @@
-//! Substitution of variables such as `${VAR:-default}`, as in compose-go
+//! Substitutes variables such as `${VAR:-default}` like compose-go
 //! (<https://github.com/compose-spec/compose-spec/blob/main/12-interpolation.md>).
 
 use thiserror::Error;
 
-/// Why a text cannot be interpolated.
+/// The reason why a text cannot be interpolated.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum InterpolationError {
     /// `${…}` is malformed.
@@ -17,10 +17,10 @@ pub enum InterpolationError {
     Required {
         /// The variable.
         name: String,
-        /// The message of the file's author.
+        /// The message in the file.
         message: String,
     },
-    /// Defaults are nested too deep.
+    /// Defaults are nested too deeply.
     #[error("has `${{…}}` nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
     /// The result is too long.
@@ -29,7 +29,7 @@ pub enum InterpolationError {
 }
 
 impl InterpolationError {
-    /// What to do about it, in the imperative.
+    /// Returns a hint in the imperative.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Malformed => "write `${NAME}` or `${NAME:-default}`, or `$$` for a dollar sign",
@@ -46,7 +46,7 @@ const MAX_DEPTH: usize = 64;
 /// Maximum length of a text after its variables are replaced, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// Provides the values of variables, and is told which are not set.
+/// Provides the values of variables, and records unset ones.
 pub trait Lookup {
     /// Returns the variable's value.
     fn value(&self, name: &str) -> Option<&str>;
@@ -84,7 +84,7 @@ fn substitute(text: &str, lookup: &mut dyn Lookup, depth: usize) -> Result<Strin
             out.push('$');
             rest = after;
         }
-        // A value is not longer than a file, so the limit is exceeded by one value at most.
+        // A value is not longer than a file, so at most one value exceeds the limit.
         if out.len() > MAX_TEXT {
             return Err(InterpolationError::TooLong);
         }

@@ -1,4 +1,4 @@
-//! Loads a [`Project`]: parse, interpolate, include, extend, merge and apply defaults, in Compose's order.
+//! Loads a [`Project`]: parses, interpolates, includes, extends, merges and applies defaults, in Compose's order.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,26 +16,26 @@ use super::{
 };
 use crate::yaml::{Scalar, Value};
 
-/// The project to load, and how.
+/// A project, and the options for loading it.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// The compose files, in the order in which they are merged, relative to the working directory. If there are none, the
-    /// first of [`DEFAULT_FILES`] is used.
+    /// The compose files, in the order in which they are merged, relative to the working directory. If empty, the first
+    /// existing file of [`DEFAULT_FILES`] is used.
     pub files: Vec<String>,
     /// The process's environment.
     pub env: BTreeMap<String, String>,
     /// Names of variables of the process that are hidden from the files.
     pub withheld: BTreeSet<String>,
-    /// Files with further variables, relative to the working directory. `None` stands for `.env` next to the first compose
+    /// Files with further variables, relative to the working directory. `None` means `.env` next to the first compose
     /// file, if it exists.
     pub env_files: Option<Vec<String>>,
-    /// The profiles to activate; `*` stands for all. If there are none, those of the variable `COMPOSE_PROFILES`.
+    /// The profiles to activate; `*` means all. If empty, the profiles in the variable `COMPOSE_PROFILES`.
     pub profiles: Vec<String>,
-    /// The project's name if nothing else sets it. Compose uses the directory's name.
+    /// The project's name if nothing else sets it. Compose uses the name of the directory.
     pub default_name: String,
 }
 
-/// The compose files that are looked for, in order.
+/// The default names of compose files, in the order in which they are searched.
 pub const DEFAULT_FILES: [&str; 6] = [
     "compose.yaml",
     "compose.yml",
@@ -48,7 +48,7 @@ pub const DEFAULT_FILES: [&str; 6] = [
 /// Returns the first of [`DEFAULT_FILES`] that exists.
 ///
 /// # Errors
-/// A file exists but cannot be read.
+/// Fails if a file exists but cannot be read.
 pub fn discover(files: &dyn Files) -> Result<Option<&'static str>, ComposeError> {
     for name in DEFAULT_FILES {
         if read(files, name, &WantedBy::Name(name.to_owned()))?.is_some() {
@@ -61,7 +61,7 @@ pub fn discover(files: &dyn Files) -> Result<Option<&'static str>, ComposeError>
 /// Loads a project.
 ///
 /// # Errors
-/// The first mistake, with file, line and column if it has a position.
+/// Returns the first mistake, with file, line and column if it has a position.
 pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeError> {
     let names = if request.files.is_empty() {
         let found = discover(files)?;

@@ -1,4 +1,4 @@
-//! Reads the files of a project, and combines those of one level: the project's own compose files, or those of one
+//! Reads the files of a project, and merges the files of one level: the project's own compose files, or those of one
 //! `include`.
 
 use std::{
@@ -24,7 +24,7 @@ pub trait Files {
     /// Reads a file; `None` if it does not exist.
     ///
     /// # Errors
-    /// Why a file that exists cannot be read, such as `it is a directory`.
+    /// Returns the reason why a file that exists cannot be read, such as `it is a directory`.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
 
     /// Returns the real path of a file that exists but may not be read, because it is outside the checkout.
@@ -36,7 +36,7 @@ pub trait Files {
 
 /// A set of compose files that are merged: the project's own, or those of one `include`.
 pub(super) struct Level {
-    /// The directory that relative paths are relative to.
+    /// The base directory of relative paths.
     pub(super) base: String,
     /// Values for `${VAR}`.
     pub(super) env: Rc<BTreeMap<String, String>>,
@@ -47,7 +47,7 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// Makes a level that has read no file yet.
+    /// Creates a level without any files.
     pub(super) fn new(base: String, env: Rc<BTreeMap<String, String>>, including: Vec<String>) -> Self {
         Self { base, env, including, extended: RefCell::default() }
     }
@@ -71,7 +71,7 @@ pub(super) struct Loader<'a> {
 pub(super) type Parsed = (String, Rc<[Node]>);
 
 impl<'a> Loader<'a> {
-    /// Makes the state for a project that has read no file yet.
+    /// Creates the state of a project without any files.
     pub(super) fn new(files: &'a dyn Files, withheld: &'a BTreeSet<String>) -> Self {
         let (parsed, unset) = (RefCell::default(), RefCell::default());
         Self { files, withheld, budget: Budget::default(), included: include::Memory::default(), parsed, unset }
@@ -130,7 +130,7 @@ impl<'a> Loader<'a> {
         Ok(tree)
     }
 
-    /// Brings a document into canonical form, with the variables of the level and paths relative to `base`.
+    /// Converts a document to canonical form, with the variables of the level and paths relative to `base`.
     pub(super) fn canonical(&self, document: &Node, level: &Level, base: &str) -> Result<Node, ComposeError> {
         let file = document.at.file.to_string();
         self.budget.spend_copy(&file, document)?;
@@ -141,7 +141,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Reads a file, by its normalized path.
+/// Reads a file by its normalized path.
 pub(super) fn read(files: &dyn Files, name: &str, wanted_by: &WantedBy) -> Result<Option<Vec<u8>>, ComposeError> {
     let path = normalize(name);
     if let Some(file) = files.outside(&path) {
@@ -166,7 +166,7 @@ fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, ComposeError> {
     })
 }
 
-/// Sets the context of builds that have none, or an empty one, to the directory of their level.
+/// Sets the context of builds to the directory of their level if it is missing or empty.
 fn default_contexts(tree: &mut Node, base: &str) {
     let Value::Map(top) = &mut tree.value else { return };
     for (_, services) in top.iter_mut().filter(|(key, _)| key.text == "services") {

@@ -8,12 +8,13 @@ use crate::yaml::{Key, Node, Role, Scalar, Value};
 
 /// Merges `over` into `base`; `path` is the path of both.
 ///
-/// Nodes with `!reset` are kept, so that they still apply if the result is merged into a third node. [`strip`] removes them.
+/// Nodes with `!reset` are kept so that they also apply when the result is merged with a third node. [`strip`] removes
+/// them.
 pub(super) fn merge(base: Node, over: Node, path: &str) -> Result<Node, ComposeError> {
     if base.role == Role::Reset || over.role != Role::Merge {
         return Ok(over);
     }
-    // An empty argument or label is a value; other empty values change nothing.
+    // An empty argument or label is a value. Other empty values have no effect.
     if over.is_null() && !is_environment(path) {
         return Ok(base);
     }
@@ -77,7 +78,7 @@ fn is_environment(path: &str) -> bool {
     [".build.args.", ".build.labels."].iter().any(|part| path.contains(part))
 }
 
-/// Appends to a list. In some lists an item replaces an earlier one with the same key.
+/// Appends to a list. In some lists an item replaces an earlier item with the same key.
 fn append(items: &mut Vec<Node>, more: Vec<Node>, path: &str) {
     let key = |node: &Node| match &node.value {
         Value::Scalar(Scalar::Text(text)) if path.ends_with(".build.extra_hosts") => Some(text.clone()),
@@ -106,7 +107,7 @@ fn append(items: &mut Vec<Node>, more: Vec<Node>, path: &str) {
     }
 }
 
-/// Removes nodes with `!reset`, and the roles of all others.
+/// Removes nodes with `!reset`, and resets the role of all other nodes.
 pub(super) fn strip(node: Node) -> Node {
     let Node { at, value, .. } = node;
     let value = match value {

@@ -1,4 +1,4 @@
-//! Reads the builds in compose files as Docker Compose does.
+//! Reads the builds in compose files, following Docker Compose.
 //!
 //! Pure: files are read through [`Files`], and the environment is a parameter. [`load()`] follows compose-go step by step
 //! (parse, interpolate, include, extend, merge, apply defaults; see
@@ -11,7 +11,7 @@
 //! 3. `compose.override.yaml` and `COMPOSE_FILE` are ignored: they are for a developer's machine, and the input
 //!    `compose-file` selects the files here.
 //! 4. An external build secret is not an error, because the input `secrets` may provide it.
-//! 5. A number or boolean where Compose requires a string (`target: 1.10`) is used as it is written.
+//! 5. A number or boolean where Compose requires a string (`target: 1.10`) is used as written.
 
 mod bake;
 #[cfg(test)]

@@ -9,13 +9,13 @@ use crate::yaml;
 pub struct Project {
     /// Its name: `COMPOSE_PROJECT_NAME`, or else `name` of the files, or else the request's default.
     pub name: String,
-    /// The services that the profiles activate: first those of the files, in their order, then included ones.
+    /// The services that the profiles activate: first the services of the files, in their order, then included ones.
     pub services: Vec<Service>,
     /// The other services, in the same order.
     pub disabled: Vec<Service>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// Values in which a variable counts as empty because it is not set, and its name.
+    /// Values that use an unset variable, which counts as empty, and the variable's name.
     pub unset: Vec<(yaml::Position, String)>,
 }
 
@@ -28,7 +28,7 @@ pub struct Service {
     pub image: Option<String>,
     /// `platform`, on which it runs.
     pub platform: Option<String>,
-    /// The profiles that activate it. Without any, it is always active.
+    /// The profiles that activate it. If empty, it is always active.
     pub profiles: Vec<String>,
     /// `build`, if its image is built.
     pub build: Option<Build>,
@@ -40,13 +40,13 @@ pub struct Service {
 pub struct Build {
     /// The context: a path, or a URL or git address ([`super::is_remote`]).
     pub context: String,
-    /// Dockerfile, relative to the context. `None` stands for `Dockerfile`, or for `dockerfile_inline`.
+    /// Dockerfile, relative to the context. `None` means `Dockerfile`, or `dockerfile_inline` if that is set.
     pub dockerfile: Option<String>,
     /// The Dockerfile's text.
     pub dockerfile_inline: Option<String>,
     /// Build arguments, in the order of the files.
     pub args: Vec<(String, String)>,
-    /// The stage to build; `None` stands for the last.
+    /// The stage to build; `None` means the last one.
     pub target: Option<String>,
     /// Additional contexts by name.
     pub additional_contexts: Vec<(String, ContextSource)>,
@@ -54,7 +54,7 @@ pub struct Build {
     pub labels: Vec<(String, String)>,
     /// Tags, as full references.
     pub tags: Vec<String>,
-    /// Platforms such as `linux/arm64`. Without any, the engine's.
+    /// Platforms such as `linux/arm64`. If empty, the engine's platform.
     pub platforms: Vec<String>,
     /// Cache sources in BuildKit's CSV syntax, or a bare image reference.
     pub cache_from: Vec<String>,
@@ -167,6 +167,6 @@ pub enum SecretSource {
 pub struct SshKey {
     /// The id in `RUN --mount=type=ssh,id=…`.
     pub id: String,
-    /// A key file or an agent's socket; `None` stands for the agent of `SSH_AUTH_SOCK`.
+    /// A key file or an agent's socket; `None` means the agent of `SSH_AUTH_SOCK`.
     pub path: Option<String>,
 }

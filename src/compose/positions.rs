@@ -1,4 +1,4 @@
-//! The positions of values that can give access to something outside the project, for errors about them.
+//! Finds the positions of values that can give access to something outside the project, for errors about them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,8 @@ pub(super) type Secrets<'a> = HashMap<&'a str, &'a Node>;
 
 type Positions = BTreeMap<Access, KeyPosition>;
 
-/// Finds the positions in a `build` in canonical form. `secrets` are the document's. Invalid values have no position.
+/// Finds the positions in a `build` in canonical form. `secrets` are the document's secrets. Invalid values have no
+/// position.
 pub(super) fn of_build(build: &Fields<'_>, secrets: &Secrets<'_>) -> Positions {
     let mut found = Positions::new();
     for (key, access) in [("context", Access::Context), ("dockerfile", Access::Dockerfile)] {
@@ -29,7 +30,7 @@ pub(super) fn of_build(build: &Fields<'_>, secrets: &Secrets<'_>) -> Positions {
     each(build, "cache_from", &mut |cache, value| add(&mut found, Access::CacheFrom(cache), Some(value)));
     each(build, "cache_to", &mut |cache, value| add(&mut found, Access::CacheTo(cache), Some(value)));
     for (node, path) in items(build.get("secrets")) {
-        // The position of a secret is that of its definition.
+        // The position of a secret is the position of its definition.
         let name = text(node).or_else(|| text(node.get("source")?));
         let Some((name, definition)) = name.and_then(|name| Some((name.clone(), *secrets.get(name.as_str())?))) else {
             continue;
@@ -62,7 +63,7 @@ pub(super) fn of_extension(found: &mut Positions, extension: &Fields<'_>) {
 type Found<'a> = (&'a Node, String);
 
 fn add(found: &mut Positions, access: Access, value: Option<Found<'_>>) {
-    // The first one counts: `x-bake` does not replace values of `build`.
+    // The first position is kept, because `x-bake` does not replace values of `build`.
     if let Some((node, key)) = value {
         found.entry(access).or_insert_with(|| KeyPosition { at: node.at.clone(), key });
     }

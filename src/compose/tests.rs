@@ -1,5 +1,5 @@
-//! Tests of what differs from `docker compose`: errors, tolerance and limits. `tests/compose_oracle.rs` compares everything
-//! else with `docker compose` itself.
+//! Tests of the differences from `docker compose`: errors, tolerance and limits. `tests/compose_oracle.rs` compares
+//! everything else with `docker compose` itself.
 
 use std::collections::BTreeMap;
 
@@ -159,7 +159,7 @@ fn bombs_are_rejected() {
         read(&[("compose.yaml", &text)]).unwrap_err().to_string()
     };
     assert!(deep(150).contains("nested more than 100 levels deep"), "{}", deep(150));
-    // From here on the parser itself gives up.
+    // At this depth the parser itself fails.
     assert!(deep(100_000).starts_with("compose.yaml:1:"), "{}", deep(100_000));
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::yaml::{Node, Scalar, Value};
 
-/// Converts a merged tree. The project's name stays empty.
+/// Converts a merged tree. The project's name is left empty.
 pub(super) fn project(
     tree: &Node,
     env: Environment<'_>,
@@ -37,7 +37,7 @@ pub(super) fn project(
             let path = format!("services.{}", key.text);
             return Err(ComposeError::key(&key.at, path, problem, "build fewer services in one project"));
         }
-        // Arguments without a value got the environment's.
+        // Arguments without a value have taken it from the environment.
         let args = service.build.iter().flat_map(|build| &build.args).map(|(_, value)| value.len()).sum();
         budget.spend_text(&key.at.file, args)?;
         let on = |profile: &String| profiles.contains(profile) || profiles.iter().any(|p| p == "*");
@@ -110,7 +110,8 @@ impl Fields<'_> {
         Ok(build)
     }
 
-    /// Returns the build arguments. Those without a value get the environment's, or are removed if it has none.
+    /// Returns the build arguments. Arguments without a value take it from the environment, or are removed if it is not
+    /// set there.
     fn args(&self, env: &BTreeMap<String, String>) -> Result<Vec<(String, String)>, ComposeError> {
         let mut args = Vec::new();
         for (name, node, path) in self.mapping("args")? {

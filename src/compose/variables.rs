@@ -11,9 +11,9 @@ use crate::yaml::Position;
 /// The variables of the process.
 #[derive(Clone, Copy)]
 pub(super) struct Environment<'a> {
-    /// Those that the files can use.
+    /// The variables that the files can use.
     pub(super) values: &'a BTreeMap<String, String>,
-    /// Names of those that are hidden from the files.
+    /// Names of the variables that are hidden from the files.
     pub(super) withheld: &'a BTreeSet<String>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Variables<'a> {
     pub(super) budget: &'a Budget,
     /// Collects unset variables.
     pub(super) unset: &'a RefCell<Unset>,
-    /// The value that is read.
+    /// The position of the value that is being read.
     pub(super) at: Position,
 }
 
@@ -51,10 +51,10 @@ impl Lookup for Variables<'_> {
 
 /// Maximum number of unset variables with a warning of their own.
 const MAX_UNSET: usize = 50;
-/// Maximum number of values with unset variables that are remembered.
+/// Maximum number of stored values with unset variables.
 const MAX_PLACES: usize = 1000;
 
-/// Why a variable has no value.
+/// The reason why a variable has no value.
 #[derive(Clone, Copy)]
 enum Cause {
     /// It is not set.
