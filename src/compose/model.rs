@@ -1,4 +1,4 @@
-//! A compose project, reduced to what builds need.
+//! The parts of a compose project that builds need.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct Service {
     pub build: Option<Build>,
 }
 
-/// How an image is built (<https://github.com/compose-spec/compose-spec/blob/main/build.md>). Paths are relative
+/// The build options of an image (<https://github.com/compose-spec/compose-spec/blob/main/build.md>). Paths are relative
 /// to the working directory and normalized, unless stated otherwise.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Build {

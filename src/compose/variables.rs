@@ -1,4 +1,4 @@
-//! The variables that compose files can use, and warnings about those that are not set.
+//! The variables that compose files can use, and warnings about unset variables.
 
 use std::{
     cell::RefCell,
