@@ -1,4 +1,4 @@
-//! Parses the inputs about pushing and logins: `registry`, `username`, `password`, `registries`, and those for AWS.
+//! Parses the inputs about pushing and logins: `registry`, `username`, `password`, `registries`, and the AWS inputs.
 
 use crate::domain::{credentials::as_in_images, default_user::default_user, ecr, secret::Secret};
 
