@@ -17,8 +17,8 @@ const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 pub enum NamedBy {
     /// A file of the checkout, or a convention such as `.env`.
     Checkout,
-    /// An input. A path outside the checkout is allowed, since the workflow's author chose it. A path inside must not lead
-    /// outside through symbolic links, which belong to the checkout.
+    /// An input. A path outside the checkout is allowed, since the workflow's author chose it. A path inside must not
+    /// lead outside through symbolic links, because the checkout contains these links.
     Input,
 }
 
@@ -31,12 +31,12 @@ pub struct Boundary {
     private: Vec<PathBuf>,
     /// The paths granted by the input `allow`, without symbolic links.
     granted: Vec<PathBuf>,
-    /// Whether `allow` grants everything.
+    /// Whether `allow` grants access to all paths.
     everything: bool,
 }
 
 impl Boundary {
-    /// Creates the boundary of a checkout. `private` are the runner's own paths, also within the checkout.
+    /// Creates the boundary of a checkout. `private` are the runner's own paths, including any within the checkout.
     pub fn new(checkout: &Path, private: impl IntoIterator<Item = PathBuf>) -> Self {
         Self {
             roots: [lexical(checkout), real(checkout)],
@@ -46,7 +46,7 @@ impl Boundary {
         }
     }
 
-    /// Grants an absolute path and everything below it; `*` grants everything.
+    /// Grants access to an absolute path and its contents; `*` grants access to all paths.
     pub fn grant(&mut self, path: &Path) {
         if path.as_os_str() == "*" {
             self.everything = true;
@@ -55,7 +55,7 @@ impl Boundary {
         }
     }
 
-    /// Grants a directory that an input names, unless it is in the checkout.
+    /// Grants access to a directory that an input names, unless it is in the checkout.
     pub fn grant_named(&mut self, path: &Path) {
         if !self.is_in_checkout(&lexical(path)) {
             self.granted.push(real(path));
@@ -74,7 +74,7 @@ impl Boundary {
         if inside || named_outside || (granted && !Self::is_kernels(&real)) { Ok(real) } else { Err(real) }
     }
 
-    /// Whether a resolved path belongs to the kernel, which cannot be granted.
+    /// Whether a resolved path belongs to the kernel; access to such a path cannot be granted.
     pub fn is_kernels(real: &Path) -> bool {
         KERNEL.iter().any(|directory| real.starts_with(directory))
     }
@@ -135,7 +135,7 @@ mod tests {
 
     use super::{Boundary, NamedBy};
 
-    /// A checkout with all kinds of links, next to a directory of the runner.
+    /// Returns a checkout with all kinds of links, next to a directory of the runner.
     fn world() -> (TempDir, PathBuf, PathBuf) {
         let world = tempfile::tempdir().unwrap();
         let base = world.path().canonicalize().unwrap();

@@ -28,7 +28,7 @@ const MARK: &str = "BUILD_DEPLOY_ENVIRONMENT";
 /// Variables by name.
 pub type Variables = Vec<(OsString, OsString)>;
 
-/// Hides the variables and returns all of them. If that is not possible, returns `variables` without hiding them.
+/// Hides the variables and returns all of them. On failure, returns `variables` without hiding them.
 pub fn hide(variables: Variables, arguments: impl IntoIterator<Item = OsString>) -> Variables {
     if variables.iter().any(|(name, _)| name == MARK) {
         return received().unwrap_or(variables);
@@ -67,7 +67,7 @@ fn received() -> io::Result<Variables> {
     Ok(unpacked(&bytes))
 }
 
-/// Encodes variables like the kernel: `name=value`, each followed by a zero byte.
+/// Encodes variables like the kernel: `name=value`, each followed by a null byte.
 fn packed(variables: &Variables) -> Vec<u8> {
     let parts = variables.iter().flat_map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes(), b"\0"]);
     parts.flatten().copied().collect()

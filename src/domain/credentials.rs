@@ -1,4 +1,4 @@
-//! Registry credentials by host. They are kept in memory only.
+//! Registry credentials by host, which are stored in memory only.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -14,23 +14,23 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login with an identity token, which `docker login` stores for some registries: an `OAuth2` refresh token
-    /// (<https://distribution.github.io/distribution/spec/auth/oauth/>).
+    /// Creates a login with an identity token, which `docker login` stores for some registries: an `OAuth2` refresh
+    /// token (<https://distribution.github.io/distribution/spec/auth/oauth/>).
     pub fn identity(token: Secret) -> Self {
         Self { username: String::new(), password: token }
     }
 
-    /// The identity token, if the login uses one.
+    /// Returns the identity token, if the login uses one.
     pub fn identity_token(&self) -> Option<&Secret> {
         self.username.is_empty().then_some(&self.password)
     }
 
-    /// The value of an `Authorization` header with the Basic scheme (RFC 7617). Contains the password.
+    /// Returns the value of an `Authorization` header with the Basic scheme (RFC 7617). Contains the password.
     pub fn basic(&self) -> String {
         format!("Basic {}", self.basic_token())
     }
 
-    /// The credentials of the Basic scheme: base64 of user name and password.
+    /// Returns the credentials of the Basic scheme: base64 of user name and password.
     pub fn basic_token(&self) -> String {
         STANDARD.encode(format!("{}:{}", self.username, self.password.expose()))
     }
@@ -51,21 +51,22 @@ impl Credentials {
         self.0.push((host, login));
     }
 
-    /// Sets the login of a registry if it has none yet.
+    /// Sets the login of a registry if it does not have one.
     pub fn insert_missing(&mut self, registry: &str, login: Login) {
         if self.for_host(registry).is_none() {
             self.insert(registry, login);
         }
     }
 
-    /// The login for a registry host.
+    /// Returns the login for a registry host.
     pub fn for_host(&self, host: &str) -> Option<&Login> {
         let host = canonical(host);
         self.0.iter().find(|(known, _)| *known == host).map(|(_, login)| login)
     }
 }
 
-/// The registry as in image references: `docker.io` for any name of Docker Hub, such as that of `docker login`.
+/// Returns the registry's name in image references: `docker.io` for any name of Docker Hub, such as the one that
+/// `docker login` uses.
 pub fn as_in_images(registry: &str) -> String {
     let host = canonical(registry);
     let rest = registry.split_once("://").map_or(registry, |(_, rest)| rest);
@@ -73,7 +74,7 @@ pub fn as_in_images(registry: &str) -> String {
     if host == DOCKER_HUB[0] && is_whole { host } else { registry.to_ascii_lowercase() }
 }
 
-/// `host[:port]` in lower case, with a single name for Docker Hub.
+/// Returns `host[:port]` in lower case, with a single name for Docker Hub.
 fn canonical(registry: &str) -> String {
     let registry = registry.trim();
     let rest = registry.split_once("://").map_or(registry, |(_, rest)| rest);

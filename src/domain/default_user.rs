@@ -1,8 +1,8 @@
-//! Default user names for registries whose tokens belong to no user.
+//! Default user names for registries whose tokens do not belong to a user.
 
 use super::ecr::EcrHost;
 
-/// The user name to send with `password`; `None` if the registry requires a real one.
+/// Returns the user name to send with `password`, or `None` if the registry requires a real one.
 pub fn default_user(host: &str, password: &str) -> Option<&'static str> {
     let is_in = |domains: &[&str]| {
         domains

@@ -25,7 +25,7 @@ pub enum DeploymentOutcome {
 }
 
 impl DeploymentOutcome {
-    /// The outcome in one word, for users.
+    /// Returns the outcome in one word, for users.
     pub fn word(self) -> &'static str {
         match self {
             Self::Success => "success",

@@ -1,10 +1,10 @@
-//! Where an image is published.
+//! The names under which an image is published.
 
 use serde::Serialize;
 
 use super::{repository::Repository, tag::Tag};
 
-/// The names of one image: its repositories, each of which gets all of its tags.
+/// The names of one image: its repositories and its tags. Each repository gets all tags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Destinations {
     /// The image's own repository.

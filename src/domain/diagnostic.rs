@@ -5,9 +5,9 @@
 pub enum Severity {
     /// For information.
     Notice,
-    /// Should be fixed.
+    /// A problem that should be fixed.
     Warning,
-    /// Makes the run fail.
+    /// A problem that makes the run fail.
     Error,
 }
 
@@ -18,9 +18,9 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The annotation's title, a few words.
     pub title: String,
-    /// What is wrong and what to do.
+    /// The problem, and how to fix it.
     pub message: String,
-    /// Where, if it is about a file of the repository.
+    /// The position, if it is about a file of the repository.
     pub place: Option<Place>,
 }
 

@@ -12,23 +12,23 @@ use thiserror::Error;
 #[serde(try_from = "String")]
 pub struct Digest(String);
 
-/// The text is not a digest.
+/// Error for a text that is not a digest.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("`{0}` is not a sha256 digest")]
 pub struct DigestError(String);
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Computes the digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(format!("sha256:{:x}", Sha256::digest(bytes)))
     }
 
-    /// The full digest, `sha256:…`.
+    /// Returns the full digest, `sha256:…`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// `sha256:` and the first 12 digits, as `docker images --digests` shortens it.
+    /// Returns `sha256:` and the first 12 digits, as shown by `docker images --digests`.
     pub fn short(&self) -> &str {
         &self.0[.."sha256:".len() + 12]
     }

@@ -54,7 +54,8 @@ impl EcrHost {
         })
     }
 
-    /// The host names of private registries in a text such as a Dockerfile, without duplicates, at most [`Self::MOST`].
+    /// Returns the host names of private registries in a text such as a Dockerfile, without duplicates, at most
+    /// [`Self::MOST`].
     pub fn private_in(text: &str) -> Vec<&str> {
         let mut hosts = Vec::new();
         for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-') {

@@ -1,5 +1,5 @@
-//! What happens in a run, told once. The log, the chat messages, the annotations and the job summary
-//! are all drawn from this one stream ([`crate::domain::run::RunState`] is its fold).
+//! The events of a run. The log, the chat messages, the annotations and the job summary are all rendered from this
+//! single stream ([`crate::domain::run::RunState`] accumulates it).
 
 use std::time::Duration;
 
@@ -8,47 +8,48 @@ use super::{
     publication::Publication, secret::Secret, stage::Stage,
 };
 
-/// One thing that happened. Sent in order through [`crate::events::Events`], which redacts every text in it.
+/// An event of a run. Events are sent in order through [`crate::events::Events`], which redacts every text in them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A stage of the run began.
+    /// A stage of the run started.
     StageStarted(Stage),
-    /// Something happened while an image was built or pushed; `image` is the image's name in the plan.
+    /// An event in the build or push of an image.
     Image {
         /// The image's name in the plan.
         image: String,
-        /// What happened to it.
+        /// The event.
         event: ImageEvent,
     },
-    /// Something the user should know that does not fail the run.
+    /// A message for the user that does not make the run fail.
     Diagnostic(Diagnostic),
-    /// A secret that became known during the run. The log masks it from then on.
+    /// A secret that was learned during the run. The log masks it from then on.
     SecretLearned(Secret),
-    /// Something that stands in the log and nowhere else.
+    /// A text that is shown only in the log.
     Note(String),
-    /// It became known how the runs before this one ended.
+    /// The outcomes of the earlier runs are known.
     History(History),
-    /// The branch has a newer commit, this one, whose image is in the registry: the tags that move stay where they are.
+    /// The image of a newer commit of the branch, with this hash, is already in the registry, so the moving tags are
+    /// not moved.
     Superseded(String),
-    /// It became known where this job, or its very step, can be looked at: a page on GitHub's own server.
+    /// The URL of this job or step on GitHub's own server is known.
     JobUrl(String),
     /// The run ended.
     Finished(RunOutcome),
 }
 
-/// What happens to one image.
+/// An event of one image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ImageEvent {
-    /// Its build began.
+    /// The build started.
     Started,
-    /// A build step began. `step` is unique in the image's build.
+    /// A build step started. `step` is unique within the image's build.
     StepStarted {
         /// The step's id.
         step: StepId,
-        /// BuildKit's name for it, such as `[2/5] RUN pip install …`.
+        /// BuildKit's name of the step, such as `[2/5] RUN pip install …`.
         name: String,
     },
-    /// A whole line of a step's output, without its end of line.
+    /// A complete line of a step's output, without its line end.
     StepLog {
         /// The step's id.
         step: StepId,
@@ -59,73 +60,73 @@ pub enum ImageEvent {
     StepFinished {
         /// The step's id.
         step: StepId,
-        /// How.
+        /// The outcome.
         outcome: StepOutcome,
-        /// How long it really ran.
+        /// The time for which it actually ran.
         duration: Duration,
     },
-    /// Its layers are on their way to the registry.
+    /// The upload of its layers to the registry started.
     Pushing,
-    /// A request to the builder or the registry failed and will be sent again.
+    /// A request to the builder or the registry failed and will be repeated.
     Retrying {
-        /// What went wrong.
+        /// The problem.
         reason: String,
-        /// The number of the try that comes, from 2.
+        /// The number of the next attempt, from 2.
         attempt: u32,
-        /// How long we wait before it.
+        /// The time to wait before the next attempt.
         wait: Duration,
     },
-    /// It is built and, where it is to be pushed, uploaded: its registry has it under its digest, and no tag points to
-    /// it yet. An engine with the classic store uploads together with the first tag instead.
+    /// The image is built and, if it is pushed, uploaded: its registry has it under its digest, but no tag points to it
+    /// yet. An engine with the classic image store uploads it together with the first tag instead.
     Finished(Box<ImageResult>),
-    /// It became known what its first tag pointed to before the run; where nothing is pushed, what the branch has that a
-    /// pull request is for.
+    /// The image that its first tag pointed to before the run is known. If nothing is pushed, the image is compared
+    /// with that of the branch that a pull request is for.
     Compared(Previous),
-    /// Its tags were moved, or not: this says so of each. The last that is told of an image that is pushed.
+    /// The results of moving its tags, for each tag. This is the last event of an image that is pushed.
     Published(Box<Publication>),
-    /// It could not be built or pushed.
+    /// Its build or push failed.
     Failed(Box<Failure>),
     /// Its build was stopped because another image failed or the run was cancelled.
     Cancelled,
 }
 
-/// Number of a step within one image's build, in order of appearance.
+/// Number of a step within an image's build, in order of appearance.
 pub type StepId = usize;
 
-/// How a build step ended.
+/// The outcome of a build step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepOutcome {
-    /// It ran.
+    /// It succeeded.
     Done,
     /// Its result was in the build cache.
     Cached,
     /// It failed with this message.
     Failed(String),
-    /// It was stopped.
+    /// It was cancelled.
     Cancelled,
 }
 
-/// What came out of an image's build.
+/// The result of an image's build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageResult {
-    /// The digest that a registry serves it under; without a push, the engine's; `None` if it was built only to see
-    /// whether it builds, and before an engine with the classic store has uploaded it.
+    /// The digest under which a registry serves the image. Without a push, the engine's digest. `None` if the image was
+    /// only built as a test, and before an engine with the classic image store has uploaded it.
     pub digest: Option<Digest>,
-    /// Compressed bytes of its layers and configuration, if known.
+    /// Compressed size of its layers and configuration in bytes, if known.
     pub size: Option<u64>,
-    /// Whether its registry has it, under its digest.
+    /// Whether its registry has it under its digest.
     pub uploaded: bool,
-    /// Whether its tags point to it. Set when it is published.
+    /// Whether its tags point to it. Set when the tags are published.
     pub pushed: bool,
-    /// Whether the digest differs from what its first tag pointed to before; `None` if unknown.
+    /// Whether its digest differs from the previous one of its first tag; `None` if unknown.
     pub changed: Option<bool>,
-    /// Platforms it was built for.
+    /// The platforms for which it was built.
     pub platforms: Vec<String>,
-    /// Dockerfile steps, and how many of them came from the cache.
+    /// Number of Dockerfile steps, including those from the cache.
     pub steps: usize,
-    /// Steps that came from the cache.
+    /// Number of Dockerfile steps from the cache.
     pub cached: usize,
-    /// How long its build and upload took; moving the tags does not count.
+    /// Duration of the build and upload, without moving the tags.
     pub duration: Duration,
 }
 
@@ -134,6 +135,6 @@ pub struct ImageResult {
 pub struct Previous {
     /// Its digest; `None` if there is no such image.
     pub digest: Option<Digest>,
-    /// Its compressed bytes, if they are known.
+    /// Its compressed size in bytes, if known.
     pub size: Option<u64>,
 }

@@ -1,21 +1,21 @@
-//! Why a run failed.
+//! The cause of a failed run.
 
 use super::{diagnostic::Place, stage::Stage};
 
-/// Why a run failed, complete enough for a reader who does not open the log.
+/// The cause of a failed run, complete enough for a reader who does not open the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Who has to act.
+    /// The party that must fix it.
     pub blame: Blame,
     /// The stage that failed.
     pub stage: Stage,
     /// The part of the run that failed.
     pub subject: Subject,
-    /// What went wrong, in one line.
+    /// The problem, in one line.
     pub headline: String,
-    /// What to do about it, in the imperative.
+    /// How to fix it, in the imperative.
     pub hint: Option<String>,
-    /// Where in the repository.
+    /// The position in the repository.
     pub place: Option<Place>,
     /// The Dockerfile instruction at `place`, as written.
     pub instruction: Option<String>,
@@ -25,7 +25,7 @@ pub struct Failure {
     pub log: Vec<String>,
 }
 
-/// Who has to act on a failure. The exit status of the program follows from it.
+/// The party that must fix a failure. It determines the exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
     /// The inputs or the project's files are invalid; nothing was started.
@@ -47,7 +47,7 @@ impl Failure {
     /// Maximum number of lines kept of a failing step's output.
     pub const LOG_LINES: usize = 40;
 
-    /// A failure of the run as a whole, which is about no file.
+    /// Creates a failure of the run as a whole, without a position in a file.
     pub fn new(stage: Stage, headline: impl Into<String>, hint: Option<String>) -> Self {
         Self {
             blame: Blame::World,
@@ -62,12 +62,12 @@ impl Failure {
         }
     }
 
-    /// The inputs or the project's files are invalid, so nothing was started.
+    /// Creates a failure for invalid inputs or project files; nothing was started.
     pub fn invalid(stage: Stage, headline: impl Into<String>, hint: Option<String>) -> Self {
         Self { blame: Blame::Input, ..Self::new(stage, headline, hint) }
     }
 
-    /// The same failure, about one image.
+    /// Returns the same failure, about one image.
     #[must_use]
     pub fn of_image(self, name: impl Into<String>) -> Self {
         Self { subject: Subject::Image(name.into()), ..self }

@@ -2,20 +2,20 @@
 
 use super::run::RunInfo;
 
-/// The event that started the run. Its texts are untrusted: whoever opens a pull request chooses them.
+/// The event that started the run. Its texts are untrusted: the author of a pull request chooses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GitEvent {
     /// Name of the event, such as `push`; empty outside GitHub Actions.
     pub name: String,
     /// `GITHUB_REF`, such as `refs/heads/main`; empty if unknown.
     pub reference: String,
-    /// The commit that its author knows, 40 hex digits. For a pull request its newest commit, not the merge commit that
-    /// GitHub creates for the run. Empty if unknown.
+    /// The commit that the author knows, 40 hex digits. For a pull request, its newest commit instead of the merge
+    /// commit that GitHub creates for the run. Empty if unknown.
     pub sha: String,
-    /// `GITHUB_SHA`. For a pull request the merge commit, or with `pull_request_target` the commit of its base;
+    /// `GITHUB_SHA`. For a pull request, the merge commit, or the commit of the base with `pull_request_target`;
     /// otherwise the same as `sha`.
     pub workflow_sha: String,
-    /// What was pushed or is to be merged.
+    /// The Git ref that was pushed or is to be merged.
     pub git_ref: GitRef,
     /// The repository's default branch, if known.
     pub default_branch: Option<String>,
@@ -47,7 +47,7 @@ pub struct GitEvent {
     pub workflow: String,
     /// URL of this attempt of the run, or empty.
     pub run_url: String,
-    /// URL of this job, or if unknown of the run.
+    /// URL of this job, or of the run if the job is unknown.
     pub job_url: String,
     /// URL of the commit, or empty.
     pub commit_url: String,
@@ -64,7 +64,7 @@ pub enum GitRef {
     PullRequest(u64),
     /// A merge group, by the number of its last pull request.
     MergeGroup(u64),
-    /// Unknown, as on a laptop.
+    /// Unknown, such as outside GitHub Actions.
     #[default]
     Unknown,
 }
@@ -75,12 +75,12 @@ impl GitEvent {
         matches!((&self.git_ref, &self.default_branch), (GitRef::Branch(branch), Some(default)) if branch == default)
     }
 
-    /// Whether the run builds changes that are not merged yet. `push: auto` does not push those.
+    /// Whether the run builds changes that are not merged yet. `push: auto` does not push them.
     pub fn is_trial(&self) -> bool {
         matches!(self.git_ref, GitRef::PullRequest(_) | GitRef::MergeGroup(_))
     }
 
-    /// Returns what messages and reports show of the run.
+    /// Returns the information about the run that messages and reports show.
     pub fn run_info(&self) -> RunInfo {
         RunInfo {
             repository: if self.owner.is_empty() { String::new() } else { format!("{}/{}", self.owner, self.repo) },

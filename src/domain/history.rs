@@ -1,19 +1,19 @@
-//! The runs before this one.
+//! The earlier runs.
 
 /// The runs of the same workflow on the same branch that ended before this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
-    /// How many failed since the last that succeeded; 0 if the last one succeeded or there is none.
+    /// Number of failed runs since the last successful one; 0 if the last one succeeded or there is none.
     pub failures: u32,
 }
 
-/// How the end of a run differs from that of the run before.
+/// The difference between the outcomes of a run and of the previous run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It fails, and the run before did not.
+    /// It failed, and the previous run did not.
     Broke,
-    /// It fails again: this is the failure of this number in a row, from 2.
+    /// It failed again. Contains the number of consecutive failures, at least 2.
     StillFailing(u32),
-    /// It succeeds, and the run before did not.
+    /// It succeeded, and the previous run did not.
     Fixed,
 }

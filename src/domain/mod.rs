@@ -1,4 +1,4 @@
-//! The values that all parts of a run share. Pure: no I/O, no clock, no imports from other modules.
+//! Values shared by all parts of a run. Pure: no I/O, no clock, no imports from other modules.
 
 pub mod credentials;
 pub mod default_user;

@@ -1,10 +1,11 @@
-//! Finds the name that a mistyped one was meant to be.
+//! Finds the correct name for a mistyped one.
 
-/// Longer names are not compared, nor are more candidates: the comparison takes the product of all their lengths.
+/// Maximum length of a compared name, and maximum number of candidates. The comparison takes time proportional to the
+/// product of the lengths.
 const LONGEST: usize = 64;
 const MOST: usize = 1000;
 
-/// The candidate that is closest to `wanted`, if one is close enough to be what was meant.
+/// Returns the candidate that is closest to `wanted`, if one is close enough to be the intended name.
 pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if wanted.len() > LONGEST {
         return None;
@@ -20,7 +21,7 @@ pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, in characters.
+/// Computes the Levenshtein distance, in characters.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

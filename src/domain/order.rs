@@ -172,7 +172,7 @@ mod tests {
         image(ImageEvent::StepFinished { step, outcome: StepOutcome::Done, duration: Duration::ZERO })
     }
 
-    /// The number of events before the first invalid one.
+    /// Returns the number of events before the first invalid one.
     fn taken(events: &[Event]) -> usize {
         let mut order = Order::default();
         events.iter().take_while(|event| order.check(event).is_ok()).count()
@@ -197,7 +197,7 @@ mod tests {
             Event::Note("x".into()),
         ];
         assert_eq!(taken(&whole), whole.len());
-        // Each of these may not come right after the first so many events.
+        // Each of these events is invalid directly after the given number of events.
         for (after, event) in [
             (2, image(ImageEvent::Started)),
             (3, finished()),

@@ -1,16 +1,16 @@
-//! How a run ended.
+//! The outcome of a run.
 
 use super::failure::Failure;
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunOutcome {
-    /// Everything was done.
+    /// All stages succeeded.
     Success,
     /// A stage failed.
     Failure(Box<Failure>),
     /// The runner sent a signal (`SIGINT` or `SIGTERM`).
     Cancelled,
-    /// The time of the input `timeout` ran out.
+    /// The time limit of the input `timeout` was exceeded.
     TimedOut,
 }

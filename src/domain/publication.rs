@@ -5,11 +5,11 @@ use super::digest::Digest;
 /// The results of publishing one image, for all tags in all of its repositories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// The digest to which the tags were to be moved.
+    /// The digest that the tags should point to.
     pub digest: Option<Digest>,
     /// Whether the digest differs from the previous one of the first tag; `None` if unknown.
     pub changed: Option<bool>,
-    /// Compressed size in bytes, if it became known only when publishing.
+    /// Compressed size in bytes, if it became known only during publication.
     pub size: Option<u64>,
     /// Every tag in every repository, in the order of the plan.
     pub tags: Vec<TagResult>,
@@ -22,11 +22,11 @@ pub struct TagResult {
     pub repository: String,
     /// The tag.
     pub tag: String,
-    /// The result.
+    /// Its state.
     pub state: TagState,
 }
 
-/// Where a tag points after the run.
+/// The state of a tag after the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagState {
     /// Moved to the image.
@@ -35,9 +35,9 @@ pub enum TagState {
     Unchanged,
     /// Moved, then restored to its previous image because another tag of the run failed.
     Restored,
-    /// Moved, and could not be restored: it points to the image.
+    /// Moved, but could not be restored, so it points to the image.
     RestoreFailed,
-    /// Not moved: it still points to its previous image.
+    /// Not moved, so it still points to its previous image.
     NotMoved,
     /// Deliberately not moved, because it belongs to a newer commit.
     Kept,
@@ -46,7 +46,7 @@ pub enum TagState {
 }
 
 impl TagState {
-    /// The state in a few words, for users.
+    /// Returns the state in a few words, for users.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Moved => "moved",
@@ -64,37 +64,37 @@ impl TagState {
         matches!(self, Self::Moved | Self::Unchanged | Self::RestoreFailed)
     }
 
-    /// Whether the tag points to where it should.
+    /// Whether the tag points to the intended image.
     fn is_as_planned(&self) -> bool {
         matches!(self, Self::Moved | Self::Unchanged | Self::Kept)
     }
 }
 
 impl TagResult {
-    /// `registry/path:tag`.
+    /// Returns `registry/path:tag`.
     pub fn reference(&self) -> String {
         format!("{}:{}", self.repository, self.tag)
     }
 }
 
 impl Publication {
-    /// Whether every tag points to where it should.
+    /// Whether every tag points to the intended image.
     pub fn is_complete(&self) -> bool {
         self.tags.iter().all(|tag| tag.state.is_as_planned())
     }
 
-    /// Whether this tag was left at the image of a newer commit.
+    /// Whether this tag was not moved because it belongs to a newer commit.
     pub fn is_kept(&self, repository: &str, tag: &str) -> bool {
         let mut kept = self.tags.iter().filter(|result| result.state == TagState::Kept);
         kept.any(|result| result.repository == repository && result.tag == tag)
     }
 
-    /// The tags that are known to point to the image.
+    /// Returns the tags that are known to point to the image.
     pub fn published(&self) -> impl Iterator<Item = &TagResult> {
         self.tags.iter().filter(|tag| tag.state.is_published())
     }
 
-    /// The references of the tags, grouped by the words for their state.
+    /// Returns the references of the tags, grouped by the description of their state.
     pub fn by_state(&self) -> Vec<(&'static str, Vec<String>)> {
         let mut groups: Vec<(&'static str, Vec<String>)> = Vec::new();
         for tag in &self.tags {

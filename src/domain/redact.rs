@@ -1,7 +1,7 @@
 //! Removes secrets from text before it is shown.
 //!
-//! Secrets are searched in the visible part of the text ([`super::visible`]), and invisible characters are removed too, so
-//! that no program that shows the text can reassemble a secret.
+//! Secrets are searched for in the visible part of the text ([`super::visible`]). Invisible characters are removed too,
+//! so that no program that shows the text can reassemble a secret.
 
 mod forms;
 mod hex;
@@ -25,11 +25,11 @@ use super::{
     visible::{Escapes, Skeleton, clean, is_plain},
 };
 
-/// Replaces a secret.
+/// The replacement for a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// Credentials that are recognizable by their form, even if they are not known secrets. The groups `keep`, `argument`
-/// and `at` are not replaced.
+/// Credentials that are recognized by their form, even if they are not known secrets. The groups `keep`, `argument` and
+/// `at` are not replaced.
 static CREDENTIALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&CREDENTIAL_FORMS.join("|")).ok());
 
 const CREDENTIAL_FORMS: [&str; 9] = [
@@ -56,19 +56,19 @@ const MOST_HELD_BACK: usize = 256 << 10;
 
 /// Replaces known secrets and recognizable credentials by [`REDACTED`].
 ///
-/// Secrets are found in the encodings that programs use too: base64, also as part of something longer, percent-encoding,
-/// JSON and XML escapes, and hex digits with or without separators.
+/// Secrets are found in the encodings that programs use: base64, also within a longer text, percent-encoding, JSON and
+/// XML escapes, and hex digits with or without separators.
 ///
-/// Output is redacted line by line, so the lines and values of a multi-line secret are searched too ([`super::secrecy`]
-/// decides which). Texts shorter than [`Redactor::SHORTEST`] are not searched: replacing every `a` would hide nothing and
-/// make the log unreadable.
+/// Output is redacted line by line, so the lines and values of a multi-line secret are searched for too
+/// ([`super::secrecy`] decides which). Texts shorter than [`Redactor::SHORTEST`] are not searched for: replacing every
+/// `a` would hide nothing and make the log unreadable.
 #[derive(Clone, Default)]
 pub struct Redactor {
     texts: Needles,
     digits: Needles,
     /// The length of the longest form.
     longest: usize,
-    /// What it was made of, for [`Redactor::with`].
+    /// The secrets it was created from, for [`Redactor::with`].
     secrets: Arc<[Secret]>,
 }
 
@@ -77,7 +77,7 @@ pub struct Redactor {
 enum Needles {
     #[default]
     Nothing,
-    /// Found in a single pass, regardless of their number, since every line of output is searched.
+    /// Texts that are found in a single pass, regardless of their number, since every line of output is searched.
     These(Arc<AhoCorasick>),
     /// Too many to search for: every text is redacted as a whole.
     TooMany,
@@ -90,12 +90,12 @@ impl Needles {
         if forms.is_empty() {
             return Self::Nothing;
         }
-        // Other kinds are faster, but need much memory for large secrets.
+        // Other automaton kinds are faster, but need much memory for large secrets.
         let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&forms);
         automaton.map_or(Self::TooMany, |automaton| Self::These(Arc::new(automaton)))
     }
 
-    /// All matches in the text, including overlapping ones.
+    /// Returns all matches in the text, including overlapping ones.
     fn find(&self, text: &str) -> Vec<Range<usize>> {
         match self {
             Self::Nothing => Vec::new(),
@@ -137,7 +137,7 @@ impl Redactor {
         Self { texts: Needles::new(texts), digits: Needles::new(digits), longest, secrets }
     }
 
-    /// Creates a redactor for one more secret.
+    /// Creates a redactor for an additional secret.
     #[must_use]
     pub fn with(&self, secret: &Secret) -> Self {
         Self::new(self.secrets.iter().chain([secret]))
@@ -162,8 +162,8 @@ impl Redactor {
         redacted
     }
 
-    /// Redacts the beginning of an incomplete text and returns it with its original length in bytes. The end, in which a
-    /// secret may begin, is left out.
+    /// Redacts the beginning of an incomplete text and returns it with its original length in bytes. The end of the
+    /// text, where a secret may begin, is omitted.
     pub fn redact_beginning(&self, text: &str) -> (String, usize) {
         let hits = self.find(text);
         let held_back = self.held_back().min(text.len());
@@ -190,7 +190,7 @@ impl Redactor {
         (redacted, cut)
     }
 
-    /// The number of bytes at the end of an incomplete text in which a secret may begin.
+    /// Returns the number of bytes at the end of an incomplete text in which a secret may begin.
     pub fn held_back(&self) -> usize {
         (self.longest + HELD_BACK).min(MOST_HELD_BACK)
     }
@@ -450,7 +450,7 @@ mod tests {
                 !redactor.redact("Collecting django==5.1 (from -r requirements.txt (line 1))").contains("[redacted]")
             );
         }
-        // Searched for one after another it took a minute.
+        // A separate search for each form used to take a minute.
         assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
         assert_eq!(redactor.redact(&format!("k: {}", lines[999])), "k: [redacted]");
     }

@@ -5,12 +5,12 @@ use std::fmt;
 use serde::Serialize;
 use thiserror::Error;
 
-/// A repository with its registry's host, such as `ghcr.io/owner/site/django`; no tag, no digest. Always valid:
+/// A repository with its registry's host, such as `ghcr.io/owner/site/django`, without tag and digest. Always valid:
 /// <https://github.com/distribution/reference/blob/main/reference.go>.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Repository(String);
 
-/// The text, in lower case, is not a repository name with a registry's host.
+/// Error for a text that, in lower case, is not a repository name with a registry's host.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("`{0}` is not a valid repository name")]
 pub struct InvalidRepository(pub String);
@@ -19,10 +19,10 @@ impl Repository {
     /// Maximum length of the path, in characters.
     pub const LONGEST: usize = 255;
 
-    /// Parses a full name, in any case.
+    /// Parses a full name in any case.
     ///
     /// # Errors
-    /// The host is missing or is not a host, or the path is too long or contains other characters than lower-case
+    /// Fails if the host is missing or invalid, or if the path is too long or contains other characters than lower-case
     /// letters, digits and single separators.
     pub fn parse(text: &str) -> Result<Self, InvalidRepository> {
         let full = text.to_lowercase();
@@ -65,7 +65,7 @@ pub fn is_separator(text: &str) -> bool {
     matches!(text, "." | "_" | "__") || (!text.is_empty() && text.bytes().all(|b| b == b'-'))
 }
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+/// Whether the text matches `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
 fn is_path_component(text: &str) -> bool {
     let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let ends = |b: Option<&u8>| b.is_some_and(|b| valid(*b));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     proptest! {
-        /// The regular expression is the one of the distribution project.
+        /// The regular expression is from the distribution project.
         #[test]
         fn agrees_with_the_published_grammar(text in "[a-zA-Z0-9._/-]{0,12}") {
             let grammar = regex::Regex::new(r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$").unwrap();

@@ -1,4 +1,4 @@
-//! The model of one run that every renderer draws: the fold of all [`Event`]s so far.
+//! The state of a run, which every renderer uses: the accumulation of all [`Event`]s so far.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use super::{
     stage::Stage,
 };
 
-/// Who and what started the run, and where it can be looked at. All texts but the URLs are untrusted:
-/// an author of a commit or of a fork's pull request chooses them.
+/// The cause of the run, and links to it. All texts except the URLs are untrusted, because the author of a commit or of
+/// a fork's pull request chooses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunInfo {
     /// `owner/name`.
     pub repository: String,
     /// Name of the workflow.
     pub workflow: String,
-    /// Who pushed.
+    /// The user who triggered the run.
     pub actor: String,
-    /// Event name, such as `push`.
+    /// Name of the event, such as `push`.
     pub event_name: String,
     /// Short name of the branch or tag, or `#7` for a pull request.
     pub ref_name: String,
@@ -34,93 +34,93 @@ pub struct RunInfo {
     pub sha: String,
     /// First line of the commit message or the pull request's title; empty if unknown.
     pub subject: String,
-    /// The run, at this attempt: what the titles of all messages link to.
+    /// URL of this attempt of the run. The titles of all messages link to it.
     pub run_url: String,
-    /// This job, if its id is known; else the run.
+    /// URL of this job, or of the run if the job's id is unknown.
     pub job_url: String,
-    /// The commit on the server, or empty.
+    /// URL of the commit, or empty.
     pub commit_url: String,
 }
 
-/// The run so far.
+/// The state of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunState {
-    /// Who, what, where.
+    /// The cause of the run, and links to it.
     pub info: RunInfo,
-    /// When it began.
+    /// The time at which it started.
     pub started: DateTime<Utc>,
-    /// The stage it is in.
+    /// The current stage.
     pub stage: Stage,
     /// The images, in the plan's order.
     pub images: Vec<ImageState>,
-    /// What the user should know, in order of appearance.
+    /// Messages for the user, in order of appearance.
     pub diagnostics: Vec<Diagnostic>,
-    /// How the runs before this one ended; `None` while that is not known.
+    /// The outcomes of the earlier runs; `None` if unknown.
     pub history: Option<History>,
-    /// The newer commit of the branch for whose sake the tags that move stayed where they are.
+    /// The newer commit of the branch because of which the moving tags were not moved.
     pub superseded: Option<String>,
-    /// What was deployed where.
+    /// The deployments.
     pub deployments: Vec<Deployment>,
-    /// How it ended, and after how long; `None` while it runs.
+    /// The outcome and the duration; `None` while the run is in progress.
     pub outcome: Option<(RunOutcome, Duration)>,
 }
 
-/// One image so far.
+/// The state of one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageState {
     /// Name in the plan.
     pub name: String,
-    /// Compose services that run it.
+    /// Compose services that run the image.
     pub services: Vec<String>,
-    /// Its repositories and tags.
+    /// The repositories and tags.
     pub destinations: Destinations,
-    /// Whether the run is to move these tags.
+    /// Whether the run should move these tags.
     pub publishes: bool,
-    /// Where it stands.
+    /// The progress of its build.
     pub status: ImageStatus,
-    /// Its steps, by [`StepId`].
+    /// The steps, indexed by [`StepId`].
     pub steps: Vec<StepState>,
-    /// When its upload began, since the run began; `None` before.
+    /// The time from the start of the run to the start of the upload; `None` before that.
     pub pushing: Option<Duration>,
-    /// When its build ended, in whatever way, since the run began; `None` before.
+    /// The time from the start of the run to the end of the build, with any outcome; `None` before that.
     pub ended: Option<Duration>,
-    /// What its first tag pointed to before the run, or what it is compared with where nothing is pushed; `None` while
-    /// that is unknown.
+    /// The image that its first tag pointed to before the run, or the image to compare it with if nothing is pushed;
+    /// `None` if unknown.
     pub previous: Option<Previous>,
-    /// What became of its tags; `None` before they were touched.
+    /// The results for its tags; `None` before publication.
     pub publication: Option<Publication>,
 }
 
-/// Where an image stands.
+/// The progress of an image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ImageStatus {
-    /// Not begun.
+    /// Not started.
     Waiting,
     /// Being built.
     Building,
     /// Being uploaded.
     Pushing,
-    /// Built and, where it is to be pushed, uploaded.
+    /// Built and, if it is pushed, uploaded.
     Done(Box<ImageResult>),
     /// Failed.
     Failed(Box<Failure>),
-    /// Stopped.
+    /// Cancelled.
     Cancelled,
 }
 
-/// One build step so far.
+/// The state of one build step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepState {
-    /// BuildKit's name for it.
+    /// BuildKit's name of the step.
     pub name: String,
-    /// When it began, since the run began.
+    /// The time from the start of the run to the start of the step.
     pub began: Duration,
-    /// How it ended and how long it ran; `None` while it runs.
+    /// The outcome and the duration; `None` while the step is running.
     pub outcome: Option<(StepOutcome, Duration)>,
 }
 
 impl RunState {
-    /// A run that has just begun and knows nothing of its images yet.
+    /// Creates the state of a run that has just started and has no images.
     pub fn new(info: RunInfo, started: DateTime<Utc>) -> Self {
         Self {
             info,
@@ -135,7 +135,7 @@ impl RunState {
         }
     }
 
-    /// Takes in what happened at `now`. An event about an unknown image or step changes nothing.
+    /// Applies an event that occurred at `now`. An event about an unknown image or step has no effect.
     pub fn apply(&mut self, event: &Event, now: DateTime<Utc>) {
         match event {
             Event::StageStarted(stage) => self.stage = *stage,
@@ -161,7 +161,8 @@ impl RunState {
         }
     }
 
-    /// What the end of this run changes; `None` if nothing, while it runs, and while the runs before are not known.
+    /// Returns how the outcome differs from the previous run's. `None` if it does not differ, if the run is in
+    /// progress, or if the earlier runs are unknown.
     pub fn change(&self) -> Option<Change> {
         let before = self.history?.failures;
         match (&self.outcome.as_ref()?.0, before) {
@@ -172,7 +173,7 @@ impl RunState {
         }
     }
 
-    /// The failure that ended the run, if it failed.
+    /// Returns the failure that ended the run, if it failed.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.outcome {
             Some((RunOutcome::Failure(failure), _)) => Some(failure),
@@ -189,7 +190,7 @@ impl ImageState {
             _ => {}
         }
         match event {
-            // The classic store uploads when all images are built.
+            // The classic image store uploads after all images are built.
             ImageEvent::Retrying { .. } | ImageEvent::Pushing if matches!(self.status, ImageStatus::Done(_)) => {}
             ImageEvent::Started | ImageEvent::Retrying { .. } => self.status = ImageStatus::Building,
             ImageEvent::Pushing => self.status = ImageStatus::Pushing,
@@ -224,14 +225,14 @@ impl ImageState {
         self.publication = Some(publication.clone());
     }
 
-    /// Steps that are a Dockerfile instruction (`[2/5] …`, `[build 1/3] …`), which is what people count,
-    /// not BuildKit's own (`[internal] …`, `exporting …`).
+    /// Returns the steps for Dockerfile instructions (`[2/5] …`, `[build 1/3] …`), which are shown to users, without
+    /// BuildKit's internal steps (`[internal] …`, `exporting …`).
     pub fn dockerfile_steps(&self) -> impl Iterator<Item = (StepId, &StepState)> {
         self.steps.iter().enumerate().filter(|(_, step)| is_dockerfile_step(&step.name))
     }
 }
 
-/// Whether a vertex name is a Dockerfile instruction: `[n/m] …`, `[stage n/m] …`, `[platform stage n/m] …`.
+/// Whether a step's name is that of a Dockerfile instruction: `[n/m] …`, `[stage n/m] …`, `[platform stage n/m] …`.
 pub fn is_dockerfile_step(name: &str) -> bool {
     let Some((head, _)) = name.strip_prefix('[').and_then(|rest| rest.split_once(']')) else { return false };
     let Some((number, total)) = head.rsplit(' ').next().and_then(|last| last.split_once('/')) else { return false };

@@ -1,4 +1,4 @@
-//! Decides which texts are secret: by their name, by their look, and as parts of a secret.
+//! Decides which texts are secret: by their name, by their appearance, and as parts of a secret.
 //!
 //! A given secret is always hidden as a whole. A part of it is hidden only if it looks like a secret itself, since it would
 //! be hidden in all output of a job: a secret file with the line `failed` must not hide that word. The rules:
@@ -90,7 +90,7 @@ impl Parts {
     }
 }
 
-/// The key and value of `KEY=value`, `export KEY='value'`, `key: value` and `"key": "value",`.
+/// Returns the key and value of `KEY=value`, `export KEY='value'`, `key: value` and `"key": "value",`.
 fn assignment(line: &str) -> Option<(&str, &str)> {
     let line = line.strip_prefix("export ").unwrap_or(line);
     ['=', ':'].iter().find_map(|separator| {
@@ -104,13 +104,13 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// Whether a variable of this name holds a secret: `NPM_TOKEN`, `db-password`, `apiKey`, but not `TOKEN_FILE` or
-/// `PUBLIC_KEY`.
+/// Whether the name suggests that a variable contains a secret: `NPM_TOKEN`, `db-password`, `apiKey`, but not
+/// `TOKEN_FILE` or `PUBLIC_KEY`.
 pub fn names_a_secret(name: &str) -> bool {
     const WITHIN: [&str; 8] =
         ["TOKEN", "SECRET", "PASSW", "PASSPHRASE", "CREDENTIAL", "APIKEY", "PRIVATEKEY", "WEBHOOK"];
     const WORDS: [&str; 8] = ["KEY", "KEYS", "PASS", "PWD", "PAT", "PIN", "AUTH", "DSN"];
-    // Names that end in these describe a secret but do not contain it.
+    // Names with these endings describe a secret but do not contain it.
     const DESCRIBING: [&str; 24] = [
         "FILE",
         "FILES",
@@ -150,7 +150,7 @@ pub fn names_a_secret(name: &str) -> bool {
     secret && !public && (!describes || is_webhook)
 }
 
-/// The words of a name, in upper case: `MY_TOKEN`, `my-token`, `myToken`.
+/// Returns the words of a name, in upper case: `MY_TOKEN`, `my-token`, `myToken`.
 fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -218,15 +218,15 @@ fn is_pronounceable(letters: &str) -> bool {
     count <= 5 || (count <= 20 && humps(letters) * 3 <= count && longest <= 5 && vowels * 8 >= count)
 }
 
-/// The number of words in a `camelCase` text.
+/// Counts the words in a `camelCase` text.
 fn humps(letters: &str) -> usize {
     let upper: Vec<bool> = letters.chars().map(char::is_uppercase).collect();
     let begins = |at: usize| upper[at] && (!upper[at - 1] || upper.get(at + 1) == Some(&false));
     1 + (1..upper.len()).filter(|at| begins(*at)).count()
 }
 
-/// Whether the text looks generated: at least 16 characters without spaces, with a run of 12 letters and digits that is
-/// not a word. Digests with their algorithm (`sha256:…`) are public and do not count.
+/// Whether a text looks generated: at least 16 characters without spaces, including a sequence of 12 letters and digits
+/// that is not a word. Digests with their algorithm (`sha256:…`) are public and do not count.
 pub fn looks_random(text: &str) -> bool {
     let is_digest = ["sha256:", "sha384:", "sha512:", "sha1:", "md5:"].iter().any(|name| text.contains(name));
     let runs = text.split(|c: char| !c.is_ascii_alphanumeric());
@@ -241,7 +241,7 @@ pub fn looks_random(text: &str) -> bool {
         && runs.into_iter().any(is_random)
 }
 
-/// How often neighboring characters differ in this property.
+/// Counts how often neighboring characters differ in this property.
 fn changes(text: &str, is: impl Fn(char) -> bool + Copy) -> usize {
     text.chars().zip(text.chars().skip(1)).filter(|(one, next)| is(*one) != is(*next)).count()
 }
@@ -251,7 +251,7 @@ mod tests {
     use super::{Parts, is_ordinary, is_word, looks_random, names_a_secret};
     use crate::domain::secret::Secret;
 
-    /// Everything that is hidden of a secret but the whole of it.
+    /// Returns the hidden parts of a secret, without the whole secret.
     fn hidden(text: &str) -> Vec<String> {
         let parts = Parts::of(&Secret::new(text));
         let mut all: Vec<String> =

@@ -4,18 +4,18 @@ use std::fmt;
 
 /// A credential, webhook URL or build secret.
 ///
-/// It implements neither `Display` nor `Serialize`, and its `Debug` shows `***`. The text is available through
-/// [`Secret::expose`] only, so that all uses can be found by that name.
+/// It implements neither `Display` nor `Serialize`, and its `Debug` shows `***`. Only [`Secret::expose`] returns the
+/// text, so a search for that name finds all uses.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps the text. Never fails, so that no error can contain it.
+    /// Wraps the text. Never fails, so no error can contain the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the call that sends it.
+    /// Returns the text, for the call that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 /// A tag. Every registry accepts it: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
-/// (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>), unless it was made by
-/// [`Tag::exact`], which may be too long or begin with `.` or `-`.
+/// (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>). The exception is a tag
+/// from [`Tag::exact`], which may be too long or begin with `.` or `-`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Tag(String);
 
@@ -15,9 +15,9 @@ impl Tag {
     /// Maximum length, in characters.
     pub const LONGEST: usize = 128;
 
-    /// Makes a valid tag from any text. Each run of invalid characters becomes one `-`, leading `.` and `-` are removed,
-    /// and a text that is too long is cut and ends in a hash of the whole text, so that it stays unique. A text without
-    /// any valid character becomes such a hash.
+    /// Creates a valid tag from any text. Each sequence of invalid characters becomes one `-`, and leading `.` and `-`
+    /// are removed. A text that is too long is truncated and ends with a hash of the whole text, so that the tag is
+    /// unique. A text without any valid character becomes such a hash.
     pub fn repaired(text: &str) -> Self {
         let tag = sanitized(text);
         let tag = tag.trim_start_matches(['.', '-']);
@@ -26,12 +26,12 @@ impl Tag {
         }
         let hash = format!("{:x}", Sha256::digest(text));
         let hash = &hash[..12];
-        // Only ASCII is left, so cutting cannot split a character.
+        // Only ASCII is left, so truncating cannot split a character.
         let kept = &tag[..tag.len().min(Self::LONGEST - hash.len() - 1)];
         Self(if kept.is_empty() { hash.to_owned() } else { format!("{kept}-{hash}") })
     }
 
-    /// Makes a tag as docker/metadata-action does: each run of invalid characters becomes one `-`.
+    /// Creates a tag like docker/metadata-action: each sequence of invalid characters becomes one `-`.
     pub fn exact(text: &str) -> Self {
         Self(sanitized(text))
     }

@@ -1,28 +1,28 @@
 //! The visible part of untrusted text.
 //!
 //! A text may contain escape sequences, control characters and zero-width characters between its letters. Programs that
-//! show the text drop them, so they hide a secret from a search but not from a reader. [`clean`] removes them;
-//! [`Skeleton`] is the text to search in.
+//! show the text omit them, so they hide a secret from a search but not from a reader. [`clean`] removes them;
+//! [`Skeleton`] is the text to search.
 
 use std::ops::Range;
 
-/// How to parse escape sequences. Terminals agree on well-formed ones only.
+/// The way to parse escape sequences. Terminals agree on well-formed ones only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escapes {
     /// As in ECMA-48: control sequences, strings, and the character after an escape.
     Whole,
-    /// The same, but a character after an escape that begins neither a sequence nor a string is text.
+    /// As in ECMA-48, but a character after an escape is text if it begins neither a sequence nor a string.
     Long,
     /// Only the escape character itself is removed.
     Bare,
 }
 
-/// How a part of a text affects the reader.
+/// The effect of a part of a text on the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Visible.
     Shown,
-    /// Changes how the text looks: a color, a joiner, or U+FFFD for an invalid byte.
+    /// Changes the appearance of the text: a color, a joiner, or U+FFFD for an invalid byte.
     Mark,
     /// Invisible.
     Hidden,
@@ -39,7 +39,7 @@ pub fn bare(text: &str) -> String {
     keep(text, |kind| kind == Kind::Shown)
 }
 
-/// The length in bytes of an incomplete escape sequence at the end of the text.
+/// Returns the length in bytes of an incomplete escape sequence at the end of the text.
 pub fn unfinished(text: &str) -> usize {
     let last = parts(text, Escapes::Whole).last();
     last.filter(|(part, kind)| *kind == Kind::Hidden && begins_sequence(&text[part.clone()]))
@@ -61,7 +61,7 @@ fn keep(text: &str, wanted: impl Fn(Kind) -> bool) -> String {
     kept
 }
 
-/// The visible characters of a text, with runs of white space collapsed to one space, and their positions.
+/// The visible characters of a text, with sequences of whitespace collapsed to one space, and their positions.
 #[derive(Debug, Default)]
 pub(super) struct Skeleton {
     /// The characters.
@@ -95,7 +95,7 @@ impl Skeleton {
         self.places.extend(place..place + shown.len());
     }
 
-    /// The range of the original text for a range of the skeleton that does not end in a space.
+    /// Returns the range of the original text for a range of the skeleton that does not end with a space.
     pub(super) fn place(&self, range: &Range<usize>) -> Range<usize> {
         let start = self.places.get(range.start).copied().unwrap_or_default();
         let last = range.end.checked_sub(1).and_then(|last| self.places.get(last).copied());
@@ -103,7 +103,7 @@ impl Skeleton {
     }
 }
 
-/// Whether a text equals its skeleton, as most lines do.
+/// Whether a text equals its skeleton, which is true for most lines.
 pub(super) fn is_plain(text: &str) -> bool {
     let mut before = b'x';
     text.bytes().all(|byte| {
@@ -144,20 +144,20 @@ fn part(rest: &str, escapes: Escapes) -> Option<(usize, Kind)> {
     })
 }
 
-/// The length of the color sequence (SGR) at the start of the text.
+/// Returns the length of the color sequence (SGR) at the start of the text.
 fn color(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\u{1b}[")?;
     let end = parameters.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == ':'))?;
     parameters[end..].starts_with('m').then_some(end + 3)
 }
 
-/// The length of the escape sequence at the start of the text.
+/// Returns the length of the escape sequence at the start of the text.
 fn escape(text: &str, escapes: Escapes) -> usize {
     let rest = &text[1..];
     match rest.chars().next() {
         Some('[') => 2 + control_sequence(&rest[1..]),
         Some(']' | 'P' | 'X' | '^' | '_') => 2 + string(&rest[1..]),
-        // A character set: intermediate characters and a final one.
+        // A character set: intermediate characters and a final character.
         Some(' '..='/') => {
             let final_one = rest.find(|c| !matches!(c, ' '..='/')).unwrap_or(rest.len());
             1 + final_one + usize::from(rest[final_one..].starts_with(|c| matches!(c, '0'..='~')))
@@ -167,7 +167,8 @@ fn escape(text: &str, escapes: Escapes) -> usize {
     }
 }
 
-/// The length of parameters and final character. Terminals execute control characters within and continue.
+/// Returns the length of the parameters and the final character. Terminals execute control characters within a sequence
+/// and continue.
 fn control_sequence(rest: &str) -> usize {
     for (at, character) in rest.char_indices() {
         match character {
@@ -181,7 +182,7 @@ fn control_sequence(rest: &str) -> usize {
     rest.len()
 }
 
-/// The length of a string including its BEL or ST; an unterminated string ends with its line.
+/// Returns the length of a string including its BEL or ST. An unterminated string ends at the end of the line.
 fn string(rest: &str) -> usize {
     for (at, character) in rest.char_indices() {
         match character {

@@ -1,11 +1,11 @@
-//! The encodings in which programs print a secret.
+//! The encodings in which programs may print a secret.
 
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
-/// All forms of a secret except hex digits: plain, base64, percent-encoded, escaped.
+/// Returns all forms of a secret except hex digits: plain, base64, percent-encoded, escaped.
 pub(super) fn of_value(value: &str) -> Vec<String> {
     let mut forms = of_line(value);
     forms.extend(in_base64(value));
@@ -14,15 +14,16 @@ pub(super) fn of_value(value: &str) -> Vec<String> {
     forms
 }
 
-/// The forms of a line of a secret: plain and escaped.
+/// Returns the forms of a line of a secret: plain and escaped.
 pub(super) fn of_line(line: &str) -> Vec<String> {
     let mut forms = vec![line.to_owned()];
     forms.extend(escaped(line));
     forms
 }
 
-/// The base64 of the text, also with a line end and within a longer text such as `user:password`: then only the characters
-/// that depend on nothing but the text. Also split into lines, as `base64` and `openssl` do.
+/// Returns the base64 of the text, also with a line end and within a longer text such as `user:password`. Within a
+/// longer text, only the characters that depend on nothing but the text. Also split into lines, as `base64` and
+/// `openssl` do.
 fn in_base64(text: &str) -> Vec<String> {
     let mut forms = vec![STANDARD.encode(text)];
     for before in 0..3 {
@@ -41,7 +42,8 @@ fn in_base64(text: &str) -> Vec<String> {
     forms
 }
 
-/// The variants differ in the unescaped characters, the case of the digits, and the encoding of a space.
+/// Returns the percent-encoded forms, which differ in the unescaped characters, the case of the digits, and the
+/// encoding of a space.
 fn percent_encoded(text: &str) -> [String; 5] {
     let encoded = |unescaped: &[u8], hex: fn(u8) -> String| -> String {
         let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || unescaped.contains(&byte);
@@ -53,7 +55,7 @@ fn percent_encoded(text: &str) -> [String; 5] {
     [encoded(b"/", upper), encoded(b"!*'()", upper), strict.replace("%20", "+"), lower, strict]
 }
 
-/// Escaped for JSON, in the variants of Go and Python too, and for XML.
+/// Returns the text escaped for JSON, also in the variants of Go and Python, and for XML.
 fn escaped(text: &str) -> [String; 6] {
     // Serializing a string cannot fail.
     let quoted = serde_json::to_string(text).unwrap_or_default();
@@ -74,7 +76,7 @@ fn escaped(text: &str) -> [String; 6] {
     [json.to_owned(), html, ascii, xml, python, go]
 }
 
-/// The ASCII characters of the text, which remain if the others are invalid UTF-8, as in Latin-1 and UTF-16.
+/// Returns the ASCII characters of the text, which remain if the others are invalid UTF-8, as in Latin-1 and UTF-16.
 fn one_byte_wide(text: &str) -> Option<String> {
     const SHORTEST: usize = 8;
     let ascii: String = text.chars().filter(char::is_ascii).collect();

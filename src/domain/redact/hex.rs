@@ -1,19 +1,19 @@
-//! Secrets as hex digits: `xxd`, `od -t x1`, `hexdump`, `%x`, `\x68\x75`, `68:75`, `0x68, 0x75`.
+//! Finds secrets as hex digits: `xxd`, `od -t x1`, `hexdump`, `%x`, `\x68\x75`, `68:75`, `0x68, 0x75`.
 //!
-//! A dump splits a secret into lines and separates its bytes. So the digits of a text are joined, and short windows of
-//! each secret are searched in them.
+//! A dump splits a secret into lines and separates its bytes. Therefore the digits of a text are joined, and searched
+//! for short windows of each secret.
 
 use std::ops::Range;
 
 /// Size of a window in bytes.
 const WINDOW: usize = 8;
-/// Longer secrets, in bytes, are searched in windows that do not overlap.
+/// Maximum length in bytes of a secret whose windows overlap.
 const LONG: usize = 2 << 10;
 /// Maximum number of characters between two bytes.
 const WIDEST_GAP: usize = 5;
 
-/// The digits of a secret's windows, also with the bytes of each pair swapped, as `hexdump` and `od -x` print them on
-/// little-endian machines.
+/// Returns the digits of a secret's windows, also with the bytes of each pair swapped, as `hexdump` and `od -x` print
+/// them on little-endian machines.
 pub(super) fn windows(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let step = if bytes.len() > LONG { WINDOW } else { 1 };
@@ -33,8 +33,8 @@ fn digits<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
     bytes.fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
 
-/// The bytes that a text contains as hex digits, in lower case, and the position of each digit. Separate runs are
-/// separated by newlines.
+/// The bytes that a text contains as hex digits, in lower case, and the position of each digit. Newlines separate
+/// sequences that do not belong together.
 #[derive(Debug, Default)]
 pub(super) struct Spelled {
     pub(super) digits: String,
@@ -68,7 +68,8 @@ impl Spelled {
                 spelled.places.extend(at..at + run);
                 gap = 0;
             } else {
-                // An odd number of digits is not bytes, such as the offset at the start of a line of `od`.
+                // An odd number of digits does not represent bytes; it may be the offset at the start of a line of
+                // `od`.
                 spelled.end_run();
             }
             at += run;
@@ -83,8 +84,8 @@ impl Spelled {
         }
     }
 
-    /// The range of the text for a range of the digits. In a line of a dump it extends to the end of the line, which shows
-    /// the characters again.
+    /// Returns the range of the text for a range of the digits. In a line of a dump it extends to the end of the line,
+    /// where the dump shows the characters again.
     pub(super) fn place(&self, range: &Range<usize>, text: &str) -> Range<usize> {
         let start = self.places.get(range.start).copied().unwrap_or_default();
         let end = range.end.checked_sub(1).and_then(|last| self.places.get(last)).map_or(start, |last| last + 1);
