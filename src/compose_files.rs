@@ -49,6 +49,10 @@ impl Files for Directory {
         }
     }
 
+    fn is_directory(&self, path: &str) -> bool {
+        self.root.join(path).is_dir()
+    }
+
     fn outside(&self, path: &str) -> Option<String> {
         let full = self.root.join(path);
         let named_by = if self.named.iter().any(|named| named == path) { NamedBy::Input } else { NamedBy::Checkout };

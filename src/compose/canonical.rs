@@ -11,12 +11,43 @@ use super::{
     path::{is_remote, join},
     variables::Variables,
 };
-use crate::yaml::{Key, Node, Position, Role, Scalar, Value};
+use crate::{
+    domain::nearest::nearest,
+    yaml::{Key, Node, Position, Role, Scalar, Value},
+};
 
 /// The keys of a document that a build needs.
 const TOP: [&str; 4] = ["name", "include", "services", "secrets"];
 /// The keys of a service that a build needs.
 const SERVICE: [&str; 5] = ["image", "platform", "profiles", "extends", "build"];
+/// The keys of `build` (<https://github.com/compose-spec/compose-go/blob/main/schema/compose-spec.json>).
+const BUILD: [&str; 25] = [
+    "additional_contexts",
+    "args",
+    "cache_from",
+    "cache_to",
+    "context",
+    "dockerfile",
+    "dockerfile_inline",
+    "entitlements",
+    "extra_hosts",
+    "isolation",
+    "labels",
+    "network",
+    "no_cache",
+    "no_cache_filter",
+    "platforms",
+    "privileged",
+    "provenance",
+    "pull",
+    "sbom",
+    "secrets",
+    "shm_size",
+    "ssh",
+    "tags",
+    "target",
+    "ulimits",
+];
 
 /// Converts a document to canonical form. `base` is the directory of its relative paths.
 pub(super) fn canonical(document: Node, base: &str, lookup: &mut Variables<'_>) -> Result<Node, ComposeError> {
@@ -173,11 +204,22 @@ fn expand_service(service: &mut Node, path: &str, base: &str) -> Result<(), Comp
     Ok(())
 }
 
+fn is_build_key(key: &str) -> bool {
+    BUILD.contains(&key) || key.starts_with("x-")
+}
+
 fn expand_build(build: &mut Node, path: &str, base: &str) -> Result<(), ComposeError> {
     rebase(build, "context", path, &|text| rebase_context(text, base))?;
     let Value::Map(entries) = &mut build.value else {
         return Err(wrong(build, path, "a path, or a mapping with `context`"));
     };
+    if let Some((key, _)) = entries.iter().find(|(key, _)| !is_build_key(&key.text)) {
+        let hint = match nearest(&key.text, BUILD.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "remove it; keys of your own begin with `x-`".to_owned(),
+        };
+        return Err(ComposeError::key(&key.at, format!("{path}.{}", key.text), "is not a key of `build`", hint));
+    }
     for (key, node) in entries.iter_mut().filter(|(_, node)| node.role != Role::Reset && !node.is_null()) {
         let path = format!("{path}.{}", key.text);
         match key.text.as_str() {
@@ -266,7 +308,9 @@ fn to_map(node: &mut Node, path: &str, bare: Bare) -> Result<(), ComposeError> {
     let mut index: HashMap<String, usize> = HashMap::new();
     for (i, item) in items.iter().enumerate() {
         let path = format!("{path}[{i}]");
-        let text = scalar_text(item, &path)?;
+        let Value::Scalar(Scalar::Text(text)) = &item.value else {
+            return Err(wrong(item, &path, "a string such as `KEY=value`"));
+        };
         let (key, value) = match (text.split_once('='), bare) {
             (Some((key, value)), _) => (key, Scalar::Text(value.to_owned())),
             (None, Bare::Null) => (text.as_str(), Scalar::Null),

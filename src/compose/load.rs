@@ -10,7 +10,7 @@ use super::{
     interpolate::{Lookup, interpolate},
     loader::{Files, Level, Loader, Parsed, Presence, read},
     model::Project,
-    path::{join, parent},
+    path::{join, normalize, parent},
     typed,
     variables::Environment,
 };
@@ -19,8 +19,8 @@ use crate::yaml::{Scalar, Value};
 /// A project, and the options for loading it.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// The compose files, in the order in which they are merged, relative to the working directory. If empty, the first
-    /// existing file of [`DEFAULT_FILES`] is used.
+    /// The compose files, in the order in which they are merged, relative to the working directory. If there are none, those
+    /// of the variable `COMPOSE_FILE`, or else the first of [`DEFAULT_FILES`].
     pub files: Vec<String>,
     /// The process's environment.
     pub env: BTreeMap<String, String>,
@@ -63,19 +63,11 @@ pub fn discover(files: &dyn Files) -> Result<Option<&'static str>, ComposeError>
 /// # Errors
 /// Returns the first mistake, with file, line and column if it has a position.
 pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeError> {
-    let names = if request.files.is_empty() {
-        let found = discover(files)?;
-        vec![found.ok_or_else(|| ComposeError::NoFile { looked_for: DEFAULT_FILES.join(", ") })?.to_owned()]
-    } else {
-        request.files.clone()
-    };
-    let base = names.first().map_or_else(|| ".".to_owned(), |first| parent(first));
     let loader = Loader::new(files, &request.withheld);
-    let mut env = variables(request, &loader, &base)?;
+    let Selected { names, base, mut env, wanted_by, notice } = select(request, &loader)?;
 
     let mut documents = Vec::new();
     for name in &names {
-        let wanted_by = WantedBy::Name("the input `compose-file`".to_owned());
         documents.push((name.clone(), loader.documents(name, &wanted_by)?));
     }
     let name = project_name(request, &env, &documents);
@@ -84,14 +76,17 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
     let level = Level::new(base, Rc::new(env), Vec::new());
     let tree = loader.merged(&level, documents)?;
     let profiles = if request.profiles.is_empty() {
+        // Without the variable, this is one profile with an empty name, as in Compose.
         let variable = level.env.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
-        variable.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        variable.split(',').map(|name| name.trim().to_owned()).collect()
     } else {
         request.profiles.clone()
     };
     let environment = Environment { values: &level.env, withheld: &request.withheld };
     let mut project = typed::project(&tree, environment, &profiles, &loader.budget)?;
     project.name = name;
+    project.files = names;
+    project.notices.extend(notice);
     let mut unset = loader.unset.into_inner();
     project.unset = std::mem::take(&mut unset.places);
     let mut warnings = unset.warnings();
@@ -100,7 +95,56 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
     Ok(project)
 }
 
-fn variables(request: &Request, loader: &Loader<'_>, base: &str) -> Result<BTreeMap<String, String>, ComposeError> {
+/// The compose files of a project, and the variables that they can use.
+struct Selected {
+    /// The files, in the order in which they are merged.
+    names: Vec<String>,
+    /// The directory that their relative paths are relative to.
+    base: String,
+    env: BTreeMap<String, String>,
+    /// The setting that names the files.
+    wanted_by: WantedBy,
+    /// A notice for the user.
+    notice: Option<String>,
+}
+
+/// Selects the compose files: those of the request, else those of the variable `COMPOSE_FILE`, else the first of
+/// [`DEFAULT_FILES`] (<https://docs.docker.com/compose/how-tos/environment-variables/envvars/>).
+fn select(request: &Request, loader: &Loader<'_>) -> Result<Selected, ComposeError> {
+    if !request.files.is_empty() {
+        let base = base_of(&request.files);
+        let env = variables(request, loader, &[&base])?;
+        let wanted_by = WantedBy::Name("the input `compose-file`".to_owned());
+        return Ok(Selected { names: request.files.clone(), base, env, wanted_by, notice: None });
+    }
+    // The `.env` of the working directory may name files elsewhere, next to another `.env`.
+    let env = variables(request, loader, &["."])?;
+    let Some(list) = env.get("COMPOSE_FILE").filter(|list| !list.is_empty()) else {
+        let found = discover(loader.files)?;
+        let name = found.ok_or_else(|| ComposeError::NoFile { looked_for: DEFAULT_FILES.join(", ") })?;
+        let wanted_by = WantedBy::Name(name.to_owned());
+        return Ok(Selected { names: vec![name.to_owned()], base: ".".to_owned(), env, wanted_by, notice: None });
+    };
+    let separator = env.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).map_or(":", String::as_str);
+    let names: Vec<String> = list.split(separator).map(normalize).collect();
+    let base = base_of(&names);
+    let notice = format!("the variable `COMPOSE_FILE` selects the compose files {}", names.join(", "));
+    let env = if base == "." { env } else { variables(request, loader, &[".", &base])? };
+    let wanted_by = WantedBy::Name("the variable `COMPOSE_FILE`".to_owned());
+    Ok(Selected { names, base, env, wanted_by, notice: Some(notice) })
+}
+
+/// Returns the project's directory, which is that of its first file.
+fn base_of(names: &[String]) -> String {
+    names.first().map_or_else(|| ".".to_owned(), |first| parent(first))
+}
+
+/// Reads the env files: those of the request, or the `.env` of each directory. The first value of a variable holds.
+fn variables(
+    request: &Request,
+    loader: &Loader<'_>,
+    directories: &[&str],
+) -> Result<BTreeMap<String, String>, ComposeError> {
     let mut values = BTreeMap::new();
     if let Some(names) = &request.env_files {
         let wanted_by = WantedBy::Name("the input `env-file`".to_owned());
@@ -108,9 +152,17 @@ fn variables(request: &Request, loader: &Loader<'_>, base: &str) -> Result<BTree
             loader.env_file(name, (&wanted_by, Presence::Required), &request.env, &mut values)?;
         }
     } else {
-        let name = join(base, ".env");
-        let wanted_by = WantedBy::Name(name.clone());
-        loader.env_file(&name, (&wanted_by, Presence::Optional), &request.env, &mut values)?;
+        let mut outer = request.env.clone();
+        for directory in directories {
+            let name = join(directory, ".env");
+            let wanted_by = WantedBy::Name(name.clone());
+            let mut own = BTreeMap::new();
+            loader.env_file(&name, (&wanted_by, Presence::Optional), &outer, &mut own)?;
+            for (key, value) in own {
+                outer.entry(key.clone()).or_insert_with(|| value.clone());
+                values.entry(key).or_insert(value);
+            }
+        }
     }
     // The process's environment takes precedence.
     values.extend(request.env.iter().map(|(key, value)| (key.clone(), value.clone())));

@@ -27,6 +27,12 @@ pub trait Files {
     /// Returns the reason why a file that exists cannot be read, such as `it is a directory`.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
 
+    /// Whether this path is a directory.
+    fn is_directory(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
+
     /// Returns the real path of a file that exists but may not be read, because it is outside the checkout.
     fn outside(&self, path: &str) -> Option<String> {
         let _ = path;
@@ -55,7 +61,8 @@ impl Level {
 
 /// The state of loading a project.
 pub(super) struct Loader<'a> {
-    files: &'a dyn Files,
+    /// Access to the files.
+    pub(super) files: &'a dyn Files,
     withheld: &'a BTreeSet<String>,
     /// The project's limits.
     pub(super) budget: Budget,
@@ -99,6 +106,10 @@ impl<'a> Loader<'a> {
         env: &BTreeMap<String, String>,
         values: &mut BTreeMap<String, String>,
     ) -> Result<(), ComposeError> {
+        // Some projects keep env files in a directory `.env`. Compose ignores it.
+        if presence == Presence::Optional && self.files.is_directory(&normalize(name)) {
+            return Ok(());
+        }
         match read(self.files, name, wanted_by)? {
             Some(bytes) => {
                 self.budget.use_file(name)?;

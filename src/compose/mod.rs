@@ -8,8 +8,8 @@
 //! 1. A service's `env_file` is never opened, so a missing or invalid one is not an error.
 //! 2. Keys that do not describe a build (`environment`, `ports`, `volumes`, …) are neither checked nor interpolated, so
 //!    `${DOMAIN:?}` in a label of the running service does not prevent a build.
-//! 3. `compose.override.yaml` and `COMPOSE_FILE` are ignored: they are for a developer's machine, and the input
-//!    `compose-file` selects the files here.
+//! 3. `compose.override.yaml` is ignored, because it is for a developer's machine. The input `compose-file` or the variable
+//!    `COMPOSE_FILE` can name it.
 //! 4. An external build secret is not an error, because the input `secrets` may provide it.
 //! 5. A number or boolean where Compose requires a string (`target: 1.10`) is used as written.
 

@@ -13,8 +13,12 @@ pub struct Project {
     pub services: Vec<Service>,
     /// The other services, in the same order.
     pub disabled: Vec<Service>,
+    /// Its compose files, in the order in which they are merged, without included ones.
+    pub files: Vec<String>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+    /// Notices for the user.
+    pub notices: Vec<String>,
     /// Values that use an unset variable, which counts as empty, and the variable's name.
     pub unset: Vec<(yaml::Position, String)>,
 }

@@ -12,7 +12,14 @@ struct Given<'a>(&'a [(&'a str, &'a str)]);
 
 impl Files for Given<'_> {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        if self.is_directory(path) {
+            return Err("it is a directory".to_owned());
+        }
         Ok(self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| text.as_bytes().to_vec()))
+    }
+
+    fn is_directory(&self, path: &str) -> bool {
+        self.0.iter().any(|(name, _)| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
     }
 }
 
@@ -65,7 +72,19 @@ fn errors_name_the_position_and_have_a_hint() {
         ),
         (
             "services:\n  web:\n    build:\n      context: .\n      args:\n        - A\n        - [B]\n",
-            "compose.yaml:7:11: `services.web.build.args[1]` is a list: use a string",
+            "compose.yaml:7:11: `services.web.build.args[1]` is a list: use a string such as `KEY=value`",
+        ),
+        (
+            "services:\n  web:\n    build:\n      args: [5]\n",
+            "compose.yaml:4:14: `services.web.build.args[0]` is a number: use a string such as `KEY=value`",
+        ),
+        (
+            "services:\n  web:\n    build:\n      dockerfiles: x\n",
+            "compose.yaml:4:7: `services.web.build.dockerfiles` is not a key of `build`: did you mean `dockerfile`?",
+        ),
+        (
+            "services:\n  web:\n    build: {x-own: 1, whatever: 2}\n",
+            "compose.yaml:3:23: `services.web.build.whatever` is not a key of `build`: remove it; keys of your own begin with `x-`",
         ),
         (
             "services:\n  web:\n    build: {target: {a: b}}\n",
@@ -196,6 +215,15 @@ fn unset_variables_are_reported_once() {
     let project = read(&[("compose.yml", text)]).unwrap();
     assert_eq!(project.warnings.len(), 1);
     assert!(project.warnings[0].contains("`NOPE` is not set"), "{:?}", project.warnings);
+    let text = "services:\n  a: {image: '$A $B'}\n  b: {image: '$C $A'}\n";
+    let project = read(&[("compose.yml", text)]).unwrap();
+    assert_eq!(
+        project.warnings,
+        [
+            "compose.yml: the variables `A`, `B`, `C` are not set and default to an empty string; set values in the step's \
+             `env:` or in the env file, or write a default such as `${A:-default}`"
+        ]
+    );
 }
 
 #[test]
@@ -208,6 +236,63 @@ fn profiles_switch_services_on() {
         let names: Vec<&str> = project.services.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names.join(" "), want);
     }
+}
+
+#[test]
+fn an_empty_profile_is_active_by_default() {
+    let text = "services:\n  a: {image: x, profiles: ['', p]}\n  b: {image: x, profiles: [q]}\n";
+    for (variable, want) in [(None, "a"), (Some("p"), "a"), (Some("q"), "b"), (Some("q, p"), "a b")] {
+        let env = variable.map(|text: &str| ("COMPOSE_PROFILES".to_owned(), text.to_owned())).into_iter().collect();
+        let project = load(&Request { env, ..Request::default() }, &Given(&[("compose.yml", text)])).unwrap();
+        let names: Vec<&str> = project.services.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names.join(" "), want, "{variable:?}");
+    }
+}
+
+#[test]
+fn a_directory_of_env_files_is_no_env_file() {
+    let files = [("compose.yml", "services: {a: {image: 'x:${TAG-none}'}}"), (".env/dev", "TAG=1")];
+    assert_eq!(read(&files).unwrap().services[0].image.as_deref(), Some("x:none"));
+    let request = Request { env_files: Some(vec![".env".into()]), ..Request::default() };
+    let error = load(&request, &Given(&files)).unwrap_err().to_string();
+    assert_eq!(error, "cannot read `.env`: it is a directory");
+}
+
+#[test]
+fn the_variable_compose_file_selects_files() {
+    let service = |name: &str| format!("services: {{{name}: {{image: '${{FROM-none}}'}}}}");
+    let (a, b, other) = (service("a"), service("b"), service("other"));
+    let files = |env_file: &'static str| {
+        [
+            ("compose.yaml", &*other),
+            ("a.yml", &*a),
+            ("deploy/b.yml", &*b),
+            (".env", env_file),
+            ("deploy/.env", "FROM=deploy"),
+        ]
+    };
+    for (env_file, variables, want) in [
+        ("", vec![("COMPOSE_FILE", "a.yml:deploy/b.yml")], "a=none b=none"),
+        ("COMPOSE_FILE=a.yml", vec![], "a=none"),
+        ("COMPOSE_FILE=a.yml", vec![("COMPOSE_FILE", "deploy/b.yml")], "b=deploy"),
+        ("COMPOSE_FILE=./deploy/b.yml,a.yml\nCOMPOSE_PATH_SEPARATOR=,\nFROM=here", vec![], "b=here a=here"),
+        ("COMPOSE_FILE=", vec![], "other=none"),
+    ] {
+        let env = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let project = load(&Request { env, ..Request::default() }, &Given(&files(env_file))).unwrap();
+        let shown: Vec<String> = project
+            .services
+            .iter()
+            .map(|service| format!("{}={}", service.name, service.image.as_deref().unwrap_or_default()))
+            .collect();
+        assert_eq!(shown.join(" "), want, "{env_file} {variables:?}");
+        assert_eq!(project.notices.len(), usize::from(want != "other=none"));
+    }
+    let request = Request { files: vec!["compose.yaml".into()], ..Request::default() };
+    let project = load(&request, &Given(&files("COMPOSE_FILE=a.yml"))).unwrap();
+    assert_eq!((project.services[0].name.as_str(), project.notices.len()), ("other", 0), "the input takes precedence");
+    let error = read(&[(".env", "COMPOSE_FILE=x.yml")]).unwrap_err().to_string();
+    assert_eq!(error, "the variable `COMPOSE_FILE`: file `x.yml` does not exist");
 }
 
 #[test]

@@ -47,7 +47,15 @@ pub(super) fn project(
             disabled.push(service);
         }
     }
-    Ok(Project { name: String::new(), services, disabled, warnings: Vec::new(), unset: Vec::new() })
+    Ok(Project {
+        name: String::new(),
+        services,
+        disabled,
+        files: Vec::new(),
+        warnings: Vec::new(),
+        notices: Vec::new(),
+        unset: Vec::new(),
+    })
 }
 
 impl Fields<'_> {

@@ -49,13 +49,15 @@ impl Lookup for Variables<'_> {
     }
 }
 
-/// Maximum number of unset variables with a warning of their own.
+/// Maximum length of the name of an unset variable, in characters. The rest is cut.
+const MAX_NAME: usize = 100;
+/// Maximum number of unset variables that are listed.
 const MAX_UNSET: usize = 50;
 /// Maximum number of stored values with unset variables.
 const MAX_PLACES: usize = 1000;
 
 /// The reason why a variable has no value.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Cause {
     /// It is not set.
     Unset,
@@ -66,9 +68,8 @@ enum Cause {
 /// The variables that are not set.
 #[derive(Default)]
 pub(super) struct Unset {
-    /// The names that have a warning.
-    known: BTreeSet<String>,
-    warnings: Vec<String>,
+    /// The names that are reported, with the file that uses them first.
+    named: Vec<(String, String, Cause)>,
     is_more: bool,
     /// The values that name them.
     pub(super) places: Vec<(Position, String)>,
@@ -76,35 +77,53 @@ pub(super) struct Unset {
 
 impl Unset {
     fn add(&mut self, name: &str, file: &str, at: &Position, cause: Cause) {
+        let name: String = name.chars().take(MAX_NAME).collect();
         if self.places.len() < MAX_PLACES {
-            self.places.push((at.clone(), name.chars().take(100).collect()));
+            self.places.push((at.clone(), name.clone()));
         }
-        if self.known.contains(name) {
+        if self.named.iter().any(|(known, ..)| *known == name) {
             return;
         }
-        if self.known.len() >= MAX_UNSET {
+        if self.named.len() >= MAX_UNSET {
             self.is_more = true;
             return;
         }
-        self.known.insert(name.to_owned());
-        let shown: String = name.chars().take(100).collect();
-        self.warnings.push(match cause {
-            Cause::Withheld => format!(
-                "{file}: the variable `{shown}` is empty, because credentials and the runner's own variables are hidden \
-                 from compose files; pass it to builds with the input `build-args` or `secret-envs`"
-            ),
-            Cause::Unset => format!(
-                "{file}: the variable `{shown}` is not set and defaults to an empty string; set it in the step's `env:` or \
-                 in the env file, or write `${{{shown}:-default}}`"
-            ),
-        });
+        self.named.push((name, file.to_owned(), cause));
     }
 
-    /// Returns one warning for each variable.
-    pub(super) fn warnings(mut self) -> Vec<String> {
-        if self.is_more {
-            self.warnings.push(format!("more than {MAX_UNSET} variables are not set; only the first are listed"));
+    /// Returns one warning for each file and cause.
+    pub(super) fn warnings(self) -> Vec<String> {
+        let mut groups: Vec<(String, Cause, Vec<String>)> = Vec::new();
+        for (name, file, cause) in self.named {
+            match groups.iter_mut().find(|(other, same, _)| *other == file && *same == cause) {
+                Some((.., names)) => names.push(name),
+                None => groups.push((file, cause, vec![name])),
+            }
         }
-        self.warnings
+        let mut warnings: Vec<String> =
+            groups.iter().map(|(file, cause, names)| warning(file, *cause, names)).collect();
+        if self.is_more {
+            warnings.push(format!("more than {MAX_UNSET} variables are not set; only the first are listed"));
+        }
+        warnings
+    }
+}
+
+fn warning(file: &str, cause: Cause, names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let (subject, is, default) = match &quoted[..] {
+        [only] => (format!("the variable {only}"), "is", "defaults"),
+        all => (format!("the variables {}", all.join(", ")), "are", "default"),
+    };
+    let first = names.first().map(String::as_str).unwrap_or_default();
+    match cause {
+        Cause::Withheld => format!(
+            "{file}: {subject} {is} empty, because credentials and the runner's own variables are hidden from compose files; \
+             pass values to builds with the input `build-args` or `secret-envs`"
+        ),
+        Cause::Unset => format!(
+            "{file}: {subject} {is} not set and {default} to an empty string; set values in the step's `env:` or in the env \
+             file, or write a default such as `${{{first}:-default}}`"
+        ),
     }
 }
