@@ -86,6 +86,7 @@ fn finished() -> ImageEvent {
         size: Some(45_260_000),
         uploaded: true,
         pushed: false,
+        loaded: Vec::new(),
         changed: None,
         platforms: vec!["linux/amd64".into()],
         steps: 5,

@@ -34,6 +34,7 @@ fn result() -> ImageResult {
         size: Some(45_260_000),
         uploaded: true,
         pushed: true,
+        loaded: Vec::new(),
         changed: Some(true),
         platforms: vec!["linux/amd64".into()],
         steps: 5,
@@ -307,7 +308,7 @@ fn the_summary_shows_a_timeline() {
     ];
     (django.pushing, django.ended) = (Some(Duration::from_millis(50_500)), Some(Duration::from_millis(65_432)));
     let mut run = run(vec![django, image("docs", done())], RunOutcome::Success);
-    run.history = Some(History { failures: 2 });
+    run.history = Some(History { failures: 2, succeeded: true });
     run.deployments = vec![Deployment {
         place: "production".into(),
         url: Some("https://shop.example/a(b)|c".into()),

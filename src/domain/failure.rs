@@ -43,6 +43,11 @@ pub enum Subject {
     Image(String),
 }
 
+/// Words of a line that names the cause of a failure, in lower case.
+const ERROR_WORDS: [&str; 8] = ["error", "failed", "fatal", "not found", "no such", "cannot", "could not", "denied"];
+/// Words of lines that follow such a line and name no cause.
+const NOISE: [&str; 3] = ["complete log of this run", "[notice]", "did not complete successfully"];
+
 impl Failure {
     /// Maximum number of lines kept of a failing step's output.
     pub const LOG_LINES: usize = 40;
@@ -71,6 +76,16 @@ impl Failure {
     #[must_use]
     pub fn of_image(self, name: impl Into<String>) -> Self {
         Self { subject: Subject::Image(name.into()), ..self }
+    }
+
+    /// Returns the line of the output that most likely names the cause: the last one that speaks of an error, such as
+    /// `Failed to build 'psycopg2'`.
+    pub fn key_line(&self) -> Option<&str> {
+        let mut lines = self.log.iter().rev().map(|line| line.trim()).filter(|line| !line.is_empty());
+        lines.find(|line| {
+            let line = line.to_lowercase();
+            ERROR_WORDS.iter().any(|word| line.contains(word)) && !NOISE.iter().any(|noise| line.contains(noise))
+        })
     }
 
     /// Returns the name of the image that failed, if the failure is about one.

@@ -5,6 +5,8 @@
 pub struct History {
     /// Number of failed runs since the last successful one; 0 if the last one succeeded or there is none.
     pub failures: u32,
+    /// Whether an earlier run succeeded.
+    pub succeeded: bool,
 }
 
 /// The difference between the outcomes of a run and of the previous run.

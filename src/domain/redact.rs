@@ -248,10 +248,11 @@ impl Redactor {
                 | ImageEvent::Retrying { reason: text, .. }
                 | ImageEvent::StepFinished { outcome: StepOutcome::Failed(text), .. } => self.text(text),
                 ImageEvent::Failed(failure) => self.failure(failure),
+                // A compose file can write a variable into the name of an image.
+                ImageEvent::Finished(result) => result.loaded.iter_mut().for_each(|name| self.text(name)),
                 ImageEvent::Started
                 | ImageEvent::StepFinished { .. }
                 | ImageEvent::Pushing
-                | ImageEvent::Finished(_)
                 | ImageEvent::Compared(_)
                 | ImageEvent::Published(_)
                 | ImageEvent::Cancelled => {}

@@ -164,11 +164,11 @@ impl RunState {
     /// Returns how the outcome differs from the previous run's. `None` if it does not differ, if the run is in
     /// progress, or if the earlier runs are unknown.
     pub fn change(&self) -> Option<Change> {
-        let before = self.history?.failures;
+        let History { failures: before, succeeded } = self.history?;
         match (&self.outcome.as_ref()?.0, before) {
             (RunOutcome::Success, 0) | (RunOutcome::Cancelled, _) => None,
             (RunOutcome::Success, _) => Some(Change::Fixed),
-            (RunOutcome::Failure(_) | RunOutcome::TimedOut, 0) => Some(Change::Broke),
+            (RunOutcome::Failure(_) | RunOutcome::TimedOut, 0) => succeeded.then_some(Change::Broke),
             (RunOutcome::Failure(_) | RunOutcome::TimedOut, _) => Some(Change::StillFailing(before.saturating_add(1))),
         }
     }
@@ -253,7 +253,7 @@ mod tests {
         let failure = || RunOutcome::Failure(Box::new(Failure::new(Stage::Build, "no", None)));
         let change = |failures: Option<u32>, outcome: Option<RunOutcome>| {
             let mut state = RunState::new(RunInfo::default(), DateTime::UNIX_EPOCH);
-            state.history = failures.map(|failures| History { failures });
+            state.history = failures.map(|failures| History { failures, succeeded: true });
             state.outcome = outcome.map(|outcome| (outcome, Duration::ZERO));
             state.change()
         };

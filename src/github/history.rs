@@ -207,9 +207,18 @@ impl Own {
 }
 
 fn count(verdicts: impl Iterator<Item = Verdict>) -> History {
-    let failed = verdicts.take_while(|verdict| *verdict != Verdict::Success);
-    let failures = failed.filter(|verdict| *verdict == Verdict::Failure).count();
-    History { failures: u32::try_from(failures).unwrap_or(u32::MAX) }
+    let (mut failures, mut succeeded) = (0, false);
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Success => {
+                succeeded = true;
+                break;
+            }
+            Verdict::Failure => failures += 1,
+            Verdict::Ignored => {}
+        }
+    }
+    History { failures, succeeded }
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ mod tests {
             ..RunInfo::default()
         };
         let mut state = RunState::new(info, DateTime::UNIX_EPOCH);
-        state.history = Some(History { failures: 1 });
+        state.history = Some(History { failures: 1, succeeded: true });
         state.outcome = Some((outcome, Duration::from_secs(83)));
         state
     }

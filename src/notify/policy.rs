@@ -59,7 +59,8 @@ impl NotifyOn {
             Self::Change => match state.change() {
                 Some(Change::Broke | Change::Fixed) => true,
                 Some(Change::StillFailing(_)) => false,
-                None => state.history.is_none() && failed(phase),
+                // Without a success before it, a failure is no change, but nobody was notified of it yet.
+                None => state.history.is_none_or(|history| !history.succeeded) && failed(phase),
             },
         }
     }
@@ -113,7 +114,7 @@ mod tests {
 
     fn ended(failures: Option<u32>, outcome: RunOutcome) -> RunState {
         let mut state = RunState::new(RunInfo::default(), DateTime::UNIX_EPOCH);
-        state.history = failures.map(|failures| History { failures });
+        state.history = failures.map(|failures| History { failures, succeeded: true });
         state.outcome = Some((outcome, Duration::from_secs(1)));
         state
     }

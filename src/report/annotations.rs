@@ -8,7 +8,7 @@ use crate::{
     github::commands::annotation,
 };
 
-use super::human;
+use super::{folded::folded, human};
 
 /// Maximum number of annotations of each kind per step. The runner drops the rest.
 const MOST: usize = 10;
@@ -26,8 +26,9 @@ pub struct Annotations {
 /// lines of files, each in order of appearance. Duplicates are dropped.
 pub fn annotations(diagnostics: &[Diagnostic], failure: Option<&Failure>) -> Annotations {
     let failure = failure.map(diagnostic_of);
+    let diagnostics = folded(diagnostics);
     let mut all: Vec<&Diagnostic> = Vec::new();
-    for diagnostic in failure.iter().chain(diagnostics) {
+    for diagnostic in failure.iter().chain(&diagnostics) {
         if !all.contains(&diagnostic) {
             all.push(diagnostic);
         }
@@ -63,7 +64,8 @@ fn diagnostic_of(failure: &Failure) -> Diagnostic {
         None => format!("{} failed", failure.stage.word()),
     };
     let exit_code = failure.exit_code.map(|code| format!("exit code {code}"));
-    let parts = [Some(failure.headline.clone()), failure.instruction.clone(), exit_code, failure.hint.clone()];
+    let cause = failure.key_line().filter(|line| !failure.headline.contains(*line)).map(str::to_owned);
+    let parts = [Some(failure.headline.clone()), cause, failure.instruction.clone(), exit_code, failure.hint.clone()];
     let message = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
     Diagnostic { severity: Severity::Error, title, message, place: failure.place.clone() }
 }
@@ -96,7 +98,7 @@ mod tests {
             place: Some(place(7)),
             instruction: Some("RUN pip install".into()),
             exit_code: Some(1),
-            log: vec!["secret of the log".into()],
+            log: vec!["Failed to build 'psycopg2'".into(), "a last word".into()],
         };
         let other = diagnostic(Severity::Error, 1, None);
         let drawn = annotations(&[other.clone(), other], Some(&failure));
@@ -104,7 +106,7 @@ mod tests {
             drawn.commands,
             [
                 "::error file=Dockerfile,line=7,endLine=7,title=build of django failed::\
-                 pip install failed%0ARUN pip install%0Aexit code 1%0Afix it",
+                 pip install failed%0AFailed to build 'psycopg2'%0ARUN pip install%0Aexit code 1%0Afix it",
                 "::error title=t::m1",
             ]
         );
@@ -112,7 +114,8 @@ mod tests {
 
     #[test]
     fn ten_of_a_kind_and_a_word_on_the_rest() {
-        let mut all: Vec<Diagnostic> = (0..15).map(|n| diagnostic(Severity::Warning, n, Some(place(1)))).collect();
+        let in_file = |n: usize| Some(Place { file: format!("Dockerfile.{n}"), ..place(1) });
+        let mut all: Vec<Diagnostic> = (0..15).map(|n| diagnostic(Severity::Warning, n, in_file(n))).collect();
         all.push(diagnostic(Severity::Warning, 99, None));
         all.extend((0..10).map(|n| diagnostic(Severity::Notice, n, None)));
         let drawn = annotations(&all, None);

@@ -57,7 +57,7 @@ impl RunningNotifier {
 
     /// Sets the number of failed runs before this one.
     pub(crate) fn after(mut self, failures: Option<u32>) -> Self {
-        Arc::make_mut(&mut self.last).history = failures.map(|failures| History { failures });
+        Arc::make_mut(&mut self.last).history = failures.map(|failures| History { failures, succeeded: true });
         self
     }
 

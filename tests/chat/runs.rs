@@ -68,6 +68,7 @@ pub(crate) fn result(size: u64, seconds: u64, cached: usize, steps: usize) -> Im
         size: Some(size),
         uploaded: true,
         pushed: false,
+        loaded: Vec::new(),
         changed: None,
         platforms: vec![],
         steps,
