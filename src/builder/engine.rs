@@ -10,7 +10,7 @@ use std::{io, os::unix::fs::FileTypeExt as _, path::Path, time::Duration};
 use bollard::{
     Docker,
     auth::DockerCredentials,
-    query_parameters::{ImportImageOptions, PushImageOptionsBuilder},
+    query_parameters::{ImportImageOptions, PushImageOptionsBuilder, TagImageOptionsBuilder},
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -266,6 +266,17 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Gives an image of the image store another name, as `docker tag` does.
+    pub async fn tag(&self, image: &str, name: &str) -> Result<(), ApiError> {
+        // The tag follows the last colon, unless that is the port of the registry.
+        let (repository, tag) = match name.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+            _ => (name, "latest"),
+        };
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        self.client().await?.tag_image(image, Some(options)).await.map_err(api_error)
     }
 
     /// The engine's version.

@@ -6,7 +6,7 @@ use super::{
     Builder, Goal,
     built::{Built, Content},
     capabilities::Store,
-    content,
+    content, load,
     node::{self, Node},
     solve::{BuildOutcome, ImageBuild, Solved, progress_of, push_failure},
     split,
@@ -34,6 +34,10 @@ pub(super) async fn build(image: ImageBuild<'_>, goal: Goal, events: &Events) ->
     let BuildOutcome { solved, manifest, size } = Box::pin(on_nodes(image, goal, events)).await?;
     links.release_bases_of(&spec.build);
     let Solved { digest, steps, cached } = solved;
+    let loaded = match &builder.engine {
+        Some(engine) if goal.loads() => load::name(engine, spec, events).await,
+        _ => Vec::new(),
+    };
     let content = match digest.clone() {
         _ if !goal.pushes() => Content::Unpublished,
         _ if builder.engine_pushes() => Content::InEngine,
@@ -46,6 +50,7 @@ pub(super) async fn build(image: ImageBuild<'_>, goal: Goal, events: &Events) ->
         size,
         uploaded: matches!(content, Content::Uploaded { .. }),
         pushed: false,
+        loaded,
         changed: None,
         platforms: platforms(image),
         steps,

@@ -38,6 +38,8 @@ pub struct BuildSpec {
     pub cache_origin: Origin,
     /// Whether the warnings of build checks are reported.
     pub check: bool,
+    /// Names that it gets in the engine, if it is loaded.
+    pub local_names: Vec<String>,
     /// Names the daemon's copy of the context in all runs.
     pub shared_key: String,
 }
@@ -107,6 +109,7 @@ impl BuildSpec {
             destinations: image.destinations.clone(),
             cache_origin: image.cache_origin,
             check: image.check,
+            local_names: image.load_as.clone(),
             shared_key: format!("build-deploy:{}:{place}", image.destinations.repository),
         }
     }

@@ -70,14 +70,17 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
             return refuse(&mistakes, log);
         }
     };
-    for secret in inputs.secrets() {
-        let _ = log.mask(secret);
-    }
     let command = invocation.subcommand.unwrap_or(match inputs.command {
         CommandInput::Run => Subcommand::Run,
         CommandInput::Plan => Subcommand::Plan(PlanFormat::Text),
         CommandInput::Notify => Subcommand::Notify,
     });
+    // JSON is read by programs, so nothing precedes it. It contains no secrets.
+    if !matches!(command, Subcommand::Plan(PlanFormat::Json)) {
+        for secret in inputs.secrets() {
+            let _ = log.mask(secret);
+        }
+    }
     let call = Call { env, inputs, log };
     match command {
         Subcommand::Run => run::run(call).await,

@@ -1,16 +1,19 @@
-//! The command `plan`: prints what `run` would do. No network, no daemon, no write.
+//! The command `plan`: prints what `run` would do, and sets outputs. It needs no engine. It asks GitHub for the facts that a
+//! run asks for, if there is a token.
 
 use std::io::Write;
 
 use super::{
     Call, exit,
-    run::{NO_LIMIT, TIMED_OUT, stopped_by},
+    run::{NO_LIMIT, TIMED_OUT, append, stopped_by},
 };
 use crate::{
-    domain::{event::Event, outcome::RunOutcome, redact::Redactor, secret::Secret},
-    inputs::cli::PlanFormat,
+    domain::{event::Event, outcome::RunOutcome, redact::Redactor},
+    github::files::{FileError, RunnerFile, assignments},
+    inputs::{cli::PlanFormat, runner::RunnerEnv},
     plan::print,
-    run::{job, observers::chat::Chat, planning, secrets::likely},
+    preflight,
+    run::{observers::chat::Chat, setup::RunSetup},
     signals::Signals,
 };
 
@@ -21,39 +24,54 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
         Ok(signals) => signals,
         Err(error) => return super::fatal(log.into_sink(), &error),
     };
-    let context = job::context(&inputs, &env);
-    let mut secrets: Vec<Secret> = env.secrets().chain(likely::of_environment(&env)).collect();
-    let planned = tokio::select! {
+    let gathered = tokio::select! {
         biased;
         signal = signals.next() => Err(stopped_by(signal)),
         () = tokio::time::sleep(inputs.github.timeout.unwrap_or(NO_LIMIT)) => Err(TIMED_OUT),
-        planned = planning::plan_apart(&inputs, &env, &context, None) => {
-            planned.map_err(|failure| (RunOutcome::Failure(Box::new(failure)), exit::WRONG_INPUT))
-        }
+        setup = RunSetup::without_logins(&inputs, &env) => Ok(setup),
     };
-    let plan = match planned {
-        Ok(plan) => plan,
-        Err((ending, status)) => {
-            let redactor = Redactor::new(inputs.secrets().chain(&secrets));
-            let _ = log.event(&redactor.event(Event::Finished(ending)));
+    let setup = match gathered {
+        Ok(setup) => setup,
+        Err((outcome, status)) => {
+            let _ = log.event(&Event::Finished(outcome));
             return status;
         }
     };
-    secrets.extend(likely::of_plan(&plan, &inputs, &env));
-    let redactor = Redactor::new(inputs.secrets().chain(&secrets));
-    let written = match format {
+    let RunSetup { context, planned, secrets, likely, warnings, no_login: _ } = setup;
+    let redactor = Redactor::new(inputs.secrets().chain(&secrets).chain(&likely));
+    // The same checks of paths as in a run, so that a plan without an error is one that can be built.
+    let checked = planned.and_then(|(plan, cx)| preflight::build_specs(&plan, &cx).map(|_| plan));
+    let plan = match checked {
+        Ok(plan) => plan,
+        Err(failure) => {
+            let failure = RunOutcome::Failure(Box::new(failure));
+            let _ = log.event(&redactor.event(Event::Finished(failure)));
+            return exit::WRONG_INPUT;
+        }
+    };
+    let json = match serde_json::to_string_pretty(&plan) {
+        // Programs read it, so it is not sanitized; JSON escapes control characters itself.
+        Ok(json) => redactor.redact(&json),
+        Err(error) => return super::fatal(log.into_sink(), &error),
+    };
+    let written = write_outputs(&env, &print::outputs(&plan, json.clone()), &redactor);
+    let printed = match format {
         PlanFormat::Text => {
-            // An invalid address does not fail a run, so only this command reports it in advance.
-            for warning in Chat::new(&inputs).warnings {
-                let _ = log.late(&warning);
+            // An invalid address of a chat service does not fail a run, so only this command reports it in advance.
+            let chat = Chat::new(&inputs).warnings;
+            for warning in context.warnings.iter().chain(&warnings).chain(&chat) {
+                let _ = log.late(warning);
             }
             log.text(&redactor.redact(&print::text(&plan)))
         }
-        PlanFormat::Json => match serde_json::to_string_pretty(&plan) {
-            // Programs read it, so it is not sanitized; JSON escapes control characters itself.
-            Ok(json) => writeln!(log.into_sink(), "{}", redactor.redact(&json)),
-            Err(error) => return super::fatal(log.into_sink(), &error),
-        },
+        PlanFormat::Json => writeln!(log.into_sink(), "{json}"),
     };
-    if written.is_ok() { exit::SUCCESS } else { exit::FAILED }
+    if printed.is_ok() && written.is_ok() { exit::SUCCESS } else { exit::FAILED }
+}
+
+/// Writes the outputs of the step. Secret values are redacted.
+fn write_outputs(env: &RunnerEnv, outputs: &[(&'static str, String)], redactor: &Redactor) -> Result<(), FileError> {
+    let redacted: Vec<(&str, String)> = outputs.iter().map(|(name, value)| (*name, redactor.redact(value))).collect();
+    let pairs = redacted.iter().map(|(name, value)| (*name, value.as_str()));
+    append(env, RunnerFile::Output, &assignments(pairs, rand::random())?)
 }

@@ -118,6 +118,8 @@ pub struct ImageResult {
     pub uploaded: bool,
     /// Whether its tags point to it. Set when the tags are published.
     pub pushed: bool,
+    /// Its names in the engine's image store, if it was loaded.
+    pub loaded: Vec<String>,
     /// Whether its digest differs from the previous one of its first tag; `None` if unknown.
     pub changed: Option<bool>,
     /// The platforms for which it was built.

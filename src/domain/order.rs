@@ -151,6 +151,7 @@ mod tests {
             size: None,
             uploaded: true,
             pushed: false,
+            loaded: Vec::new(),
             changed: None,
             platforms: Vec::new(),
             steps: 1,

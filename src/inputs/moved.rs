@@ -7,6 +7,7 @@ pub fn instead_of(name: &str) -> Option<&'static str> {
     const LEAVE_OUT: &str =
         "remove it; it is not needed (see https://github.com/izhan/build-deploy/blob/main/docs/migrating.md)";
     Some(match name {
+        "dockerfile" => "use `file`",
         "ulimit" => "use `ulimits`",
         "attests" => "use `provenance` or `sbom`",
         "call" => {

@@ -241,7 +241,7 @@ mod tests {
         }
         let inputs = parse::parse(&raw, &RunnerEnv::new(env)).unwrap();
         let images = images::images(None, &inputs.project, &inputs.build, "site").unwrap();
-        (inputs, Found { images, project: Project::LoneDockerfile, warnings: Vec::new() })
+        (inputs, Found { images, project: Project::LoneDockerfile, warnings: Vec::new(), notices: Vec::new() })
     }
 
     fn plan(written: &[(&str, &str)], more: &[(&str, &str)], event: &GitEvent) -> Plan {

@@ -4,10 +4,10 @@
 
 mod apply;
 mod contexts;
+mod select;
 
 use std::collections::BTreeSet;
 
-use globset::{Glob, GlobMatcher};
 use thiserror::Error;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// An image to build.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImageSpec {
     /// Its name: that of the first service in the files, or the `name` in the input `images`.
     pub name: String,
@@ -43,8 +43,25 @@ pub struct ImageSpec {
     pub labels: Vec<(String, String)>,
     /// Templates of its repositories, for this image only.
     pub image_names: Vec<String>,
+    /// Names that the compose files give it: `image` of its services, and `build.tags`.
+    pub compose_names: Vec<ComposeName>,
+    /// The names under which Compose looks for it in the engine, each with its service.
+    pub local_names: Vec<(String, String)>,
     /// Values that inputs set. All others come from the checkout.
     pub of_inputs: BTreeSet<Access>,
+    /// Build arguments that inputs set. Their values may contain expressions.
+    pub args_of_inputs: BTreeSet<String>,
+    /// Warnings for the user.
+    pub warnings: Vec<String>,
+}
+
+/// A name that a compose file gives an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComposeName {
+    /// The name with its tag, as written.
+    pub reference: String,
+    /// The key, such as `services.web.image`.
+    pub key: String,
 }
 
 /// Why an image is built.
@@ -71,8 +88,8 @@ enum Unmatched {
 pub enum ImagesError {
     /// The project builds nothing.
     #[error(
-        "no service of the compose file has `build`; add it, name another file with the input `compose-file`, or activate a \
-         profile with the input `profiles`"
+        "no service of the compose file has `build`, and there is no Dockerfile next to it; name a Dockerfile with the input \
+         `file`, list the images in `images`, or select services with `compose-file` or `profiles`"
     )]
     Nothing,
     /// The context of a single-image project is outside the working directory.
@@ -131,27 +148,43 @@ pub enum ImagesError {
 
 /// Returns the images to build, in the order of the files, then those that only the input `images` defines.
 ///
-/// Without a project, these are the images of the input `images`, or else a single image named `lone_name`. The inputs in
-/// `build` apply to every image and override the compose files; the input `images` overrides both.
+/// Without a project, these are the images of the input `images`, or else a single image named `lone_name`. With both, only
+/// the images of the input are built, unless the input `services` selects others. The inputs in `build` apply to every image
+/// and override the compose files; the input `images` overrides both.
 pub fn images(
     project: Option<&Project>,
     inputs: &ProjectInputs,
     build: &BuildInputs,
     lone_name: &str,
 ) -> Result<Vec<ImageSpec>, ImagesError> {
+    let selected = select::select(project, inputs)?;
     let mut specs = match project {
-        Some(project) => of_project(project, inputs, build)?,
+        Some(project) => of_project(project, &selected, inputs, build)?,
         None if inputs.images.is_empty() => vec![apply::alone(lone_name, inputs.lone.as_ref(), build)?],
         None => Vec::new(),
     };
     let unmatched = if project.is_some() { Unmatched::Described } else { Unmatched::Any };
     for image in &inputs.images {
-        apply::image_input(&mut specs, image, build, unmatched)?;
+        let purpose = if selected.contains(&*image.name) { Purpose::Wanted } else { Purpose::Context };
+        if !apply::image_input(&mut specs, image, purpose, build, unmatched)? {
+            let services = project.into_iter().flat_map(all).filter(|service| service.build.is_some());
+            let near = nearest(&image.name, services.map(|service| service.name.as_str())).map(str::to_owned);
+            return Err(ImagesError::Image { name: image.name.clone(), near });
+        }
     }
+    if !inputs.images.is_empty() {
+        for spec in &mut specs {
+            let names = spec.services.iter().chain([&spec.name]);
+            if !names.into_iter().any(|name| selected.contains(name.as_str())) {
+                spec.purpose = Purpose::Context;
+            }
+        }
+    }
+    contexts::link(&mut specs, build)?;
+    contexts::remove_unused(&mut specs);
     if specs.is_empty() {
         return Err(ImagesError::Nothing);
     }
-    contexts::link(&mut specs, build)?;
     // Requested images come first: the outputs describe the first image.
     specs.sort_by_key(|spec| spec.purpose == Purpose::Context);
     for spec in &specs {
@@ -165,52 +198,23 @@ pub fn images(
     Ok(specs)
 }
 
-fn of_project(project: &Project, inputs: &ProjectInputs, build: &BuildInputs) -> Result<Vec<ImageSpec>, ImagesError> {
-    let selected = with_twins(project, select(project, &inputs.services)?, build)?;
+fn of_project(
+    project: &Project,
+    selected: &BTreeSet<&str>,
+    inputs: &ProjectInputs,
+    build: &BuildInputs,
+) -> Result<Vec<ImageSpec>, ImagesError> {
+    let built = all(project).filter(|service| service.build.is_some() && selected.contains(service.name.as_str()));
+    let selected = with_twins(project, built.map(|service| service.name.as_str()).collect(), build)?;
     let services = contexts::with_contexts(project, &selected, inputs, build)?;
 
     let mut units: Vec<ImageSpec> = Vec::new();
     for service in services {
         let wanted = selected.contains(service.name.as_str());
-        units.extend(unit(service, build, if wanted { Purpose::Wanted } else { Purpose::Context })?);
+        units.extend(unit(project, service, build, if wanted { Purpose::Wanted } else { Purpose::Context })?);
     }
     merge_equal(&mut units);
     Ok(units)
-}
-
-/// Returns the names of the services to build. Globs match only services that the profiles activate; plain names match all
-/// services, as on Compose's command line.
-fn select<'a>(project: &'a Project, wanted: &[String]) -> Result<BTreeSet<&'a str>, ImagesError> {
-    let built = |service: &&Service| service.build.is_some();
-    if wanted.is_empty() {
-        return Ok(project.services.iter().filter(built).map(|service| service.name.as_str()).collect());
-    }
-    let mut selected = BTreeSet::new();
-    for pattern in wanted {
-        let fail = |problem: String| ImagesError::Service { pattern: pattern.clone(), problem };
-        if let Some(service) = all(project).find(|service| service.name == *pattern) {
-            if service.build.is_none() {
-                return Err(fail("has no `build` in the compose file; remove it from the list".to_owned()));
-            }
-            selected.insert(service.name.as_str());
-            continue;
-        }
-        let glob =
-            glob(pattern).map_err(|error| fail(format!("is not a valid pattern ({error}); use names, `*` or `?`")))?;
-        let before = selected.len();
-        let hits = project.services.iter().filter(built).filter(|service| glob.is_match(&service.name));
-        let hits: Vec<&str> = hits.map(|service| service.name.as_str()).collect();
-        selected.extend(&hits);
-        if hits.is_empty() && selected.len() == before {
-            let names: Vec<&str> = all(project).filter(built).map(|service| service.name.as_str()).collect();
-            let advice = match nearest(pattern, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the services with `build` are {}", names.join(", ")),
-            };
-            return Err(fail(format!("matches no service with `build`; {advice}")));
-        }
-    }
-    Ok(selected)
 }
 
 /// Adds the services whose build equals that of a selected one: they share one image, whose name must not depend on which
@@ -222,11 +226,11 @@ fn with_twins<'a>(
 ) -> Result<BTreeSet<&'a str>, ImagesError> {
     let mut built = Vec::new();
     for service in all(project).filter(|service| selected.contains(service.name.as_str())) {
-        built.extend(unit(service, inputs, Purpose::Wanted)?.map(|unit| essence(&unit.build)));
+        built.extend(unit(project, service, inputs, Purpose::Wanted)?.map(|unit| essence(&unit.build)));
     }
     for service in &project.services {
         // An error in a service that was not selected is ignored.
-        let Ok(Some(unit)) = unit(service, inputs, Purpose::Wanted) else { continue };
+        let Ok(Some(unit)) = unit(project, service, inputs, Purpose::Wanted) else { continue };
         if built.contains(&essence(&unit.build)) {
             selected.insert(&service.name);
         }
@@ -238,19 +242,26 @@ fn all(project: &Project) -> impl Iterator<Item = &Service> {
     project.services.iter().chain(&project.disabled)
 }
 
-fn glob(pattern: &str) -> Result<GlobMatcher, String> {
-    Glob::new(pattern).map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
-}
-
 /// Creates the image of a single service.
-fn unit(service: &Service, inputs: &BuildInputs, purpose: Purpose) -> Result<Option<ImageSpec>, ImagesError> {
+fn unit(
+    project: &Project,
+    service: &Service,
+    inputs: &BuildInputs,
+    purpose: Purpose,
+) -> Result<Option<ImageSpec>, ImagesError> {
     let Some(mut build) = service.build.clone() else { return Ok(None) };
     // `docker compose build` uses the service's platform too; bake ignores it.
     if build.platforms.is_empty() {
         build.platforms.extend(service.platform.clone());
     }
+    let path = format!("services.{}", service.name);
+    let image = service.image.iter().map(|name| ComposeName { reference: name.clone(), key: format!("{path}.image") });
+    let tags = build.tags.iter().map(|name| ComposeName { reference: name.clone(), key: format!("{path}.build.tags") });
+    let compose_names = image.chain(tags).collect();
+    let local = service.image.clone().unwrap_or_else(|| format!("{}-{}", project.name, service.name));
+    let local_names = vec![(service.name.clone(), local)];
     let spec = apply::spec(&service.name, vec![service.name.clone()], build, inputs)?;
-    Ok(Some(ImageSpec { purpose, ..spec }))
+    Ok(Some(ImageSpec { purpose, compose_names, local_names, ..spec }))
 }
 
 /// Merges images with equal builds. Contexts that refer to a merged image are changed to the remaining one.
@@ -317,7 +328,9 @@ fn absorb(first: &mut ImageSpec, other: ImageSpec) {
         first.build.positions.entry(access).or_insert(position);
     }
     union(&mut first.services, other.services);
-    union(&mut first.build.tags, other.build.tags);
+    union(&mut first.compose_names, other.compose_names);
+    union(&mut first.local_names, other.local_names);
+    union(&mut first.warnings, other.warnings);
     union(&mut first.cache_from, other.cache_from);
     union(&mut first.cache_to, other.cache_to);
     union(&mut first.build.no_cache_filter, other.build.no_cache_filter);

@@ -13,7 +13,7 @@ use crate::{
     domain::tag::Tag,
     inputs::typed::NameInputs,
     tags::{
-        Movement, Subject, TagError,
+        Movement, Subject, TagError, Tagged,
         language::TagInputs,
         names::{Facts, RenderError},
         tags_for,
@@ -30,6 +30,8 @@ pub(super) struct Metadata {
     pub(super) labels: BTreeMap<String, String>,
     /// Keyed by BuildKit's level and name.
     pub(super) annotations: BTreeMap<String, String>,
+    /// Build arguments.
+    pub(super) args: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -73,35 +75,45 @@ fn origin(image: Option<&str>) -> String {
 /// An image that is only a context gets just these labels and not the standard ones, since images built on it inherit them.
 pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -> Result<Metadata, MetadataError> {
     let facts = Facts::new(known.event, &names.tags, known.now);
+    let own = TagInputs { rules: spec.tags.clone(), ..names.tags.clone() };
+    let subject = Subject { event: known.event, facts: &facts, git_tags: known.git_tags };
+    let inputs = if spec.tags.is_empty() { &names.tags } else { &own };
+    let tagged = match tags_for(inputs, &subject) {
+        Ok(tagged) => tagged,
+        // It is not pushed, so it needs no tags.
+        Err(_) if spec.purpose == Purpose::Context => Tagged::default(),
+        Err(reason) => {
+            let image = (!spec.tags.is_empty()).then(|| spec.name.clone());
+            return Err(MetadataError::Tags { image, reason });
+        }
+    };
+    let version = tagged.tags.first().map(Tag::as_str).unwrap_or_default();
+    let facts = facts.clone().with_version(version);
     let expression = |input| move |reason| MetadataError::Expression { input, reason };
+    let mut args = spec.build.args.clone();
+    for (_, value) in args.iter_mut().filter(|(name, _)| spec.args_of_inputs.contains(name)) {
+        *value = facts.render(value).map_err(expression("build-args"))?;
+    }
     let mut written: BTreeMap<String, String> = spec.build.labels.iter().cloned().collect();
     written.extend(labels::rendered(&spec.labels, &facts).map_err(expression("images"))?);
     for line in &names.labels {
         written.extend(labels::line(line, &facts).map_err(expression("labels"))?);
     }
     if spec.purpose == Purpose::Context {
-        return Ok(Metadata { labels: written, ..Metadata::default() });
+        return Ok(Metadata { labels: written, args, ..Metadata::default() });
     }
-    let own = TagInputs { rules: spec.tags.clone(), ..names.tags.clone() };
-    let subject = Subject { event: known.event, facts: &facts, git_tags: known.git_tags };
-    let inputs = if spec.tags.is_empty() { &names.tags } else { &own };
-    let tagged = tags_for(inputs, &subject).map_err(|reason| {
-        let image = (!spec.tags.is_empty()).then(|| spec.name.clone());
-        MetadataError::Tags { image, reason }
-    })?;
     let movement = Movement::new(inputs, known.event, known.now, &tagged);
     let mut warnings = tagged.warnings;
     if tagged.tags.is_empty() {
         warnings.push(format!("image `{}` has no tag, because no rule of `tags` matches this event", spec.name));
     }
-    let version = tagged.tags.first().map(Tag::as_str).unwrap_or_default();
     let standard = labels::standard(known.event, &facts, version);
     let mut labels = standard.clone();
     labels.append(&mut written);
     let annotations = labels::annotations(&standard, &names.annotations, &names.annotation_levels, &facts)
         .map_err(expression("annotations"))?;
     let annotations = without_index(annotations, spec, &mut warnings);
-    Ok(Metadata { tags: tagged.tags, movement, labels, annotations, warnings })
+    Ok(Metadata { tags: tagged.tags, movement, labels, annotations, args, warnings })
 }
 
 /// Removes annotations of an index if the image has none: BuildKit would reject them, and only after the build. Docker's
@@ -131,26 +143,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::without_index;
-    use crate::{
-        compose::Build,
-        plan::images::{ImageSpec, Purpose},
-    };
+    use crate::{compose::Build, plan::images::ImageSpec};
 
     #[test]
     fn an_annotation_of_an_index_needs_one() {
         let kept = |build: Build| {
-            let spec = ImageSpec {
-                name: "web".into(),
-                services: Vec::new(),
-                purpose: Purpose::Wanted,
-                build,
-                cache_from: Vec::new(),
-                cache_to: Vec::new(),
-                tags: Vec::new(),
-                labels: Vec::new(),
-                image_names: Vec::new(),
-                of_inputs: std::collections::BTreeSet::new(),
-            };
+            let spec = ImageSpec { name: "web".into(), build, ..ImageSpec::default() };
             let keys = ["index:a", "index-descriptor:a", "manifest:a", "manifest-descriptor:a"];
             let all: BTreeMap<String, String> = keys.iter().map(|key| ((*key).to_owned(), String::new())).collect();
             let mut warnings = Vec::new();

@@ -2,11 +2,13 @@
 
 pub mod builder;
 pub mod caches;
+mod compose_names;
 pub mod images;
 pub mod labels;
 pub mod metadata;
 pub mod naming;
 pub mod notify;
+mod options;
 pub mod origin;
 pub mod print;
 pub mod superseded;
@@ -109,9 +111,14 @@ pub struct ImagePlan {
     /// Where it is published. The tags may be empty if no rule of the input `tags` matches the event.
     #[serde(flatten)]
     pub destinations: Destinations,
+    /// The setting that names its repositories: `default`, `image-name`, `images`, or a key of the compose file such as
+    /// `services.web.image`.
+    pub name_from: String,
     /// Which of the tags move from commit to commit.
     #[serde(skip)]
     pub movement: Movement,
+    /// The names under which Compose looks for it in the engine, if it is loaded.
+    pub load_as: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations, keyed by BuildKit's level and name: `manifest:org.opencontainers.image.title`.
@@ -140,8 +147,9 @@ pub struct ImagePlan {
     /// How its layers are compressed.
     #[serde(skip)]
     pub compression: Compression,
-    /// All other build options from the compose file and the inputs.
-    #[serde(skip)]
+    /// All other build options from the compose file and the inputs. In the JSON a map of those that differ from the
+    /// default.
+    #[serde(rename = "options", serialize_with = "options::as_map")]
     pub build: Build,
 }
 
@@ -165,15 +173,22 @@ pub enum PlanError {
         /// The error.
         reason: NamingError,
     },
-    /// Two images have a repository in common.
-    #[error("the images `{first}` and `{second}` have the same name {repository}; add `{{image}}` to `image-name`")]
+    /// Two images have a name with its tag in common.
+    #[error(
+        "the images `{first}` and `{second}` have the same name {reference}; {}",
+        if first.eq_ignore_ascii_case(second) {
+            "names of images are in lower case, so rename a service, or set `image-name` of one of them in the input `images`"
+        } else {
+            "add `{image}` to `image-name`, or give each image its own `tags` in the input `images`"
+        }
+    )]
     SameName {
         /// The first image.
         first: String,
         /// The second image.
         second: String,
-        /// The repository.
-        repository: String,
+        /// The name with its tag.
+        reference: String,
     },
     /// Invalid tags, labels or annotations.
     #[error(transparent)]
@@ -205,6 +220,8 @@ pub struct Found {
     pub project: Project,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+    /// Notices for the user.
+    pub notices: Vec<String>,
 }
 
 /// External facts that the plan depends on.
@@ -234,24 +251,21 @@ impl Plan {
             username: inputs.registry.username.as_deref().unwrap_or_default(),
         };
         let push = push(inputs, event);
-        let mut remarks = Remarks { warnings: found.warnings, ..Remarks::default() };
+        let mut remarks = Remarks { warnings: found.warnings, notices: found.notices };
+        let in_compose = if inputs.names.image_names.is_empty() {
+            compose_names::repositories(&found.images, names, &mut remarks.notices)
+        } else {
+            vec![Vec::new(); found.images.len()]
+        };
         let mut images: Vec<ImagePlan> = Vec::with_capacity(found.images.len());
-        for spec in found.images {
-            let templates = if spec.image_names.is_empty() { &inputs.names.image_names } else { &spec.image_names };
-            let repositories = naming::destinations(templates, found.project, names, &spec.name)
+        for (spec, in_compose) in found.images.into_iter().zip(in_compose) {
+            let named = named(&spec, &in_compose, found.project, names, inputs)
                 .map_err(|reason| PlanError::Name { image: spec.name.clone(), reason })?;
-            let image = image(spec, repositories, inputs, (known, &push), &mut remarks)?;
-            let pushed = |image: &&ImagePlan| image.purpose == Purpose::Wanted;
-            for other in images.iter().filter(|other| pushed(other) && pushed(&&image)) {
-                let mut theirs = other.destinations.repositories();
-                if let Some(same) = theirs.find(|one| image.destinations.repositories().any(|two| two == *one)) {
-                    return Err(PlanError::SameName {
-                        first: other.name.clone(),
-                        second: image.name.clone(),
-                        repository: same.to_string(),
-                    });
-                }
+            let image = image(spec, named, inputs, (known, &push), &mut remarks)?;
+            for name in in_compose.iter().filter(|_| push.enabled) {
+                remarks.notices.extend(compose_names::other_tag(name, &image.destinations.tags));
             }
+            check_names(&images, &image)?;
             images.push(image);
         }
         Ok(Self {
@@ -293,25 +307,73 @@ impl Plan {
     }
 }
 
+/// The repositories of an image, and the setting that names them.
+struct NamedImage {
+    repository: Repository,
+    copies: Vec<Repository>,
+    name_from: String,
+}
+
+/// Names an image after its item of the input `images`, else the input `image-name`, else the compose files, else the
+/// default.
+fn named(
+    spec: &ImageSpec,
+    in_compose: &[compose_names::Named],
+    project: Project,
+    names: Names<'_>,
+    inputs: &Inputs,
+) -> Result<NamedImage, NamingError> {
+    if let Some((first, rest)) = in_compose.split_first() {
+        let copies = rest.iter().map(|name| name.repository.clone()).collect();
+        return Ok(NamedImage { repository: first.repository.clone(), copies, name_from: first.key.clone() });
+    }
+    let (templates, name_from) = match (spec.image_names.is_empty(), inputs.names.image_names.is_empty()) {
+        (false, _) => (&spec.image_names, "images"),
+        (true, false) => (&inputs.names.image_names, "image-name"),
+        (true, true) => (&inputs.names.image_names, "default"),
+    };
+    let (repository, copies) = naming::destinations(templates, project, names, &spec.name)?;
+    Ok(NamedImage { repository, copies, name_from: name_from.to_owned() })
+}
+
+/// Rejects an image that would be pushed under the same name and tag as another.
+fn check_names(images: &[ImagePlan], image: &ImagePlan) -> Result<(), PlanError> {
+    let pushed = |image: &&ImagePlan| image.purpose == Purpose::Wanted;
+    for other in images.iter().filter(|other| pushed(other) && pushed(&image)) {
+        let mut theirs = other.destinations.repositories();
+        let same = theirs.find(|one| image.destinations.repositories().any(|two| two == *one));
+        let tag = other.destinations.tags.iter().find(|tag| image.destinations.tags.contains(tag));
+        if let (Some(repository), Some(tag)) = (same, tag) {
+            return Err(PlanError::SameName {
+                first: other.name.clone(),
+                second: image.name.clone(),
+                reference: format!("{repository}:{tag}"),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn image(
     spec: ImageSpec,
-    (repository, copies): (Repository, Vec<Repository>),
+    NamedImage { repository, copies, name_from }: NamedImage,
     inputs: &Inputs,
     (known, push): (Known<'_>, &PushPlan),
     remarks: &mut Remarks,
 ) -> Result<ImagePlan, PlanError> {
     let event = known.event;
-    let Metadata { tags, movement, labels, annotations, warnings } = metadata(&spec, &inputs.names, known)?;
-    for warning in warnings {
-        remarks.warn(&warning);
+    let Metadata { tags, movement, labels, annotations, args, warnings } = metadata(&spec, &inputs.names, known)?;
+    for warning in spec.warnings.iter().chain(&warnings) {
+        remarks.warn(warning);
     }
     let version = tags.first().map(Tag::as_str).unwrap_or_default();
     let caches = caches::caches(&spec, inputs, event, push, (&repository, version), remarks);
-    let mut build = spec.build;
+    let mut build = Build { args, ..spec.build };
     if let Some(attributes) = &mut build.provenance {
         name_builder(attributes, &event.run_url);
     }
     Ok(ImagePlan {
+        load_as: load_as(&spec.local_names, &spec.services, inputs.registry.load),
         name: spec.name,
         services: spec.services,
         context: build.context.clone(),
@@ -321,6 +383,7 @@ fn image(
         build_args: build.args.iter().cloned().collect(),
         secret_ids: build.secrets.iter().map(|secret| secret.id.clone()).collect(),
         destinations: Destinations { repository, copies, tags },
+        name_from,
         movement,
         labels,
         annotations,
@@ -334,6 +397,18 @@ fn image(
         compression: inputs.build.compression.clone(),
         build,
     })
+}
+
+/// Returns the names of a loaded image: `image` of each of its services, or `<project>-<service>`.
+fn load_as(local_names: &[(String, String)], services: &[String], load: bool) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (service, name) in local_names.iter().filter(|_| load) {
+        // A digest cannot be given to an image.
+        if services.contains(service) && !name.contains('@') && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 /// Returns the Dockerfile's path, relative to the working directory or to the remote context that contains it.

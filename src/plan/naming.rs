@@ -120,7 +120,7 @@ fn value_of(name: &str, names: Names<'_>, image: &str) -> Result<String, NamingE
 
 /// Converts a name to a valid path component. The name may be fixed: Git repositories can be called `.github` or `a__-b`,
 /// and compose services `_web`. A separator that registries reject becomes `-`.
-fn as_path_component(name: &str) -> String {
+pub(super) fn as_path_component(name: &str) -> String {
     let lower = name.to_lowercase();
     let mut component = String::with_capacity(lower.len());
     let mut rest = lower.as_str();

@@ -33,6 +33,7 @@ pub(super) fn outcome(image: &ImageState) -> &'static str {
             (false, _) => match &image.publication {
                 Some(publication) if publication.is_complete() => "uploaded, no tag moved",
                 Some(_) => "**publishing failed**",
+                None if !result.loaded.is_empty() => "built, loaded into the engine",
                 None if image.publishes => "built, not published",
                 None => "built, not pushed",
             },

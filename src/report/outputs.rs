@@ -25,6 +25,8 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ("ref", "`repository@digest` of the first image."),
     ("tags", "Full references, one per line. If images are pushed, only the tags that point to them."),
     ("version", "First tag of the first image."),
+    ("plan", "JSON of the plan, like `build-deploy plan --format json`; only with `command: plan`."),
+    ("labels", "Labels of the first image, `name=value`, one per line; only with `command: plan`."),
     ("changed", "`true` if any image differs from the previous image of its first tag."),
     ("result", "`success`, `failure` or `cancelled`."),
     (

@@ -11,6 +11,7 @@ use crate::domain::{
 };
 
 use super::{
+    folded::folded,
     human,
     images::{self, cached, cell, codes, result, size, tag_results, totals},
     markdown::{Page, code, fenced, link},
@@ -58,8 +59,18 @@ pub fn summary(run: &RunState) -> String {
         page.add_each(&slowest, slow, "step");
     }
     warnings(run, &mut page);
+    loaded(run, &mut page);
     commands(run, &mut page);
     page.into_text()
+}
+
+/// The names of loaded images, for the steps that follow.
+fn loaded(run: &RunState, page: &mut Page) {
+    let names = run.images.iter().filter_map(result).flat_map(|result| &result.loaded).map(String::as_str);
+    let names: Vec<&str> = names.collect();
+    if !names.is_empty() {
+        page.add(&format!("\n**Loaded** into the runner's Docker engine\n\n{}", fenced(names.into_iter())));
+    }
 }
 
 /// Commands for a terminal: to pull the images, and to restore the previous image of their first tag.
@@ -98,7 +109,8 @@ fn first_own_tag(image: &ImageState) -> Option<&str> {
 }
 
 fn warnings(run: &RunState, page: &mut Page) {
-    let warnings: Vec<&Diagnostic> = run.diagnostics.iter().filter(|one| one.severity >= Severity::Warning).collect();
+    let all = folded(&run.diagnostics);
+    let warnings: Vec<&Diagnostic> = all.iter().filter(|one| one.severity >= Severity::Warning).collect();
     if warnings.is_empty() {
         return;
     }

@@ -75,7 +75,12 @@ pub(super) fn reachable(path: &str, env: &RunnerEnv, context: &JobContext) -> Pa
     if resolved.exists() { resolved } else { in_temp().filter(|path| path.exists()).unwrap_or(resolved) }
 }
 
-/// Returns the name of the project's directory.
-pub(super) fn directory_name(context: &JobContext) -> String {
+/// Returns the name of the project's directory, as the job's other steps see it: in the action's container, the
+/// workspace has another name.
+pub(super) fn directory_name(env: &RunnerEnv, context: &JobContext) -> String {
+    let is_workspace = context.project.components().eq(context.workspace.components());
+    if is_workspace && env.var("RUNNER_WORKSPACE").is_some() && !env.repository().1.is_empty() {
+        return env.repository().1.to_owned();
+    }
     context.project.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

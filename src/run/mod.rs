@@ -7,6 +7,7 @@
 
 pub mod allowance;
 mod checkout;
+mod development;
 pub mod facts;
 pub mod job;
 pub mod logins;

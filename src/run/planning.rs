@@ -8,7 +8,7 @@ use std::{
 use chrono::Utc;
 
 use super::{
-    checkout,
+    checkout, development,
     job::{JobContext, directory_name},
     trust,
 };
@@ -65,11 +65,12 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: Gi
     // Positions of errors are relative to the project; annotations are relative to the repository.
     let in_repository =
         |place: Place| Place { file: compose::join(&inputs.project.working_directory, &place.file), ..place };
-    let project = compose_project(inputs, env, context, &boundary).map_err(|error| Failure {
+    let (project, mut notices) = compose_project(inputs, env, context, &boundary).map_err(|error| Failure {
         place: error.place().map(in_repository),
         ..Failure::invalid(Stage::Plan, error.to_string(), error.hint())
     })?;
-    let lone_name = if context.event.repo.is_empty() { directory_name(context) } else { context.event.repo.clone() };
+    let lone_name =
+        if context.event.repo.is_empty() { directory_name(env, context) } else { context.event.repo.clone() };
     let wanted = in_project(&inputs.project, &context.project);
     let images = images::images(project.as_ref(), &wanted, &inputs.build, &lone_name)
         .map_err(|error| Failure::invalid(Stage::Plan, error.to_string(), None))?;
@@ -78,11 +79,22 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: Gi
     } else {
         naming::Project::Images
     };
-    let (mut warnings, unset) = project.map(|project| (project.warnings, project.unset)).unwrap_or_default();
+    let (mut warnings, unset, compose_files) = match project {
+        Some(project) => {
+            notices.extend(project.notices);
+            (project.warnings, project.unset, project.files)
+        }
+        None => Default::default(),
+    };
     warnings.extend(checkout::differs(context));
     let known = Known { event: &context.event, git_tags, now: Utc::now() };
     let specs = images.clone();
-    let plan = Plan::new(inputs, known, Found { images, project: kind, warnings })?;
+    let mut plan = Plan::new(inputs, known, Found { images, project: kind, warnings, notices })?;
+    // Inputs that select the images show that the choice was made by a person.
+    let by = &inputs.project;
+    if by.lone.is_none() && by.compose_files.is_empty() && by.services.is_empty() && by.images.is_empty() {
+        plan.warnings.extend(development::warnings(&plan, &context.project, &compose_files));
+    }
     match trust::refused(&plan, &specs, &boundary, (inputs, env, context), &unset, in_repository) {
         Some(failure) => Err(failure),
         None => Ok(plan),
@@ -101,38 +113,62 @@ fn in_project(wanted: &ProjectInputs, project: &Path) -> ProjectInputs {
     wanted
 }
 
-/// Reads the compose project, if any: without a compose file, `images:` or a single Dockerfile define the images.
+/// Reads the compose project, if any, and returns notices about the choice. Without a compose file, `images:` or a single
+/// Dockerfile define the images; with one that builds nothing, too.
 fn compose_project(
     inputs: &Inputs,
     env: &RunnerEnv,
     context: &JobContext,
     boundary: &Boundary,
-) -> Result<Option<compose::Project>, ComposeError> {
+) -> Result<(Option<compose::Project>, Vec<String>), ComposeError> {
     let wanted = &inputs.project;
     let files = Directory::new(&context.project).within(boundary.clone(), trust::named_files(wanted));
     if wanted.lone.is_some() {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
     let lone = || ["Dockerfile", "dockerfile"].iter().any(|name| context.project.join(name).is_file());
-    let can_do_without = !wanted.images.is_empty() || lone();
-    if wanted.compose_files.is_empty() && can_do_without && compose::discover(&files)?.is_none() {
-        return Ok(None);
-    }
-    let (open, withheld) = visible(env);
+    let can_do_without = wanted.compose_files.is_empty() && (!wanted.images.is_empty() || lone());
+    let (open, withheld) = visible(env, context);
     let request = compose::Request {
         files: wanted.compose_files.clone(),
         env: open,
         withheld,
         env_files: (!wanted.env_files.is_empty()).then(|| wanted.env_files.clone()),
         profiles: wanted.profiles.clone(),
-        default_name: directory_name(context),
+        default_name: directory_name(env, context),
     };
-    compose::load(&request, &files).map(Some)
+    let mut project = match compose::load(&request, &files) {
+        Err(ComposeError::NoFile { .. }) if can_do_without => return Ok((None, Vec::new())),
+        loaded => loaded?,
+    };
+    if can_do_without && project.services.iter().chain(&project.disabled).all(|service| service.build.is_none()) {
+        let what = if wanted.images.is_empty() { "the Dockerfile next to it is built" } else { "it is ignored" };
+        return Ok((None, vec![format!("no service of {} has `build`, so {what}", project.files.join(", "))]));
+    }
+    seen_from(&context.project, &mut project);
+    Ok((Some(project), Vec::new()))
+}
+
+/// Makes absolute paths in the project, such as `${PWD}/web`, relative to it.
+fn seen_from(directory: &Path, project: &mut compose::Project) {
+    let relative = |path: &mut String| {
+        if let Some(below) = Path::new(path.as_str()).strip_prefix(directory).ok().and_then(Path::to_str) {
+            *path = if below.is_empty() { ".".to_owned() } else { below.to_owned() };
+        }
+    };
+    for build in project.services.iter_mut().chain(&mut project.disabled).filter_map(|service| service.build.as_mut()) {
+        relative(&mut build.context);
+        for (_, source) in &mut build.additional_contexts {
+            if let compose::ContextSource::Path(path) = source {
+                relative(path);
+            }
+        }
+    }
 }
 
 /// Returns the variables that `${VAR}` in compose files can use: the workflow's variables and the runner's facts about
 /// the run, but no input, token or credential, which a pull request could otherwise write into a build argument.
-fn visible(env: &RunnerEnv) -> (BTreeMap<String, String>, BTreeSet<String>) {
+fn visible(env: &RunnerEnv, context: &JobContext) -> (BTreeMap<String, String>, BTreeSet<String>) {
     let (mut open, mut withheld) = (BTreeMap::new(), BTreeSet::new());
     for (name, value) in env.vars() {
         match Owner::of(name) {
@@ -142,6 +178,8 @@ fn visible(env: &RunnerEnv) -> (BTreeMap<String, String>, BTreeSet<String>) {
             Owner::Credential | Owner::Internal => drop(withheld.insert(name.to_owned())),
         }
     }
+    // A shell sets it for Compose; a container action has no shell.
+    open.insert("PWD".to_owned(), context.project.components().as_path().display().to_string());
     (open, withheld)
 }
 

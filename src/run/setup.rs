@@ -52,6 +52,31 @@ impl RunSetup {
     /// Collects everything, with requests to GitHub and the clouds for facts that the event and the inputs do not
     /// contain.
     pub async fn gather(inputs: &Inputs, env: &RunnerEnv, leases: &ContainerLeases, allowance: &mut Allowance) -> Self {
+        let (context, planned, warning) = Self::plan(inputs, env, allowance).await;
+        let logins = match &planned {
+            Ok(plan) => Logins::gather(plan, inputs, env, &context).await,
+            Err(_) => Logins::default(),
+        };
+        let mut setup = Self::new((inputs, env), context, planned, logins, leases).await;
+        setup.warnings.extend(warning);
+        setup
+    }
+
+    /// Collects the same without logins, for the command `plan`. GitHub is asked, so that the plan is that of a run.
+    pub async fn without_logins(inputs: &Inputs, env: &RunnerEnv) -> Self {
+        let (context, planned, warning) = Self::plan(inputs, env, &mut Allowance::default()).await;
+        let logins = Logins::default();
+        let mut setup = Self::new((inputs, env), context, planned, logins, &ContainerLeases::default()).await;
+        setup.warnings.extend(warning);
+        setup
+    }
+
+    /// Makes the plan with the facts that GitHub returns, and a warning if it did not return the repository's tags.
+    async fn plan(
+        inputs: &Inputs,
+        env: &RunnerEnv,
+        allowance: &mut Allowance,
+    ) -> (JobContext, Result<Plan, Failure>, Option<Diagnostic>) {
         let mut context = job::context(inputs, env);
         // Concurrently, and no longer than the run may be delayed.
         let limit = allowance.before();
@@ -66,13 +91,7 @@ impl RunSetup {
         let warning = git_tags.as_ref().and_then(|tags| tags.as_ref().err()).map(latest_stays);
         let git_tags = git_tags.map(|tags| tags.map_err(|error| error.to_string()));
         let planned = planning::plan_apart(inputs, env, &context, git_tags).await;
-        let logins = match &planned {
-            Ok(plan) => Logins::gather(plan, inputs, env, &context).await,
-            Err(_) => Logins::default(),
-        };
-        let mut setup = Self::new((inputs, env), context, planned, logins, leases).await;
-        setup.warnings.extend(warning);
-        setup
+        (context, planned, warning)
     }
 
     /// Collects the same without any requests, for a run that is stopped before it begins.

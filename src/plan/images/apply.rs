@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::{
     compose::{Access, Build, BuildSecret, ContextSource, SecretSource, SshKey, Ulimit, is_remote, normalize},
-    domain::nearest::nearest,
     inputs::{
         attest,
         cache::{CacheSpec, cache_spec},
@@ -53,21 +52,21 @@ pub(super) fn spec(
     mut build: Build,
     inputs: &BuildInputs,
 ) -> Result<ImageSpec, ImagesError> {
-    let cache_from = caches(name, "cache_from", std::mem::take(&mut build.cache_from))?;
-    let cache_to = caches(name, "cache_to", std::mem::take(&mut build.cache_to))?;
+    let mut warnings = Vec::new();
+    let cache_from = caches(name, "cache_from", std::mem::take(&mut build.cache_from), &mut warnings)?;
+    let cache_to = caches(name, "cache_to", std::mem::take(&mut build.cache_to), &mut warnings)?;
     let of_inputs = build_inputs(name, &mut build, inputs)?;
     name_dockerfile(&mut build);
     Ok(ImageSpec {
         name: name.to_owned(),
         services,
-        purpose: Purpose::Wanted,
         build,
         cache_from,
         cache_to,
-        tags: Vec::new(),
-        labels: Vec::new(),
-        image_names: Vec::new(),
         of_inputs,
+        args_of_inputs: inputs.args.iter().map(|(name, _)| name.clone()).collect(),
+        warnings,
+        ..ImageSpec::default()
     })
 }
 
@@ -78,14 +77,28 @@ fn name_dockerfile(build: &mut Build) {
     }
 }
 
-fn caches(image: &str, key: &'static str, lines: Vec<String>) -> Result<Vec<CacheSpec>, ImagesError> {
-    let spec = |line: String| {
-        cache_spec(&line).map_err(|reason| {
+/// Parses the caches of a compose file. Those in a directory are omitted with a warning.
+fn caches(
+    image: &str,
+    key: &'static str,
+    lines: Vec<String>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<CacheSpec>, ImagesError> {
+    let mut specs = Vec::new();
+    for line in lines {
+        if line.split(',').any(|field| field.trim() == "type=local") {
+            warnings.push(format!(
+                "`{key}` of the compose file: caches with `type=local` are ignored, because their directory is deleted together \
+                 with the step's container; use `type=gha` or `type=registry`"
+            ));
+            continue;
+        }
+        specs.push(cache_spec(&line).map_err(|reason| {
             let problem = format!("{}; {}", reason.problem, reason.hint);
             ImagesError::Value { image: image.to_owned(), key, problem }
-        })
-    };
-    lines.into_iter().map(spec).collect()
+        })?);
+    }
+    Ok(specs)
 }
 
 /// Applies the inputs for all images to a build. Returns the values that they set.
@@ -225,30 +238,38 @@ fn set_secret(secrets: &mut Vec<BuildSecret>, id: &str, source: SecretSource) {
 ///
 /// If the name is that of a service that shares an image, the service gets an image of its own. Any other name adds an
 /// image if `unmatched` allows it.
+///
+/// An image that was not requested (`purpose`) is added only if it has a `context` or `dockerfile`, for other images that are
+/// based on it. Returns whether the item has an image.
 pub(super) fn image_input(
     specs: &mut Vec<ImageSpec>,
     image: &ImageInput,
+    purpose: Purpose,
     inputs: &BuildInputs,
     unmatched: Unmatched,
-) -> Result<(), ImagesError> {
+) -> Result<bool, ImagesError> {
     if let Some(spec) = specs.iter_mut().find(|spec| spec.name == image.name) {
         lay_over(spec, image);
-        return Ok(());
+        return Ok(true);
+    }
+    let described = image.context.is_some() || image.dockerfile.is_some();
+    if purpose == Purpose::Context && !described {
+        return Ok(true);
     }
     let mut new = match specs.iter_mut().find(|spec| spec.services.contains(&image.name)) {
         Some(shared) => {
             shared.services.retain(|service| *service != image.name);
             ImageSpec { name: image.name.clone(), services: vec![image.name.clone()], ..shared.clone() }
         }
-        None if unmatched == Unmatched::Described && image.context.is_none() && image.dockerfile.is_none() => {
-            let near = nearest(&image.name, specs.iter().map(|spec| spec.name.as_str())).map(str::to_owned);
-            return Err(ImagesError::Image { name: image.name.clone(), near });
+        None if unmatched == Unmatched::Described && !described => {
+            return Ok(false);
         }
         None => alone(&image.name, None, inputs)?,
     };
+    new.purpose = purpose;
     lay_over(&mut new, image);
     specs.push(new);
-    Ok(())
+    Ok(true)
 }
 
 fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
@@ -267,6 +288,7 @@ fn lay_over(spec: &mut ImageSpec, image: &ImageInput) {
         build.target.clone_from(&image.target);
     }
     set_all(&mut build.args, &image.build_args);
+    spec.args_of_inputs.extend(image.build_args.iter().map(|(name, _)| name.clone()));
     for (name, source) in &image.build_contexts {
         set(&mut build.additional_contexts, name, context_source(source));
         spec.of_inputs.insert(Access::NamedContext(name.clone()));

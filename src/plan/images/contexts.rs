@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ImageSpec, ImagesError, all, apply};
+use super::{ImageSpec, ImagesError, Purpose, all, apply};
 use crate::{
     compose::{ContextSource, Project, Service},
     domain::nearest::nearest,
@@ -81,6 +81,14 @@ fn image_of(specs: &[ImageSpec], name: &str) -> Option<String> {
     let named = specs.iter().find(|spec| spec.name == name);
     let shared = || specs.iter().find(|spec| spec.services.iter().any(|service| service == name));
     named.or_else(shared).map(|spec| spec.name.clone())
+}
+
+/// Removes images that nobody requested and that no requested image is based on.
+pub(super) fn remove_unused(specs: &mut Vec<ImageSpec>) {
+    let wanted = specs.iter().filter(|spec| spec.purpose == Purpose::Wanted).map(|spec| spec.name.as_str());
+    let used: BTreeSet<String> =
+        wanted.flat_map(|name| below(specs, name).into_iter().chain([name])).map(str::to_owned).collect();
+    specs.retain(|spec| used.contains(&spec.name));
 }
 
 fn unknown(specs: &[ImageSpec], image: &str, context: &str) -> ImagesError {

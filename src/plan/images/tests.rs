@@ -21,7 +21,7 @@ impl Files for One<'_> {
 }
 
 fn project(text: &str) -> Project {
-    load(&Request::default(), &One(text)).unwrap()
+    load(&Request { default_name: "demo".into(), ..Request::default() }, &One(text)).unwrap()
 }
 
 fn build_inputs() -> BuildInputs {
@@ -178,15 +178,49 @@ fn the_input_images_overrides_adds_and_stands_alone() {
     assert_eq!(django.build.target.as_deref(), Some("run"));
     assert_eq!((django.build.args.len(), django.tags[0].written.as_str(), django.services.len()), (1, "x", 3));
 
-    let specs = plan(DJANGO, &[], "- {name: celerybeat, target: beat}\n- {name: docs, context: ./docs}").unwrap();
-    assert_eq!(shape(&specs), "django(django,celeryworker) postgres(postgres) celerybeat(celerybeat) docs()");
-    assert_eq!(specs[3].build.context, "docs");
+    let two = "- {name: celerybeat, target: beat}\n- {name: extra, context: ./extra}";
+    let specs = plan(DJANGO, &[], two).unwrap();
+    assert_eq!(shape(&specs), "celerybeat(celerybeat) extra()", "only these");
+    assert_eq!(specs[1].build.context, "extra");
+    for (services, want) in [
+        (vec!["*"], "django(django,celeryworker) postgres(postgres) celerybeat(celerybeat) extra()"),
+        (vec!["extra"], "extra()"),
+        (vec!["postgres", "e*"], "postgres(postgres) extra()"),
+        (vec!["celeryworker"], "django(django,celeryworker,celerybeat)"),
+    ] {
+        assert_eq!(shape(&plan(DJANGO, &services, two).unwrap()), want, "{services:?}");
+    }
+    let linked = "- {name: app, context: app, build-contexts: {base: 'target:base'}}\n- {name: base, context: base}";
+    assert_eq!(shape(&plan("", &["app"], linked).unwrap()), "app() -base()");
 
     let error = plan(DJANGO, &[], "- {name: postgers, target: x}").unwrap_err().to_string();
     assert!(error.contains("the image `postgers` does not exist (did you mean `postgres`?)"), "{error}");
 
     assert_eq!(shape(&plan("", &[], "").unwrap()), "repo()");
     assert_eq!(shape(&plan("", &[], "- {name: a}\n- {name: b, dockerfile: B.Dockerfile}").unwrap()), "a() b()");
+}
+
+#[test]
+fn caches_in_a_directory_are_omitted_with_a_warning() {
+    let text = "services: {a: {build: {cache_from: ['type=local,src=c', 'x/y:c'], cache_to: ['type=local,dest=c']}}}";
+    let spec = plan(text, &[], "").unwrap().remove(0);
+    assert_eq!((spec.cache_from.len(), spec.cache_to.len(), spec.warnings.len()), (1, 0, 2));
+    assert!(
+        spec.warnings[0].starts_with("`cache_from` of the compose file: caches with `type=local`"),
+        "{:?}",
+        spec.warnings
+    );
+}
+
+#[test]
+fn the_names_of_the_compose_file_are_kept() {
+    let specs = plan(DJANGO, &["django", "docs"], "").unwrap();
+    let names: Vec<&str> = specs[0].compose_names.iter().map(|name| name.reference.as_str()).collect();
+    assert_eq!(names, ["proj_production_django", "proj_production_celeryworker", "proj_production_celerybeat"]);
+    assert_eq!(specs[0].compose_names[1].key, "services.celeryworker.image");
+    let local = |spec: &ImageSpec| spec.local_names.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(local(&specs[0]), names);
+    assert_eq!(local(&specs[1]), ["demo-docs"], "<project>-<service>, as for Compose");
 }
 
 #[test]

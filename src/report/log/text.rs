@@ -18,6 +18,7 @@ pub(super) fn result_text(name: &str, result: &ImageResult) -> String {
     }
     parts.extend(result.size.map(human::bytes));
     parts.extend(result.digest.as_ref().map(ToString::to_string));
+    parts.extend((!result.loaded.is_empty()).then(|| format!("loaded as {}", result.loaded.join(", "))));
     parts.join(", ")
 }
 

@@ -23,6 +23,7 @@ pub struct Facts<'a> {
     dialect: Dialect,
     now: DateTime<Utc>,
     commit: DateTime<Utc>,
+    version: Option<String>,
 }
 
 impl<'a> Facts<'a> {
@@ -45,7 +46,15 @@ impl<'a> Facts<'a> {
             dialect: inputs.dialect,
             now,
             commit: commit.unwrap_or(now),
+            version: None,
         }
+    }
+
+    /// Adds `version`, the image's first tag. docker/metadata-action does not have it, so [`Dialect::Exact`] ignores it.
+    #[must_use]
+    pub fn with_version(self, version: &str) -> Self {
+        let version = (self.dialect == Dialect::Repaired).then(|| version.to_owned());
+        Self { version, ..self }
     }
 
     /// Renders a template.
@@ -155,6 +164,7 @@ impl Names for Facts<'_> {
             "base_ref" => text(self.base_ref()),
             "is_default_branch" => Value::Text(self.is_default_branch().to_string()),
             "is_not_default_branch" => Value::Text((!self.is_default_branch()).to_string()),
+            "version" if self.version.is_some() => text(self.version.as_deref().unwrap_or_default()),
             _ => return Dates(self).value(name, arguments),
         }))
     }
