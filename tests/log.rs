@@ -250,7 +250,7 @@ fn the_failure_is_annotated_on_its_line() {
     assert_eq!(
         log.obeyed,
         ["::error file=compose/django/Dockerfile,line=23,endLine=24,title=build of django failed::\
-          pip install failed%0ARUN pip install -r requirements.txt%0Aexit code 1%0Apin the version"]
+          pip install failed%0A:\u{200b}:error::evil #\u{200b}#[add-mask]x%0ARUN pip install -r requirements.txt%0Aexit code 1%0Apin the version"]
     );
     let log = seen(&written(runner(Annotate::No), &failing("docs", "django")));
     assert!(log.obeyed.is_empty());

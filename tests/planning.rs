@@ -91,6 +91,11 @@ fn the_time_limit_holds_while_it_plans() {
     for command in ["run", "plan"] {
         let child = start(checkout.path(), command, &[("INPUT_TIMEOUT", "1s")]);
         plans(&child);
+        // The plan takes less than the shortest limit on a fast machine, so it pauses until that is over.
+        let pid = Pid::from_child(&child);
+        kill_process(pid, Signal::STOP).unwrap();
+        thread::sleep(Duration::from_secs(1));
+        kill_process(pid, Signal::CONT).unwrap();
         let (code, said) = ended(child, Duration::from_secs(3));
         assert_eq!(code, Some(1), "{command}:\n{said}");
         assert!(said.contains("`timeout`"), "{command}:\n{said}");
@@ -108,6 +113,10 @@ fn what_is_no_file_is_refused_at_once() {
             ("pipe", "a named pipe"),
             (".", "a directory"),
         ] {
+            // A directory `.env` is ignored, as Compose does.
+            if (name, target) == (".env", ".") {
+                continue;
+            }
             let checkout = tempfile::tempdir().unwrap();
             let pipe = checkout.path().join("pipe");
             mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();

@@ -75,18 +75,6 @@ fn errors_name_the_position_and_have_a_hint() {
             "compose.yaml:7:11: `services.web.build.args[1]` is a list: use a string such as `KEY=value`",
         ),
         (
-            "services:\n  web:\n    build:\n      args: [5]\n",
-            "compose.yaml:4:14: `services.web.build.args[0]` is a number: use a string such as `KEY=value`",
-        ),
-        (
-            "services:\n  web:\n    build:\n      dockerfiles: x\n",
-            "compose.yaml:4:7: `services.web.build.dockerfiles` is not a key of `build`: did you mean `dockerfile`?",
-        ),
-        (
-            "services:\n  web:\n    build: {x-own: 1, whatever: 2}\n",
-            "compose.yaml:3:23: `services.web.build.whatever` is not a key of `build`: remove it; keys of your own begin with `x-`",
-        ),
-        (
             "services:\n  web:\n    build: {target: {a: b}}\n",
             "compose.yaml:3:21: `services.web.build.target` is a mapping: use a string",
         ),
@@ -235,6 +223,26 @@ fn profiles_switch_services_on() {
         let project = load(&request, &Given(&[("compose.yml", text)])).unwrap();
         let names: Vec<&str> = project.services.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names.join(" "), want);
+    }
+}
+
+#[test]
+fn unknown_keys_of_a_build_are_mistakes() {
+    for (text, want) in [
+        (
+            "services:\n  web:\n    build:\n      args: [5]\n",
+            "compose.yaml:4:14: `services.web.build.args[0]` is a number: use a string such as `KEY=value`",
+        ),
+        (
+            "services:\n  web:\n    build:\n      dockerfiles: x\n",
+            "compose.yaml:4:7: `services.web.build.dockerfiles` is not a key of `build`: did you mean `dockerfile`?",
+        ),
+        (
+            "services:\n  web:\n    build: {x-own: 1, whatever: 2}\n",
+            "compose.yaml:3:23: `services.web.build.whatever` is not a key of `build`: remove it; keys of your own begin with `x-`",
+        ),
+    ] {
+        rejected(text, want);
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Remarks {
 }
 
 impl Remarks {
-    fn notice(&mut self, text: &str) {
+    pub(super) fn notice(&mut self, text: &str) {
         remember(&mut self.notices, text);
     }
 

@@ -32,7 +32,10 @@ pub(super) struct Metadata {
     pub(super) annotations: BTreeMap<String, String>,
     /// Build arguments.
     pub(super) args: Vec<(String, String)>,
+    /// Warnings for the user.
     pub(super) warnings: Vec<String>,
+    /// Notices for the user.
+    pub(super) notices: Vec<String>,
 }
 
 /// Why an image's tags, labels or annotations are invalid.
@@ -113,7 +116,7 @@ pub(super) fn metadata(spec: &ImageSpec, names: &NameInputs, known: Known<'_>) -
     let annotations = labels::annotations(&standard, &names.annotations, &names.annotation_levels, &facts)
         .map_err(expression("annotations"))?;
     let annotations = without_index(annotations, spec, &mut warnings);
-    Ok(Metadata { tags: tagged.tags, movement, labels, annotations, args, warnings })
+    Ok(Metadata { tags: tagged.tags, movement, labels, annotations, args, warnings, notices: tagged.notices })
 }
 
 /// Removes annotations of an index if the image has none: BuildKit would reject them, and only after the build. Docker's

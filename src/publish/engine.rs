@@ -118,10 +118,7 @@ async fn push(cx: Context<'_>, repository: &Repository, place: usize, slot: &Slo
                 let message = format!("{repository}:{tag} was pushed, but could not be read back");
                 cx.events.emit(Event::Diagnostic(warning(message))).await;
             }
-            let failures = board.failure().is_some();
-            settle(&digest, &served, place, slot, board);
-            // An earlier failure belongs to another tag, so it does not make this push a failure.
-            (failures || board.failure().is_none()).then_some(digest)
+            settle(&digest, &served, place, slot, board).then_some(digest)
         }
         Err(error) => {
             if served == slot.before && served != Before::Unknown {

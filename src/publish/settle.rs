@@ -18,25 +18,32 @@ pub(super) fn another_image(slot: &Slot, built: &Digest, served: &Digest, hint: 
     wrong(&slot.image, format!("{repository}:{tag} was pushed as {built}, but the registry serves {served}"), hint)
 }
 
-/// Records the state of a tag that was pushed as `built`, given what the registry serves for it now.
-pub(super) fn settle(built: &Digest, served: &Before, place: usize, slot: &Slot, board: &Board) {
+/// Records the state of a tag that was pushed as `built`, given what the registry serves for it now. Returns whether the tag
+/// points to the image, as far as the registry says.
+pub(super) fn settle(built: &Digest, served: &Before, place: usize, slot: &Slot, board: &Board) -> bool {
     let reference = format!("{}:{}", slot.repository, slot.tag);
     match served {
         Before::Image(served) if served == built => {
             let same = slot.before == Before::Image(built.clone());
             board.set(place, if same { TagState::Unchanged } else { TagState::Moved });
+            true
         }
         Before::Image(served) => {
             board.set(place, TagState::Unknown);
             board.fail(place, another_image(slot, built, served, &format!("{CONCURRENCY}; otherwise {PROXIES}")));
+            false
         }
         Before::Nothing => {
             board.set(place, TagState::NotMoved);
             let message = format!("{reference} was pushed, but the registry does not have it");
             let hint = "check whether a retention rule of the registry deletes it";
             board.fail(place, wrong(&slot.image, message, hint));
+            false
         }
-        Before::Unknown => board.set(place, TagState::Moved),
+        Before::Unknown => {
+            board.set(place, TagState::Moved);
+            true
+        }
     }
 }
 

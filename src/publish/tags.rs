@@ -111,7 +111,8 @@ async fn tag(cx: Context<'_>, remote: &Remote, manifest: &RawManifest, place: us
     let put = RetryPolicy::default().run(async || remote.put(tag, manifest).await, notice).await;
     match &put {
         Ok(Some(named)) if *named == manifest.digest => {
-            return settle(&manifest.digest, &Before::Image(manifest.digest.clone()), place, slot, board);
+            settle(&manifest.digest, &Before::Image(manifest.digest.clone()), place, slot, board);
+            return;
         }
         _ => {}
     }
@@ -124,14 +125,18 @@ async fn tag(cx: Context<'_>, remote: &Remote, manifest: &RawManifest, place: us
         (Ok(_), Ok(Before::Image(served))) => {
             board.fail(place, mismatch(remote, &manifest.digest, &served, slot).await);
         }
-        (Ok(_), Ok(served)) => settle(&manifest.digest, &served, place, slot, board),
+        (Ok(_), Ok(served)) => {
+            settle(&manifest.digest, &served, place, slot, board);
+        }
         // Reading back failed, so use the digest in the answer to the push, if it contains one.
         (Ok(None), Err(problem)) => {
             board.set(place, TagState::Moved);
             let message = format!("{repository}:{tag} was moved, but could not be read back: {problem}");
             cx.events.emit(Event::Diagnostic(warning(message))).await;
         }
-        (Ok(Some(named)), Err(_)) => settle(&manifest.digest, &Before::Image(named), place, slot, board),
+        (Ok(Some(named)), Err(_)) => {
+            settle(&manifest.digest, &Before::Image(named), place, slot, board);
+        }
         (Err(error), served) => {
             match served {
                 Ok(served) if served == slot.before || slot.before == Before::Unknown => {

@@ -37,7 +37,7 @@ fn with_lines(mut diagnostic: Diagnostic, lines: &[u32]) -> Diagnostic {
         let more = lines.len().saturating_sub(MOST_LINES);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         let word = if lines.len() == 1 { "line" } else { "lines" };
-        diagnostic.message.push_str(&format!(" (also in {word} {}{more})", shown.join(", ")));
+        diagnostic.message = format!("{} (also in {word} {}{more})", diagnostic.message, shown.join(", "));
     }
     diagnostic
 }

@@ -68,7 +68,7 @@ pub(super) fn tags(flavor: &Flavor, subject: &Subject<'_>) -> Result<Tagged, Ren
         }
     }
     let moving = if matches!(event.git_ref, GitRef::Branch(_)) { unique.clone() } else { Vec::new() };
-    Ok(Tagged { tags: unique, moving, warnings: Vec::new() })
+    Ok(Tagged { tags: unique, moving, ..Tagged::default() })
 }
 
 fn is_latest(event: &GitEvent, git_tags: GitTags<'_>) -> bool {

@@ -13,6 +13,7 @@ use super::{
     subject::Subject,
     tagged::{RuleError, TagError, Tagged},
 };
+use crate::domain::diagnostic::Severity;
 
 /// The result of a rule: the text of the tag, and whether the rule requests the tag `latest`.
 struct Made {
@@ -45,10 +46,11 @@ pub(super) fn tags(rules: &[Rule], inputs: &TagInputs, subject: &Subject<'_>) ->
     let mut fixed = Vec::new();
     for rule in sorted {
         let failed = |reason| TagError::Rule { line: rule.line, written: rule.written.clone(), reason };
-        let mut warn = |reason: String| {
-            tagged.warnings.push(format!("`tags`, line {}, `{}`: {reason}", rule.line, rule.written));
+        let mut note = |severity, reason: String| match severity {
+            Severity::Notice => tagged.notices.push(reason),
+            _ => tagged.warnings.push(format!("`tags`, line {}, `{}`: {reason}", rule.line, rule.written)),
         };
-        let Some(made) = evaluation.rule(rule, &mut warn).map_err(failed)? else { continue };
+        let Some(made) = evaluation.rule(rule, &mut note).map_err(failed)? else { continue };
         let Some(text) = Some(made.text).filter(|text| !text.is_empty()) else { continue };
         let tag = inputs.dialect.tag(&text);
         if is_fixed(&rule.kind) {
@@ -76,7 +78,7 @@ struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
-    fn rule(&self, rule: &Rule, warn: &mut impl FnMut(String)) -> Result<Option<Made>, RuleError> {
+    fn rule(&self, rule: &Rule, note: &mut impl FnMut(Severity, String)) -> Result<Option<Made>, RuleError> {
         let facts = self.subject.facts;
         match facts.render(&rule.enable)?.as_str() {
             "true" => {}
@@ -87,10 +89,10 @@ impl Evaluation<'_> {
         let found: Option<(String, bool)> = match &rule.kind {
             RuleKind::Schedule { pattern } if facts.is_schedule() => Some((facts.render_dates(pattern)?, false)),
             RuleKind::Schedule { .. } => None,
-            RuleKind::Semver(version) => self.semver(version, warn)?,
-            RuleKind::Pep440(version) => self.pep440(version, warn)?,
+            RuleKind::Semver(version) => self.semver(version, note)?,
+            RuleKind::Pep440(version) => self.pep440(version, note)?,
             RuleKind::Match { pattern, group, value } => {
-                self.matching(pattern, *group, value, warn)?.map(|text| (text, true))
+                self.matching(pattern, *group, value, note)?.map(|text| (text, true))
             }
             RuleKind::Edge { branch } => {
                 let wanted = if branch.is_empty() { facts.default_branch() } else { Some(branch.as_str()) };
@@ -127,14 +129,18 @@ impl Evaluation<'_> {
     }
 
     /// Returns the version: the first group of `match`, or the whole text if `match` does not match.
-    fn version(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<String>, RuleError> {
+    fn version(
+        &self,
+        rule: &VersionRule,
+        note: &mut impl FnMut(Severity, String),
+    ) -> Result<Option<String>, RuleError> {
         let Some(mut text) = self.candidate(&rule.value)? else { return Ok(None) };
         if !rule.matching.is_empty() {
             let pattern = Pattern::plain(&rule.matching).map_err(RuleError::Pattern)?;
             let groups = pattern.groups(&text).map_err(RuleError::Slow)?;
             let group = groups.map(|groups| groups.get(1).cloned().flatten());
             match group {
-                None => warn(format!("`{}` does not match `{text}`", rule.matching)),
+                None => note(Severity::Warning, format!("`{}` does not match `{text}`", rule.matching)),
                 Some(None) => return Err(RuleError::NoGroup(rule.matching.clone())),
                 Some(Some(group)) => text = group,
             }
@@ -142,13 +148,20 @@ impl Evaluation<'_> {
         Ok(Some(text.replace('/', "-")))
     }
 
-    fn semver(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<(String, bool)>, RuleError> {
-        let Some(text) = self.version(rule, warn)? else { return Ok(None) };
+    fn semver(
+        &self,
+        rule: &VersionRule,
+        note: &mut impl FnMut(Severity, String),
+    ) -> Result<Option<(String, bool)>, RuleError> {
+        let Some(text) = self.version(rule, note)? else { return Ok(None) };
         let Some(version) = semver::Version::read(&text) else {
+            // Docker's usual list of rules contains `type=semver` next to `type=ref`, so a tag that is no version is no mistake.
             if self.inputs.dialect == Dialect::Repaired && rule.value.is_empty() {
-                return Err(RuleError::NoVersion(text));
+                let reason = format!("the Git tag `{text}` is not a semantic version, so `type=semver` creates no tag");
+                note(Severity::Notice, reason);
+            } else {
+                note(Severity::Warning, format!("`{text}` is not a semantic version"));
             }
-            warn(format!("`{text}` is not a semantic version"));
             return Ok(None);
         };
         let whole = !version.is_final() && !is_raw(&rule.pattern);
@@ -156,10 +169,14 @@ impl Evaluation<'_> {
         Ok(Some((shown, self.is_newest(version.is_final(), |tags| version.is_newest(tags)))))
     }
 
-    fn pep440(&self, rule: &VersionRule, warn: &mut impl FnMut(String)) -> Result<Option<(String, bool)>, RuleError> {
-        let Some(text) = self.version(rule, warn)? else { return Ok(None) };
+    fn pep440(
+        &self,
+        rule: &VersionRule,
+        note: &mut impl FnMut(Severity, String),
+    ) -> Result<Option<(String, bool)>, RuleError> {
+        let Some(text) = self.version(rule, note)? else { return Ok(None) };
         let Some(version) = pep440::Version::read(&text) else {
-            warn(format!("`{text}` is not a PEP 440 version"));
+            note(Severity::Warning, format!("`{text}` is not a PEP 440 version"));
             return Ok(None);
         };
         let shown = match (version.is_final(), is_raw(&rule.pattern)) {
@@ -183,17 +200,17 @@ impl Evaluation<'_> {
         pattern: &str,
         group: Option<usize>,
         value: &str,
-        warn: &mut impl FnMut(String),
+        note: &mut impl FnMut(Severity, String),
     ) -> Result<Option<String>, RuleError> {
         let Some(text) = self.candidate(value)? else { return Ok(None) };
         let compiled = Pattern::literal(pattern).map_err(RuleError::Pattern)?;
         let Some(groups) = compiled.groups(&text).map_err(RuleError::Slow)? else {
-            warn(format!("`{pattern}` does not match `{text}`"));
+            note(Severity::Warning, format!("`{pattern}` does not match `{text}`"));
             return Ok(None);
         };
         let found = group.and_then(|group| groups.get(group).cloned().flatten());
         if found.is_none() {
-            warn(format!("`{pattern}` has no such group for `{text}`"));
+            note(Severity::Warning, format!("`{pattern}` has no such group for `{text}`"));
         }
         Ok(found)
     }

@@ -17,6 +17,8 @@ pub struct Tagged {
     pub moving: Vec<Tag>,
     /// Reasons why rules created no tag although their kind applies to the event.
     pub warnings: Vec<String>,
+    /// The same, for reasons that are no mistake.
+    pub notices: Vec<String>,
 }
 
 /// The reason why the tags cannot be decided.
@@ -65,9 +67,6 @@ pub enum RuleError {
     /// `match` has no group.
     #[error("`match={0}` has no group")]
     NoGroup(String),
-    /// The Git tag is not a version.
-    #[error("the Git tag `{0}` is not a semantic version")]
-    NoVersion(String),
 }
 
 impl RuleError {
@@ -78,9 +77,6 @@ impl RuleError {
             Self::Pattern(_) => "correct `pattern` or `match`",
             Self::Slow(_) => "simplify `pattern` or `match`: avoid repetitions inside or next to each other",
             Self::NoGroup(_) => "put the version in parentheses",
-            Self::NoVersion(_) => {
-                "push a tag such as `v1.2.3`, extract the version with `match=`, or run this workflow only for version tags"
-            }
         }
     }
 }

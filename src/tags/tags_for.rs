@@ -181,13 +181,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_git_tag_that_is_no_version_creates_no_tag_and_a_notice() {
+        let release = event("push", GitRef::Tag("release1".into()));
+        let rules = "type=semver,pattern={{version}}\ntype=semver,pattern={{major}}\ntype=ref,event=tag";
+        assert_eq!(made(rules, "latest=false", &release, None).as_deref(), Ok("release1"));
+        let inputs = TagInputs { rules: read(rules, Dialect::Repaired).unwrap().rules, ..TagInputs::default() };
+        let facts = Facts::new(&release, &inputs, DateTime::UNIX_EPOCH);
+        let subject = Subject { event: &release, facts: &facts, git_tags: GitTags::Unasked };
+        let tagged = tags_for(&inputs, &subject).unwrap();
+        assert_eq!(
+            tagged.notices,
+            ["the Git tag `release1` is not a semantic version, so `type=semver` creates no tag"; 2]
+        );
+        assert!(tagged.warnings.is_empty(), "{:?}", tagged.warnings);
+    }
+
+    #[test]
     fn errors_name_the_line() {
         let release = event("push", GitRef::Tag("release1".into()));
         for (rules, want) in [
-            (
-                "x\ntype=semver,pattern={{version}}",
-                "line 2, `type=semver,pattern={{version}}`: the Git tag `release1` is not a semantic version",
-            ),
             ("x,enable=yes", "line 1, `x,enable=yes`: `enable` is `yes`, not `true` or `false`"),
             ("{{date}}", "line 1, `{{date}}`: `date` requires a format, as in `{{date 'YYYYMMDD'}}`"),
             ("type=raw,value={{date 'YYYY' tz='Mars/One'}}", "unknown time zone `Mars/One`"),

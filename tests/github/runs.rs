@@ -111,7 +111,7 @@ impl Job {
     }
 
     fn plan(&self) -> Plan {
-        let found = Found { images: Vec::new(), project: Project::Images, warnings: Vec::new() };
+        let found = Found { images: Vec::new(), project: Project::Images, warnings: Vec::new(), notices: Vec::new() };
         Plan::new(&self.inputs, Known { event: &self.event, git_tags: GitTags::Unasked, now: Utc::now() }, found)
             .unwrap()
     }
@@ -157,7 +157,7 @@ async fn a_history_without_failures_takes_one_call() {
     let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
     job.github.change(|world| world.add_run(json!({"id": 490, "run_number": 49})));
     let told = job.asked().await;
-    assert!(told.contains(&Event::History(History { failures: 0 })), "{told:?}");
+    assert!(told.contains(&Event::History(History { failures: 0, succeeded: true })), "{told:?}");
     assert_eq!(job.github.calls()[0].path, "/actions/workflows/build.yml/runs");
     assert!(job.github.calls().len() <= 2, "{:?}", job.github.calls());
 }
@@ -171,7 +171,7 @@ async fn a_history_with_failures_is_that_of_the_same_job() {
         world.add_run(json!({"id": 490, "run_number": 49, "conclusion": "failure"}));
         world.add_job(json!({"id": 2, "run_id": 490, "name": "lint", "conclusion": "failure"}));
     });
-    assert_eq!(job.asked().await, [Event::History(History { failures: 1 })]);
+    assert_eq!(job.asked().await, [Event::History(History { failures: 1, succeeded: false })]);
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn a_job_that_builds_by_other_means_gets_the_history_too() {
         world.add_job(json!({"id": 1, "run_id": 480, "name": "build", "conclusion": "failure"}));
     });
     let inquiry = Inquiry::new(&job.inputs, &job.env, &job.event);
-    assert_eq!(history(inquiry, limit).await, Some(History { failures: 1 }));
+    assert_eq!(history(inquiry, limit).await, Some(History { failures: 1, succeeded: false }));
     let refused = Job::new(&[], &[("job-id", "9")], &[]).await;
     assert_eq!(history(Inquiry::new(&refused.inputs, &refused.env, &refused.event), limit).await, None);
     assert_eq!(history(None, limit).await, None);
@@ -202,7 +202,10 @@ async fn the_job_is_found_without_the_runners_job_id() {
 async fn the_step_is_reported_as_soon_as_it_is_certain() {
     let job = Job::new(&[("actions", Access::Read)], &[("job-id", "9")], &[]).await;
     let told = job.asked_in_a_run_that(false).await;
-    assert_eq!(told, [Event::History(History { failures: 0 }), Event::JobUrl(format!("{JOB}#step:3:1"))]);
+    assert_eq!(
+        told,
+        [Event::History(History { failures: 0, succeeded: false }), Event::JobUrl(format!("{JOB}#step:3:1"))]
+    );
 }
 
 #[tokio::test]
