@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn without_details_the_base_image_is_found_in_its_from() {
-        for (from, said) in [
+        for (from, message) in [
             ("FROM --platform=linux/amd64 nope:1 AS base", "docker.io/library/nope:1: not found"),
             ("from docker.io/library/nope:1", "docker.io/library/nope:1: not found"),
             ("FROM r.example/a/nope:1", "r.example/a/nope:1: not found"),
@@ -231,7 +231,7 @@ mod tests {
             let dockerfile = format!("FROM python AS nope\n# FROM nope:1\n{from}\n");
             let image = FailedImage { dockerfile: Some(&dockerfile), ..image() };
             let message =
-                format!("failed to solve with frontend dockerfile.v0: failed to create LLB definition: {said}");
+                format!("failed to solve with frontend dockerfile.v0: failed to create LLB definition: {message}");
             let failure = failure(&SolveError::new(&message, &[]), None, &image);
             assert_eq!(failure.place.map(|p| p.line), Some(3), "{from}");
             assert_eq!(failure.instruction.as_deref(), Some(from));

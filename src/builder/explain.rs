@@ -38,7 +38,7 @@ pub fn push(message: &str, target: PushTarget<'_>) -> Explanation {
     let registry = target.host;
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
-    let cause = ending(message);
+    let cause = last_part(message);
     let unreachable = [
         "no such host",
         "connection refused",
@@ -96,7 +96,7 @@ pub fn is_refused_login(status: Option<u16>, message: &str) -> bool {
 /// Returns the hint for credentials that a registry does not accept or that lack a permission, with the registry's answer.
 pub fn refusal_hint(target: PushTarget<'_>, answer: &str) -> String {
     let hint = push_hint(target, answer).unwrap_or_else(|| "check the inputs `username` and `password`".to_owned());
-    format!("{hint}; the registry answered: {}", ending(answer))
+    format!("{hint}; the registry answered: {}", last_part(answer))
 }
 
 const FREE_SPACE: &str =
@@ -229,7 +229,7 @@ fn beginning(text: &str) -> String {
 }
 
 /// The words within the last 160 characters. BuildKit's messages end with the cause.
-fn ending(text: &str) -> String {
+fn last_part(text: &str) -> String {
     let Some((start, _)) = text.char_indices().rev().nth(160) else { return text.to_owned() };
     let words = text[start..].find(char::is_whitespace).map_or(text.len(), |at| start + at);
     format!("…{}", text[words..].trim_start())
@@ -299,7 +299,7 @@ fn failed_pull(subject: &str, message: &str) -> (String, Option<String>) {
     } else {
         "run the job again"
     };
-    (format!("{subject} cannot be pulled"), Some(format!("{hint}; the error is: {}", ending(message))))
+    (format!("{subject} cannot be pulled"), Some(format!("{hint}; the error is: {}", last_part(message))))
 }
 
 /// Whether a step failed because a layer of its base image could not be pulled. BuildKit pulls layers when a step needs

@@ -282,10 +282,10 @@ mod tests {
     #[test]
     fn a_cache_that_fails_is_a_warning() {
         let mut progress = progress("");
-        let told =
+        let events =
             feed(&mut progress, &vertex("importing cache manifest from r/x:c", Some(5), "500 Internal Server Error"));
         let warning = "build cache django: the build cache could not be read: 500 Internal Server Error None";
-        assert_eq!(told, ["start 0", "log 0 500 Internal Server Error", warning, "done 0 5"]);
+        assert_eq!(events, ["start 0", "log 0 500 Internal Server Error", warning, "done 0 5"]);
         assert_eq!(progress.failed_step(None), None);
     }
 

@@ -11,7 +11,7 @@ use crate::{
     domain::{destinations::Destinations, repository::Repository},
     inputs::{
         cache::CacheSpec,
-        typed::{self, CompressionReach},
+        typed::{self, CompressionScope},
     },
     plan::{ImagePlan, caches::Origin, images::Purpose},
     regular_file,
@@ -174,7 +174,7 @@ fn compression(input: &typed::Compression) -> Compression {
         typed::CompressionKind::Estargz => CompressionKind::Estargz,
         typed::CompressionKind::Uncompressed => CompressionKind::Uncompressed,
     };
-    Compression { kind, level: input.level, force: input.reach == CompressionReach::All }
+    Compression { kind, level: input.level, force: input.scope == CompressionScope::All }
 }
 
 #[cfg(test)]

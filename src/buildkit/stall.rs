@@ -69,14 +69,14 @@ mod tests {
         let (began, second) = (Instant::now(), Duration::from_secs(1));
         let mut stalls = Stalls::default();
         let waiting = |changes| vec![(3, Wait::Upload, changes)];
-        let mut told = Vec::new();
+        let mut due = Vec::new();
         for passed in 0..400 {
             let now = began + second * passed;
             // Something moves after 10 s, and never again.
             stalls.update(waiting(u64::from(passed >= 10)), now);
-            told.extend(stalls.due(now).into_iter().map(|(step, _, time)| (step, passed, time.as_secs())));
+            due.extend(stalls.due(now).into_iter().map(|(step, _, time)| (step, passed, time.as_secs())));
         }
-        assert_eq!(told, [(3, 70, 60), (3, 130, 120), (3, 250, 240)]);
+        assert_eq!(due, [(3, 70, 60), (3, 130, 120), (3, 250, 240)]);
         assert_eq!(stalls.next(), Some(began + second * 490));
         stalls.update(Vec::new(), began);
         assert_eq!(stalls.next(), None);

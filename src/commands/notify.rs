@@ -29,14 +29,14 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
         let _ = log.late(warning);
     }
     let moment = moment(&inputs);
-    state.outcome = ending(moment);
+    state.outcome = outcome(moment);
     if moment != Moment::Started {
         state.history = history::history(Inquiry::new(&inputs, &env, &context.event), HISTORY).await;
     }
     let old = chat.known(&inputs.notify.message_ids);
-    let reports = chat.tell(&state, &old).await;
+    let reports = chat.notify(&state, &old).await;
     let open = if moment == Moment::Started { Open::Elsewhere } else { Open::Nothing };
-    let (mut warnings, told) = chat::settle(&env, &reports, open);
+    let (mut warnings, notified) = chat::settle(&env, &reports, open);
     let values = [
         ("message-id", chat.ids(&reports)),
         ("result", if moment == Moment::Started { String::new() } else { moment.word().to_owned() }),
@@ -48,7 +48,7 @@ pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     for warning in warnings {
         let _ = log.late(&warning);
     }
-    if inputs.notify.strict && !(told && chat.complete) { exit::FAILED } else { exit::SUCCESS }
+    if inputs.notify.strict && !(notified && chat.complete) { exit::FAILED } else { exit::SUCCESS }
 }
 
 /// Returns the input `state`, or else the status of the job.
@@ -61,12 +61,12 @@ fn moment(inputs: &Inputs) -> Moment {
 }
 
 /// Returns the outcome of the job, whose duration is unknown.
-pub(super) fn ending(moment: Moment) -> Option<(RunOutcome, Duration)> {
-    let ending = match moment {
+pub(super) fn outcome(moment: Moment) -> Option<(RunOutcome, Duration)> {
+    let outcome = match moment {
         Moment::Started => return None,
         Moment::Success => RunOutcome::Success,
         Moment::Failure => RunOutcome::Failure(Box::new(Failure::new(Stage::Build, "the job failed", None))),
         Moment::Cancelled => RunOutcome::Cancelled,
     };
-    Some((ending, Duration::ZERO))
+    Some((outcome, Duration::ZERO))
 }

@@ -137,34 +137,34 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     // From here on, the post stage repeats reports of the outcome that fail.
     chat.save_outcome(&env, &state);
     let pace = if matches!(state.outcome, Some((RunOutcome::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };
-    let last_word = allowance.last_word(pace);
-    let told_github = async {
+    let final_reports = allowance.final_reports(pace);
+    let github = async {
         match begun {
-            Ok(Some(environment)) => environment.finish(&state, last_word).await,
+            Ok(Some(environment)) => environment.finish(&state, final_reports).await,
             Ok(None) => (None, None),
             Err(notice) => (None, Some(notice)),
         }
     };
     // On the heap: the future contains the calls to all of them.
-    let last_words = Box::pin(async {
+    let all_reports = Box::pin(async {
         // The pipeline is done, so nothing uses the builder containers.
         tokio::join!(
-            live.finish(Arc::new(state.clone()), last_word),
-            told_github,
-            comment::put(&inputs, &env, &context.event, &state, last_word),
-            leases.release(last_word),
+            live.finish(Arc::new(state.clone()), final_reports),
+            github,
+            comment::put(&inputs, &env, &context.event, &state, final_reports),
+            leases.release(final_reports),
         )
     });
-    let (reports, (deployed, notice), commented, ()) = allowance.measured(last_words).await;
+    let (reports, (deployed, notice), commented, ()) = allowance.measured(all_reports).await;
     let _ = saved::write(&env, &[(LEFT, &allowance.left())]);
     let state = RunState { deployments: deployed.into_iter().collect(), ..state };
-    let (mut warnings, told) = chat::settle(&env, &reports, Open::Nothing);
+    let (mut warnings, notified) = chat::settle(&env, &reports, Open::Nothing);
     warnings.extend(notice.into_iter().chain(commented));
     warnings.extend(leave_behind(&env, &inputs, &state, &chat.ids(&reports)));
     for warning in warnings {
         let _ = log.late(&warning);
     }
-    if inputs.notify.strict && !(told && chat.complete) { status.max(exit::FAILED) } else { status }
+    if inputs.notify.strict && !(notified && chat.complete) { status.max(exit::FAILED) } else { status }
 }
 
 /// Runs the work and the requests to GitHub concurrently. After the work, the requests may take a little longer, unless

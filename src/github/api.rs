@@ -35,7 +35,7 @@ pub async fn git_tags(api: &str, token: &Secret, owner: &str, repo: &str) -> Res
     let page = |number: usize| {
         let query = [("per_page", PAGE.to_string()), ("page", number.to_string())];
         let client = &client;
-        async move { retry::patiently("the tags", || client.get("/tags", &query)).await }
+        async move { retry::with_retries("the tags", || client.get("/tags", &query)).await }
     };
     tokio::time::timeout(TAGS, all_tags(page)).await.unwrap_or_else(|_| timed_out())
 }

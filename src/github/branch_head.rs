@@ -79,7 +79,7 @@ pub async fn is_newer(client: &Client, other: &str, sha: &str) -> Result<bool, A
     let path = format!("/compare/{}...{}", percent_encoded(sha), percent_encoded(other));
     // The second page omits the list of changed files, which is not needed here.
     let query = [("per_page", "1".to_owned()), ("page", "2".to_owned())];
-    let answer = retry::patiently("the comparison of two commits", || client.get::<Comparison>(&path, &query));
+    let answer = retry::with_retries("the comparison of two commits", || client.get::<Comparison>(&path, &query));
     let timed_out = || Err(ApiError::TimedOut("for the comparison of two commits".to_owned()));
     Ok(timeout(TOTAL, answer).await.unwrap_or_else(|_| timed_out())?.status == "ahead")
 }
@@ -88,7 +88,7 @@ pub async fn is_newer(client: &Client, other: &str, sha: &str) -> Result<bool, A
 async fn current(client: &Client, branch: &str) -> Result<String, ApiError> {
     let segments: Vec<String> = branch.split('/').map(percent_encoded).collect();
     let path = format!("/git/ref/heads/{}", segments.join("/"));
-    let answer: Reference = retry::patiently("the head of the branch", || client.get(&path, &[])).await?;
+    let answer: Reference = retry::with_retries("the head of the branch", || client.get(&path, &[])).await?;
     let sha = answer.object.sha;
     let is_commit = matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
     if answer.name != format!("refs/heads/{branch}") || !is_commit {

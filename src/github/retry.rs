@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// The error of the last call.
-pub(super) async fn patiently<T, F>(subject: &str, call: impl Fn() -> F) -> Result<T, ApiError>
+pub(super) async fn with_retries<T, F>(subject: &str, call: impl Fn() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>>,
 {
@@ -34,7 +34,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{ApiError, patiently};
+    use super::{ApiError, with_retries};
 
     fn broken(status: u16) -> ApiError {
         ApiError::Refused { path: "x".into(), status, message: "x".into() }
@@ -55,7 +55,7 @@ mod tests {
         ] {
             let made = Cell::new(0);
             let started = Instant::now();
-            let answer = patiently("x", || {
+            let answer = with_retries("x", || {
                 let status = statuses[made.replace(made.get() + 1)];
                 async move {
                     match status {

@@ -133,6 +133,9 @@ fn subcommand(matches: &ArgMatches) -> Option<Subcommand> {
     }
 }
 
+/// Width of the help text, in columns.
+const HELP_WIDTH: usize = 100;
+
 /// Returns the definition of the command line, for parsing and for the tests that compare it with `action.yml`.
 pub fn command() -> Command {
     let choice = |name: &'static str, values: &'static [&'static str], help: &'static str| {
@@ -140,14 +143,15 @@ pub fn command() -> Command {
     };
     Command::new("build-deploy")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Builds, pushes and announces the images of a compose project in one step")
+        .about("Builds the images of a project, pushes them to a registry and reports to a chat")
+        .term_width(HELP_WIDTH)
         .args(INPUTS.iter().map(argument))
-        .subcommand(Command::new("run").about("The whole pipeline; the default"))
+        .subcommand(Command::new("run").about("Builds, pushes and reports; the default"))
         .subcommand(Command::new("post").about("Repairs what a killed run left behind"))
         .subcommand(
             Command::new("plan")
-                .about("Prints what `run` would do and stops")
-                .arg(choice("format", &["text", "json"], "How to print it").default_value("text")),
+                .about("Prints what `run` would do")
+                .arg(choice("format", &["text", "json"], "Output format").default_value("text")),
         )
         .subcommand(Command::new("notify").about("Sends one message, for a job that builds by other means"))
 }
@@ -158,6 +162,7 @@ fn argument(spec: &InputSpec) -> Arg {
     let arg = Arg::new(spec.name)
         .long(spec.name)
         .help(spec.help)
+        .help_heading(spec.group.title())
         .action(ArgAction::Set)
         .overrides_with(spec.name)
         .allow_hyphen_values(true)
@@ -276,6 +281,16 @@ mod tests {
         let text = parsed.unwrap_err().to_string();
         assert!(text.contains("--password"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn the_help_is_grouped_and_fits_100_columns() {
+        let help = command().render_help().to_string();
+        let longest = help.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(100), "{longest:?}\n{help}");
+        for group in ["What to build:", "Names and tags:", "Messages:"] {
+            assert!(help.contains(group), "{group}");
+        }
     }
 
     #[test]

@@ -184,7 +184,7 @@ mod tests {
             runner::RunnerEnv,
             spec::INPUTS,
             typed::{
-                Allow, AnnotationLevel, Attest, Cache, CompressionKind, CompressionReach, Credentials, Moment, Network,
+                Allow, AnnotationLevel, Attest, Cache, CompressionKind, CompressionScope, Credentials, Moment, Network,
                 NoCache, NotifyOn, Push, WhenSuperseded,
             },
         },
@@ -376,7 +376,7 @@ mod tests {
         assert_eq!((inputs.build.provenance, inputs.build.sbom), (None, Some(Attest("generator=x".into()))));
         let compression = inputs.build.compression;
         assert_eq!((compression.kind, compression.level), (CompressionKind::Zstd, Some(3)));
-        assert_eq!(compression.reach, CompressionReach::All);
+        assert_eq!(compression.scope, CompressionScope::All);
         assert_eq!(inputs.build.ssh, [("default".into(), None), ("other".into(), Some("a,b".into()))]);
         let secrets: Vec<_> = inputs.build.secrets.iter().map(|(id, value)| (id.as_str(), value.expose())).collect();
         assert_eq!(secrets, [("one", "1"), ("two", "7")]);

@@ -5,7 +5,7 @@ mod notify;
 
 use std::time::Duration;
 
-pub use self::build::{Allow, Attest, BuildInputs, Compression, CompressionKind, CompressionReach, Network, NoCache};
+pub use self::build::{Allow, Attest, BuildInputs, Compression, CompressionKind, CompressionScope, Network, NoCache};
 pub use self::notify::{
     Colors, DiscordInputs, DiscordMode, Mention, MentionOn, Moment, NotifyInputs, NotifyOn, SlackInputs,
 };

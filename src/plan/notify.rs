@@ -37,8 +37,8 @@ pub fn notify(inputs: &Inputs) -> Vec<NotifyPlan> {
         let on = match &notify.on {
             NotifyOn::Change => vec!["change"],
             NotifyOn::Moments(moments) => {
-                let told = moments.iter().filter(|moment| mode != "final" || **moment != Moment::Started);
-                told.copied().map(Moment::word).collect()
+                let notified = moments.iter().filter(|moment| mode != "final" || **moment != Moment::Started);
+                notified.copied().map(Moment::word).collect()
             }
         };
         repeat_n(NotifyPlan { kind, mode, on }, count)

@@ -255,11 +255,11 @@ pub fn failure(refusals: &[Refusal], unset: &[(Position, String)], place: impl F
         let (_, name) = unset.iter().find(|(found, _)| (&found.file, found.line) == (&at.file, at.line))?;
         Some(format!(" (the variable `{name}` in it is not set and counts as empty)"))
     };
-    let mut said = Vec::new();
+    let mut problems = Vec::new();
     for refusal in refusals {
         let text = format!("{refusal}{}", empty(refusal).unwrap_or_default());
-        if !said.contains(&text) {
-            said.push(text);
+        if !problems.contains(&text) {
+            problems.push(text);
         }
     }
     let (mut allowed, mut other): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
@@ -278,7 +278,7 @@ pub fn failure(refusals: &[Refusal], unset: &[(Position, String)], place: impl F
         .position
         .as_ref()
         .map(|KeyPosition { at, .. }| place(Place { file: at.file.to_string(), line: at.line, end_line: at.line }));
-    let failure = Failure::invalid(Stage::Plan, said.join("\n"), Some(hint.join("; "))).of_image(&first.image);
+    let failure = Failure::invalid(Stage::Plan, problems.join("\n"), Some(hint.join("; "))).of_image(&first.image);
     Some(Failure { place: position, ..failure })
 }
 

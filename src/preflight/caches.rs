@@ -45,13 +45,13 @@ pub(super) fn leave_out(
             answers
         });
     }
-    let told = |url: &String| {
+    let warning = |url: &String| {
         caches::warning(format!(
             "{url} does not answer: its build caches are not used in this run; if this persists, set `cache: off` to avoid \
              the wait"
         ))
     };
-    left_out.iter().map(told).collect()
+    left_out.iter().map(warning).collect()
 }
 
 /// Returns the address of a cache's service, if it is known.

@@ -9,7 +9,7 @@ use super::{
     Context,
     board::{Before, Board, Slot},
     is_open,
-    survey::{self, Teller},
+    survey::{self, Source},
 };
 use crate::registry::remote::{Access, RemoteError};
 
@@ -35,7 +35,7 @@ pub(super) async fn look(cx: Context<'_>, board: &Board, slots: Vec<(usize, Slot
                 digest.map_or(Before::Nothing, Before::Image)
             }
             Ok(Err(RemoteError::Unreachable { .. })) | Err(_) => {
-                cx.survey.lose(&slot.repository);
+                cx.survey.mark_unreachable(&slot.repository);
                 by_engine(cx, &slot).await
             }
             Ok(Err(_)) => {
@@ -52,9 +52,9 @@ pub(super) async fn look(cx: Context<'_>, board: &Board, slots: Vec<(usize, Slot
 /// registry.
 async fn by_engine(cx: Context<'_>, slot: &Slot) -> Before {
     let Slot { repository, tag, before, .. } = slot;
-    match cx.survey.teller(repository, tag) {
-        Some(Teller::Engine) if cx.survey.is_fresh(repository, tag) => before.clone(),
-        Some(Teller::Engine) => timeout(LOOK, survey::by_engine(cx.builder, repository, tag)).await.unwrap_or_default(),
-        Some(Teller::Registry) | None => Before::Unknown,
+    match cx.survey.source(repository, tag) {
+        Some(Source::Engine) if cx.survey.is_fresh(repository, tag) => before.clone(),
+        Some(Source::Engine) => timeout(LOOK, survey::by_engine(cx.builder, repository, tag)).await.unwrap_or_default(),
+        Some(Source::Registry) | None => Before::Unknown,
     }
 }

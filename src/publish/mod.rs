@@ -230,8 +230,8 @@ fn refusal(cx: Context<'_>, image: &str, repository: &str, about: &str, error: &
     let (host, reason, outage) = match error {
         RemoteError::Unreachable { host, reason, outage } => (host, reason, outage),
         RemoteError::Refused { status, message, .. } => {
-            let told = if message.is_empty() { String::new() } else { format!(": {message}") };
-            return failure(cx, image, repository, &format!("{about}: {status}{told}"));
+            let detail = if message.is_empty() { String::new() } else { format!(": {message}") };
+            return failure(cx, image, repository, &format!("{about}: {status}{detail}"));
         }
         error => return failure(cx, image, repository, &format!("{about}: {error}")),
     };

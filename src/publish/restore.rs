@@ -49,7 +49,7 @@ pub struct Repaired {
 pub(super) async fn all(cx: Context<'_>, board: &Board) {
     let moved = board.slots(|slot| matches!(slot.state, TagState::Moved | TagState::Unknown));
     let waiting: RefCell<HashMap<usize, Slot>> = RefCell::default();
-    let tell = async |slot: &Slot, problem: &str| {
+    let report = async |slot: &Slot, problem: &str| {
         cx.events.emit(Event::Diagnostic(warning(by_hand(slot, problem)))).await;
     };
     let work = join_all(moved.into_iter().map(async |(place, slot)| {
@@ -63,7 +63,7 @@ pub(super) async fn all(cx: Context<'_>, board: &Board) {
         let (state, problem) = back.unwrap_or((slot.state.clone(), None));
         board.set(place, state);
         if let Some(problem) = problem {
-            tell(&slot, &problem).await;
+            report(&slot, &problem).await;
         }
     }));
     let limit = tokio::select! {
@@ -74,7 +74,7 @@ pub(super) async fn all(cx: Context<'_>, board: &Board) {
     let mut late: Vec<_> = waiting.take().into_iter().collect();
     late.sort_by_key(|(place, _)| *place);
     for (_, slot) in late {
-        tell(&slot, &no_answer(limit)).await;
+        report(&slot, &no_answer(limit)).await;
     }
 }
 

@@ -39,22 +39,22 @@ const FRESH: Duration = Duration::from_secs(30);
 /// The answers about the tags so far. Each is stored as it arrives, so that none is lost if the survey is cancelled.
 #[derive(Debug, Default)]
 pub struct Survey {
-    before: RefCell<HashMap<(String, String), Told>>,
+    before: RefCell<HashMap<(String, String), Answer>>,
     out_of_reach: RefCell<HashSet<String>>,
     head: RefCell<Option<(Head, Instant)>>,
 }
 
 /// The answer about a tag.
 #[derive(Debug)]
-struct Told {
+struct Answer {
     before: Before,
-    teller: Teller,
+    source: Source,
     at: Instant,
 }
 
 /// The source of an answer about a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Teller {
+pub(super) enum Source {
     Registry,
     /// The engine, because this process cannot connect to the registry.
     Engine,
@@ -83,19 +83,19 @@ impl Survey {
     /// Returns what a tag pointed to; unknown without an answer.
     pub(super) fn before(&self, repository: &str, tag: &str) -> Before {
         let key = (repository.to_owned(), tag.to_owned());
-        self.before.borrow().get(&key).map(|told| told.before.clone()).unwrap_or_default()
+        self.before.borrow().get(&key).map(|answer| answer.before.clone()).unwrap_or_default()
     }
 
     /// Returns the source of that answer; `None` without an answer.
-    pub(super) fn teller(&self, repository: &str, tag: &str) -> Option<Teller> {
+    pub(super) fn source(&self, repository: &str, tag: &str) -> Option<Source> {
         let key = (repository.to_owned(), tag.to_owned());
-        self.before.borrow().get(&key).filter(|told| told.before != Before::Unknown).map(|told| told.teller)
+        self.before.borrow().get(&key).filter(|answer| answer.before != Before::Unknown).map(|answer| answer.source)
     }
 
     /// Whether the answer about a tag is recent enough to rely on.
     pub(super) fn is_fresh(&self, repository: &str, tag: &str) -> bool {
         let key = (repository.to_owned(), tag.to_owned());
-        self.before.borrow().get(&key).is_some_and(|told| told.at.elapsed() < FRESH)
+        self.before.borrow().get(&key).is_some_and(|answer| answer.at.elapsed() < FRESH)
     }
 
     /// Whether this process can connect to a repository's registry, as far as is known.
@@ -104,7 +104,7 @@ impl Survey {
     }
 
     /// Records that this process cannot connect to a repository's registry.
-    pub(super) fn lose(&self, repository: &str) {
+    pub(super) fn mark_unreachable(&self, repository: &str) {
         self.out_of_reach.borrow_mut().insert(repository.to_owned());
     }
 
@@ -119,11 +119,10 @@ impl Survey {
             self.ask(&image.destinations.repository, tag.as_str(), builder, events, &image.name).await;
             return;
         }
-        let tell = events;
         join_all(image.destinations.names().enumerate().map(async |(place, (repository, tag))| {
             // The first tag is compared with the new image, so it needs the digest and size.
             if place == 0 {
-                self.ask(repository, tag.as_str(), builder, tell, &image.name).await;
+                self.ask(repository, tag.as_str(), builder, events, &image.name).await;
             } else {
                 self.look(repository, tag.as_str(), builder, Asking::Registry).await;
             }
@@ -151,17 +150,17 @@ impl Survey {
             Some(remote) => digest(remote, tag).await,
             None => Ok(Before::Unknown),
         };
-        let (before, teller) = match answer {
-            Ok(before) => (before, Teller::Registry),
+        let (before, source) = match answer {
+            Ok(before) => (before, Source::Registry),
             Err(RemoteError::Unreachable { .. }) => {
-                self.lose(name);
+                self.mark_unreachable(name);
                 let by_engine = async { by_engine(builder, name, tag).await };
-                (if asking == Asking::Anyone { by_engine.await } else { Before::Unknown }, Teller::Engine)
+                (if asking == Asking::Anyone { by_engine.await } else { Before::Unknown }, Source::Engine)
             }
-            Err(_) => (Before::Unknown, Teller::Registry),
+            Err(_) => (Before::Unknown, Source::Registry),
         };
-        let told = Told { before, teller, at: Instant::now() };
-        self.before.borrow_mut().insert((name.to_owned(), tag.to_owned()), told);
+        let answer = Answer { before, source, at: Instant::now() };
+        self.before.borrow_mut().insert((name.to_owned(), tag.to_owned()), answer);
     }
 }
 

@@ -61,7 +61,7 @@ async fn direct_tags(cx: Context<'_>, image: &ImagePlan, content: &Content, repo
     let own = board.slots(|slot| slot.image == image.name && slot.repository == repository.as_str() && is_open(slot));
     let Some((first, slot)) = own.first() else { return };
     let Some(remote) = cx.builder.registries.repository(repository.as_str(), Access::Push) else {
-        cx.survey.lose(repository.as_str());
+        cx.survey.mark_unreachable(repository.as_str());
         return;
     };
     let Some(digest) = slot.digest.clone() else { return };
@@ -87,7 +87,7 @@ async fn direct_tags(cx: Context<'_>, image: &ImagePlan, content: &Content, repo
             return;
         }
         Err(RemoteError::Unreachable { .. }) => {
-            cx.survey.lose(repository.as_str());
+            cx.survey.mark_unreachable(repository.as_str());
             return;
         }
         Err(error) => {

@@ -19,10 +19,10 @@ const BEFORE: Duration = Duration::from_secs(2);
 const HISTORY: Duration = Duration::from_secs(1);
 /// Time limit of the last messages of a run; it is shorter after a cancellation, when the runner soon kills the
 /// process.
-const LAST_WORD: Duration = Duration::from_millis(2500);
-const LAST_WORD_CANCELLED: Duration = Duration::from_secs(2);
+const FINAL_REPORTS: Duration = Duration::from_millis(2500);
+const FINAL_REPORTS_CANCELLED: Duration = Duration::from_secs(2);
 /// Reserved time: for the last messages of a run, and for its post stage.
-const KEPT_FOR_LAST_WORD: Duration = Duration::from_secs(1);
+const KEPT_FOR_FINAL_REPORTS: Duration = Duration::from_secs(1);
 const KEPT_FOR_POST: Duration = Duration::from_secs(1);
 
 /// The rest of the 5 s.
@@ -58,14 +58,14 @@ impl Allowance {
 
     /// Returns the limit for the history, at the end.
     pub fn history(&self) -> Duration {
-        HISTORY.min(self.0.saturating_sub(KEPT_FOR_LAST_WORD + KEPT_FOR_POST))
+        HISTORY.min(self.0.saturating_sub(KEPT_FOR_FINAL_REPORTS + KEPT_FOR_POST))
     }
 
     /// Returns the limit for the last messages.
-    pub fn last_word(&self, pace: Pace) -> Duration {
+    pub fn final_reports(&self, pace: Pace) -> Duration {
         let most = match pace {
-            Pace::Usual => LAST_WORD,
-            Pace::Cancelled => LAST_WORD_CANCELLED,
+            Pace::Usual => FINAL_REPORTS,
+            Pace::Cancelled => FINAL_REPORTS_CANCELLED,
         };
         most.min(self.0.saturating_sub(KEPT_FOR_POST))
     }
@@ -110,9 +110,9 @@ mod tests {
             for limit in [Allowance::before, Allowance::history] {
                 assert_eq!(allowance.spend(limit(&allowance), pending::<()>()).await, None);
             }
-            let last_word = allowance.last_word(pace);
-            assert!(last_word >= Duration::from_secs(1));
-            assert_eq!(allowance.spend(last_word, pending::<()>()).await, None);
+            let final_reports = allowance.final_reports(pace);
+            assert!(final_reports >= Duration::from_secs(1));
+            assert_eq!(allowance.spend(final_reports, pending::<()>()).await, None);
             sleep(post(&allowance.left())).await;
             // Each timer may be a millisecond late.
             assert!(began.elapsed() <= TOTAL + Duration::from_millis(10), "{:?}", began.elapsed());
@@ -123,7 +123,7 @@ mod tests {
     async fn what_is_not_used_is_there_for_the_next() {
         let mut allowance = Allowance::default();
         assert_eq!(allowance.spend(allowance.before(), async { 1 }).await, Some(1));
-        let _ = allowance.spend(allowance.last_word(Pace::Usual), sleep(Duration::from_millis(300))).await;
+        let _ = allowance.spend(allowance.final_reports(Pace::Usual), sleep(Duration::from_millis(300))).await;
         let left = post(&allowance.left());
         assert!((Duration::from_millis(4690)..=Duration::from_millis(4700)).contains(&left), "{left:?}");
     }

@@ -7,7 +7,7 @@ use super::Reader;
 use crate::inputs::{
     attest,
     secrets::secrets,
-    typed::{Allow, Attest, BuildInputs, Compression, CompressionKind, CompressionReach, Network, NoCache},
+    typed::{Allow, Attest, BuildInputs, Compression, CompressionKind, CompressionScope, Network, NoCache},
     values::{boolean, bytes, is_platform, pair},
 };
 
@@ -211,8 +211,8 @@ impl Reader<'_> {
                     compression.level = level.parse().ok();
                 }
                 (1.., _, Some(("force-compression", value))) if boolean(value).is_some() => {
-                    compression.reach =
-                        if boolean(value) == Some(true) { CompressionReach::All } else { CompressionReach::New };
+                    compression.scope =
+                        if boolean(value) == Some(true) { CompressionScope::All } else { CompressionScope::New };
                 }
                 _ => {
                     let hint = "use `gzip`, `zstd`, `estargz` or `uncompressed`, optionally followed by \

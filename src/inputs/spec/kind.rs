@@ -59,7 +59,7 @@ impl Fallback {
     }
 }
 
-/// A heading in `docs/inputs.md`.
+/// A heading in `docs/inputs.md` and `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// What to build.

@@ -73,7 +73,7 @@ pub struct Compression {
     /// Compression level, 0 to 22; `None` for BuildKit's default.
     pub level: Option<u8>,
     /// The layers to compress.
-    pub reach: CompressionReach,
+    pub scope: CompressionScope,
 }
 
 impl Compression {
@@ -99,7 +99,7 @@ pub enum CompressionKind {
 
 /// The layers to compress with the selected algorithm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CompressionReach {
+pub enum CompressionScope {
     /// Layers that this build creates.
     #[default]
     New,

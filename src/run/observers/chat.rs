@@ -38,7 +38,7 @@ const OUTCOME: &str = "outcome";
 const DONE: &str = "done";
 
 /// Time limit for one message of the command `notify`; only the job waits for it.
-const TELL: Duration = Duration::from_secs(20);
+const NOTIFY_LIMIT: Duration = Duration::from_secs(20);
 
 /// The channels to notify, and the options.
 #[derive(Clone, Debug)]
@@ -77,15 +77,15 @@ impl Chat {
 
     /// Sends the message of a job that builds by other means to every channel that wants it. Messages in `old` are
     /// edited; no new ones are posted for them.
-    pub async fn tell(&self, state: &RunState, old: &[Option<Posted>]) -> Vec<ChannelReport> {
-        let tell = |(channel, service): (usize, &Arc<dyn Service>)| {
+    pub async fn notify(&self, state: &RunState, old: &[Option<Posted>]) -> Vec<ChannelReport> {
+        let notify = |(channel, service): (usize, &Arc<dyn Service>)| {
             let old = old.get(channel).cloned().flatten();
-            self.tell_one(channel, service.clone(), state, old)
+            self.notify_one(channel, service.clone(), state, old)
         };
-        join_all(self.channels.iter().enumerate().map(tell)).await
+        join_all(self.channels.iter().enumerate().map(notify)).await
     }
 
-    async fn tell_one(
+    async fn notify_one(
         &self,
         channel: usize,
         service: Arc<dyn Service>,
@@ -102,8 +102,8 @@ impl Chat {
             return ChannelReport { channel, posted: None, status: DeliveryStatus::Done, warning: None };
         }
         let name = service.name();
-        let told = single_message::notify(service.clone(), state, old.as_ref(), timing, TELL).await;
-        let posted = match told {
+        let report = single_message::notify(service.clone(), state, old.as_ref(), timing, NOTIFY_LIMIT).await;
+        let posted = match report {
             Ok(posted) => posted,
             Err(error) => {
                 let warning = Some(not_sent(name, &error.to_string()));
@@ -112,7 +112,7 @@ impl Chat {
         };
         let mut warning = None;
         if wanted && service.mentions() && mention_on.end(phase, state) {
-            let mentioned = single_message::mention(service, state, posted.as_ref(), timing, TELL).await;
+            let mentioned = single_message::mention(service, state, posted.as_ref(), timing, NOTIFY_LIMIT).await;
             warning = mentioned.err().map(|error| not_mentioned(name, &error.to_string()));
         }
         ChannelReport { channel, posted, status: DeliveryStatus::Done, warning }

@@ -129,8 +129,8 @@ impl Environment {
             Ok(Made::Ours(id)) => id,
             Err(error) => return (None, Some(refused(&self.name, &error))),
         };
-        let told = timeout_at(deadline, tell(&self.client, id, &status)).await.unwrap_or_else(|_| Err(slow()));
-        let warning = match told {
+        let answer = timeout_at(deadline, set_status(&self.client, id, &status)).await.unwrap_or_else(|_| Err(slow()));
+        let warning = match answer {
             // If this fails, the post stage only sends the same status again.
             Ok(()) => {
                 let _ = saved::write(&self.env, &[(SETTLED, "true")]);
@@ -160,8 +160,8 @@ pub async fn repair(
         environment_url: None,
         description: "the step ended without reporting a result".to_owned(),
     });
-    let told = tokio::time::timeout(budget, tell(&client, id, &status)).await;
-    match told.unwrap_or_else(|_| Err(slow())) {
+    let answer = tokio::time::timeout(budget, set_status(&client, id, &status)).await;
+    match answer.unwrap_or_else(|_| Err(slow())) {
         Ok(()) => None,
         Err(error) => Some(chat::warning(TITLE, format!("deployment {id} stays in progress: {error}"))),
     }
@@ -189,7 +189,7 @@ async fn make(
     Ok(Made::Ours(id))
 }
 
-async fn tell(client: &Client, id: u64, status: &Status) -> Result<(), ApiError> {
+async fn set_status(client: &Client, id: u64, status: &Status) -> Result<(), ApiError> {
     let policy = RetryPolicy { first_pause: PAUSE, ..RetryPolicy::attempts(3) };
     policy.quietly(async || deployments::update(client, id, status).await).await
 }

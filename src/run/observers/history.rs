@@ -28,12 +28,12 @@ use crate::{
 
 /// The runner reports a started step to GitHub within a second or two; until then, the previous step appears as
 /// running.
-const STEPS_ARE_TOLD: Duration = Duration::from_secs(5);
+const STEPS_ARE_KNOWN: Duration = Duration::from_secs(5);
 
 /// Whether GitHub already knows which step is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Steps {
-    Told,
+    Known,
     Uncertain,
 }
 
@@ -84,9 +84,9 @@ impl Inquiry {
         tokio::select! {
             biased;
             _ = ended.wait_for(|ended| *ended) => {}
-            () = sleep_until(self.began + STEPS_ARE_TOLD) => {}
+            () = sleep_until(self.began + STEPS_ARE_KNOWN) => {}
         }
-        let steps = if self.began.elapsed() >= STEPS_ARE_TOLD { Steps::Told } else { Steps::Uncertain };
+        let steps = if self.began.elapsed() >= STEPS_ARE_KNOWN { Steps::Known } else { Steps::Uncertain };
         if undecided.is_none() && steps == Steps::Uncertain {
             return;
         }
@@ -115,7 +115,7 @@ impl Inquiry {
     async fn own_job(&self, steps: Steps, events: &Events) -> Option<Own> {
         let id = self.job?;
         let job = jobs::job(&self.client, id).await.ok()?;
-        let step = job.running_step().filter(|_| steps == Steps::Told);
+        let step = job.running_step().filter(|_| steps == Steps::Known);
         if let Some(step) = step {
             events.emit(Event::JobUrl(Job::url(&self.run_url, id, Some(step.number)))).await;
         }
@@ -125,12 +125,12 @@ impl Inquiry {
 
 /// Returns the outcomes of the previous runs, if GitHub answers within `limit`: for a message outside a run.
 pub async fn history(inquiry: Option<Inquiry>, limit: Duration) -> Option<History> {
-    let (events, mut told) = Events::channel(Redactor::default());
+    let (events, mut received) = Events::channel(Redactor::default());
     let (_over, ended) = watch::channel(true);
     // Events that were emitted before the timeout count.
     let _ = tokio::time::timeout(limit, inquiry?.ask(&events, ended)).await;
     drop(events);
-    while let Some(event) = told.recv().await {
+    while let Some(event) = received.recv().await {
         if let Event::History(history) = event {
             return Some(history);
         }

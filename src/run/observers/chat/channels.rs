@@ -120,8 +120,8 @@ impl Channels {
         for (index, given) in addresses.iter().enumerate() {
             let name = if addresses.len() == 1 { input.to_owned() } else { format!("{input} {}", index + 1) };
             match open(given.expose()) {
-                Ok((service, told)) => {
-                    self.warnings.extend(told.map(|text| warning(&name, text.to_owned())));
+                Ok((service, notice)) => {
+                    self.warnings.extend(notice.map(|text| warning(&name, text.to_owned())));
                     self.services.push(Arc::new(service));
                 }
                 Err(error) => {
