@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use super::{Call, exit, notify::ending};
+use super::{Call, exit, notify::outcome};
 use crate::{
     builder::{
         container,
@@ -26,9 +26,9 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
     let (context, chat, mut state) = setup::message(&inputs, &env, &mut log);
     state.outcome = match (inputs.github.job_status.as_deref(), inputs.command) {
-        (Some("cancelled"), _) => ending(Moment::Cancelled),
+        (Some("cancelled"), _) => outcome(Moment::Cancelled),
         // The reason of a failure is known only for a run, never for a job that builds by other means.
-        (Some("failure"), CommandInput::Notify) => ending(Moment::Failure),
+        (Some("failure"), CommandInput::Notify) => outcome(Moment::Failure),
         _ => None,
     };
     // First, so that the message can report the state of the tags.
