@@ -78,8 +78,9 @@ use Kind::{Bool, List, Secret, SecretList, Text, Yaml};
 pub const INPUTS: &[InputSpec] = &[
     build(Text, "working-directory", "Directory of the project, relative to the workspace.").or("."),
     build(List, "compose-file", "Compose files, merged in order.").or_else(
-        "the first that exists of `compose.yaml`, `compose.yml`, `docker-compose.yml`, `docker-compose.yaml`, \
-         `docker-compose.production.yml`, `production.yml`; otherwise a `Dockerfile`",
+        "the files that the variable `COMPOSE_FILE` names, otherwise the first that exists of `compose.yaml`, \
+         `compose.yml`, `docker-compose.yml`, `docker-compose.yaml`, `docker-compose.production.yml`, `production.yml`; \
+         a `Dockerfile` if no service has `build:`",
     ),
     build(
         Text,
@@ -95,19 +96,22 @@ pub const INPUTS: &[InputSpec] = &[
     )
     .or_else("`Dockerfile` in the context"),
     build(List, "profiles", "Compose profiles to enable. Services without a profile are always enabled."),
-    build(List, "services", "Names or globs of the services to build.").or_else("all services with `build:`"),
+    build(List, "services", "Names or globs of the services, and of the items of `images`, to build.")
+        .or_else("all items of `images`, or all services with `build:`"),
     build(
         Yaml,
         "images",
-        "Images of a project without a Compose file, or overrides of a Compose file: a list of maps with `name` \
-         (required), `context`, `dockerfile`, `target`, `build-args`, `build-contexts`, `platforms`, `tags`, `image-name`, \
-         `labels`, `secrets`, `cache-from`, `cache-to`, `services`.",
+        "Images to build, even if there is a Compose file: a list of maps with `name` (required), `context`, `dockerfile`, \
+         `target`, `build-args`, `build-contexts`, `platforms`, `tags`, `image-name`, `labels`, `secrets`, `cache-from`, \
+         `cache-to`, `services`. An item with the name of a service overrides the Compose file. The input `services` can \
+         add other services.",
     ),
     build(List, "env-file", "Files with values for `${VAR}` in Compose files.").or_else("`.env`, if it exists"),
     build(
         List,
         "build-args",
-        "Build arguments of all images, one `KEY=value` per line. A `KEY` alone takes its value from the environment.",
+        "Build arguments of all images, one `KEY=value` per line. A `KEY` alone takes its value from the environment. \
+         Values can contain expressions, such as `{{version}}`.",
     ),
     build(
         List,
@@ -156,8 +160,9 @@ pub const INPUTS: &[InputSpec] = &[
          `registries`.",
     )
     .or_else(
-        "`{registry}/{owner}/{repo}/{image}`; on `docker.io`: `{registry}/{username}/{repo}-{image}`; \
-         without `{image}` for a single Dockerfile",
+        "the names in the Compose file below `{registry}/{owner}/` (on `docker.io`: `{registry}/{username}/`), otherwise \
+         `{registry}/{owner}/{repo}/{image}`; on `docker.io`: `{registry}/{username}/{repo}-{image}`; without `{image}` \
+         for a single Dockerfile",
     ),
     names(List, "tags", "Tags, or rules in the language of docker/metadata-action, one per line.")
         .or_else("depends on the event"),
@@ -172,14 +177,14 @@ pub const INPUTS: &[InputSpec] = &[
         List,
         "labels",
         "Image labels, one `key=value` per line, in addition to the default labels or replacing them. Values can contain \
-         expressions.",
+         expressions, such as `{{version}}`.",
     )
     .or_else("the eight `org.opencontainers.image.*` labels"),
     names(
         List,
         "annotations",
         "`true` or `false`: whether warnings and errors become annotations of the run. Any other value: annotations of \
-         the images, one `key=value` or `level:key=value` per line.",
+         the images, one `key=value` or `level:key=value` per line. Values can contain expressions, such as `{{version}}`.",
     )
     .or("true"),
     names(Bool, "tag-compat", "Compute tags exactly like docker/metadata-action.").or("false"),
@@ -210,7 +215,13 @@ pub const INPUTS: &[InputSpec] = &[
          commit also gets, such as the branch and `latest`, are not moved. `publish`: they are moved.",
     )
     .or("skip"),
-    registry(Bool, "load", "Load the images into the Docker engine.").or("false"),
+    registry(
+        Bool,
+        "load",
+        "Load the images into the Docker engine. They also get the names that `docker compose` looks for: `image:` of each \
+         service, or `<project>-<service>`.",
+    )
+    .or("false"),
     registry(
         List,
         "builder",
@@ -282,8 +293,9 @@ pub const INPUTS: &[InputSpec] = &[
     notify(
         Text,
         "notify-on",
-        "When to send messages: `always`, `failure`, `change` (a failure after a success or a success after a failure; if \
-         earlier runs are unknown, every failure), `never`, or a list of `started success failure cancelled`.",
+        "When to send messages: `always`, `failure`, `change` (a failure after a success, a success after a failure, or a \
+         failure of the first run; if earlier runs are unknown, every failure), `never`, or a list of \
+         `started success failure cancelled`.",
     )
     .or("always"),
     notify(
@@ -329,7 +341,13 @@ pub const INPUTS: &[InputSpec] = &[
     .or("false"),
     rest(Bool, "dry-run", "Build without pushing, writing caches, or sending messages and comments.").or("false"),
     rest(Text, "timeout", "Time limit of the run, such as `45m`."),
-    rest(Text, "command", "What to do: `run`, `plan` or `notify`.").or("run"),
+    rest(
+        Text,
+        "command",
+        "What to do: `run`; `plan`, which prints what a run would do and sets the outputs `plan`, `tags`, `labels` and \
+         `version`; or `notify`, which sends a message.",
+    )
+    .or("run"),
 ];
 
 #[cfg(test)]
