@@ -70,7 +70,7 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Project, ComposeErro
     for name in &names {
         documents.push((name.clone(), loader.documents(name, &wanted_by)?));
     }
-    let name = project_name(request, &env, &documents);
+    let name = project_name(request, &base, &env, &documents);
     env.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
 
     let level = Level::new(base, Rc::new(env), Vec::new());
@@ -170,7 +170,7 @@ fn variables(
 }
 
 /// Returns the value of `${COMPOSE_PROJECT_NAME}`. An invalid name is not an error, because builds do not need it.
-fn project_name(request: &Request, env: &BTreeMap<String, String>, documents: &[Parsed]) -> String {
+fn project_name(request: &Request, base: &str, env: &BTreeMap<String, String>, documents: &[Parsed]) -> String {
     let mut in_files = documents.iter().flat_map(|(_, documents)| documents.iter()).filter_map(|document| {
         match &document.get("name")?.value {
             Value::Scalar(Scalar::Text(text)) => interpolate(text, &mut Silent(env)).ok(),
@@ -178,7 +178,11 @@ fn project_name(request: &Request, env: &BTreeMap<String, String>, documents: &[
         }
     });
     let from_env = env.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()).cloned();
-    let name = from_env.or_else(|| in_files.next_back()).unwrap_or_else(|| request.default_name.clone());
+    let of_directory = || match base.rsplit('/').next() {
+        Some(directory) if !matches!(directory, "" | "." | "..") => directory.to_owned(),
+        _ => request.default_name.clone(),
+    };
+    let name = from_env.or_else(|| in_files.next_back()).unwrap_or_else(of_directory);
     let valid: String = name
         .to_lowercase()
         .chars()

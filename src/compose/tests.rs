@@ -215,6 +215,18 @@ fn unset_variables_are_reported_once() {
 }
 
 #[test]
+fn a_project_is_named_after_the_directory_of_its_first_file() {
+    let text = "services: {a: {image: '${COMPOSE_PROJECT_NAME}'}}";
+    for (file, want) in
+        [("compose.yaml", "demo"), ("deploy/site/compose.yaml", "site"), ("../other/compose.yaml", "other")]
+    {
+        let request = Request { files: vec![file.into()], default_name: "demo".into(), ..Request::default() };
+        let project = load(&request, &Given(&[(file, text)])).unwrap();
+        assert_eq!((project.name.as_str(), project.services[0].image.as_deref()), (want, Some(want)));
+    }
+}
+
+#[test]
 fn profiles_switch_services_on() {
     let text = "services:\n  a: {image: x}\n  b: {image: x, profiles: [p]}\n  c: {image: x, profiles: [q]}\n";
     for (profiles, want) in [(vec![], "a"), (vec!["p"], "a b"), (vec!["*"], "a b c")] {

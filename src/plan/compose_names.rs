@@ -27,13 +27,14 @@ pub(super) struct Named {
 /// Returns the repositories of each image, in the order of `specs`, and adds notices about names that are not used.
 pub(super) fn repositories(specs: &[ImageSpec], names: Names<'_>, notices: &mut Vec<String>) -> Vec<Vec<Named>> {
     let mut all: Vec<Vec<Named>> = Vec::new();
+    let is_only = specs.iter().filter(|spec| spec.purpose == Purpose::Wanted).count() == 1;
     for spec in specs {
         let mut own: Vec<Named> = Vec::new();
         let wanted = spec.purpose == Purpose::Wanted && spec.image_names.is_empty();
         for name in spec.compose_names.iter().filter(|_| wanted) {
             let Some((repository, tag)) = parse(&name.reference) else { continue };
             if !belongs_to_owner(&repository, names) {
-                notices.push(not_pushed(name, &repository, names));
+                notices.push(not_pushed(spec, name, &repository, names, is_only));
             } else if own.iter().all(|known| known.repository != repository) {
                 own.push(Named { repository, tag, key: name.key.clone() });
             }
@@ -84,7 +85,13 @@ fn belongs_to_owner(repository: &Repository, names: Names<'_>) -> bool {
     !owner.is_empty() && repository.host() == names.registry && below()
 }
 
-fn not_pushed(name: &ComposeName, repository: &Repository, names: Names<'_>) -> String {
+fn not_pushed(
+    spec: &ImageSpec,
+    name: &ComposeName,
+    repository: &Repository,
+    names: Names<'_>,
+    is_only: bool,
+) -> String {
     let reason = if repository.host() == names.registry {
         "it belongs to another owner".to_owned()
     } else {
@@ -92,10 +99,14 @@ fn not_pushed(name: &ComposeName, repository: &Repository, names: Names<'_>) -> 
     };
     let written = name.reference.split('@').next().unwrap_or_default();
     let host = if host_of(written) == repository.host() { "" } else { " on Docker Hub" };
-    format!(
-        "{}: the image is not pushed to `{written}`{host}, because {reason}; to push there, set `image-name: {repository}`",
-        name.key
-    )
+    // The input applies to all images, so several need a name that differs.
+    let template = repository.as_str().replacen(&spec.name, "{image}", 1);
+    let fix = match (is_only, template.contains("{image}")) {
+        (true, _) => format!("set `image-name: {repository}`"),
+        (false, true) => format!("set `image-name: \"{template}\"`"),
+        (false, false) => format!("set `image-name: {repository}` for `{}` in the input `images`", spec.name),
+    };
+    format!("{}: the image is not pushed to `{written}`{host}, because {reason}; to push there, {fix}", name.key)
 }
 
 /// Returns a notice if the compose file names a tag that the run does not push: a server that pulls it keeps its old image.
@@ -122,6 +133,7 @@ mod tests {
 
     fn named(images: &[&[&str]], names: Names<'_>) -> (Vec<Vec<Named>>, Vec<String>) {
         let spec = |(i, references): (usize, &&[&str])| ImageSpec {
+            name: format!("s{i}"),
             compose_names: references
                 .iter()
                 .map(|name| ComposeName { reference: (*name).to_owned(), key: format!("services.s{i}.image") })
@@ -173,6 +185,17 @@ mod tests {
             notice("acme/shop"),
             "services.s0.image: the image is not pushed to `acme/shop` on Docker Hub, because the input `registry` is ghcr.io; \
              to push there, set `image-name: docker.io/acme/shop`"
+        );
+    }
+
+    #[test]
+    fn the_advice_for_several_images_keeps_their_names_apart() {
+        let (_, notices) = named(&[&["other/x-s0"], &["other/y"]], NAMES);
+        assert!(notices[0].ends_with("set `image-name: \"docker.io/other/x-{image}\"`"), "{}", notices[0]);
+        assert!(
+            notices[1].ends_with("set `image-name: docker.io/other/y` for `s1` in the input `images`"),
+            "{}",
+            notices[1]
         );
     }
 
