@@ -31,7 +31,8 @@ pub struct Request {
     pub env_files: Option<Vec<String>>,
     /// The profiles to activate; `*` means all. If empty, the profiles in the variable `COMPOSE_PROFILES`.
     pub profiles: Vec<String>,
-    /// The project's name if nothing else sets it. Compose uses the name of the directory.
+    /// The project's name if nothing else sets it: that of the working directory. If the compose files are in another
+    /// directory, its name is used instead, as in Compose.
     pub default_name: String,
 }
 
