@@ -30,6 +30,7 @@ pub mod aws;
 pub mod buildkit;
 pub mod github;
 pub mod registry;
+pub mod ssh;
 
 // The stages of a run, and the run itself.
 pub mod builder;

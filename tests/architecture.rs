@@ -99,6 +99,11 @@ const RULES: &[(&str, Nature, &[&str])] = &[
     ("regular_file", Worldly, &[]),
     ("reporter", Worldly, &["domain"]),
     ("signals", Worldly, &[]),
+    // Could be a crate of its own, too.
+    ("ssh", Worldly, &["domain::secret"]),
+    ("ssh/command", Pure, &[]),
+    ("ssh/key", Pure, &["domain::secret"]),
+    ("ssh/known_hosts", Pure, &[]),
     ("github/untrusted", Pure, &["domain"]),
     ("report", Pure, &["domain", "github"]),
     ("pipeline", Worldly, &["*"]),
