@@ -13,6 +13,7 @@ usage: scripts/lab.sh COMMAND
                                   classic  Docker 28, overlay2
                                   old      Docker 20.10
                                   named    Docker 28 that finds the lab at ghcr.io and at Amazon ECR
+                     server       Docker 28 with Compose and sshd, to deploy to
                      registries:  registry (or plain), basic, token, ghcr, ecr
                      aws          STS and ECR as moto plays them
                      names        ghcr and ecr under their real names, over TLS
@@ -41,6 +42,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lab/network.sh"
 # shellcheck source-path=SCRIPTDIR source=lab/engines.sh
 . "$here/lab/engines.sh"
+# shellcheck source-path=SCRIPTDIR source=lab/server.sh
+. "$here/lab/server.sh"
 # shellcheck source-path=SCRIPTDIR source=lab/registries.sh
 . "$here/lab/registries.sh"
 # shellcheck source-path=SCRIPTDIR source=lab/aws.sh
@@ -55,12 +58,12 @@ up() {
   local part parts=()
   for part in "$@"; do
     case $part in
-      c8d | classic | old | plain | basic | token | ghcr | ecr | aws) parts+=("$part") ;;
+      c8d | classic | old | server | plain | basic | token | ghcr | ecr | aws) parts+=("$part") ;;
       registry) parts+=(plain) ;;
       names) parts+=(aws basic ghcr ecr names) ;;
       named) parts+=(aws basic ghcr ecr names named) ;;
-      all) parts+=(c8d classic old plain basic token aws ghcr ecr names named) ;;
-      *) fail "there is no part '$part' (parts: c8d classic old named registry basic token ghcr ecr aws names all)" ;;
+      all) parts+=(c8d classic old plain basic token aws ghcr ecr names named server) ;;
+      *) fail "there is no part '$part' (parts: c8d classic old named server registry basic token ghcr ecr aws names all)" ;;
     esac
   done
   tools
@@ -69,7 +72,7 @@ up() {
   for part in "${parts[@]}"; do
     case $part in
       c8d | classic | old | named) engine_up "$part" ;;
-      aws | names) "${part}_up" ;;
+      aws | names | server) "${part}_up" ;;
       *) registry_up "$part" ;;
     esac
   done
@@ -77,6 +80,7 @@ up() {
 
 down() {
   local name
+  server_down
   for name in "${ENGINES[@]}"; do engine_down "$name"; done
   names_down
   aws_down
@@ -93,6 +97,7 @@ prune() {
 status() {
   local name
   for name in "${ENGINES[@]}"; do engine_status "$name"; done
+  server_status
   for name in "${REGISTRIES[@]}"; do registry_status "$name"; done
   names_status
   aws_status

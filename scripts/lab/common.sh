@@ -10,7 +10,7 @@ case $LAB in
 esac
 # The one address under which host, engines and containers reach the lab's shared services.
 LAB_ADDR=10.213.0.1
-ENGINES=(c8d classic old named)
+ENGINES=(c8d classic old named server)
 REGISTRIES=(mirror plain basic token ghcr ecr)
 # Credentials of this machine's throw-away registries. They look like canaries so that a leak is easy to search for.
 LAB_USER=ci
@@ -99,6 +99,9 @@ LAB_JOB_TOKEN=$LAB_JOB_TOKEN
 LAB_JOB_TOKEN_READ=$LAB_JOB_TOKEN_READ
 LAB_AWS=http://$LAB_ADDR:$AWS_PORT
 LAB_ECR=$LAB_ECR
+LAB_SERVER=$(server_address)
+LAB_SERVER_USER=$SERVER_USER
+LAB_SERVER_DIR=$LAB/engines/server
 LAB_OWN_CA=$LAB_OWN_CA
 LAB_STRANGER=$LAB_STRANGER
 TEXT

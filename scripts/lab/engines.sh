@@ -57,6 +57,8 @@ engine_config() {
   hub_in_reach || mirrors="\"registry-mirrors\": [\"http://$LAB_ADDR:5900\"],"
   case $name in
     c8d | named) store='"features": {"containerd-snapshotter": true},' ;;
+    # Its user reaches the socket through a group.
+    server) store="\"features\": {\"containerd-snapshotter\": true}, \"group\": \"$SERVER_IDS\"," ;;
     classic) store='"features": {"containerd-snapshotter": false}, "storage-driver": "overlay2",' ;;
     old)
       store='"features": {"buildkit": true}, "storage-driver": "overlay2",'

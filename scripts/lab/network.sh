@@ -9,6 +9,7 @@ engine_number() {
     classic) echo 2 ;;
     old) echo 3 ;;
     named) echo 4 ;;
+    server) echo 5 ;;
     *) fail "there is no engine '$1'" ;;
   esac
 }

@@ -97,7 +97,7 @@ fetch() {
   mkdir -p "$LAB/apt/$role" "$LAB/tools/$role"
   (cd "$LAB/apt/$role" && lab_apt download -qq "$@")
   for deb in "$LAB/apt/$role"/*.deb; do dpkg -x "$deb" "$LAB/tools/$role"; done
-  ln -sf tini-static "$LAB/tools/$role/usr/bin/docker-init"
+  [ ! -e "$LAB/tools/$role/usr/bin/tini-static" ] || ln -sf tini-static "$LAB/tools/$role/usr/bin/docker-init"
   rm -rf "${LAB:?}/apt/$role"
 }
 
