@@ -35,6 +35,7 @@ pub mod ssh;
 // The stages of a run, and the run itself.
 pub mod builder;
 pub mod context;
+pub mod deploy;
 pub mod pipeline;
 pub mod preflight;
 pub mod publish;

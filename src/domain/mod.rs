@@ -2,6 +2,7 @@
 
 pub mod credentials;
 pub mod default_user;
+pub mod deploy;
 pub mod deployment;
 pub mod destinations;
 pub mod diagnostic;

@@ -1,0 +1,370 @@
+//! How a release is deployed to a target, on one page, for every kind of target.
+//!
+//! ```text
+//! read -> plan -> lock -> read and plan again -> prepare -> save -> migrate -> switch -> watch -> record
+//!                                                                                 \-> restore -> watch -> record
+//! ```
+//!
+//! | until | a stop of the run | a failure |
+//! |---|---|---|
+//! | `switch` begins | ends it at once; nothing was changed | nothing was changed |
+//! | `switch` ends | the target finishes the switch by itself; this process waits [`AFTER_STOP`] for it | restore |
+//! | the end | ends the watching; the release is left as it is, and the next deployment proves or undoes it | restore |
+//!
+//! A stop never starts a restore: the runner kills this process a few seconds later. What was saved before the switch lets
+//! the post stage ([`super::repair`]) and the next deployment find the way back.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Context, Saved, Settings,
+    end::End,
+    http_check,
+    judge::{Fault, Judge, Verdict},
+    plan::{Plan, Side},
+    release::{Content, Release},
+    target::{Attempt, Present, Target, TargetError},
+};
+use crate::domain::deploy::{
+    DeployResult::{Cancelled, Deployed, FailedRolledBack, Locked, MigrationFailed, Skipped, Superseded, Unchanged},
+    DeployStep,
+};
+
+/// How long a switch that is going on may take after the run was asked to stop.
+const AFTER_STOP: Duration = Duration::from_secs(3);
+/// How often the lock is tried.
+const LOCK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the containers are looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a target that was reached before may be out of reach.
+const OUTAGE: Duration = Duration::from_mins(2);
+
+/// A deployment to one target.
+pub(super) struct Run<'a, T: Target> {
+    pub(super) target: &'a T,
+    pub(super) settings: &'a Settings,
+    pub(super) release: &'a Release,
+    pub(super) cx: Context<'a>,
+    /// The lock, once it was taken.
+    pub(super) lock: Option<T::Lock>,
+    /// The latest plan, for the report.
+    pub(super) plan: Option<Plan>,
+    /// What is going on, for the message about a stop.
+    doing: &'static str,
+}
+
+/// What watching a release led to.
+pub(super) enum Watched {
+    Good,
+    Bad(Fault),
+    /// Somebody else has deployed.
+    Foreign(Fault),
+    /// The target did not answer for too long.
+    Unknown(TargetError),
+    Stopped,
+}
+
+impl<'a, T: Target> Run<'a, T> {
+    pub(super) fn new(target: &'a T, settings: &'a Settings, release: &'a Release, cx: Context<'a>) -> Self {
+        Self { target, settings, release, cx, lock: None, plan: None, doing: "reading" }
+    }
+
+    /// The deployment.
+    pub(super) async fn deploy(&mut self) -> End {
+        let cancel = self.cx.cancel;
+        let plan = match cancel.unless(self.before_the_switch()).await {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(end)) => return *end,
+            Err(_) => {
+                return End::new(Cancelled).because(format!("cancelled while {}; nothing was switched", self.doing));
+            }
+        };
+        match self.switch(&plan).await {
+            Ok(Watched::Good) => self.record(&plan, End::new(Deployed).switched()).await,
+            Ok(watched) => self.undo_unless_stopped(&plan, watched).await,
+            Err(end) => *end,
+        }
+    }
+
+    /// Everything that leaves what runs alone. Dropped if the run is stopped.
+    async fn before_the_switch(&mut self) -> Result<Plan, Box<End>> {
+        let present = self.target.read().await.map_err(End::nothing_switched)?;
+        let plan = self.plan(&present)?;
+        self.notice(DeployStep::Planned(plan.difference()));
+        if self.cx.dry_run {
+            return Err(End::new(Skipped).because("dry run").into());
+        }
+        if plan.is_done() && present.unfinished.is_none() {
+            return Err(End::new(Unchanged).into());
+        }
+        self.doing = "waiting for the lock";
+        self.wait_for_lock().await?;
+
+        // Another deployment may have ended meanwhile.
+        self.doing = "reading";
+        let present = self.target.read().await.map_err(End::nothing_switched)?;
+        if let Some(unfinished) = &present.unfinished {
+            self.notice(DeployStep::FoundUnfinished(unfinished.release.clone()));
+        }
+        let plan = self.plan(&present)?;
+        self.stay_behind_newer(&present).await?;
+        if plan.is_done() {
+            let end = End::new(Unchanged);
+            // Nothing of the unfinished deployment is left: its note is removed.
+            return Err(if present.unfinished.is_some() { self.record(&plan, end).await } else { end }.into());
+        }
+        self.doing = "preparing";
+        self.notice(DeployStep::Preparing);
+        self.target.prepare(&plan).await.map_err(End::nothing_switched)?;
+        self.save(&plan).await?;
+        self.migrate(&plan).await?;
+        Ok(plan)
+    }
+
+    pub(super) fn plan(&mut self, present: &Present) -> Result<Plan, Box<End>> {
+        let plan = Plan::new(present, self.release, &self.settings.services);
+        let plan = plan.map_err(|error| End::nothing_switched(TargetError::new(error.to_string())))?;
+        self.plan = Some(plan.clone());
+        Ok(plan)
+    }
+
+    async fn wait_for_lock(&mut self) -> Result<(), Box<End>> {
+        let (began, mut noticed) = (Instant::now(), None);
+        loop {
+            match self.target.lock(self.release).await.map_err(End::nothing_switched)? {
+                Attempt::Taken(lock) => {
+                    self.lock = Some(lock);
+                    return Ok(());
+                }
+                Attempt::Busy(holder) if began.elapsed() >= self.settings.lock_wait => {
+                    let waited = self.settings.lock_wait.as_secs();
+                    let reason = format!("another deployment is in progress ({holder}); gave up after {waited} s");
+                    return Err(End::new(Locked).because(reason).into());
+                }
+                Attempt::Busy(holder) => {
+                    if noticed.as_ref() != Some(&holder) {
+                        self.notice(DeployStep::Waiting(holder.clone()));
+                        noticed = Some(holder);
+                    }
+                    sleep(LOCK_INTERVAL).await;
+                }
+            }
+        }
+    }
+
+    /// Ends the deployment of a commit if the target has a newer one. An earlier release that is put back on purpose is older
+    /// by its nature.
+    async fn stay_behind_newer(&self, present: &Present) -> Result<(), Box<End>> {
+        let Some(last) = present.last.as_ref().filter(|last| last.commit != self.release.commit) else { return Ok(()) };
+        if matches!(self.release.content, Content::Services(_)) || !(self.cx.is_newer)(last.commit.clone()).await {
+            return Ok(());
+        }
+        let reason = format!("the release {} of the newer commit {} is deployed", last.id, last.commit);
+        Err(End::new(Superseded).because(reason).into())
+    }
+
+    /// Saves the way back: for the post stage of this run, and at the target for the next deployment.
+    async fn save(&self, plan: &Plan) -> Result<(), Box<End>> {
+        let (target, release) = (self.target.name().to_owned(), self.release.clone());
+        (self.cx.journal)(Some(&Saved { target, release, plan: plan.clone() }));
+        self.target.save(plan).await.map_err(End::nothing_switched)
+    }
+
+    async fn migrate(&mut self, plan: &Plan) -> Result<(), Box<End>> {
+        if matches!(self.release.content, Content::Services(_)) {
+            return Ok(());
+        }
+        for migration in &self.settings.migrations {
+            self.doing = "a migration was running, which goes on at the target";
+            let (service, command) = (migration.service.clone(), migration.command.join(" "));
+            self.notice(DeployStep::Migrating { service, command });
+            if let Err(error) = self.target.migrate(plan, migration, self.settings.timeout).await {
+                let end = End::new(MigrationFailed).with(&migration.service, error);
+                return Err(self.record(plan, end).await.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Switches to the release and watches it.
+    async fn switch(&mut self, plan: &Plan) -> Result<Watched, Box<End>> {
+        self.notice(DeployStep::Switching);
+        let mut switched = self.patiently(self.target.switch(plan, self.settings.timeout)).await;
+        if matches!(&switched, Some(Err(error)) if error.is_outage) {
+            // Once nothing of it is going on any more, another switch completes it.
+            self.regain(plan).await?;
+            switched = self.patiently(self.target.switch(plan, self.settings.timeout)).await;
+        }
+        match switched {
+            None => {
+                let reason = "cancelled while the services were switched, which goes on at the target";
+                return Err(End::new(Cancelled).because(reason).switched().into());
+            }
+            Some(Err(error)) => {
+                let end = End::new(FailedRolledBack).with_error(error);
+                return Err(self.restore(plan, end).await.into());
+            }
+            Some(Ok(())) => {}
+        }
+        self.notice(DeployStep::Watching);
+        let mut watched = self.watch(plan, Side::Next).await;
+        if let (Watched::Good, Some(check)) = (&watched, &self.settings.http_check) {
+            watched = match self.cx.cancel.unless(http_check::passes(check)).await {
+                Ok(Ok(())) => watched,
+                Ok(Err(problem)) => Watched::Bad(Fault { service: check.url.clone(), problem }),
+                Err(_) => Watched::Stopped,
+            };
+        }
+        Ok(watched)
+    }
+
+    /// Watches what one side of the plan leads to.
+    pub(super) async fn watch(&self, plan: &Plan, side: Side) -> Watched {
+        let expected = plan.expected(side);
+        let mut judge = Judge::new(expected.clone(), self.settings.settle, self.settings.timeout);
+        let services: BTreeSet<&str> = expected.keys().map(String::as_str).collect();
+        let watching = async {
+            let (began, mut silent) = (Instant::now(), None);
+            loop {
+                match self.target.observe(&services).await {
+                    Ok(containers) => {
+                        silent = None;
+                        match judge.see(began.elapsed(), &containers) {
+                            Verdict::Pending => {}
+                            Verdict::Good => return Watched::Good,
+                            Verdict::Bad(fault) => return Watched::Bad(fault),
+                            Verdict::Foreign(fault) => return Watched::Foreign(fault),
+                        }
+                    }
+                    Err(error) if error.is_outage && silent.get_or_insert_with(Instant::now).elapsed() < OUTAGE => {}
+                    Err(error) => return Watched::Unknown(error),
+                }
+                sleep(WATCH_INTERVAL).await;
+            }
+        };
+        self.cx.cancel.unless(watching).await.unwrap_or(Watched::Stopped)
+    }
+
+    /// What follows a release that was not found good.
+    pub(super) async fn undo_unless_stopped(&mut self, plan: &Plan, watched: Watched) -> End {
+        match watched {
+            Watched::Good => End::new(Deployed).switched(),
+            Watched::Stopped => {
+                let reason = "cancelled after the services were switched; the release was not proved to run";
+                End::new(Cancelled).because(reason).switched()
+            }
+            Watched::Foreign(fault) => {
+                (self.cx.journal)(None);
+                End::new(Superseded).with_fault(&fault, Vec::new()).switched()
+            }
+            Watched::Unknown(error) => {
+                let by_hand = self.target.by_hand(plan);
+                End::not_rolled_back("the target stopped answering after the switch", by_hand).caused_by(&error)
+            }
+            Watched::Bad(fault) => {
+                let log = self.target.logs(&fault.service).await;
+                let end = End::new(FailedRolledBack).with_fault(&fault, log);
+                self.restore(plan, end).await
+            }
+        }
+    }
+
+    /// Puts back what ran before and watches it. `end` says why; the result depends on how this goes.
+    pub(super) async fn restore(&mut self, plan: &Plan, end: End) -> End {
+        let end = end.switched();
+        let by_hand = self.target.by_hand(plan);
+        if !self.settings.rolls_back {
+            return self.record(plan, end.left("it was left as it is, since `rollback` is off", by_hand)).await;
+        }
+        if !plan.has_way_back() {
+            return self.record(plan, end.left("there is no earlier release to put back", by_hand)).await;
+        }
+        self.notice(DeployStep::RollingBack { reason: end.reason.clone().unwrap_or_default() });
+        if let Err(lost) = self.regain(plan).await {
+            return end.left(&lost.reason.unwrap_or_default(), by_hand);
+        }
+        let mut restored = self.patiently(self.target.restore(plan, self.settings.timeout)).await;
+        if matches!(&restored, Some(Err(error)) if error.is_outage) {
+            if let Err(lost) = self.regain(plan).await {
+                return end.left(&lost.reason.unwrap_or_default(), by_hand);
+            }
+            restored = self.patiently(self.target.restore(plan, self.settings.timeout)).await;
+        }
+        match restored {
+            None => {
+                return end.cancelled("cancelled while the previous release was put back, which goes on at the target");
+            }
+            Some(Err(error)) => {
+                let problem = format!("the previous release could not be put back: {}", error.chain());
+                return self.record(plan, end.left(&problem, by_hand)).await;
+            }
+            Some(Ok(())) => {}
+        }
+        self.notice(DeployStep::WatchingPrevious);
+        match self.watch(plan, Side::Previous).await {
+            Watched::Good => self.record(plan, end).await,
+            Watched::Stopped => {
+                end.cancelled("the previous release was put back, but cancelled before it was proved to run")
+            }
+            Watched::Bad(fault) | Watched::Foreign(fault) => {
+                let problem = format!("the previous release was put back, but {}: {}", fault.service, fault.problem);
+                self.record(plan, end.left(&problem, by_hand)).await
+            }
+            Watched::Unknown(error) => end.left(&error.chain(), by_hand),
+        }
+    }
+
+    /// Makes sure that the lock is held, which may have been lost with a connection. A target gives it out only when nothing
+    /// of an earlier deployment is going on.
+    pub(super) async fn regain(&mut self, plan: &Plan) -> Result<(), Box<End>> {
+        let began = Instant::now();
+        let by_hand = || self.target.by_hand(plan);
+        while !self.lock.as_ref().is_some_and(|lock| self.target.is_held(lock)) {
+            let problem = match self.target.lock(self.release).await {
+                Ok(Attempt::Taken(lock)) => {
+                    self.lock = Some(lock);
+                    return Ok(());
+                }
+                Ok(Attempt::Busy(holder)) => {
+                    format!("the connection was lost, and another deployment has the lock now ({holder})")
+                }
+                Err(error) => error.chain(),
+            };
+            if began.elapsed() >= OUTAGE || self.cx.cancel.reason().is_some() {
+                return Err(End::not_rolled_back(&problem, by_hand()).into());
+            }
+            sleep(LOCK_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Records the end at the target. A deployment never fails because of its record.
+    pub(super) async fn record(&mut self, plan: &Plan, end: End) -> End {
+        if let Some(Err(error)) = self.patiently(self.target.record(plan, self.release, end.result)).await {
+            self.notice(DeployStep::Warning(format!("the release could not be recorded: {}", error.chain())));
+        }
+        if !end.is_open() {
+            (self.cx.journal)(None);
+        }
+        end
+    }
+
+    /// Runs work that must not be dropped half way. After a stop, it gets a short time to end; `None` if it does not.
+    async fn patiently<O>(&self, work: impl Future<Output = O>) -> Option<O> {
+        let stopped = async {
+            self.cx.cancel.requested().await;
+            sleep(AFTER_STOP).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = stopped => None,
+        }
+    }
+
+    fn notice(&self, step: DeployStep) {
+        (self.cx.notice)(self.target.name(), step);
+    }
+}
