@@ -1,0 +1,148 @@
+//! The commands for the server. Pure.
+//!
+//! The scripts are fixed texts; everything else is passed to them in their arguments, which [`crate::ssh::quote`] protects.
+//! They are for any POSIX shell, and run in `sh` whatever the login shell of the user is.
+
+/// The directory that holds everything that belongs to deployments, in the project's directory.
+pub(super) const DIRECTORY: &str = ".build-deploy";
+
+/// The first version of Compose that knows `!reset`
+/// (<https://docs.docker.com/reference/compose-file/merge/#reset-value>).
+pub(super) const OLDEST_COMPOSE: (u64, u64) = (2, 24);
+
+/// `probe DIRECTORY [FILE...]`: prints what the server has, one fact a line.
+pub(super) const PROBE: &str = r#"
+cd "$1" 2>/dev/null || { echo "no-directory"; exit 0; }
+shift
+for tool in docker flock timeout; do command -v "$tool" >/dev/null || echo "no-tool $tool"; done
+if [ -e .build-deploy ]; then [ -w .build-deploy ]; else [ -w . ]; fi || echo "not-writable"
+echo "compose $(docker compose version --short 2>&1 | head -n 1)"
+echo "engine $(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>&1 | head -n 1)"
+if [ $# -gt 0 ]; then
+  for file; do if [ -f "$file" ]; then echo "file $file"; else echo "no-file $file"; fi; done
+  exit 0
+fi
+list=$COMPOSE_FILE
+[ -n "$list" ] || [ ! -f .env ] || list=$(sed -n 's/^COMPOSE_FILE=//p' .env | tail -n 1)
+if [ -n "$list" ]; then echo "files $list"; exit 0; fi
+for file in compose.yaml compose.yml docker-compose.yml docker-compose.yaml; do
+  if [ -f "$file" ]; then echo "file $file"; break; fi
+done
+for file in compose.override.yml compose.override.yaml docker-compose.override.yml docker-compose.override.yaml; do
+  if [ -f "$file" ]; then echo "file $file"; break; fi
+done
+"#;
+
+/// `state DIRECTORY`: prints the note of an unfinished deployment and the releases, one a line.
+pub(super) const STATE: &str = r#"
+cd "$1/.build-deploy" 2>/dev/null || exit 0
+[ ! -f unfinished.json ] || sed 's/^/unfinished /' unfinished.json
+[ ! -f releases.jsonl ] || sed 's/^/release /' releases.jsonl
+"#;
+
+/// `lock DIRECTORY HOLDER SECONDS`: holds the lock until its input ends. A command that a killed deployment left running
+/// gets so many seconds to end.
+pub(super) const LOCK: &str = r#"
+umask 077
+cd "$1" && mkdir -p .build-deploy && cd .build-deploy && exec 9>lock || { echo FAILED; exit 73; }
+if ! flock -n 9; then echo "BUSY $(cat holder 2>/dev/null)"; exit 0; fi
+if ! flock -w "$3" operation.lock true; then echo "BUSY a command of an earlier deployment"; exit 0; fi
+printf '%s\n' "$2" >holder
+echo TAKEN
+cat >/dev/null
+rm -f holder
+"#;
+
+/// `write DIRECTORY FILE BYTES`: writes its input to a file, whole or not at all.
+pub(super) const WRITE: &str = r#"
+umask 077
+cd "$1" && mkdir -p .build-deploy && cd .build-deploy || exit 73
+cat >"$2.new" || exit 74
+if [ "$(wc -c <"$2.new")" -ne "$3" ]; then rm -f "$2.new"; exit 74; fi
+mv -f "$2.new" "$2"
+"#;
+
+/// `operate DIRECTORY LOG SECONDS COMMAND...`: runs a command that changes what runs. It goes on if the connection breaks:
+/// its output goes to a file, so that it is not ended by a closed pipe. Nothing else of a deployment runs at the same time.
+pub(super) const OPERATE: &str = r#"
+umask 077
+cd "$1" || exit 73
+log=.build-deploy/$2; limit=$3; shift 3
+flock .build-deploy/operation.lock timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
+code=$?
+tail -c 32768 "$log"
+exit $code
+"#;
+
+/// `run DIRECTORY COMMAND...`: runs a command that changes nothing.
+pub(super) const RUN: &str = r#"cd "$1" || exit 73; shift; exec "$@""#;
+
+/// `finish DIRECTORY CURRENT CLOSED [FILE...]`: points `current.yml` to a file unless CURRENT is empty, removes the note
+/// of an unfinished deployment if CLOSED is `closed`, and removes the files.
+pub(super) const FINISH: &str = r#"
+cd "$1/.build-deploy" || exit 73
+if [ -n "$2" ]; then ln -sf "$2" current.new && mv -f current.new current.yml || exit 74; fi
+if [ "$3" = closed ]; then rm -f unfinished.json; fi
+shift 3
+rm -f -- "$@"
+"#;
+
+/// `logs CONTAINER LINES`: the last lines of a container, in the order in which they were printed.
+pub(super) const LOGS: &str = r#"exec docker logs --tail "$2" "$1" 2>&1"#;
+
+/// A script with its arguments, as a list of words.
+pub(super) fn script<'a>(text: &'a str, arguments: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    ["sh", "-c", text.trim(), "sh"].into_iter().chain(arguments).map(String::from).collect()
+}
+
+/// The beginning of each call of Compose.
+pub(super) fn compose(project: Option<&str>, files: &[String]) -> Vec<String> {
+    let mut argv = vec!["docker".to_owned(), "compose".to_owned()];
+    if let Some(project) = project {
+        argv.extend(["-p".to_owned(), project.to_owned()]);
+    }
+    for file in files {
+        argv.extend(["-f".to_owned(), file.clone()]);
+    }
+    argv
+}
+
+/// The files in a value of `COMPOSE_FILE`, without those of deployments
+/// (<https://docs.docker.com/compose/how-tos/environment-variables/envvars/#compose_file>).
+pub(super) fn listed_files(value: &str) -> Vec<String> {
+    let value = value.trim().trim_matches(['"', '\'']);
+    let is_own = |file: &str| file.trim_start_matches("./").starts_with(DIRECTORY);
+    value.split(':').filter(|file| !file.is_empty() && !is_own(file)).map(String::from).collect()
+}
+
+/// Major and minor version.
+pub(super) fn version(text: &str) -> Option<(u64, u64)> {
+    let mut parts = text.trim().trim_start_matches('v').split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compose, listed_files, script, version};
+
+    #[test]
+    fn words() {
+        assert_eq!(script(" echo $1\n", ["a b"]), ["sh", "-c", "echo $1", "sh", "a b"]);
+        let files = ["compose.yml".to_owned(), "-x.yml".to_owned()];
+        assert_eq!(compose(Some("site"), &files)[2..], ["-p", "site", "-f", "compose.yml", "-f", "-x.yml"]);
+    }
+
+    #[test]
+    fn the_files_of_the_project_without_our_own() {
+        let value = "\"compose.yml:prod.yml:.build-deploy/current.yml:./.build-deploy/current.yml\"";
+        assert_eq!(listed_files(value), ["compose.yml", "prod.yml"]);
+        assert!(listed_files(" ").is_empty());
+    }
+
+    #[test]
+    fn versions() {
+        assert_eq!(version("2.40.3-3\n"), Some((2, 40)));
+        assert_eq!(version("v5.5.0"), Some((5, 5)));
+        assert_eq!(version("docker: unknown command"), None);
+    }
+}

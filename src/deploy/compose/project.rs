@@ -1,0 +1,90 @@
+//! A project as `docker compose config` shows it, and the files that pin its images. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The parts of a project that matter here.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct Project {
+    /// The project's name.
+    pub(super) name: String,
+    /// Its services.
+    #[serde(default)]
+    pub(super) services: BTreeMap<String, Service>,
+}
+
+/// A service.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(super) struct Service {
+    /// The image; Compose names one after project and service if it is missing.
+    pub(super) image: Option<String>,
+    /// The services that it needs.
+    #[serde(default)]
+    depends_on: BTreeMap<String, Value>,
+}
+
+impl Project {
+    /// The services that these need, directly or not, without themselves.
+    pub(super) fn dependencies<'a>(&'a self, of: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
+        let own: BTreeSet<&str> = of.into_iter().collect();
+        let (mut open, mut found): (Vec<&str>, _) = (own.iter().copied().collect(), BTreeSet::new());
+        while let Some(service) = open.pop() {
+            let needed = self.services.get(service).into_iter().flat_map(|service| service.depends_on.keys());
+            for name in needed.map(String::as_str) {
+                if !own.contains(name) && self.services.contains_key(name) && found.insert(name) {
+                    open.push(name);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// A compose file that pins the image of each service. Compose merges it into the files of the project.
+///
+/// It holds nothing about the release besides the images: anything else would change the configuration of services whose
+/// image is the same, and Compose would replace their containers.
+pub(super) fn pins<'a>(images: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    // A string of JSON is one of YAML, whatever is in it.
+    let text = |value: &str| Value::from(value).to_string();
+    let mut file = "# Written by build-deploy, which replaces this file.\nservices:\n".to_owned();
+    let mut is_empty = true;
+    for (service, image) in images {
+        is_empty = false;
+        let (service, image) = (text(service), text(image));
+        file += &format!("  {service}:\n    image: {image}\n    build: !reset null\n    pull_policy: never\n");
+    }
+    if is_empty {
+        file += "  {}\n";
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use super::{Project, pins};
+
+    #[test]
+    fn dependencies() {
+        let text = r#"{"name": "site", "services": {
+            "web": {"image": "x", "depends_on": {"worker": {}, "db": {"condition": "service_healthy"}}},
+            "worker": {"depends_on": {"queue": {}, "web": {}}}, "db": {}, "queue": {"depends_on": {"gone": {}}},
+            "other": {}}}"#;
+        let project: Project = serde_json::from_str(text).unwrap();
+        assert_eq!(project.dependencies(["web"]).into_iter().collect::<Vec<_>>(), ["db", "queue", "worker"]);
+        assert_eq!(project.dependencies(["web", "worker"]).into_iter().collect::<Vec<_>>(), ["db", "queue"]);
+        assert!(project.dependencies(["other", "unknown"]).is_empty());
+    }
+
+    #[test]
+    fn pins_are_yaml_whatever_the_names_are() {
+        let want = "# Written by build-deploy, which replaces this file.\nservices:\n  \"web: 1\":\n    \
+                    image: \"x@sha256:00\"\n    build: !reset null\n    pull_policy: never\n";
+        assert_eq!(pins([("web: 1", "x@sha256:00")]), want);
+        assert!(pins([]).ends_with("services:\n  {}\n"));
+    }
+}

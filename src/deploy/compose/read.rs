@@ -1,0 +1,169 @@
+//! What runs on the server, and what is recorded there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::{
+    ComposeTarget, Found,
+    commands::{PROBE, RUN, STATE, compose, script},
+    engine::{Engine, encoded},
+    inspect::{Image, Inspected, Listed},
+    kept_tag,
+    probe::Probe,
+    project::Project,
+    records::{self, Record},
+};
+use crate::{
+    deploy::{
+        judge::Container,
+        plan::Plan,
+        release::Release,
+        target::{Present, PresentService, Recorded, TargetError},
+    },
+    ssh::Command,
+};
+
+/// What was read last. Later steps go by it.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) project: Project,
+    pub(super) records: Vec<Record>,
+    /// The services with a container that is up.
+    pub(super) up: BTreeSet<String>,
+}
+
+/// A container with its service and image.
+struct Located {
+    service: String,
+    inspected: Inspected,
+    image: Image,
+}
+
+impl ComposeTarget {
+    /// Looks at the server, once.
+    pub(super) async fn found(&self) -> Result<&Found, TargetError> {
+        let probe = async {
+            let path = self.settings.path.as_str();
+            let arguments = std::iter::once(path).chain(self.settings.files.iter().map(String::as_str));
+            let printed = self.remote.run("sh", &Command::new(script(PROBE, arguments))).await?;
+            let Probe { engine, files } = Probe::parse(&printed, &self.settings.server.to_string(), path)?;
+            let engine = Engine::new(self.remote.clone(), engine);
+            Ok(Found { files, engine })
+        };
+        self.found.get_or_try_init(|| probe).await
+    }
+
+    /// The project, without any pins.
+    pub(super) async fn project(&self) -> Result<Project, TargetError> {
+        let files = &self.found().await?.files;
+        let mut argv = script(RUN, [self.settings.path.as_str()]);
+        argv.extend(compose(self.settings.project.as_deref(), files));
+        argv.extend(["config", "--format", "json"].map(String::from));
+        let command = Command { keep: 8 << 20, ..Command::new(argv) };
+        // Contains the environment of services, secrets among it: never shown.
+        let text = self.remote.run("docker compose config", &command).await?;
+        let parsed = serde_json::from_str(&text);
+        parsed.map_err(|error| {
+            let server = self.remote.server();
+            TargetError::new(format!("{server}: unexpected output of `docker compose config`: {error}"))
+        })
+    }
+
+    /// What is recorded in the project's directory.
+    pub(super) async fn state(&self) -> Result<(Option<Plan>, Vec<Record>), TargetError> {
+        let command = Command { keep: 8 << 20, ..Command::new(script(STATE, [self.settings.path.as_str()])) };
+        let text = self.remote.run("sh", &command).await?;
+        let unfinished = text.lines().find_map(|line| line.strip_prefix("unfinished "));
+        let plan = unfinished.and_then(|line| serde_json::from_str(line).ok());
+        let records = records::parse(text.lines().filter_map(|line| line.strip_prefix("release ")));
+        Ok((plan, records))
+    }
+
+    /// The releases that were deployed and are kept, the newest first. Each can be deployed again, without a registry.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn releases(&self) -> Result<Vec<Release>, TargetError> {
+        let (_, records) = self.state().await?;
+        let kept = records::deployed(&records).into_iter().take(self.settings.keep.max(1));
+        Ok(kept.map(Record::release).collect())
+    }
+
+    pub(super) async fn present(&self) -> Result<Present, TargetError> {
+        self.found().await?;
+        let (project, state) = tokio::try_join!(self.project(), self.state())?;
+        let containers = self.containers(&project.name, |_| true).await?;
+        let (unfinished, records) = state;
+
+        let mut services: BTreeMap<String, PresentService> = BTreeMap::new();
+        for (name, service) in &project.services {
+            services
+                .insert(name.clone(), PresentService { defined: service.image.clone(), ..PresentService::default() });
+        }
+        for Located { service, inspected, image } in &containers {
+            // A container of a service that the project does not have any more is none of the release's.
+            let Some(now) = services.get_mut(service) else { continue };
+            now.is_up |= inspected.is_up();
+            let pin = inspected.pin(image, |id| kept_tag(&project.name, id));
+            now.runs.extend(pin.filter(|pin| !now.runs.contains(pin)));
+        }
+        let last = records::deployed(&records)
+            .first()
+            .map(|record| Recorded { id: record.id.clone(), commit: record.commit.clone() });
+        let up = services.iter().filter(|(_, now)| now.is_up).map(|(name, _)| name.clone()).collect();
+        *self.seen.lock().await = Some(Seen { project, records, up });
+        Ok(Present { services, last, unfinished })
+    }
+
+    /// A sample of these services.
+    pub(super) async fn sample(&self, services: &BTreeSet<&str>) -> Result<Vec<Container>, TargetError> {
+        let project = self.seen().await?.project.name;
+        let containers = self.containers(&project, |service| services.contains(service)).await?;
+        Ok(containers.iter().map(|one| one.inspected.container(&one.service, &one.image)).collect())
+    }
+
+    /// The containers of a service.
+    pub(super) async fn of_service(&self, service: &str) -> Result<Vec<Inspected>, TargetError> {
+        let project = self.seen().await?.project.name;
+        let containers = self.containers(&project, |name| name == service).await?;
+        Ok(containers.into_iter().map(|one| one.inspected).collect())
+    }
+
+    async fn containers(&self, project: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<Located>, TargetError> {
+        let engine = &self.found().await?.engine;
+        let filter = json!({"label": [format!("com.docker.compose.project={project}")]}).to_string();
+        let listed: Option<Vec<Listed>> =
+            engine.get(&format!("/containers/json?all=true&filters={}", encoded(&filter))).await?;
+        let (mut containers, mut images): (Vec<Located>, BTreeMap<String, Image>) = (Vec::new(), BTreeMap::new());
+        for one in listed.unwrap_or_default() {
+            let Some(service) = one.service().filter(|service| wanted(service)) else { continue };
+            // It may have been removed meanwhile.
+            let Some(inspected) = engine.get::<Inspected>(&format!("/containers/{}/json", encoded(&one.id))).await?
+            else {
+                continue;
+            };
+            let id = inspected.image.clone();
+            let image = match images.get(&id) {
+                Some(image) => image.clone(),
+                None => {
+                    let image = engine.get::<Image>(&format!("/images/{}/json", encoded(&id))).await?;
+                    Image { id: id.clone(), ..image.unwrap_or_default() }
+                }
+            };
+            images.insert(id, image.clone());
+            containers.push(Located { service: service.to_owned(), inspected, image });
+        }
+        Ok(containers)
+    }
+
+    /// What was read last.
+    pub(super) async fn seen(&self) -> Result<Seen, TargetError> {
+        if let Some(seen) = self.seen.lock().await.clone() {
+            return Ok(seen);
+        }
+        self.present().await?;
+        let seen = self.seen.lock().await.clone();
+        seen.ok_or_else(|| TargetError::new(format!("{}: the project was not read", self.remote.server())))
+    }
+}

@@ -1,0 +1,146 @@
+//! The releases that a server remembers, and what of them it keeps. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    deploy::release::{Content, Release, ServiceImage},
+    domain::deploy::DeployResult,
+};
+
+/// How many releases are remembered; of most of them only this line.
+const REMEMBERED: usize = 100;
+
+/// A line of `releases.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) time: String,
+    pub(super) commit: String,
+    pub(super) actor: String,
+    pub(super) run_url: String,
+    pub(super) result: DeployResult,
+    /// Everything that is pinned, also what this release did not change.
+    pub(super) services: BTreeMap<String, ServiceImage>,
+}
+
+impl Record {
+    /// The release, to be deployed again.
+    pub(super) fn release(&self) -> Release {
+        Release {
+            id: self.id.clone(),
+            commit: self.commit.clone(),
+            actor: self.actor.clone(),
+            run_url: self.run_url.clone(),
+            content: Content::Services(self.services.clone()),
+        }
+    }
+}
+
+/// The records in a file. A line that another version wrote is skipped.
+pub(super) fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Record> {
+    lines.into_iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The file with these records.
+pub(super) fn render(records: &[Record]) -> String {
+    let last = &records[records.len().saturating_sub(REMEMBERED)..];
+    last.iter().filter_map(|record| serde_json::to_string(record).ok()).map(|line| line + "\n").collect()
+}
+
+/// The releases that were deployed, the newest first. Each id once.
+pub(super) fn deployed(records: &[Record]) -> Vec<&Record> {
+    let mut seen = BTreeSet::new();
+    let deployed = records.iter().rev().filter(|record| record.result == DeployResult::Deployed);
+    deployed.filter(|record| seen.insert(&record.id)).collect()
+}
+
+/// What is not needed any more.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Rubbish {
+    /// Ids of releases whose files are not needed.
+    pub(super) releases: BTreeSet<String>,
+    /// References of images.
+    pub(super) images: BTreeSet<String>,
+    /// Digests of the same images.
+    pub(super) digests: BTreeSet<String>,
+}
+
+/// What is not needed once the newest `keep` deployed releases are kept.
+pub(super) fn rubbish(records: &[Record], keep: usize) -> Rubbish {
+    let kept: Vec<&Record> = deployed(records).into_iter().take(keep.max(1)).collect();
+    let pins = |record: &Record| record.services.values().map(|service| service.pin.clone()).collect::<Vec<_>>();
+    let needed: BTreeSet<_> = kept.iter().flat_map(|record| pins(record)).collect();
+    let ids: BTreeSet<&String> = kept.iter().map(|record| &record.id).collect();
+    let mut rubbish = Rubbish::default();
+    for record in records {
+        if !ids.contains(&record.id) {
+            rubbish.releases.insert(record.id.clone());
+        }
+        for pin in pins(record).into_iter().filter(|pin| !needed.contains(pin)) {
+            // Another name of an image that is needed stays out of this.
+            if !needed.iter().any(|one| one.digest == pin.digest) {
+                rubbish.digests.insert(pin.digest.to_string());
+            }
+            rubbish.images.insert(pin.reference);
+        }
+    }
+    rubbish
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Record, deployed, parse, render, rubbish};
+    use crate::{
+        deploy::release::ServiceImage,
+        domain::{
+            deploy::{DeployResult, Pin},
+            digest::Digest,
+        },
+    };
+
+    fn record(id: &str, content: &str, result: DeployResult) -> Record {
+        let digest = Digest::of(content.as_bytes());
+        let pin = Pin { reference: format!("x/y@{digest}"), digest };
+        Record {
+            id: id.into(),
+            time: String::new(),
+            commit: String::new(),
+            actor: String::new(),
+            run_url: String::new(),
+            result,
+            services: BTreeMap::from([("web".into(), ServiceImage { image: "web".into(), pin })]),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let records = [record("1", "a", DeployResult::Deployed), record("2", "b", DeployResult::FailedRolledBack)];
+        let text = render(&records);
+        assert_eq!(parse(text.lines().chain(["garbage", ""])), records);
+        let many: Vec<Record> = (0..150).map(|n| record(&n.to_string(), "a", DeployResult::Deployed)).collect();
+        assert_eq!(render(&many).lines().count(), 100);
+    }
+
+    #[test]
+    fn only_what_no_kept_release_needs_is_removed() {
+        use DeployResult::{Deployed, FailedRolledBack};
+        let records = [
+            record("1", "a", Deployed),
+            record("2", "b", Deployed),
+            record("3", "bad", FailedRolledBack),
+            record("4", "a", Deployed),
+            record("5", "c", Deployed),
+        ];
+        let ids: Vec<&str> = deployed(&records).iter().map(|record| record.id.as_str()).collect();
+        assert_eq!(ids, ["5", "4", "2", "1"]);
+        let rubbish = rubbish(&records, 2);
+        assert_eq!(rubbish.releases.iter().map(String::as_str).collect::<Vec<_>>(), ["1", "2", "3"]);
+        let digests: Vec<&String> = rubbish.digests.iter().collect();
+        assert_eq!(digests.len(), 2, "b and bad; a is in release 4");
+        assert!(!rubbish.digests.contains(Digest::of(b"a").as_str()));
+    }
+}
