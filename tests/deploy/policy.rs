@@ -1,0 +1,357 @@
+//! Every way in which a deployment can end, with a target that is a script. The clock is paused: nothing waits.
+
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+
+use build_deploy::{
+    cancel::{self, Stop},
+    deploy::{
+        self, Context, Saved, TargetSpec,
+        plan::{Change, Plan},
+        release::{Content, Release, ServiceImage},
+        target::Recorded,
+    },
+    domain::deploy::{
+        DeployReport,
+        DeployResult::{
+            self, Cancelled, Deployed, FailedNotRolledBack, FailedRolledBack, Locked, MigrationFailed, Skipped,
+            Superseded, Unchanged,
+        },
+        DeployStep,
+    },
+};
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, sleep};
+
+use super::script::{Does, Script, image, release, running, spec};
+
+/// What a deployment came to.
+struct Done {
+    reports: Vec<DeployReport>,
+    specs: Vec<TargetSpec<Script>>,
+    /// The journal's entries: whether there was a way back to note.
+    journal: Vec<Option<Saved>>,
+    steps: Vec<DeployStep>,
+    seconds: u64,
+}
+
+impl Done {
+    fn result(&self) -> DeployResult {
+        self.reports[0].result
+    }
+
+    fn reason(&self) -> &str {
+        self.reports[0].reason.as_deref().unwrap_or_default()
+    }
+
+    fn script(&self) -> &Script {
+        &self.specs[0].target
+    }
+
+    /// What runs in the end, if it is the same everywhere.
+    fn runs(&self) -> String {
+        let runs = self.script().runs.borrow();
+        let all: Vec<&str> = runs.values().map(String::as_str).collect();
+        if all.windows(2).all(|pair| pair[0] == pair[1]) { all.first().map(|one| (*one).to_owned()) } else { None }
+            .unwrap()
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Options {
+    stop_after: Option<Duration>,
+    dry_run: bool,
+    is_newer: bool,
+}
+
+async fn deploy_all(specs: Vec<TargetSpec<Script>>, release: &Release, options: Options) -> Done {
+    let (canceller, cancel) = cancel::channel();
+    let (journal, steps) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let began = Instant::now();
+    let cx = Context {
+        cancel: &cancel,
+        dry_run: options.dry_run,
+        journal: &|saved| journal.borrow_mut().push(saved.cloned()),
+        notice: &|_, step| steps.borrow_mut().push(step),
+        is_newer: &|_| async move { options.is_newer }.boxed(),
+    };
+    let stop = async {
+        match options.stop_after {
+            Some(after) => {
+                sleep(after).await;
+                canceller.stop(Stop::Signal);
+            }
+            None => std::future::pending().await,
+        }
+        std::future::pending::<()>().await;
+    };
+    let reports = tokio::select! {
+        reports = deploy::all(&specs, release, cx) => reports,
+        () = stop => unreachable!(),
+    };
+    let seconds = began.elapsed().as_secs();
+    let (journal, steps) = (journal.into_inner(), steps.into_inner());
+    let done = Done { reports, specs, journal, steps, seconds };
+    for spec in &done.specs {
+        assert_eq!(spec.target.locks.get(), 0, "a lock is held after {}", spec.target.calls());
+    }
+    done
+}
+
+async fn deploy(script: Script, content: &str) -> Done {
+    deploy_all(vec![spec(script)], &release(content), Options::default()).await
+}
+
+async fn deploy_until(script: Script, content: &str, stop_after: f64) -> Done {
+    let options = Options { stop_after: Some(Duration::from_secs_f64(stop_after)), ..Options::default() };
+    deploy_all(vec![spec(script)], &release(content), options).await
+}
+
+fn with(steps: &[(&'static str, Does)]) -> Script {
+    Script { steps: RefCell::new(steps.to_vec()), ..running() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_release() {
+    let done = deploy(running(), "new").await;
+    assert_eq!((done.result(), done.runs().as_str(), done.reason()), (Deployed, "new", ""));
+    let calls = done.script().calls().replace(" observe", "");
+    assert_eq!(calls, "read lock read prepare save migrate switch record unlock");
+    assert_eq!(done.seconds, 15, "the settle time");
+    let [Some(saved), None] = &done.journal[..] else { panic!("{:?}", done.journal) };
+    assert_eq!((saved.target.as_str(), saved.release.id.as_str()), ("production", "r-new"));
+    assert_eq!(saved.plan.changes["web"].previous, Some(image("old").pin()));
+    let service = &done.reports[0].services["worker"];
+    assert_eq!((&service.digest, &service.previous), (&image("new").digest, &Some(image("old").digest)));
+    let words: Vec<String> =
+        done.steps.iter().map(|step| format!("{step:?}").split(['(', ' ']).next().unwrap().into()).collect();
+    assert_eq!(words, ["Planned", "Preparing", "Migrating", "Switching", "Watching", "Finished"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_already_is_left_alone() {
+    let done = deploy(running(), "old").await;
+    assert_eq!((done.result(), done.script().calls().as_str()), (Unchanged, "read"));
+    assert!(done.journal.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_stops_at_the_difference() {
+    let options = Options { dry_run: true, ..Options::default() };
+    let done = deploy_all(vec![spec(running())], &release("new"), options).await;
+    assert_eq!((done.result(), done.script().calls().as_str(), done.runs().as_str()), (Skipped, "read", "old"));
+    assert!(matches!(&done.steps[0], DeployStep::Planned(changes) if changes.len() == 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_release_is_rolled_back() {
+    let done = deploy(running(), "bad").await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"));
+    assert_eq!(done.reason(), "web: it exited with code 3");
+    let report = &done.reports[0];
+    assert!(report.was_switched && report.by_hand.is_empty());
+    assert_eq!((report.failed_service.as_deref(), &report.log[..]), (Some("web"), &["web says boom".to_owned()][..]));
+    assert!(matches!(&done.journal[..], [Some(_), None]));
+    assert_eq!(done.seconds, 15, "the previous release has to prove itself too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_fails_is_told_apart() {
+    let failing = with(&[("restore", Does::Fail("no space left"))]);
+    let done = deploy(failing, "bad").await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedNotRolledBack, "bad"));
+    let want = "web: it exited with code 3; the previous release could not be put back: no space left";
+    assert_eq!((done.reason(), &done.reports[0].by_hand[..]), (want, &["put it back".to_owned()][..]));
+    assert!(matches!(&done.journal[..], [Some(_)]), "somebody still has to look after it");
+    assert!(done.script().unfinished.borrow().is_some());
+
+    let runs = BTreeMap::from([("web", "worse".to_owned()), ("worker", "worse".to_owned())]);
+    let done = deploy(Script { runs: RefCell::new(runs), ..running() }, "bad").await;
+    assert_eq!(done.result(), FailedNotRolledBack, "what ran before was broken, too");
+    assert!(
+        done.reason().ends_with("the previous release was put back, but web: it exited with code 3"),
+        "{}",
+        done.reason()
+    );
+
+    let done = deploy(Script { runs: RefCell::default(), ..running() }, "bad").await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedNotRolledBack, "bad"));
+    assert!(done.reason().ends_with("there is no earlier release to put back"), "{}", done.reason());
+
+    let mut off = spec(running());
+    off.settings.rolls_back = false;
+    let done = deploy_all(vec![off], &release("bad"), Options::default()).await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedNotRolledBack, "bad"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_that_fails_is_rolled_back() {
+    let done = deploy(with(&[("switch", Does::Fail("port is already allocated"))]), "new").await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"));
+    assert_eq!((done.reason(), &done.reports[0].log[..]), ("port is already allocated", &["boom".to_owned()][..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_before_the_switch_change_nothing() {
+    for step in ["read", "lock", "prepare", "save"] {
+        let done = deploy(with(&[(step, Does::Fail("no"))]), "new").await;
+        assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"), "{step}");
+        assert_eq!((done.reason(), done.reports[0].was_switched), ("no; nothing was switched", false), "{step}");
+    }
+    let done = deploy(with(&[("migrate", Does::Fail("exit code 1"))]), "new").await;
+    assert_eq!((done.result(), done.runs().as_str(), done.reason()), (MigrationFailed, "old", "exit code 1"));
+    assert!(done.script().unfinished.borrow().is_none() && matches!(&done.journal[..], [Some(_), None]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_written_fails_nothing() {
+    let done = deploy(with(&[("record", Does::Fail("disk full"))]), "new").await;
+    assert_eq!((done.result(), done.runs().as_str()), (Deployed, "new"));
+    assert!(done.steps.iter().any(|step| matches!(step, DeployStep::Warning(text) if text.contains("disk full"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lock() {
+    let done = deploy(Script { holder: Some(("run 7", 20)), ..running() }, "new").await;
+    assert_eq!((done.result(), done.seconds), (Deployed, 35));
+    let waiting = done.steps.iter().filter(|step| matches!(step, DeployStep::Waiting(holder) if holder == "run 7"));
+    assert_eq!(waiting.count(), 1);
+    let done = deploy(Script { holder: Some(("run 7", 999)), ..running() }, "new").await;
+    assert_eq!((done.result(), done.runs().as_str(), done.seconds), (Locked, "old", 60));
+    assert!(done.reason().contains("(run 7); gave up after 60 s"), "{}", done.reason());
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_over_somebody_else() {
+    let last = Some(Recorded { id: "9".into(), commit: "newer".into() });
+    let options = Options { is_newer: true, ..Options::default() };
+    let done = deploy_all(vec![spec(Script { last: last.clone(), ..running() })], &release("new"), options).await;
+    assert_eq!((done.result(), done.runs().as_str()), (Superseded, "old"));
+    let services = BTreeMap::from([("web".to_owned(), ServiceImage { image: "site".into(), pin: image("new").pin() })]);
+    let rollback = Release { content: Content::Services(services), ..release("new") };
+    let done = deploy_all(vec![spec(Script { last, ..running() })], &rollback, options).await;
+    assert_eq!(done.result(), Deployed, "an old release is put back on purpose");
+    assert!(!done.script().calls().contains("migrate"));
+
+    let done = deploy(with(&[("observe", Does::Intrude("other"))]), "bad").await;
+    assert_eq!((done.result(), done.runs().as_str()), (Superseded, "other"), "their release is not rolled back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_is_made_again() {
+    let done = deploy(with(&[("switch", Does::Lose)]), "new").await;
+    assert_eq!((done.result(), done.runs().as_str()), (Deployed, "new"));
+    let calls = done.script().calls().replace(" observe", "");
+    assert_eq!(calls, "read lock read prepare save migrate switch lock switch record unlock");
+    let done = deploy(with(&[("switch", Does::Lose), ("restore", Does::Lose)]), "bad").await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"));
+    let done = deploy(with(&[("observe", Does::Lose)]), "bad").await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"), "the lock is taken again first");
+    assert!(done.script().calls().replace(" observe", "").contains("switch lock restore"), "{}", done.script().calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_the_switch_changes_nothing() {
+    for step in ["read", "lock", "prepare", "save", "migrate"] {
+        let done = deploy_until(with(&[(step, Does::Take(30))]), "new", 5.0).await;
+        assert_eq!((done.result(), done.runs().as_str(), done.seconds), (Cancelled, "old", 5), "{step}");
+        assert!(done.reason().ends_with("nothing was switched"), "{}", done.reason());
+        assert!(!done.script().calls().contains("switch"), "{step}");
+    }
+    let done = deploy_until(with(&[("migrate", Does::Take(30))]), "new", 5.0).await;
+    assert!(done.reason().contains("a migration was running, which goes on"), "{}", done.reason());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_never_starts_a_rollback() {
+    // Within the switch, which ends in time, and which does not.
+    for (takes, reason) in [(7, "not proved to run"), (30, "which goes on at the target")] {
+        let done = deploy_until(with(&[("switch", Does::Take(takes))]), "bad", 5.0).await;
+        assert_eq!((done.result(), done.runs().as_str()), (Cancelled, "bad"));
+        assert!(done.seconds <= 8 && done.reason().contains(reason), "{} s: {}", done.seconds, done.reason());
+        assert!(!done.script().calls().contains("restore"));
+        assert!(matches!(&done.journal[..], [Some(_)]) && done.script().unfinished.borrow().is_some());
+    }
+    // While the release is watched.
+    let done = deploy_until(running(), "new", 5.0).await;
+    assert_eq!((done.result(), done.runs().as_str(), done.seconds), (Cancelled, "new", 5));
+    // Within the rollback, and while that is watched.
+    let done = deploy_until(with(&[("restore", Does::Take(30))]), "bad", 5.0).await;
+    assert_eq!((done.result(), done.seconds), (Cancelled, 8));
+    assert!(done.reason().contains("while the previous release was put back"), "{}", done.reason());
+    let done = deploy_until(running(), "bad", 5.0).await;
+    assert_eq!((done.result(), done.runs().as_str()), (Cancelled, "old"));
+    assert!(done.reason().ends_with("put back, but cancelled before it was proved to run"), "{}", done.reason());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_deployment_proves_what_was_not_finished() {
+    let unfinished = || {
+        let change =
+            Change { image: "site".into(), next: image("bad").pin(), previous: Some(image("old").pin()), was_up: true };
+        let changes = ["web", "worker"].map(|name| (name.to_owned(), change.clone())).into();
+        Plan { release: "r-bad".into(), changes, same: BTreeMap::new() }
+    };
+    let half_done = |content: &str| {
+        let runs = BTreeMap::from([("web", content.to_owned()), ("worker", content.to_owned())]);
+        Script { runs: RefCell::new(runs), unfinished: RefCell::new(Some(unfinished())), ..running() }
+    };
+    let done = deploy(half_done("bad"), "worse").await;
+    assert_eq!(
+        (done.result(), done.runs().as_str()),
+        (FailedRolledBack, "old"),
+        "not to the release that was never proved"
+    );
+    assert!(done.steps.iter().any(|step| matches!(step, DeployStep::FoundUnfinished(id) if id == "r-bad")));
+    let done = deploy(half_done("bad"), "bad").await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"), "not unchanged");
+    let done = deploy(half_done("old"), "old").await;
+    assert_eq!((done.result(), done.runs().as_str()), (Unchanged, "old"));
+    assert!(done.script().unfinished.borrow().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_post_stage_finishes_or_undoes() {
+    for (content, runs, result, want) in [
+        ("new", ["new", "new"], Deployed, "new"),
+        ("bad", ["bad", "bad"], FailedRolledBack, "old"),
+        ("new", ["new", "old"], FailedRolledBack, "old"),
+        ("new", ["old", "old"], Cancelled, "old"),
+    ] {
+        let killed = deploy_until(with(&[("switch", Does::Take(30))]), content, 5.0).await;
+        let Some(Some(saved)) = killed.journal.last() else { panic!() };
+        let spec = &killed.specs[0];
+        let now = [("web", runs[0].to_owned()), ("worker", runs[1].to_owned())].into();
+        *spec.target.runs.borrow_mut() = now;
+        let (_canceller, cancel) = cancel::channel();
+        let journal = RefCell::new(Vec::new());
+        let cx = Context {
+            cancel: &cancel,
+            dry_run: false,
+            journal: &|saved: Option<&Saved>| journal.borrow_mut().push(saved.is_some()),
+            notice: &|_, _| {},
+            is_newer: &|_| async { false }.boxed(),
+        };
+        let report = deploy::repair(spec, saved, cx).await;
+        assert_eq!((report.result, killed.runs().as_str()), (result, want), "{content} {runs:?}: {:?}", report.reason);
+        assert_eq!(journal.into_inner(), [false]);
+        let again = deploy::repair(spec, saved, cx2(&cancel)).await;
+        assert_ne!(again.result, FailedNotRolledBack);
+    }
+}
+
+fn cx2(cancel: &cancel::Cancel) -> Context<'_> {
+    Context { cancel, dry_run: false, journal: &|_| {}, notice: &|_, _| {}, is_newer: &|_| async { false }.boxed() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_target_that_fails_stops_those_after_it() {
+    let named = |name, steps: &[(&'static str, Does)]| spec(Script { name, ..with(steps) });
+    let specs = vec![named("one", &[]), named("two", &[("migrate", Does::Fail("no"))]), named("three", &[])];
+    let done = deploy_all(specs, &release("new"), Options::default()).await;
+    let results: Vec<_> = done.reports.iter().map(|report| (report.name.as_str(), report.result)).collect();
+    assert_eq!(results, [("one", Deployed), ("two", MigrationFailed), ("three", Skipped)]);
+    assert_eq!(done.reports[2].reason.as_deref(), Some("two was not deployed"));
+    assert_eq!(done.specs[2].target.calls(), "");
+    let check = deploy::check(&[named("one", &[]), named("two", &[("check", Does::Fail("no docker"))])]).await;
+    assert_eq!(check.unwrap_err().headline, "two: no docker");
+}
