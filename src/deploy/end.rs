@@ -15,6 +15,15 @@ pub(super) struct End {
     pub(super) log: Vec<String>,
 }
 
+/// The deployment failed before anything was switched.
+impl From<TargetError> for Box<End> {
+    fn from(error: TargetError) -> Self {
+        let end = End::new(FailedRolledBack).with_error(error);
+        let reason = end.reason.clone().unwrap_or_default();
+        end.because(format!("{reason}; nothing was switched")).into()
+    }
+}
+
 impl End {
     pub(super) fn new(result: DeployResult) -> Self {
         Self {
@@ -26,13 +35,6 @@ impl End {
             failed_service: None,
             log: Vec::new(),
         }
-    }
-
-    /// The deployment failed before anything was switched.
-    pub(super) fn nothing_switched(error: TargetError) -> Box<Self> {
-        let end = Self::new(FailedRolledBack).with_error(error);
-        let reason = end.reason.clone().unwrap_or_default();
-        Box::new(end.because(format!("{reason}; nothing was switched")))
     }
 
     /// The release may still run.

@@ -167,8 +167,8 @@ async fn one<T: Target>(
     let began = Instant::now();
     let mut run = Run::new(&spec.target, &spec.settings, release, cx);
     let end = match interrupted {
-        Some(plan) => run.repair(plan).await,
-        None => run.deploy().await,
+        Some(plan) => Box::pin(run.repair(plan)).await,
+        None => Box::pin(run.deploy()).await,
     };
     if let Some(lock) = run.lock.take() {
         drop(timeout(UNLOCK, spec.target.unlock(lock)).await);

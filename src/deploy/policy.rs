@@ -74,14 +74,14 @@ impl<'a, T: Target> Run<'a, T> {
     /// The deployment.
     pub(super) async fn deploy(&mut self) -> End {
         let cancel = self.cx.cancel;
-        let plan = match cancel.unless(self.before_the_switch()).await {
+        let plan = match cancel.unless(Box::pin(self.before_the_switch())).await {
             Ok(Ok(plan)) => plan,
             Ok(Err(end)) => return *end,
             Err(_) => {
                 return End::new(Cancelled).because(format!("cancelled while {}; nothing was switched", self.doing));
             }
         };
-        match self.switch(&plan).await {
+        match Box::pin(self.switch(&plan)).await {
             Ok(Watched::Good) => self.record(&plan, End::new(Deployed).switched()).await,
             Ok(watched) => self.undo_unless_stopped(&plan, watched).await,
             Err(end) => *end,
@@ -90,7 +90,7 @@ impl<'a, T: Target> Run<'a, T> {
 
     /// Everything that leaves what runs alone. Dropped if the run is stopped.
     async fn before_the_switch(&mut self) -> Result<Plan, Box<End>> {
-        let present = self.target.read().await.map_err(End::nothing_switched)?;
+        let present = self.target.read().await?;
         let plan = self.plan(&present)?;
         self.notice(DeployStep::Planned(plan.difference()));
         if self.cx.dry_run {
@@ -104,7 +104,7 @@ impl<'a, T: Target> Run<'a, T> {
 
         // Another deployment may have ended meanwhile.
         self.doing = "reading";
-        let present = self.target.read().await.map_err(End::nothing_switched)?;
+        let present = self.target.read().await?;
         if let Some(unfinished) = &present.unfinished {
             self.notice(DeployStep::FoundUnfinished(unfinished.release.clone()));
         }
@@ -117,7 +117,7 @@ impl<'a, T: Target> Run<'a, T> {
         }
         self.doing = "preparing";
         self.notice(DeployStep::Preparing);
-        self.target.prepare(&plan).await.map_err(End::nothing_switched)?;
+        self.target.prepare(&plan).await?;
         self.save(&plan).await?;
         self.migrate(&plan).await?;
         Ok(plan)
@@ -125,7 +125,7 @@ impl<'a, T: Target> Run<'a, T> {
 
     pub(super) fn plan(&mut self, present: &Present) -> Result<Plan, Box<End>> {
         let plan = Plan::new(present, self.release, &self.settings.services);
-        let plan = plan.map_err(|error| End::nothing_switched(TargetError::new(error.to_string())))?;
+        let plan = plan.map_err(|error| TargetError::new(error.to_string()))?;
         self.plan = Some(plan.clone());
         Ok(plan)
     }
@@ -133,7 +133,7 @@ impl<'a, T: Target> Run<'a, T> {
     async fn wait_for_lock(&mut self) -> Result<(), Box<End>> {
         let (began, mut noticed) = (Instant::now(), None);
         loop {
-            match self.target.lock(self.release).await.map_err(End::nothing_switched)? {
+            match self.target.lock(self.release).await? {
                 Attempt::Taken(lock) => {
                     self.lock = Some(lock);
                     return Ok(());
@@ -169,7 +169,7 @@ impl<'a, T: Target> Run<'a, T> {
     async fn save(&self, plan: &Plan) -> Result<(), Box<End>> {
         let (target, release) = (self.target.name().to_owned(), self.release.clone());
         (self.cx.journal)(Some(&Saved { target, release, plan: plan.clone() }));
-        self.target.save(plan).await.map_err(End::nothing_switched)
+        Ok(self.target.save(plan).await?)
     }
 
     async fn migrate(&mut self, plan: &Plan) -> Result<(), Box<End>> {
@@ -204,7 +204,7 @@ impl<'a, T: Target> Run<'a, T> {
             }
             Some(Err(error)) => {
                 let end = End::new(FailedRolledBack).with_error(error);
-                return Err(self.restore(plan, end).await.into());
+                return Err(Box::pin(self.restore(plan, end)).await.into());
             }
             Some(Ok(())) => {}
         }
@@ -266,7 +266,7 @@ impl<'a, T: Target> Run<'a, T> {
             Watched::Bad(fault) => {
                 let log = self.target.logs(&fault.service).await;
                 let end = End::new(FailedRolledBack).with_fault(&fault, log);
-                self.restore(plan, end).await
+                Box::pin(self.restore(plan, end)).await
             }
         }
     }

@@ -131,7 +131,7 @@ async fn open(server: &Server) -> Result<Connection, SshError> {
     let stream = TcpStream::connect((server.host.as_str(), server.port))
         .await
         .map_err(|source| SshError::Connect { server: server.to_string(), source })?;
-    let handle = match client::connect_stream(Arc::new(config(server)), stream, guard).await {
+    let handle = match Box::pin(client::connect_stream(Arc::new(config(server)), stream, guard)).await {
         Ok(handle) => handle,
         Err(error) => {
             return Err(refusal.get().map_or_else(|| handshake_failure(server, error), |no| no.error(server)));

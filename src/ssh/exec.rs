@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client::Msg};
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{
@@ -135,6 +135,7 @@ async fn collect(read: &mut ChannelReadHalf, keep: usize) -> Option<Output> {
             ChannelMsg::Data { data } => is_cut |= append(&mut stdout, &data, keep),
             ChannelMsg::ExtendedData { data, ext: STDERR } => drop(append(&mut stderr, &data, keep)),
             ChannelMsg::ExitStatus { exit_status } => status = Some(ExitStatus::Exited(exit_status)),
+            ChannelMsg::ExitSignal { signal_name: Sig::Custom(name), .. } => status = Some(ExitStatus::Killed(name)),
             ChannelMsg::ExitSignal { signal_name, .. } => status = Some(ExitStatus::Killed(format!("{signal_name:?}"))),
             ChannelMsg::Failure => return None,
             _ => {}

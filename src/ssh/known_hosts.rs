@@ -1,4 +1,4 @@
-//! The keys of known hosts, from the text of a `known_hosts` file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). Pure.
+//! The keys of known hosts, from the text of a `known_hosts` file (`sshd(8)`). Pure.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::hmac;
@@ -155,7 +155,7 @@ impl Hosts {
     }
 }
 
-/// Whether a name fits a pattern with `*` and `?` (ssh_config(5), "PATTERNS").
+/// Whether a name fits a pattern with `*` and `?` (`ssh_config(5)`).
 fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut at, mut seen) = (0, 0);

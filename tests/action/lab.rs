@@ -128,7 +128,7 @@ pub(crate) fn files_below(reference: &str, directory: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn stdout(command: &mut Command) -> String {
+pub(crate) fn stdout(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
     assert!(output.status.success(), "{command:?}: {}{}", text(&output.stderr), text(&output.stdout));

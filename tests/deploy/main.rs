@@ -2,5 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod compose;
+mod gate;
+#[expect(dead_code, reason = "the tests of the action use the rest of it")]
+#[path = "../action/lab.rs"]
+mod lab;
 mod policy;
 mod script;
+mod site;
+mod ssh;

@@ -58,7 +58,7 @@ impl Engine {
 
     /// The answer to a `GET`; `None` if there is no such thing.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, TargetError> {
-        let (status, body) = self.call(Method::GET, path).await?;
+        let (status, body) = Box::pin(self.call(Method::GET, path)).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(None),
             StatusCode::OK => {
@@ -72,7 +72,7 @@ impl Engine {
     /// Any other request without a body. Whether it was done; a refusal is an error only if it is not a conflict and not
     /// about a thing that does not exist.
     pub(super) async fn request(&self, method: Method, path: &str) -> Result<bool, TargetError> {
-        let (status, body) = self.call(method, path).await?;
+        let (status, body) = Box::pin(self.call(method, path)).await?;
         match status {
             StatusCode::NOT_FOUND | StatusCode::CONFLICT => Ok(false),
             status if status.is_success() => Ok(true),

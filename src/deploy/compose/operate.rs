@@ -186,7 +186,7 @@ impl ComposeTarget {
         let is_open = matches!(result, FailedNotRolledBack | Cancelled);
         let current = if result == Deployed { release_file(&release.id) } else { String::new() };
         let closed = if is_open { "open" } else { "closed" };
-        let files = self.unneeded_files(&rubbish, &release.id, is_open);
+        let files = Self::unneeded_files(&rubbish, &release.id, is_open);
         let arguments = [self.settings.path.as_str(), &current, closed];
         let arguments = arguments.into_iter().chain(files.iter().map(String::as_str));
         self.remote.run("finish", &Command::new(script(FINISH, arguments))).await?;
@@ -196,7 +196,7 @@ impl ComposeTarget {
         if result == Deployed { self.remove_images(&seen.project.name, &rubbish).await } else { Ok(()) }
     }
 
-    fn unneeded_files(&self, rubbish: &Rubbish, release: &str, is_open: bool) -> Vec<String> {
+    fn unneeded_files(rubbish: &Rubbish, release: &str, is_open: bool) -> Vec<String> {
         let mut files = Vec::new();
         for id in rubbish.releases.iter().filter(|id| !is_open || **id != file_part(release)) {
             files.extend([release_file(id), restore_file(id), log_file(id)]);

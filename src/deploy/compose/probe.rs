@@ -52,7 +52,7 @@ impl Probe {
                             .hint("install the plugin docker-compose on the server"));
                     }
                 },
-                "engine" => probe.engine = value.to_owned(),
+                "engine" => value.clone_into(&mut probe.engine),
                 "files" => probe.files = listed_files(value),
                 "file" => probe.files.push(value.to_owned()),
                 _ => {}

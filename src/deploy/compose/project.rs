@@ -54,7 +54,15 @@ pub(super) fn pins<'a>(images: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
     for (service, image) in images {
         is_empty = false;
         let (service, image) = (text(service), text(image));
-        file += &format!("  {service}:\n    image: {image}\n    build: !reset null\n    pull_policy: never\n");
+        for line in [
+            format!("  {service}:"),
+            format!("    image: {image}"),
+            "    build: !reset null".into(),
+            "    pull_policy: never".into(),
+        ] {
+            file.push_str(&line);
+            file.push('\n');
+        }
     }
     if is_empty {
         file += "  {}\n";

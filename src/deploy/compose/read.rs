@@ -144,12 +144,11 @@ impl ComposeTarget {
                 continue;
             };
             let id = inspected.image.clone();
-            let image = match images.get(&id) {
-                Some(image) => image.clone(),
-                None => {
-                    let image = engine.get::<Image>(&format!("/images/{}/json", encoded(&id))).await?;
-                    Image { id: id.clone(), ..image.unwrap_or_default() }
-                }
+            let image = if let Some(image) = images.get(&id) {
+                image.clone()
+            } else {
+                let image = engine.get::<Image>(&format!("/images/{}/json", encoded(&id))).await?;
+                Image { id: id.clone(), ..image.unwrap_or_default() }
             };
             images.insert(id, image.clone());
             containers.push(Located { service: service.to_owned(), inspected, image });

@@ -33,14 +33,15 @@ impl Remote {
         if let Some(connection) = slot.as_ref().filter(|connection| !connection.is_closed()) {
             return Ok(connection.clone());
         }
-        let connection = Arc::new(Connection::open(&self.server).await?);
+        let connection = Arc::new(Box::pin(Connection::open(&self.server)).await?);
         *slot = Some(connection.clone());
         Ok(connection)
     }
 
     /// Runs a command to its end, whatever its exit code is.
     pub(super) async fn output(&self, command: &Command) -> Result<Output, TargetError> {
-        Ok(self.connection().await?.run(command).await?)
+        // Boxed, as all that is large and awaited in many places.
+        Ok(Box::pin(self.connection().await?.run(command)).await?)
     }
 
     /// Runs a command that must succeed, and returns what it printed. `what` is it for people, such as

@@ -1,0 +1,285 @@
+//! Deployments with Docker Compose to the lab's server: a real sshd, a real engine and a real Compose.
+
+use std::time::{Duration, Instant};
+
+use build_deploy::{
+    deploy,
+    domain::{
+        credentials::{Credentials, Login},
+        deploy::{
+            DeployResult::{Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Unchanged},
+            DeployStep,
+        },
+        secret::Secret,
+    },
+};
+use tokio::time::sleep;
+
+use super::{
+    lab::var,
+    site::{Site, USUAL},
+};
+
+#[tokio::test]
+async fn a_release_then_the_same_then_the_next() {
+    let site = Site::new("good", USUAL).await;
+    deploy::check(&[site.spec()]).await.unwrap();
+    let first = site.deploy("v1").await;
+    assert_eq!((first.result, first.reason), (Deployed, None));
+    site.assert_runs("v1");
+    site.assert_clean();
+    let before = [site.containers("web"), site.containers("worker"), site.containers("db")];
+
+    let began = Instant::now();
+    let same = site.deploy("v1").await;
+    println!("unchanged: {:?}", began.elapsed());
+    assert_eq!(
+        (same.result, same.services["web"].previous.clone()),
+        (Unchanged, Some(same.services["web"].digest.clone()))
+    );
+    assert_eq!([site.containers("web"), site.containers("worker"), site.containers("db")], before, "0 recreated");
+
+    let began = Instant::now();
+    let next = site.deploy("v2").await;
+    println!("deployed: {:?}", began.elapsed());
+    assert_eq!(next.result, Deployed);
+    assert_eq!(next.services["worker"].previous, Some(first.services["worker"].digest.clone()));
+    site.assert_runs("v2");
+    site.assert_clean();
+    assert_eq!(site.containers("db"), before[2], "what the release has no image for is left alone");
+    let records = site.file("releases.jsonl");
+    assert_eq!(records.lines().count(), 2, "{records}");
+    assert_eq!(site.file("current.yml"), site.file("release-v2-1.yml"));
+    assert!(!records.contains("canary") && !site.file("release-v2-1.log").contains("canary"));
+}
+
+/// What must hold after a release that does not work.
+async fn rolled_back(compose: &str, name: &str, version: &str, reason: &str, log: &str) {
+    let site = Site::new(name, compose).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    let report = site.deploy(version).await;
+    assert_eq!(report.result, FailedRolledBack, "{:?}", report.reason);
+    let text = report.reason.unwrap();
+    assert!(text.contains(reason), "{text}");
+    assert!(report.log.iter().any(|line| line.contains(log)), "{:?}", report.log);
+    site.assert_runs("v1");
+    site.assert_clean();
+    assert!(site.file("releases.jsonl").contains(r#""result":"failed-rolled-back""#));
+    assert_eq!(site.deploy("v1").await.result, Unchanged);
+}
+
+#[tokio::test]
+async fn a_crash_loop_without_a_health_check() {
+    rolled_back(USUAL, "crash", "crash", "worker: it exited with code 3", "boom").await;
+}
+
+#[tokio::test]
+async fn a_crash_loop_with_restarts() {
+    let compose = USUAL.replace("    environment:", "    restart: always\n    environment:");
+    rolled_back(&compose, "loop", "crash", "it keeps crashing", "boom").await;
+}
+
+const HEALTH: &str = "    healthcheck: {test: [\"CMD-SHELL\", \"echo $$VERSION; [ $$VERSION != sick ] && [ $$VERSION != crash ]\"], interval: 1s, retries: 2}\n";
+
+#[tokio::test]
+async fn a_crash_loop_with_a_health_check() {
+    let compose = USUAL.replace("    depends_on:", &format!("{HEALTH}    depends_on:"));
+    rolled_back(&compose, "loop-health", "crash", "", "boom").await;
+}
+
+#[tokio::test]
+async fn an_unhealthy_release() {
+    let compose = USUAL.replace("    depends_on:", &format!("{HEALTH}    depends_on:"));
+    rolled_back(&compose, "sick", "sick", "web: it is unhealthy", "health check: sick").await;
+}
+
+#[tokio::test]
+async fn a_service_that_does_its_work_and_exits() {
+    let compose =
+        USUAL.replace("  db:\n", "  job:\n    image: IMAGE:latest\n    command: [\"-c\", \"echo done\"]\n  db:\n");
+    let site = Site::new("job", &compose).await;
+    for version in ["v1", "v2"] {
+        let report = site.deploy(version).await;
+        assert_eq!(report.result, Deployed, "{:?}", report.reason);
+        assert_eq!(site.runs("job"), [format!("{version} exited")]);
+    }
+    assert_eq!(site.deploy("v2").await.result, Unchanged);
+}
+
+#[tokio::test]
+async fn migrations() {
+    let site = Site::new("migrate", USUAL).await;
+    let first = site.migrate("v1", &["-c", "echo $VERSION > /data/schema"]).await;
+    assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
+    let schema = || site.docker(&["exec", &site.containers("web")[0], "cat", "/data/schema"]);
+    assert_eq!(schema().trim(), "v1");
+    let before = site.containers("web");
+
+    let failed = site.migrate("v2", &["-c", "echo no such table; exit 4"]).await;
+    assert_eq!((failed.result, failed.was_switched), (MigrationFailed, false));
+    assert!(failed.reason.unwrap().contains("failed with exit code 4"));
+    assert!(failed.log.iter().any(|line| line.contains("no such table")), "{:?}", failed.log);
+    site.assert_runs("v1");
+    site.assert_clean();
+    assert_eq!(site.containers("web"), before, "nothing was switched");
+
+    assert_eq!(site.migrate("v2", &["-c", "echo $VERSION > /data/schema"]).await.result, Deployed);
+    assert_eq!(schema().trim(), "v2", "with the new image");
+}
+
+#[tokio::test]
+async fn wrong_credentials_change_nothing() {
+    let site = Site::new("denied", USUAL).await;
+    site.docker(&["image", "prune", "-af"]);
+    let mut settings = site.settings();
+    settings.credentials = Credentials::default();
+    let login = Login { username: var("LAB_USER"), password: Secret::new("wrong") };
+    settings.credentials.insert(&format!("{}:{}", var("LAB_ADDR"), site.registry.port), login);
+    let mut spec = site.spec();
+    spec.target = deploy::compose::ComposeTarget::new(settings);
+    let report = site.deploy_with(spec, &site.release("v1")).await;
+    assert_eq!((report.result, report.was_switched), (FailedRolledBack, false));
+    let reason = report.reason.unwrap();
+    assert!(reason.contains("cannot pull") && reason.contains("nothing was switched"), "{reason}");
+    assert!(report.hint.unwrap().contains("credentials"), "{reason}");
+    assert!(site.containers("web").is_empty() && site.containers("db").is_empty());
+    site.assert_clean();
+}
+
+#[tokio::test]
+async fn two_deployments_at_once() {
+    let site = Site::new("twice", USUAL).await;
+    let other = async {
+        sleep(Duration::from_millis(300)).await;
+        site.deploy("v2").await
+    };
+    let (first, second) = tokio::join!(site.deploy("v1"), other);
+    assert_eq!((first.result, second.result), (Deployed, Deployed), "{:?} {:?}", first.reason, second.reason);
+    let steps = site.steps.borrow();
+    let waited =
+        steps.iter().find_map(|step| if let DeployStep::Waiting(holder) = step { Some(holder.clone()) } else { None });
+    assert!(waited.unwrap().starts_with("release v1-1 of octocat, since "));
+    site.assert_runs("v2");
+    site.assert_clean();
+}
+
+#[tokio::test]
+async fn a_killed_client_leaves_no_lock_and_a_whole_release() {
+    let site = Site::new("killed", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    // At different moments of the deployment. A dropped future is what is left of a killed process: nothing.
+    for (round, milliseconds) in [100, 300, 600, 900, 1200, 1800, 2600].into_iter().enumerate() {
+        let version = ["v2", "v1"][round % 2];
+        let killed = tokio::time::timeout(Duration::from_millis(milliseconds), site.deploy(version)).await;
+        site.ssh.cut();
+        assert!(killed.is_err(), "{milliseconds} ms are too long");
+        let began = Instant::now();
+        let next = site.deploy(version).await;
+        println!("killed after {milliseconds} ms, then {:?} within {:?}", next.result, began.elapsed());
+        assert!(matches!(next.result, Deployed | Unchanged), "{:?}: {:?}", next.result, next.reason);
+        site.assert_runs(version);
+        site.assert_clean();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_made_again() {
+    let site = Site::new("cut", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    for (round, milliseconds) in [700, 1000, 1500, 2500].into_iter().enumerate() {
+        let version = ["v2", "v1"][round % 2];
+        let cut = async {
+            sleep(Duration::from_millis(milliseconds)).await;
+            site.ssh.cut();
+        };
+        let (report, ()) = tokio::join!(site.deploy(version), cut);
+        println!("cut after {milliseconds} ms: {:?} {:?}", report.result, report.reason);
+        let (want, other) = if report.result == Deployed { (version, true) } else { (["v1", "v2"][round % 2], false) };
+        assert!(other || (report.result == FailedRolledBack && !report.was_switched), "{:?}", report.reason);
+        site.assert_runs(want);
+        if !other {
+            assert_eq!(site.deploy(version).await.result, Deployed);
+        }
+        site.assert_clean();
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_needs_no_registry() {
+    let site = Site::new("offline", USUAL).await;
+    for version in ["v1", "v2"] {
+        assert_eq!(site.deploy(version).await.result, Deployed);
+    }
+    site.registry.close();
+    // What servers run every night.
+    site.docker(&["image", "prune", "-f"]);
+    let spec = site.spec();
+    let releases = spec.target.releases().await.unwrap();
+    assert_eq!(releases.iter().map(|release| release.id.as_str()).collect::<Vec<_>>(), ["v2-1", "v1-1"]);
+    let back = site.deploy_with(spec, &releases[1]).await;
+    assert_eq!(back.result, Deployed, "{:?}", back.reason);
+    site.assert_runs("v1");
+    let forth = site.deploy_with(site.spec(), &releases[0]).await;
+    assert_eq!(forth.result, Deployed, "{:?}", forth.reason);
+    site.assert_runs("v2");
+    site.assert_clean();
+    let gone = site.deploy("v3").await;
+    assert_eq!((gone.result, gone.was_switched), (FailedRolledBack, false));
+    assert!(gone.reason.as_ref().unwrap().contains("cannot pull"), "{:?}", gone.reason);
+    site.assert_runs("v2");
+}
+
+#[tokio::test]
+async fn only_the_kept_releases_stay() {
+    let site = Site::new("keep", USUAL).await;
+    for version in ["v1", "v2", "v3"] {
+        assert_eq!(site.deploy(version).await.result, Deployed);
+    }
+    let images = site.docker(&["images", "--digests", "--format", "{{.Repository}} {{.Digest}}"]);
+    let repository = site.repository();
+    let of = |version: &str| format!("{repository} {}", super::site::pushed(version));
+    assert!(!images.contains(&of("v1")), "{images}");
+    assert!(images.contains(&of("v2")) && images.contains(&of("v3")), "{images}");
+    assert_eq!((site.file("release-v1-1.yml").as_str(), site.file("release-v2-1.yml").is_empty()), ("", false));
+}
+
+#[tokio::test]
+async fn a_first_release_that_fails_cannot_be_rolled_back() {
+    let site = Site::new("first", USUAL).await;
+    let report = site.deploy("crash").await;
+    assert_eq!(report.result, FailedNotRolledBack, "{:?}", report.reason);
+    assert!(report.reason.unwrap().ends_with("there is no earlier release to put back"));
+    assert!(report.by_hand[2].starts_with("docker compose -f compose.yml logs web"), "{:?}", report.by_hand);
+    let good = site.deploy("v1").await;
+    assert_eq!(good.result, Deployed, "{:?}", good.reason);
+    site.assert_runs("v1");
+    site.assert_clean();
+}
+
+#[tokio::test]
+async fn what_was_started_by_hand_is_what_a_rollback_leads_to() {
+    let site = Site::new("by-hand", &USUAL.replace("IMAGE:latest", "local-site")).await;
+    let base = format!("{}:5900/library/busybox:1.36", var("LAB_ADDR"));
+    // An image that came from no registry.
+    site.docker(&["pull", "-q", &base]);
+    let id = site.docker(&["create", &base]);
+    let local = format!("local-site-{}", site.name);
+    let script = r#"CMD ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"]"#;
+    site.docker(&["commit", "-c", script, "-c", "ENV VERSION=mine", id.trim(), &local]);
+    site.docker(&["rm", id.trim()]);
+    site.write("compose.yml", &USUAL.replace("IMAGE:latest", &local));
+    let file = site.directory.join("compose.yml");
+    let project = site.directory.file_name().unwrap().to_str().unwrap();
+    site.docker(&["compose", "-p", project, "-f", file.to_str().unwrap(), "up", "-d", "--no-build"]);
+    site.assert_runs("mine");
+
+    let mut spec = site.spec();
+    spec.settings.services = ["web", "worker"].map(|name| (name.to_owned(), "site".to_owned())).into();
+    // The name now leads to another image, as after a build on the server.
+    site.docker(&["tag", &base, &local]);
+    let report = site.deploy_with(spec, &site.release("crash")).await;
+    assert_eq!(report.result, FailedRolledBack, "{:?}", report.reason);
+    site.assert_runs("mine");
+    site.assert_clean();
+    site.docker(&["rmi", "-f", &local]);
+}

@@ -1,0 +1,279 @@
+//! A project on the lab's server, and the images that it runs.
+
+use std::{
+    cell::RefCell,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use build_deploy::{
+    cancel,
+    deploy::{
+        self, Context, Saved, Settings, TargetSpec,
+        compose::{ComposeSettings, ComposeTarget},
+        release::{Content, Image, Release},
+        target::Migration,
+    },
+    domain::{
+        credentials::{Credentials, Login},
+        deploy::{DeployReport, DeployStep},
+        digest::Digest,
+        secret::Secret,
+    },
+    ssh::{Identity, KnownHosts, Server},
+};
+use futures_util::FutureExt as _;
+
+use super::{
+    gate::Gate,
+    lab::{stdout, var},
+};
+
+/// What the image of each version does.
+const VERSIONS: [(&str, &str); 6] = [
+    ("v1", RUNS),
+    ("v2", RUNS),
+    ("v3", RUNS),
+    ("sick", RUNS),
+    ("crash", "echo starting; echo boom >&2; sleep 0.5; exit 3"),
+    ("done", "echo done"),
+];
+const RUNS: &str = "trap 'exit 0' TERM; echo serving; while :; do sleep 1 & wait $!; done";
+
+/// A web service and a worker with the image of the run, and a service with an image of others.
+pub(super) const USUAL: &str = r#"
+services:
+  web:
+    image: IMAGE:latest
+    build: .
+    restart: always
+    depends_on: [db]
+    volumes: ["data:/data"]
+  worker:
+    image: IMAGE:latest
+    environment: {PASSWORD: s3cret-canary-env}
+  db:
+    image: BUSYBOX
+    command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $$!; done"]
+volumes: {data: {}}
+"#;
+
+/// A project. Its containers, networks and files are removed with it.
+pub(super) struct Site {
+    pub(super) name: String,
+    pub(super) directory: PathBuf,
+    /// The way to the server.
+    pub(super) ssh: Gate,
+    /// The way from the server to the registry.
+    pub(super) registry: Gate,
+    pub(super) steps: RefCell<Vec<DeployStep>>,
+    pub(super) saved: RefCell<Option<Saved>>,
+}
+
+impl Site {
+    pub(super) async fn new(name: &str, compose: &str) -> Self {
+        let name = format!("{name}-{}", std::process::id());
+        let server: SocketAddr = format!("{}:22", var("LAB_SERVER")).parse().unwrap();
+        let ssh = Gate::new("127.0.0.1", server).await;
+        let registry = Gate::new(&var("LAB_ADDR"), var("LAB_BASIC").parse().unwrap()).await;
+        let directory = Path::new(&var("LAB_SERVER_DIR")).join("home/srv").join(&name);
+        fs::create_dir_all(&directory).unwrap();
+        let (steps, saved) = (RefCell::default(), RefCell::default());
+        let site = Self { name, directory, ssh, registry, steps, saved };
+        site.write("compose.yml", compose);
+        stdout(Command::new("chown").args(["-R", "42421:42421"]).arg(&site.directory));
+        site
+    }
+
+    /// Writes a file of the project.
+    pub(super) fn write(&self, file: &str, text: &str) {
+        let busybox = format!("{}:5900/library/busybox:1.36", var("LAB_ADDR"));
+        let text = text.replace("IMAGE", &self.repository()).replace("BUSYBOX", &busybox);
+        fs::write(self.directory.join(file), text).unwrap();
+    }
+
+    pub(super) fn repository(&self) -> String {
+        format!("{}:{}/deploy/site", var("LAB_ADDR"), self.registry.port)
+    }
+
+    pub(super) fn server(&self) -> Server {
+        let ssh = Path::new(&var("LAB_SERVER_DIR")).join("ssh");
+        let known = fs::read_to_string(ssh.join("known_hosts")).unwrap();
+        let known = known.replace(&var("LAB_SERVER"), &format!("[127.0.0.1]:{}", self.ssh.port));
+        let key = Secret::new(fs::read_to_string(ssh.join("id_ed25519")).unwrap());
+        Server {
+            host: "127.0.0.1".into(),
+            port: self.ssh.port,
+            user: var("LAB_SERVER_USER"),
+            identities: vec![Identity { key, passphrase: None }],
+            known_hosts: KnownHosts::parse(&known).unwrap(),
+        }
+    }
+
+    pub(super) fn settings(&self) -> ComposeSettings {
+        let mut credentials = Credentials::default();
+        let login = Login { username: var("LAB_USER"), password: Secret::new(var("LAB_PASSWORD")) };
+        credentials.insert(&format!("{}:{}", var("LAB_ADDR"), self.registry.port), login);
+        ComposeSettings {
+            name: "server".into(),
+            server: self.server(),
+            path: self.directory.display().to_string(),
+            project: None,
+            files: Vec::new(),
+            keep: 2,
+            credentials,
+        }
+    }
+
+    pub(super) fn spec(&self) -> TargetSpec<ComposeTarget> {
+        let settings = Settings {
+            settle: Duration::from_secs(3),
+            timeout: Duration::from_secs(30),
+            lock_wait: Duration::from_secs(60),
+            ..Settings::default()
+        };
+        TargetSpec { target: ComposeTarget::new(self.settings()), settings }
+    }
+
+    /// The release with the image of this version.
+    pub(super) fn release(&self, version: &str) -> Release {
+        let image = Image { name: "site".into(), repository: self.repository(), digest: pushed(version) };
+        Release {
+            id: format!("{version}-1"),
+            commit: format!("commit-{version}"),
+            actor: "octocat".into(),
+            run_url: "https://ci.example/1".into(),
+            content: Content::Images(vec![image]),
+        }
+    }
+
+    pub(super) async fn deploy(&self, version: &str) -> DeployReport {
+        self.deploy_with(self.spec(), &self.release(version)).await
+    }
+
+    pub(super) async fn migrate(&self, version: &str, command: &[&str]) -> DeployReport {
+        let mut spec = self.spec();
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        spec.settings.migrations = vec![Migration { service: "web".into(), command }];
+        self.deploy_with(spec, &self.release(version)).await
+    }
+
+    pub(super) async fn deploy_with(&self, spec: TargetSpec<ComposeTarget>, release: &Release) -> DeployReport {
+        let (_canceller, cancel) = cancel::channel();
+        let cx = Context {
+            cancel: &cancel,
+            dry_run: false,
+            journal: &|saved: Option<&Saved>| *self.saved.borrow_mut() = saved.cloned(),
+            notice: &|_, step| self.steps.borrow_mut().push(step),
+            is_newer: &|_| async { false }.boxed(),
+        };
+        deploy::all(&[spec], release, cx).await.remove(0)
+    }
+
+    /// What a docker command prints on the server's engine.
+    pub(super) fn docker(&self, args: &[&str]) -> String {
+        stdout(&mut docker(args))
+    }
+
+    /// Ids of the containers of a service, sorted.
+    pub(super) fn containers(&self, service: &str) -> Vec<String> {
+        let project = format!("label=com.docker.compose.project={}", self.name);
+        let service = format!("label=com.docker.compose.service={service}");
+        let ids = self.docker(&["ps", "-aq", "--no-trunc", "--filter", &project, "--filter", &service]);
+        let mut ids: Vec<String> = ids.lines().map(String::from).collect();
+        ids.sort();
+        ids
+    }
+
+    /// The version that a service runs, if all of its containers are up.
+    pub(super) fn runs(&self, service: &str) -> Vec<String> {
+        let ids = self.containers(service);
+        let version = |id: &String| {
+            let format = "{{.State.Status}} {{range .Config.Env}}{{println .}}{{end}}";
+            let text = self.docker(&["inspect", "-f", format, id]);
+            let version = text.lines().find_map(|line| line.split("VERSION=").nth(1)).unwrap_or("?");
+            format!("{version} {}", text.split(' ').next().unwrap())
+        };
+        ids.iter().map(version).collect()
+    }
+
+    /// Whether web and worker run this version, whole.
+    #[track_caller]
+    pub(super) fn assert_runs(&self, version: &str) {
+        for service in ["web", "worker"] {
+            assert_eq!(self.runs(service), [format!("{version} running")], "{service}");
+        }
+    }
+
+    /// Everything that is left of deployments: no lock, no note of an unfinished one, no credentials.
+    #[track_caller]
+    pub(super) fn assert_clean(&self) {
+        let directory = self.directory.join(".build-deploy");
+        for file in ["holder", "unfinished.json"] {
+            assert!(!directory.join(file).exists(), "{file} is left");
+        }
+        let free = Command::new("flock").arg("-n").arg(directory.join("lock")).arg("true").status().unwrap();
+        assert!(free.success(), "the lock is held");
+        let home = Path::new(&var("LAB_SERVER_DIR")).join("home");
+        let found = Command::new("grep").args(["-rl", &var("LAB_PASSWORD")]).arg(&home).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the password is stored");
+        let one_off = self.docker(&["ps", "-aq", "--filter", &format!("name={}-web-run", self.name)]);
+        assert_eq!(one_off, "", "the container of a migration is left");
+    }
+
+    pub(super) fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.directory.join(".build-deploy").join(name)).unwrap_or_default()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let label = format!("label=com.docker.compose.project={}", self.name);
+        let remove = |list: &[&str], remove: &[&str]| {
+            let ids = docker(&[list, &["--filter", &label]].concat()).output().unwrap();
+            let ids = String::from_utf8_lossy(&ids.stdout).into_owned();
+            let ids: Vec<&str> = ids.split_whitespace().collect();
+            if !ids.is_empty() {
+                let _ = docker(&[remove, &ids].concat()).output();
+            }
+        };
+        remove(&["ps", "-aq"], &["rm", "-fv"]);
+        remove(&["network", "ls", "-q"], &["network", "rm"]);
+        remove(&["volume", "ls", "-q"], &["volume", "rm"]);
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn docker(args: &[&str]) -> Command {
+    let mut command = Command::new(var("LAB_DOCKER"));
+    command.args(args).env("DOCKER_HOST", format!("unix://{}/docker.sock", var("LAB_SERVER_DIR")));
+    command
+}
+
+/// Pushes the image of a version to the registry that asks for a password.
+pub(super) fn pushed(version: &str) -> Digest {
+    let config = tempfile::tempdir().unwrap();
+    let (basic, base) = (var("LAB_BASIC"), format!("{}:5900/library/busybox:1.36", var("LAB_ADDR")));
+    let auth = STANDARD.encode(format!("{}:{}", var("LAB_USER"), var("LAB_PASSWORD")));
+    let text = format!(r#"{{"auths": {{"{basic}": {{"auth": "{auth}"}}}}}}"#);
+    fs::write(config.path().join("config.json"), text).unwrap();
+    let crane = |args: &[&str]| {
+        let mut command = Command::new(var("LAB_CRANE"));
+        command.arg("--insecure").args(args).env("DOCKER_CONFIG", config.path());
+        command
+    };
+    let name = format!("{basic}/deploy/site:{version}");
+    if let Ok(digest) = String::from_utf8_lossy(&crane(&["digest", &name]).output().unwrap().stdout).trim().parse() {
+        return digest;
+    }
+    let (_, script) = VERSIONS.iter().find(|(name, _)| *name == version).unwrap();
+    stdout(&mut crane(&["copy", &base, &name]));
+    let environment = format!("VERSION={version}");
+    let entrypoint = ["--entrypoint", "/bin/sh", "--cmd", &format!("-c,{script}")];
+    stdout(&mut crane(&[&["mutate", &name, "-t", &name, "-e", &environment][..], &entrypoint].concat()));
+    stdout(&mut crane(&["digest", &name])).trim().parse().unwrap()
+}

@@ -1,0 +1,124 @@
+//! The SSH client with the lab's sshd.
+
+use std::{fs, path::Path, time::Duration};
+
+use build_deploy::{
+    domain::secret::Secret,
+    ssh::{Command, Connection, ExitStatus, Identity, KnownHosts, SshError},
+};
+
+use super::{
+    lab::var,
+    site::{Site, USUAL},
+};
+
+fn lab_file(name: &str) -> String {
+    fs::read_to_string(Path::new(&var("LAB_SERVER_DIR")).join("ssh").join(name)).unwrap()
+}
+
+#[tokio::test]
+async fn commands() {
+    let site = Site::new("commands", USUAL).await;
+    let connection = Connection::open(&site.server()).await.unwrap();
+    let run = async |argv: &[&str], input: &[u8]| {
+        connection.run(&Command::new(argv.iter().copied()).input(input)).await.unwrap()
+    };
+    let words = run(&["printf", "%s|", "a b", "$HOME", "it's", "\"*\""], b"").await;
+    assert_eq!((words.status, words.stdout), (ExitStatus::Exited(0), b"a b|$HOME|it's|\"*\"|".to_vec()));
+    let failed = run(&["sh", "-c", "cat; echo wrong >&2; exit 7"], b"input").await;
+    assert_eq!(
+        (failed.status, &failed.stdout[..], &failed.stderr[..]),
+        (ExitStatus::Exited(7), &b"input"[..], &b"wrong\n"[..])
+    );
+    let killed = run(&["exec", "sh", "-c", "kill -TERM $$"], b"").await;
+    assert_eq!(killed.status, ExitStatus::Killed("TERM".into()));
+    let large = run(&["head", "-c", "3000000", "/dev/zero"], b"").await;
+    assert_eq!((large.stdout.len(), large.is_cut), (1 << 20, true));
+    let input = vec![b'x'; 500_000];
+    assert_eq!(run(&["wc", "-c"], &input).await.stdout, b"500000\n");
+    let slow = connection.run(&Command::new(["sleep", "60"]).limit(Duration::from_millis(300))).await;
+    assert!(matches!(slow, Err(SshError::TimedOut { .. })));
+    site.ssh.cut();
+    assert!(matches!(connection.run(&Command::new(["true"])).await, Err(SshError::Lost { .. })));
+    assert!(connection.is_closed());
+}
+
+#[tokio::test]
+async fn keys_of_every_kind() {
+    let site = Site::new("keys", USUAL).await;
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let mut server = site.server();
+        server.identities = vec![Identity { key: Secret::new(lab_file(&format!("id_{kind}"))), passphrase: None }];
+        Connection::open(&server).await.unwrap();
+        // The server offers several host keys; only one of them is known.
+        let line = lab_file("known_hosts").lines().find(|line| line.contains(kind)).unwrap().to_owned();
+        let line = line.replace(&var("LAB_SERVER"), &format!("[127.0.0.1]:{}", site.ssh.port));
+        server.known_hosts = KnownHosts::parse(&line).unwrap();
+        Connection::open(&server).await.unwrap();
+    }
+    let mut server = site.server();
+    server.identities = vec![Identity { key: Secret::new(lab_file("ssh_host_ed25519_key")), passphrase: None }];
+    let error = Connection::open(&server).await.unwrap_err();
+    assert!(matches!(&error, SshError::Login { user, .. } if user == "deploy"), "{error}");
+    assert!(error.to_string().contains("ssh-ed25519 SHA256:"), "{error}");
+}
+
+#[tokio::test]
+async fn host_keys_that_are_not_known_are_refused() {
+    let site = Site::new("hosts", USUAL).await;
+    let mut server = site.server();
+    let host = format!("[127.0.0.1]:{}", site.ssh.port);
+    let key = lab_file("ssh_host_ed25519_key.pub");
+    let key = key.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let other = lab_file("id_ed25519.pub");
+    let cases = [
+        (String::new(), "is unknown", format!("add this line to `ssh-known-hosts`: {host} {key}")),
+        (
+            format!("{host} {other}"),
+            "differs from the one in line 1",
+            format!("replace line 1 of `ssh-known-hosts` with: {host} {key}"),
+        ),
+        (format!("{host} {key}\n@revoked * {key}"), "is revoked by line 2", "do not use this server".to_owned()),
+        (
+            format!("@cert-authority {host} {other}"),
+            "line 1 of the known hosts names a certificate authority",
+            "add this line".to_owned(),
+        ),
+    ];
+    for (text, problem, hint) in cases {
+        server.known_hosts = KnownHosts::parse(&text).unwrap();
+        let error = Connection::open(&server).await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with(&format!("deploy@{host}: ")) && message.contains(problem), "{message}");
+        assert!(message.contains("ssh-ed25519 SHA256:"), "{message}");
+        assert!(error.hint().unwrap().contains(&hint), "{:?}", error.hint());
+    }
+}
+
+#[tokio::test]
+async fn servers_that_do_not_answer() {
+    let site = Site::new("silent", USUAL).await;
+    let server = site.server();
+    site.ssh.close();
+    let error = Connection::open(&server).await.unwrap_err();
+    assert!(matches!(error, SshError::Connect { .. }) && error.is_outage(), "{error}");
+}
+
+#[tokio::test]
+async fn the_input_of_a_command_ends_with_its_handle() {
+    let site = Site::new("input", USUAL).await;
+    let connection = Connection::open(&site.server()).await.unwrap();
+    let flag = site.directory.join("ended");
+    let script = format!("echo started; cat >/dev/null; touch {}", flag.display());
+    let mut process = connection.start(&Command::new(["sh", "-c", &script])).await.unwrap();
+    assert_eq!(process.line().await.as_deref(), Some("started"));
+    assert!(!flag.exists());
+    drop(process);
+    for _ in 0..50 {
+        if flag.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it is still running");
+}
