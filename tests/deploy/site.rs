@@ -179,6 +179,11 @@ impl Site {
         stdout(&mut docker(args))
     }
 
+    /// Whether the server has an image of this name.
+    pub(super) fn has_image(&self, name: &str) -> bool {
+        docker(&["image", "inspect", name]).output().unwrap().status.success()
+    }
+
     /// Ids of the containers of a service, sorted.
     pub(super) fn containers(&self, service: &str) -> Vec<String> {
         let project = format!("label=com.docker.compose.project={}", self.name);
@@ -244,6 +249,15 @@ impl Drop for Site {
         remove(&["ps", "-aq"], &["rm", "-fv"]);
         remove(&["network", "ls", "-q"], &["network", "rm"]);
         remove(&["volume", "ls", "-q"], &["volume", "rm"]);
+        let images = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).output().unwrap();
+        let images = String::from_utf8_lossy(&images.stdout).into_owned();
+        let kept = format!("build-deploy/kept:{}-", self.name);
+        for image in images.lines().filter(|image| image.starts_with(&kept)) {
+            let _ = docker(&["rmi", image]).output();
+        }
+        for (version, _) in VERSIONS {
+            let _ = docker(&["rmi", &format!("{}@{}", self.repository(), pushed(version))]).output();
+        }
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

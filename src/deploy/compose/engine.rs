@@ -196,6 +196,7 @@ fn error_in(text: &[u8]) -> Option<String> {
 }
 
 fn pull_hint(problem: &str) -> Option<&'static str> {
+    let problem = problem.to_lowercase();
     let has = |text: &str| problem.contains(text);
     if has("unauthorized") || has("no basic auth") || has("denied") || has("authentication required") {
         Some(
@@ -246,7 +247,7 @@ mod tests {
         let line = br#"{"errorDetail":{"message":"x"},"error":"manifest unknown"}"#;
         assert_eq!(error_in(line).as_deref(), Some("manifest unknown"));
         assert_eq!(error_in(br#"{"status":"Pulling fs layer","id":"ab"}"#), None);
-        assert!(pull_hint("pull access denied").is_some_and(|hint| hint.contains("credentials")));
+        assert!(pull_hint("401 Unauthorized").is_some_and(|hint| hint.contains("credentials")));
     }
 
     #[test]
