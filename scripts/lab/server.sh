@@ -1,11 +1,12 @@
-# A server to deploy to: an engine of its own with Docker Compose, and sshd with a user who may use that engine and
-# nothing else. Nothing of it is installed on this machine. Sourced by lab.sh.
+# A server to deploy to: an engine of its own with Docker Compose, and sshd with a user who may use that engine. Nothing of it is installed on this machine. Sourced by lab.sh.
 # shellcheck shell=bash
 
 SSHD="$LAB/tools/ssh/usr" # sshd from Debian 12
 SERVER_USER=deploy
 # Of nobody else; the engine's socket belongs to the group.
 SERVER_IDS=42421
+# A user who may not use the engine.
+SERVER_GUEST=guest
 
 server_address() { echo "10.213.$(engine_number server).2"; }
 
@@ -48,12 +49,14 @@ sshd_start() {
   mkdir -p "$dir/home/srv" /run/sshd
   chown -R "$SERVER_IDS:$SERVER_IDS" "$dir/home"
   {
-    grep -v -e '^sshd:' -e "^$SERVER_USER:" /etc/passwd
+    grep -v -e '^sshd:' -e "^$SERVER_USER:" -e "^$SERVER_GUEST:" /etc/passwd
     echo "sshd:x:42420:65534::/run/sshd:/usr/sbin/nologin"
     echo "$SERVER_USER:x:$SERVER_IDS:$SERVER_IDS::$dir/home:/bin/sh"
+    echo "$SERVER_GUEST:x:42422:42422::/:/bin/sh"
   } >"$ssh/passwd"
   cat >"$ssh/sshd_config" <<TEXT
 Port 22
+Port 2222
 ListenAddress $(server_address)
 HostKey $ssh/ssh_host_ed25519_key
 HostKey $ssh/ssh_host_ecdsa_key
@@ -65,8 +68,11 @@ UsePAM no
 UseDNS no
 PasswordAuthentication no
 MaxStartups 50
-AllowUsers $SERVER_USER
+AllowUsers $SERVER_USER $SERVER_GUEST
 SetEnv PATH=$LAB/bin:/usr/local/bin:/usr/bin:/bin DOCKER_HOST=unix://$dir/docker.sock
+# A server that forwards nothing.
+Match LocalPort 2222
+  DisableForwarding yes
 TEXT
   # shellcheck disable=SC2016 # expanded by the inner shell
   (

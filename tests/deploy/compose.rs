@@ -1,9 +1,16 @@
 //! Deployments with Docker Compose to the lab's server: a real sshd, a real engine and a real Compose.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use build_deploy::{
-    deploy,
+    deploy::{
+        self, Settings, TargetSpec,
+        compose::{ComposeSettings, ComposeTarget},
+    },
     domain::{
         credentials::{Credentials, Login},
         deploy::{
@@ -16,7 +23,7 @@ use build_deploy::{
 use tokio::time::sleep;
 
 use super::{
-    lab::var,
+    lab::{stdout, var},
     site::{Site, USUAL},
 };
 
@@ -135,7 +142,7 @@ async fn wrong_credentials_change_nothing() {
     let login = Login { username: var("LAB_USER"), password: Secret::new("wrong") };
     settings.credentials.insert(&format!("{}:{}", var("LAB_ADDR"), site.registry.port), login);
     let mut spec = site.spec();
-    spec.target = deploy::compose::ComposeTarget::new(settings);
+    spec.target = ComposeTarget::new(settings);
     let report = site.deploy_with(spec, &site.release("v1")).await;
     assert_eq!((report.result, report.was_switched), (FailedRolledBack, false));
     let reason = report.reason.unwrap();
@@ -283,4 +290,68 @@ async fn what_was_started_by_hand_is_what_a_rollback_leads_to() {
     site.assert_runs("mine");
     site.assert_clean();
     site.docker(&["rmi", "-f", &local]);
+}
+
+#[tokio::test]
+async fn a_server_that_forwards_nothing() {
+    let site = Site::behind(2222, "forwards", USUAL).await;
+    deploy::check(&[site.spec()]).await.unwrap();
+    for version in ["v1", "v2"] {
+        let report = site.deploy(version).await;
+        assert_eq!(report.result, Deployed, "{:?}", report.reason);
+        site.assert_runs(version);
+        site.assert_clean();
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_before_anything_is_built() {
+    let site = Site::new("missing", USUAL).await;
+    let check = async |change: &dyn Fn(&mut ComposeSettings)| {
+        let mut settings = site.settings();
+        change(&mut settings);
+        let target = ComposeTarget::new(settings);
+        let failure = deploy::check(&[TargetSpec { target, settings: Settings::default() }]).await.unwrap_err();
+        (failure.headline, failure.hint.unwrap_or_default(), failure.log)
+    };
+    let (headline, hint, _) = check(&|settings| settings.path = "/srv/none".into()).await;
+    assert!(
+        headline.ends_with("the directory /srv/none does not exist") && hint.starts_with("create it"),
+        "{headline}"
+    );
+    let (headline, ..) = check(&|settings| settings.files = vec!["prod.yml".into()]).await;
+    assert!(headline.ends_with("/prod.yml does not exist"), "{headline}");
+    site.write("broken.yml", "services:\n  web:\n    env_file: [.env.production]\n    image: x\n");
+    let (headline, hint, log) = check(&|settings| settings.files = vec!["broken.yml".into()]).await;
+    assert!(headline.contains("`docker compose config` failed with exit code"), "{headline}");
+    assert!(
+        hint.contains("create the file on the server") && log.iter().any(|line| line.contains(".env.production")),
+        "{hint} {log:?}"
+    );
+    let (headline, hint, _) = check(&|settings| settings.server.user = "guest".into()).await;
+    assert!(headline.contains("cannot write to"), "{headline} {hint}");
+    stdout(Command::new("chmod").arg("777").arg(&site.directory));
+    let (headline, hint, _) = check(&|settings| settings.server.user = "guest".into()).await;
+    assert!(hint.contains("group `docker`"), "{headline} {hint}");
+}
+
+#[tokio::test]
+async fn a_full_disk_changes_nothing() {
+    let site = Site::new("full", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    let own = site.directory.join(".build-deploy");
+    // As the server sees it: sshd has mounts of its own.
+    let pid = std::fs::read_to_string(Path::new(&var("LAB_SERVER_DIR")).join("sshd.pid")).unwrap();
+    let on_server = |script: &str| {
+        stdout(Command::new("nsenter").args(["-m", "-t", pid.trim(), "sh", "-c", script, "sh"]).arg(&own))
+    };
+    on_server("mount -t tmpfs -o size=4k,uid=42421,gid=42421 none \"$1\" && head -c 4096 /dev/zero >\"$1/filler\"");
+    let report = site.deploy("v2").await;
+    on_server("umount \"$1\"");
+    assert_eq!((report.result, report.was_switched), (FailedRolledBack, false), "{:?}", report.reason);
+    assert!(report.reason.unwrap().ends_with("nothing was switched"));
+    assert_eq!(report.hint.as_deref(), Some("free disk space on the server, for example with `docker image prune`"));
+    site.assert_runs("v1");
+    assert_eq!(site.deploy("v2").await.result, Deployed);
+    site.assert_clean();
 }

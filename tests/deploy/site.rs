@@ -76,8 +76,13 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn new(name: &str, compose: &str) -> Self {
+        Self::behind(22, name, compose).await
+    }
+
+    /// A project that is reached through this port of the server.
+    pub(super) async fn behind(port: u16, name: &str, compose: &str) -> Self {
         let name = format!("{name}-{}", std::process::id());
-        let server: SocketAddr = format!("{}:22", var("LAB_SERVER")).parse().unwrap();
+        let server: SocketAddr = format!("{}:{port}", var("LAB_SERVER")).parse().unwrap();
         let ssh = Gate::new("127.0.0.1", server).await;
         let registry = Gate::new(&var("LAB_ADDR"), var("LAB_BASIC").parse().unwrap()).await;
         let directory = Path::new(&var("LAB_SERVER_DIR")).join("home/srv").join(&name);

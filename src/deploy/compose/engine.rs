@@ -161,8 +161,8 @@ impl Engine {
         Ok(sender)
     }
 
-    /// A stream to the engine: its socket, or whatever the Docker client of the user finds where that is no socket, or
-    /// where the server forwards none.
+    /// A stream to the engine: its socket, or the Docker client of the user where the engine has no socket, or where the
+    /// server forwards none.
     async fn stream(&self) -> Result<Box<dyn Stream>, TargetError> {
         let connection = self.remote.connection().await?;
         if let Some(path) = self.address.strip_prefix("unix://") {
@@ -171,6 +171,10 @@ impl Engine {
                 stream => return Ok(stream?),
             }
         }
+        // Its error would be lost: that client prints it, and the stream just ends.
+        self.remote
+            .run("docker version", &Command::new(["docker", "version", "--format", "{{.Server.Version}}"]))
+            .await?;
         Ok(connection.stream(&Command::new(["docker", "system", "dial-stdio"])).await?)
     }
 

@@ -133,7 +133,7 @@ impl ComposeTarget {
         let (log, seconds) = (log_file(release), limit.as_secs().max(1).to_string());
         let mut words = script(OPERATE, [self.settings.path.as_str(), &log, &seconds]);
         words.extend(argv);
-        self.remote.run(what, &Command::new(words).limit(with_queue(limit))).await.map(drop)
+        self.remote.run_openly(what, &Command::new(words).limit(with_queue(limit))).await
     }
 
     async fn files_with(&self, file: &str) -> Result<Vec<String>, TargetError> {

@@ -45,18 +45,33 @@ impl Remote {
     }
 
     /// Runs a command that must succeed, and returns what it printed. `what` is it for people, such as
-    /// `docker compose config`.
+    /// `docker compose config`. Its output, which may contain secrets, is not part of an error.
     pub(super) async fn run(&self, what: &str, command: &Command) -> Result<String, TargetError> {
+        self.run_showing(what, command, |output| &output.stderr).await
+    }
+
+    /// The same for a command whose output explains its failure.
+    pub(super) async fn run_openly(&self, what: &str, command: &Command) -> Result<(), TargetError> {
+        self.run_showing(what, command, |output| &output.stdout).await.map(drop)
+    }
+
+    async fn run_showing(
+        &self,
+        what: &str,
+        command: &Command,
+        shown: impl Fn(&Output) -> &Vec<u8>,
+    ) -> Result<String, TargetError> {
         let output = self.output(command).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let problem = match &output.status {
             ExitStatus::Exited(0) if output.is_cut => "printed too much".to_owned(),
             ExitStatus::Exited(0) => return Ok(text(&output.stdout)),
+            // Of `timeout`: it ended the command, or had to kill it.
+            ExitStatus::Exited(124 | 137) => "timed out".to_owned(),
             ExitStatus::Exited(code) => format!("failed with exit code {code}"),
             ExitStatus::Killed(signal) => format!("was killed by the signal {signal}"),
         };
-        let printed = text(&output.stderr) + &text(&output.stdout);
-        Err(failed(&self.server, what, &problem, &printed))
+        Err(failed(&self.server, what, &problem, &text(shown(&output))))
     }
 }
 
@@ -74,12 +89,13 @@ fn failed(server: &Server, what: &str, problem: &str, printed: &str) -> TargetEr
 
 /// What to do about the usual problems.
 fn hint(printed: &str) -> Option<&'static str> {
+    let printed = printed.to_lowercase();
     let has = |text: &str| printed.contains(text);
     if has("no space left on device") {
         Some("free disk space on the server, for example with `docker image prune`")
     } else if has("port is already allocated") || has("address already in use") {
         Some("another process or project on the server uses the port")
-    } else if has("permission denied while trying to connect to the Docker") {
+    } else if has("permission denied while trying to connect to the docker") {
         Some("add the user to the group `docker` on the server")
     } else if has("env file") && has("not found") {
         Some("create the file on the server; the compose file names it in `env_file`")
