@@ -179,6 +179,10 @@ async fn a_killed_client_leaves_no_lock_and_a_whole_release() {
         let killed = tokio::time::timeout(Duration::from_millis(milliseconds), site.deploy(version)).await;
         site.ssh.cut();
         assert!(killed.is_err(), "{milliseconds} ms are too long");
+        // What the server was doing goes on without us, to its end.
+        sleep(Duration::from_secs(2)).await;
+        let [web, worker] = ["web", "worker"].map(|service| site.runs(service));
+        assert!(web == worker && (web == ["v1 running"] || web == ["v2 running"]), "{web:?} {worker:?}");
         let began = Instant::now();
         let next = site.deploy(version).await;
         println!("killed after {milliseconds} ms, then {:?} within {:?}", next.result, began.elapsed());
