@@ -66,3 +66,60 @@ fn root_cause(error: &reqwest::Error) -> String {
     }
     format!("the site does not answer: {cause}")
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use std::time::{Duration, Instant};
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::{HttpCheck, passes};
+
+    /// A site that gives these answers, the last one again and again.
+    async fn site(answers: &'static [&'static str]) -> HttpCheck {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/health", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for n in 0.. {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let answer = answers[n.min(answers.len() - 1)];
+                let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await;
+            }
+        });
+        HttpCheck { url, status: None, timeout: Duration::from_secs(2), body: None }
+    }
+
+    const OK: &str = "200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nready";
+    const MOVED: &str = "302 Found\r\nLocation: /login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const BROKEN: &str = "503 Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_site_may_take_a_moment() {
+        assert_eq!(passes(&site(&[OK]).await).await, Ok(()));
+        assert_eq!(passes(&site(&[MOVED]).await).await, Ok(()));
+        let began = Instant::now();
+        assert_eq!(passes(&site(&[BROKEN, OK]).await).await, Ok(()));
+        assert!(began.elapsed() >= Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn says_what_is_wrong() {
+        let problem = passes(&site(&[BROKEN]).await).await.unwrap_err();
+        assert_eq!(problem, "the site answers with status 503, after 2 s");
+        let moved = HttpCheck { status: Some(200), ..site(&[MOVED]).await };
+        assert_eq!(passes(&moved).await.unwrap_err(), "the site answers with status 302, after 2 s");
+        let text = HttpCheck { body: Some("ready".into()), ..site(&[OK]).await };
+        assert_eq!(passes(&text).await, Ok(()));
+        let other = HttpCheck { body: Some("v2".into()), ..text };
+        assert_eq!(passes(&other).await.unwrap_err(), "the answer does not contain `v2`, after 2 s");
+        let nobody = HttpCheck { url: "http://127.0.0.1:9/".into(), ..other };
+        assert!(passes(&nobody).await.unwrap_err().starts_with("the site does not answer: "));
+    }
+}

@@ -7,6 +7,7 @@ use std::{
 };
 
 use build_deploy::{
+    cancel::{self, Stop},
     deploy::{
         self, Settings, TargetSpec,
         compose::{ComposeSettings, ComposeTarget},
@@ -14,17 +15,18 @@ use build_deploy::{
     domain::{
         credentials::{Credentials, Login},
         deploy::{
-            DeployResult::{Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Unchanged},
+            DeployResult::{Cancelled, Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Unchanged},
             DeployStep,
         },
         secret::Secret,
     },
+    ssh::{self, Connection, ExitStatus},
 };
 use tokio::time::sleep;
 
 use super::{
     lab::{stdout, var},
-    site::{Site, USUAL},
+    site::{Site, USUAL, engine, has_image, pushed},
 };
 
 #[tokio::test]
@@ -118,7 +120,7 @@ async fn migrations() {
     let site = Site::new("migrate", USUAL).await;
     let first = site.migrate("v1", &["-c", "echo $VERSION > /data/schema"]).await;
     assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
-    let schema = || site.docker(&["exec", &site.containers("web")[0], "cat", "/data/schema"]);
+    let schema = || engine(&["exec", &site.containers("web")[0], "cat", "/data/schema"]);
     assert_eq!(schema().trim(), "v1");
     let before = site.containers("web");
 
@@ -222,7 +224,7 @@ async fn a_rollback_needs_no_registry() {
     }
     site.registry.close();
     // What servers run every night.
-    site.docker(&["image", "prune", "-f"]);
+    engine(&["image", "prune", "-f"]);
     let spec = site.spec();
     let releases = spec.target.releases().await.unwrap();
     assert_eq!(releases.iter().map(|release| release.id.as_str()).collect::<Vec<_>>(), ["v2-1", "v1-1"]);
@@ -246,10 +248,10 @@ async fn only_the_kept_releases_stay() {
         assert_eq!(site.deploy(version).await.result, Deployed);
     }
     for (version, is_kept) in [("v1", false), ("v2", true), ("v3", true)] {
-        let digest = super::site::pushed(version).to_string();
+        let digest = pushed(version).to_string();
         let kept = format!("build-deploy/kept:{}-{}", site.name, &digest["sha256:".len()..][..16]);
         for name in [format!("{}@{digest}", site.repository()), kept] {
-            assert_eq!(site.has_image(&name), is_kept, "{version}: {name}");
+            assert_eq!(has_image(&name), is_kept, "{version}: {name}");
         }
     }
     assert_eq!((site.file("release-v1-1.yml").as_str(), site.file("release-v2-1.yml").is_empty()), ("", false));
@@ -273,27 +275,27 @@ async fn what_was_started_by_hand_is_what_a_rollback_leads_to() {
     let site = Site::new("by-hand", &USUAL.replace("IMAGE:latest", "local-site")).await;
     let base = format!("{}:5900/library/busybox:1.36", var("LAB_ADDR"));
     // An image that came from no registry.
-    site.docker(&["pull", "-q", &base]);
-    let id = site.docker(&["create", &base]);
+    engine(&["pull", "-q", &base]);
+    let id = engine(&["create", &base]);
     let local = format!("local-site-{}", site.name);
     let script = r#"CMD ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"]"#;
-    site.docker(&["commit", "-c", script, "-c", "ENV VERSION=mine", id.trim(), &local]);
-    site.docker(&["rm", id.trim()]);
+    engine(&["commit", "-c", script, "-c", "ENV VERSION=mine", id.trim(), &local]);
+    engine(&["rm", id.trim()]);
     site.write("compose.yml", &USUAL.replace("IMAGE:latest", &local));
     let file = site.directory.join("compose.yml");
     let project = site.directory.file_name().unwrap().to_str().unwrap();
-    site.docker(&["compose", "-p", project, "-f", file.to_str().unwrap(), "up", "-d", "--no-build"]);
+    engine(&["compose", "-p", project, "-f", file.to_str().unwrap(), "up", "-d", "--no-build"]);
     site.assert_runs("mine");
 
     let mut spec = site.spec();
     spec.settings.services = ["web", "worker"].map(|name| (name.to_owned(), "site".to_owned())).into();
     // The name now leads to another image, as after a build on the server.
-    site.docker(&["tag", &base, &local]);
+    engine(&["tag", &base, &local]);
     let report = site.deploy_with(spec, &site.release("crash")).await;
     assert_eq!(report.result, FailedRolledBack, "{:?}", report.reason);
     site.assert_runs("mine");
     site.assert_clean();
-    site.docker(&["rmi", "-f", &local]);
+    engine(&["rmi", "-f", &local]);
 }
 
 #[tokio::test]
@@ -358,4 +360,60 @@ async fn a_full_disk_changes_nothing() {
     site.assert_runs("v1");
     assert_eq!(site.deploy("v2").await.result, Deployed);
     site.assert_clean();
+}
+
+#[tokio::test]
+async fn a_cancelled_deployment_is_finished_or_undone_by_the_post_stage() {
+    let site = Site::new("cancelled", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    let cancelled = async |version: &str, step: &str| {
+        let (canceller, cancel) = cancel::channel();
+        site.steps.borrow_mut().clear();
+        let stop = async {
+            while !site.steps.borrow().iter().any(|seen| format!("{seen:?}").starts_with(step)) {
+                sleep(Duration::from_millis(20)).await;
+            }
+            canceller.stop(Stop::Signal);
+            Instant::now()
+        };
+        let release = site.release(version);
+        let (report, stopped) = tokio::join!(site.deploy_until(site.spec(), &release, &cancel), stop);
+        assert_eq!(report.result, Cancelled, "{:?}", report.reason);
+        assert!(stopped.elapsed() < Duration::from_secs(4), "{:?}", stopped.elapsed());
+        report.was_switched
+    };
+    for (version, step) in [("v2", "Watching"), ("v3", "Switching")] {
+        assert!(cancelled(version, step).await);
+        let repaired = site.repair().await;
+        assert_eq!((repaired.result, site.saved.borrow().is_some()), (Deployed, false), "{:?}", repaired.reason);
+        site.assert_runs(version);
+        site.assert_clean();
+    }
+    assert!(!cancelled("v1", "Preparing").await);
+    site.assert_runs("v3");
+    // One of two services is gone, as after a crash of the server in the middle.
+    assert!(cancelled("v1", "Watching").await);
+    engine(&["rm", "-f", &site.containers("worker")[0]]);
+    let repaired = site.repair().await;
+    assert_eq!(repaired.result, FailedRolledBack, "{:?}", repaired.reason);
+    site.assert_runs("v3");
+    site.assert_clean();
+}
+
+#[tokio::test]
+async fn a_plain_up_on_the_server_keeps_the_release() {
+    let site = Site::new("plain", USUAL).await;
+    site.write(".env", "COMPOSE_FILE=compose.yml:.build-deploy/current.yml\n");
+    // Before the first deployment, the link does not exist, and Compose would not start.
+    for version in ["v1", "v2"] {
+        let report = site.deploy(version).await;
+        assert_eq!(report.result, Deployed, "{:?}", report.reason);
+        let before = [site.containers("web"), site.containers("worker"), site.containers("db")];
+        let connection = Connection::open(&site.server()).await.unwrap();
+        let script = format!("cd {} && docker compose up -d --remove-orphans", site.directory.display());
+        let output = connection.run(&ssh::Command::new(["sh", "-c", &script])).await.unwrap();
+        assert_eq!(output.status, ExitStatus::Exited(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!([site.containers("web"), site.containers("worker"), site.containers("db")], before);
+        site.assert_runs(version);
+    }
 }

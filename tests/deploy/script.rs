@@ -102,11 +102,17 @@ pub(super) fn spec(target: Script) -> TargetSpec<Script> {
     let migration = Migration { service: "web".into(), command: vec!["migrate".into()] };
     let settings = Settings {
         migrations: vec![migration],
-        lock_wait: Duration::from_secs(60),
+        lock_wait: Duration::from_mins(1),
         url: Some("https://site.example".into()),
         ..Settings::default()
     };
     TargetSpec { target, settings }
+}
+
+fn content_of(digest: &Digest) -> String {
+    let known = ["old", "new", "bad", "other", "worse"];
+    let found = known.iter().find(|content| Digest::of(content.as_bytes()) == *digest);
+    (*found.unwrap()).to_owned()
 }
 
 impl Script {
@@ -137,24 +143,18 @@ impl Script {
                 sleep(Duration::from_secs(seconds)).await;
             }
             Some(Does::Intrude(content)) => {
-                self.runs.borrow_mut().values_mut().for_each(|runs| *runs = content.to_owned());
+                self.runs.borrow_mut().values_mut().for_each(|runs| content.clone_into(runs));
             }
             None => work(),
         }
         Ok(())
     }
 
-    fn content_of(&self, digest: &Digest) -> String {
-        let known = ["old", "new", "bad", "other", "worse"];
-        let found = known.iter().find(|content| Digest::of(content.as_bytes()) == *digest);
-        (*found.unwrap()).to_owned()
-    }
-
     fn put(&self, plan: &Plan, pick: impl Fn(&build_deploy::deploy::plan::Change) -> Option<Pin>) {
         for (service, change) in &plan.changes {
             let name = if service == "web" { "web" } else { "worker" };
             match pick(change) {
-                Some(pin) => self.runs.borrow_mut().insert(name, self.content_of(&pin.digest)),
+                Some(pin) => self.runs.borrow_mut().insert(name, content_of(&pin.digest)),
                 None => self.runs.borrow_mut().remove(name),
             };
         }

@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use build_deploy::{
-    cancel,
+    cancel::{self, Cancel},
     deploy::{
         self, Context, Saved, Settings, TargetSpec,
         compose::{ComposeSettings, ComposeTarget},
@@ -138,7 +138,7 @@ impl Site {
         let settings = Settings {
             settle: Duration::from_secs(3),
             timeout: Duration::from_secs(30),
-            lock_wait: Duration::from_secs(60),
+            lock_wait: Duration::from_mins(1),
             ..Settings::default()
         };
         TargetSpec { target: ComposeTarget::new(self.settings()), settings }
@@ -169,31 +169,42 @@ impl Site {
 
     pub(super) async fn deploy_with(&self, spec: TargetSpec<ComposeTarget>, release: &Release) -> DeployReport {
         let (_canceller, cancel) = cancel::channel();
-        let cx = Context {
-            cancel: &cancel,
+        self.deploy_until(spec, release, &cancel).await
+    }
+
+    pub(super) async fn deploy_until(
+        &self,
+        spec: TargetSpec<ComposeTarget>,
+        release: &Release,
+        cancel: &Cancel,
+    ) -> DeployReport {
+        let mut reports = self.within(cancel, async |cx| deploy::all(&[spec], release, cx).await).await;
+        reports.remove(0)
+    }
+
+    /// What the post stage does.
+    pub(super) async fn repair(&self) -> DeployReport {
+        let (_canceller, cancel) = cancel::channel();
+        let saved = self.saved.borrow().clone().unwrap();
+        self.within(&cancel, async |cx| deploy::repair(&self.spec(), &saved, cx).await).await
+    }
+
+    async fn within<R>(&self, cancel: &Cancel, work: impl AsyncFnOnce(Context<'_>) -> R) -> R {
+        work(Context {
+            cancel,
             dry_run: false,
             journal: &|saved: Option<&Saved>| *self.saved.borrow_mut() = saved.cloned(),
             notice: &|_, step| self.steps.borrow_mut().push(step),
             is_newer: &|_| async { false }.boxed(),
-        };
-        deploy::all(&[spec], release, cx).await.remove(0)
-    }
-
-    /// What a docker command prints on the server's engine.
-    pub(super) fn docker(&self, args: &[&str]) -> String {
-        stdout(&mut docker(args))
-    }
-
-    /// Whether the server has an image of this name.
-    pub(super) fn has_image(&self, name: &str) -> bool {
-        docker(&["image", "inspect", name]).output().unwrap().status.success()
+        })
+        .await
     }
 
     /// Ids of the containers of a service, sorted.
     pub(super) fn containers(&self, service: &str) -> Vec<String> {
         let project = format!("label=com.docker.compose.project={}", self.name);
         let service = format!("label=com.docker.compose.service={service}");
-        let ids = self.docker(&["ps", "-aq", "--no-trunc", "--filter", &project, "--filter", &service]);
+        let ids = engine(&["ps", "-aq", "--no-trunc", "--filter", &project, "--filter", &service]);
         let mut ids: Vec<String> = ids.lines().map(String::from).collect();
         ids.sort();
         ids
@@ -204,7 +215,7 @@ impl Site {
         let ids = self.containers(service);
         let version = |id: &String| {
             let format = "{{.State.Status}} {{range .Config.Env}}{{println .}}{{end}}";
-            let text = self.docker(&["inspect", "-f", format, id]);
+            let text = engine(&["inspect", "-f", format, id]);
             let version = text.lines().find_map(|line| line.split("VERSION=").nth(1)).unwrap_or("?");
             format!("{version} {}", text.split(' ').next().unwrap())
         };
@@ -231,7 +242,7 @@ impl Site {
         let home = Path::new(&var("LAB_SERVER_DIR")).join("home");
         let found = Command::new("grep").args(["-rl", &var("LAB_PASSWORD")]).arg(&home).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the password is stored");
-        let one_off = self.docker(&["ps", "-aq", "--filter", &format!("name={}-web-run", self.name)]);
+        let one_off = engine(&["ps", "-aq", "--filter", &format!("name={}-web-run", self.name)]);
         assert_eq!(one_off, "", "the container of a migration is left");
     }
 
@@ -265,6 +276,16 @@ impl Drop for Site {
         }
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// What a docker command prints on the server's engine.
+pub(super) fn engine(args: &[&str]) -> String {
+    stdout(&mut docker(args))
+}
+
+/// Whether the server has an image of this name.
+pub(super) fn has_image(name: &str) -> bool {
+    docker(&["image", "inspect", name]).output().unwrap().status.success()
 }
 
 fn docker(args: &[&str]) -> Command {
