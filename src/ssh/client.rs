@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fmt, io,
+    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use std::{
 use russh::{
     AlgorithmKind, Channel, Preferred,
     client::{self, Handle, Msg},
-    keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate},
+    keys::{Algorithm, HashAlg, PrivateKey, PublicKey, PublicKeyOrCertificate},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -19,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    auth,
     error::{HostKeyProblem, SshError},
     key,
     known_hosts::{KnownHosts, Trust, name},
@@ -41,8 +43,12 @@ pub struct Server {
     pub user: String,
     /// The private keys to try, in this order.
     pub identities: Vec<Identity>,
+    /// The socket of an agent, whose keys are tried after the others.
+    pub agent: Option<PathBuf>,
     /// The keys of known hosts. A server that is not among them is refused.
     pub known_hosts: KnownHosts,
+    /// The server to connect through; `None` to connect directly.
+    pub jump: Option<Box<Self>>,
 }
 
 /// A private key.
@@ -62,9 +68,11 @@ impl fmt::Display for Server {
 
 /// A connection on which the user is logged in. Dropping it closes it, and with it the standard input of every command.
 pub struct Connection {
-    handle: Handle<Guard>,
+    pub(super) handle: Handle<Guard>,
     /// The server, for messages.
     server: String,
+    /// The connection to the server in between, which must live as long.
+    _via: Option<Box<Self>>,
 }
 
 impl fmt::Debug for Connection {
@@ -128,18 +136,31 @@ async fn open(server: &Server) -> Result<Connection, SshError> {
     let keys = private_keys(server)?;
     let refusal = Arc::new(OnceLock::new());
     let guard = Guard { server: server.clone(), refusal: refusal.clone() };
-    let stream = TcpStream::connect((server.host.as_str(), server.port))
-        .await
-        .map_err(|source| SshError::Connect { server: server.to_string(), source })?;
+    let (stream, via) = stream(server).await?;
     let handle = match Box::pin(client::connect_stream(Arc::new(config(server)), stream, guard)).await {
         Ok(handle) => handle,
         Err(error) => {
             return Err(refusal.get().map_or_else(|| handshake_failure(server, error), |no| no.error(server)));
         }
     };
-    let mut connection = Connection { handle, server: server.to_string() };
-    connection.log_in(server, keys).await?;
+    let mut connection = Connection { handle, server: server.to_string(), _via: via };
+    auth::log_in(&mut connection, server, keys).await?;
     Ok(connection)
+}
+
+/// A stream to the server, through the server in between if there is one.
+async fn stream(server: &Server) -> Result<(Box<dyn Stream>, Option<Box<Connection>>), SshError> {
+    let failed = |source| SshError::Connect { server: server.to_string(), source };
+    let Some(jump) = &server.jump else {
+        let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(failed)?;
+        // Commands are short: nothing is gained by waiting for more of them.
+        let _ = stream.set_nodelay(true);
+        return Ok((Box::new(stream), None));
+    };
+    let via = Box::new(Box::pin(open(jump)).await?);
+    let channel = via.handle.channel_open_direct_tcpip(&server.host, server.port.into(), "127.0.0.1", 0).await;
+    let channel = channel.map_err(|error| failed(io::Error::other(error)))?;
+    Ok((Box::new(channel.into_stream()), Some(via)))
 }
 
 fn private_keys(server: &Server) -> Result<Vec<Arc<PrivateKey>>, SshError> {
@@ -161,7 +182,6 @@ fn config(server: &Server) -> client::Config {
     client::Config {
         preferred: Preferred { key: wanted.into(), ..Preferred::DEFAULT },
         keepalive_interval: Some(KEEPALIVE),
-        nodelay: true,
         ..client::Config::default()
     }
 }
@@ -176,36 +196,13 @@ fn handshake_failure(server: &Server, error: russh::Error) -> SshError {
     }
 }
 
-impl Connection {
-    async fn log_in(&mut self, server: &Server, keys: Vec<Arc<PrivateKey>>) -> Result<(), SshError> {
-        let mut names = Vec::new();
-        for key in keys {
-            // Servers of today refuse signatures with SHA-1, and say what they take instead.
-            let hash = if key.algorithm().is_rsa() {
-                let best = self.handle.best_supported_rsa_hash().await.map_err(|error| self.lost(error))?;
-                best.unwrap_or(Some(HashAlg::Sha256))
-            } else {
-                None
-            };
-            names.push(describe(key.public_key()));
-            let key = PrivateKeyWithHashAlg::new(key, hash);
-            let answer = self.handle.authenticate_publickey(&server.user, key).await;
-            if answer.map_err(|error| self.lost(error))?.success() {
-                return Ok(());
-            }
-        }
-        let key = if names.is_empty() { "(none is given)".to_owned() } else { names.join(", ") };
-        Err(SshError::Login { server: self.server.clone(), user: server.user.clone(), key })
-    }
-}
-
 /// Type and fingerprint of a key, as `ssh-keygen -l` shows it.
-fn describe(key: &PublicKey) -> String {
+pub(super) fn describe(key: &PublicKey) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }
 
 /// Verifies the key of a server.
-struct Guard {
+pub(super) struct Guard {
     server: Server,
     /// Why it was refused, since the error of the handshake does not say it.
     refusal: Arc<OnceLock<Refusal>>,

@@ -70,6 +70,16 @@ pub enum SshError {
         /// Type and fingerprint of the key.
         key: String,
     },
+    /// The agent cannot be used.
+    #[error("{server}: cannot use the agent at {socket}")]
+    Agent {
+        /// The server.
+        server: String,
+        /// The agent's socket.
+        socket: String,
+        /// The reason.
+        source: russh::keys::Error,
+    },
     /// The server does not allow connections to a socket.
     #[error("{server}: cannot connect to {socket} on the server")]
     Socket {
@@ -135,6 +145,7 @@ impl SshError {
             Self::HostKeyTypes { .. } => {
                 "add the server's current keys to `ssh-known-hosts`; `ssh-keyscan HOST` prints them".to_owned()
             }
+            Self::Agent { .. } => "check `SSH_AUTH_SOCK`, or pass a key with `ssh-key`".to_owned(),
             Self::Connect { .. } => "check the host, the port and the firewall".to_owned(),
             Self::Login { user, .. } => {
                 format!("add the public key to ~/.ssh/authorized_keys of `{user}` on the server, and check `ssh-key`")

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of deployments. No `ssh` binary is needed; the protocol is the crate `russh`.
 
+mod auth;
 mod client;
 mod command;
 mod error;

@@ -11,6 +11,7 @@ use build_deploy::{
     deploy::{
         self, Settings, TargetSpec,
         compose::{ComposeSettings, ComposeTarget},
+        target::Migration,
     },
     domain::{
         credentials::{Credentials, Login},
@@ -131,6 +132,15 @@ async fn migrations() {
     site.assert_runs("v1");
     site.assert_clean();
     assert_eq!(site.containers("web"), before, "nothing was switched");
+
+    let mut endless = site.spec();
+    endless.settings.timeout = Duration::from_secs(2);
+    let command = ["-c", "trap 'exit 5' TERM; while :; do sleep 1 & wait $!; done"].map(String::from).to_vec();
+    endless.settings.migrations = vec![Migration { service: "web".into(), command }];
+    let late = site.deploy_with(endless, &site.release("v2")).await;
+    assert_eq!(late.result, MigrationFailed);
+    assert!(late.reason.as_ref().unwrap().ends_with("timed out"), "{:?}", late.reason);
+    site.assert_clean();
 
     assert_eq!(site.migrate("v2", &["-c", "echo $VERSION > /data/schema"]).await.result, Deployed);
     assert_eq!(schema().trim(), "v2", "with the new image");

@@ -39,6 +39,11 @@ impl Gate {
         Self { port, listener, open }
     }
 
+    /// How many connections are open.
+    pub(super) fn streams(&self) -> usize {
+        self.open.lock().unwrap().iter().filter(|stream| !stream.is_finished()).count()
+    }
+
     /// Ends all connections.
     pub(super) fn cut(&self) {
         self.open.lock().unwrap().drain(..).for_each(|stream| stream.abort());

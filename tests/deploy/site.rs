@@ -115,6 +115,8 @@ impl Site {
             port: self.ssh.port,
             user: var("LAB_SERVER_USER"),
             identities: vec![Identity { key, passphrase: None }],
+            agent: None,
+            jump: None,
             known_hosts: KnownHosts::parse(&known).unwrap(),
         }
     }

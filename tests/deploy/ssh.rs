@@ -1,10 +1,16 @@
 //! The SSH client with the lab's sshd.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command as Process, Stdio},
+    time::Duration,
+};
 
 use build_deploy::{
     domain::secret::Secret,
-    ssh::{Command, Connection, ExitStatus, Identity, KnownHosts, SshError},
+    ssh::{Command, Connection, ExitStatus, Identity, KnownHosts, Server, SshError},
 };
 
 use super::{
@@ -121,4 +127,76 @@ async fn the_input_of_a_command_ends_with_its_handle() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("it is still running");
+}
+
+#[tokio::test]
+async fn the_keys_of_an_agent() {
+    let site = Site::new("agent", USUAL).await;
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("agent");
+    let mut agent = Process::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+    while !socket.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let server = Server { identities: Vec::new(), agent: Some(socket.clone()), ..site.server() };
+    let error = Connection::open(&server).await.unwrap_err();
+    assert!(matches!(&error, SshError::Login { key, .. } if key == "(none is given)"), "{error}");
+    // The first of them is not that of the user.
+    for name in ["ssh_host_ecdsa_key", "id_rsa"] {
+        let path = directory.path().join(name);
+        fs::write(&path, lab_file(name)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let added = Process::new("ssh-add").arg("-q").arg(&path).env("SSH_AUTH_SOCK", &socket).status().unwrap();
+        assert!(added.success());
+    }
+    let connection = Connection::open(&server).await.unwrap();
+    let output = connection.run(&Command::new(["id", "-un"])).await.unwrap();
+    assert_eq!(output.stdout, b"deploy\n");
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let error = Connection::open(&server).await.unwrap_err();
+    assert!(matches!(error, SshError::Agent { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn through_another_server() {
+    let site = Site::new("jump", USUAL).await;
+    let known = KnownHosts::parse(&lab_file("known_hosts")).unwrap();
+    let server = Server {
+        host: var("LAB_SERVER"),
+        port: 22,
+        known_hosts: known.clone(),
+        jump: Some(Box::new(site.server())),
+        ..site.server()
+    };
+    let connection = Connection::open(&server).await.unwrap();
+    let output = connection.run(&Command::new(["sh", "-c", "echo ${SSH_CLIENT%% *}"])).await.unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        var("LAB_SERVER"),
+        "the connection comes from the other server"
+    );
+    site.ssh.cut();
+    assert!(matches!(connection.run(&Command::new(["true"])).await, Err(SshError::Lost { .. })));
+    let unknown = Server { known_hosts: KnownHosts::default(), ..server.clone() };
+    let error = Connection::open(&unknown).await.unwrap_err();
+    assert!(matches!(error, SshError::HostKey { .. }), "{error}");
+    let closed = Server { port: 1, ..server };
+    let error = Connection::open(&closed).await.unwrap_err();
+    assert!(matches!(error, SshError::Connect { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_dropped_connection_is_closed() {
+    let site = Site::new("dropped", USUAL).await;
+    let connection = Connection::open(&site.server()).await.unwrap();
+    assert_eq!(site.ssh.streams(), 1);
+    drop(connection);
+    for _ in 0..50 {
+        if site.ssh.streams() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it is still open");
 }

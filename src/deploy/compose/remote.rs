@@ -116,6 +116,7 @@ fn source_of(error: SshError) -> Option<Box<dyn std::error::Error + Send + Sync>
     match error {
         SshError::KnownHosts(source) => Some(source.into()),
         SshError::Connect { source, .. } => Some(source.into()),
+        SshError::Agent { source, .. } => Some(source.into()),
         SshError::Socket { source, .. } | SshError::Lost { source, .. } => Some(source),
         SshError::Key { .. }
         | SshError::HostKey { .. }
