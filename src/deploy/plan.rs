@@ -87,7 +87,7 @@ impl Plan {
             };
             let was_up = was_switched.map_or(now.is_up, |change| change.was_up);
             let change = Change { image, next: pin, previous, was_up };
-            if is_same && was_switched.is_none() {
+            if is_same && was_switched.is_none() && !present.is_outdated {
                 same.insert(service, change);
             } else {
                 changes.insert(service, change);
@@ -264,6 +264,9 @@ mod tests {
         let images = [image("django", "new")];
         let same = plan(&with(std::slice::from_ref(&new)), &images, &[]).unwrap();
         assert!(same.is_done() && same.services().contains_key("django"));
+        let outdated = Present { is_outdated: true, ..with(std::slice::from_ref(&new)) };
+        let files = plan(&outdated, &images, &[]).unwrap();
+        assert_eq!((changed(&files), &files.changes["django"].previous), (vec!["django"], &Some(new.clone())));
         let half = plan(&with(&[new.clone(), old.clone()]), &images, &[]).unwrap();
         assert_eq!(changed(&half), ["django"]);
         let first = plan(&with(&[]), &images, &[]).unwrap();
@@ -286,7 +289,7 @@ mod tests {
         let now = |runs: &Pin| Present {
             services: BTreeMap::from([("django".to_owned(), service("x", std::slice::from_ref(runs)))]),
             unfinished: Some(unfinished.clone()),
-            last: None,
+            ..Present::default()
         };
         let next = plan(&now(&bad), &[image("django", "new")], &[]).unwrap();
         assert_eq!((&next.changes["django"].next, &next.changes["django"].previous), (&new, &Some(old.clone())));

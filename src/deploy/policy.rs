@@ -166,10 +166,14 @@ impl<'a, T: Target> Run<'a, T> {
     }
 
     /// Saves the way back: for the post stage of this run, and at the target for the next deployment.
-    async fn save(&self, plan: &Plan) -> Result<(), Box<End>> {
+    async fn save(&mut self, plan: &Plan) -> Result<(), Box<End>> {
         let (target, release) = (self.target.name().to_owned(), self.release.clone());
         (self.cx.journal)(Some(&Saved { target, release, plan: plan.clone() }));
-        Ok(self.target.save(plan).await?)
+        match self.target.save(plan).await {
+            Ok(()) => Ok(()),
+            // A part of it may have been put in place.
+            Err(error) => Err(self.record(plan, *Box::from(error)).await.into()),
+        }
     }
 
     async fn migrate(&mut self, plan: &Plan) -> Result<(), Box<End>> {

@@ -57,7 +57,8 @@ pub trait Target {
     /// Something is missing or not allowed.
     fn prepare(&self, plan: &Plan) -> impl Future<Output = Result<(), TargetError>>;
 
-    /// Notes at the target that the plan is about to be carried out, until [`Target::record`] is called.
+    /// Notes at the target that the plan is about to be carried out, until [`Target::record`] is called. From then on, what
+    /// belongs to the release besides images may be put in place.
     ///
     /// # Errors
     /// It could not be written.
@@ -95,8 +96,8 @@ pub trait Target {
     /// The last lines that a service printed; empty if they cannot be read.
     fn logs(&self, service: &str) -> impl Future<Output = Vec<String>>;
 
-    /// Records the end of a deployment, and removes what old releases need no longer. Unless the release may still run
-    /// unproven, removes the note of [`Target::save`].
+    /// Records the end of a deployment, and removes what old releases need no longer. Removes the note of
+    /// [`Target::save`], unless the release was not rolled back.
     ///
     /// # Errors
     /// It could not be written.
@@ -120,6 +121,9 @@ pub struct Present {
     pub last: Option<Recorded>,
     /// A deployment that was not finished.
     pub unfinished: Option<Plan>,
+    /// Whether the release changes more than images, such as the files of the project. All of its services are switched
+    /// then.
+    pub is_outdated: bool,
 }
 
 /// A service of a target.

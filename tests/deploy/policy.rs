@@ -334,6 +334,7 @@ async fn the_post_stage_finishes_or_undoes() {
         let report = deploy::repair(spec, saved, cx).await;
         assert_eq!((report.result, killed.runs().as_str()), (result, want), "{content} {runs:?}: {:?}", report.reason);
         assert_eq!(journal.into_inner(), [false]);
+        assert!(spec.target.unfinished.borrow().is_none());
         let again = deploy::repair(spec, saved, cx2(&cancel)).await;
         assert_ne!(again.result, FailedNotRolledBack);
     }

@@ -185,7 +185,7 @@ impl Target for Script {
         };
         let services = ["web", "worker"].map(|name| (name.to_owned(), service(name)));
         let unfinished = self.unfinished.borrow().clone();
-        Ok(Present { services: services.into(), last: self.last.clone(), unfinished })
+        Ok(Present { services: services.into(), last: self.last.clone(), unfinished, is_outdated: false })
     }
 
     async fn lock(&self, _: &Release) -> Result<Attempt<Held>, TargetError> {
@@ -249,7 +249,7 @@ impl Target for Script {
     }
 
     async fn record(&self, _: &Plan, _: &Release, result: DeployResult) -> Result<(), TargetError> {
-        let is_open = matches!(result, DeployResult::FailedNotRolledBack | DeployResult::Cancelled);
+        let is_open = result == DeployResult::FailedNotRolledBack;
         let work = || {
             if !is_open {
                 *self.unfinished.borrow_mut() = None;

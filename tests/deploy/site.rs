@@ -96,9 +96,13 @@ impl Site {
 
     /// Writes a file of the project.
     pub(super) fn write(&self, file: &str, text: &str) {
+        fs::write(self.directory.join(file), self.filled(text)).unwrap();
+    }
+
+    /// A compose file with the names of the images.
+    pub(super) fn filled(&self, text: &str) -> String {
         let busybox = format!("{}:5900/library/busybox:1.36", var("LAB_ADDR"));
-        let text = text.replace("IMAGE", &self.repository()).replace("BUSYBOX", &busybox);
-        fs::write(self.directory.join(file), text).unwrap();
+        text.replace("IMAGE", &self.repository()).replace("BUSYBOX", &busybox)
     }
 
     pub(super) fn repository(&self) -> String {
@@ -131,6 +135,7 @@ impl Site {
             path: self.directory.display().to_string(),
             project: None,
             files: Vec::new(),
+            sync: Vec::new(),
             keep: 2,
             credentials,
         }

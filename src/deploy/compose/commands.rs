@@ -74,17 +74,81 @@ tail -c 32768 "$log"
 exit $code
 "#;
 
-/// `run DIRECTORY COMMAND...`: runs a command that changes nothing.
-pub(super) const RUN: &str = r#"cd "$1" || exit 73; shift; exec "$@""#;
+/// `stage DIRECTORY STAGE NAME FILE...`: unpacks the files of a release from its input to `STAGE/files`, and makes the view
+/// of the directory with them: `STAGE/view/NAME`. Prints `differs` if any file differs from the one in the directory.
+pub(super) const STAGE: &str = r#"
+umask 022
+root=$1; own=.build-deploy/$2/files; view=.build-deploy/$2/view/$3
+cd "$root" && (umask 077; mkdir -p .build-deploy) && rm -rf ".build-deploy/$2" || exit 73
+mkdir -p "$own" "$view" && tar -xf - -C "$own" || exit 74
+shift 3
+for file; do
+  # A name may begin with a hyphen.
+  file=./$file
+  cmp -s "$own/$file" "$file" || echo differs
+  mkdir -p "$view/${file%/*}"
+  cp -p "$own/$file" "$view/$file" || exit 74
+done
+find "$view" -type d | while IFS= read -r directory; do
+  below=${directory#"$view"}
+  for entry in "$root$below"/* "$root$below"/.[!.]*; do
+    name=${entry##*/}
+    if [ "$name" = .build-deploy ] || [ -e "$directory/$name" ] || [ ! -e "$entry" ]; then continue; fi
+    ln -s "$entry" "$directory/$name"
+  done
+done
+"#;
+
+/// `place DIRECTORY STAGE FILE...`: puts the files of a release in place, each whole or not at all, and saves the former ones
+/// in `before`. What is saved there already is older, and stays.
+pub(super) const PLACE: &str = r#"
+umask 022
+cd "$1" || exit 73
+own=.build-deploy/$2/files; old=.build-deploy/before
+shift 2
+for file; do
+  file=./$file
+  directory=${file%/*}
+  mkdir -p "$directory" "$old/files/$directory" "$old/absent/$directory" || exit 74
+  if [ ! -e "$old/files/$file" ] && [ ! -e "$old/absent/$file" ]; then
+    if [ -e "$file" ]; then cp -p "$file" "$old/files/$file"; else : >"$old/absent/$file"; fi || exit 74
+  fi
+  cp -p "$own/$file" "$file.build-deploy" && mv -f "$file.build-deploy" "$file" || exit 74
+done
+"#;
+
+/// `put-back DIRECTORY`: puts back the files that PLACE has saved.
+pub(super) const PUT_BACK: &str = r#"
+cd "$1" || exit 73
+old=.build-deploy/before
+[ -d "$old" ] || exit 0
+(cd "$old/files" && find . -type f) | while IFS= read -r file; do
+  cp -p "$old/files/$file" "$file.build-deploy" && mv -f "$file.build-deploy" "$file" || exit 74
+done || exit 74
+(cd "$old/absent" && find . -type f) | while IFS= read -r file; do rm -f "$file"; done
+rm -rf "$old"
+"#;
+
+/// `run DIRECTORY REMOVE COMMAND...`: runs a command that changes nothing, then removes a directory, unless REMOVE is empty.
+pub(super) const RUN: &str = r#"
+cd "$1" || exit 73
+remove=$2; shift 2
+"$@"
+code=$?
+[ -z "$remove" ] || rm -rf "$remove"
+exit $code
+"#;
 
 /// `finish DIRECTORY CURRENT CLOSED [FILE...]`: points `current.yml` to a file unless CURRENT is empty, removes the note
-/// of an unfinished deployment if CLOSED is `closed`, and removes the files.
+/// of an unfinished deployment and what was saved for it if CLOSED is `closed`, and removes the files.
 pub(super) const FINISH: &str = r#"
 cd "$1/.build-deploy" || exit 73
 if [ -n "$2" ]; then ln -sf "$2" current.new && mv -f current.new current.yml || exit 74; fi
-if [ "$3" = closed ]; then rm -f unfinished.json; fi
+if [ "$3" = closed ]; then rm -rf unfinished.json before; fi
 shift 3
-rm -f -- "$@"
+rm -rf -- "$@"
+# What killed deployments have staged.
+find . -maxdepth 1 -name 'stage-*' -mmin +60 -exec rm -rf {} +
 "#;
 
 /// `logs CONTAINER LINES`: the last lines of a container, in the order in which they were printed.

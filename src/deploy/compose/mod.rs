@@ -10,11 +10,13 @@
 //! | `restore-ID.yml` | pins what ran before, during a deployment |
 //! | `unfinished.json` | the plan of a deployment that has not ended |
 //! | `releases.jsonl` | the releases, one a line |
+//! | `stage-*`, `before` | the files of a release before they are put in place, and the former files |
 //! | `release-ID.log` | what the last command of a deployment printed |
 //! | `lock`, `holder`, `operation.lock` | the locks, and who holds the first |
 //!
 //! No credentials are stored: images are pulled through the engine's API, whose requests carry them.
 
+mod archive;
 mod commands;
 mod engine;
 mod images;
@@ -27,6 +29,7 @@ mod read;
 mod records;
 mod remote;
 mod settings;
+mod sync;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -38,7 +41,10 @@ use self::{
     read::Seen,
     remote::Remote,
 };
-pub use self::{lock::Lock, settings::ComposeSettings};
+pub use self::{
+    lock::Lock,
+    settings::{ComposeSettings, InvalidPath, SyncedFile},
+};
 use super::{
     judge::Container,
     plan::Plan,
@@ -54,6 +60,8 @@ pub struct ComposeTarget {
     remote: Arc<Remote>,
     found: OnceCell<Found>,
     seen: Mutex<Option<Seen>>,
+    /// Distinguishes this process from others that deploy to the same project.
+    nonce: u32,
 }
 
 /// What does not change during a run.
@@ -68,7 +76,7 @@ impl ComposeTarget {
     /// Creates the target. Connects when it is used.
     pub fn new(settings: ComposeSettings) -> Self {
         let remote = Arc::new(Remote::new(settings.server.clone()));
-        Self { settings, remote, found: OnceCell::new(), seen: Mutex::default() }
+        Self { settings, remote, found: OnceCell::new(), seen: Mutex::default(), nonce: rand::random() }
     }
 }
 
@@ -114,7 +122,9 @@ impl Target for ComposeTarget {
 
     async fn save(&self, plan: &Plan) -> Result<(), TargetError> {
         let text = serde_json::to_string(plan).unwrap_or_default();
-        self.write("unfinished.json", &(text + "\n")).await
+        self.write("unfinished.json", &(text + "\n")).await?;
+        // From here on, whoever finds the note finds the way back for the files, too.
+        self.place_files().await
     }
 
     async fn migrate(&self, plan: &Plan, migration: &Migration, limit: Duration) -> Result<(), TargetError> {

@@ -17,7 +17,7 @@ use crate::{
         target::{Migration, TargetError},
     },
     domain::{
-        deploy::DeployResult::{self, Cancelled, Deployed, FailedNotRolledBack},
+        deploy::DeployResult::{self, Deployed, FailedNotRolledBack},
         failure::Failure,
     },
     ssh::{Command, quote},
@@ -80,6 +80,7 @@ impl ComposeTarget {
 
     /// Starts what the services of the plan ran before, and removes those that did not exist.
     pub(super) async fn back(&self, plan: &Plan, limit: Duration) -> Result<(), TargetError> {
+        self.put_files_back().await?;
         let files = self.files_with(&restore_file(&plan.release)).await?;
         let existed =
             |(name, change): (&_, &crate::deploy::plan::Change)| change.previous.is_some().then(|| String::clone(name));
@@ -125,7 +126,12 @@ impl ComposeTarget {
             argv.extend(services.into_iter().map(String::from));
             argv
         };
-        vec![ssh, cd, quote(command)]
+        let mut commands = vec![ssh, cd];
+        if !self.settings.sync.is_empty() {
+            commands.push(format!("cp -a {DIRECTORY}/before/files/. ."));
+        }
+        commands.push(quote(command));
+        commands
     }
 
     /// Runs a command that changes what runs.
@@ -183,7 +189,10 @@ impl ComposeTarget {
         self.write("releases.jsonl", &records::render(&all)).await?;
 
         let rubbish = records::rubbish(&all, self.settings.keep);
-        let is_open = matches!(result, FailedNotRolledBack | Cancelled);
+        let is_open = result == FailedNotRolledBack;
+        if !matches!(result, Deployed | FailedNotRolledBack) {
+            self.put_files_back().await?;
+        }
         let current = if result == Deployed { release_file(&release.id) } else { String::new() };
         let closed = if is_open { "open" } else { "closed" };
         let files = Self::unneeded_files(&rubbish, &release.id, is_open);

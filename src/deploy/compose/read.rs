@@ -44,30 +44,34 @@ impl ComposeTarget {
     /// Looks at the server, once.
     pub(super) async fn found(&self) -> Result<&Found, TargetError> {
         let probe = async {
-            let path = self.settings.path.as_str();
+            let directory = self.view().await?.directory;
+            let path = directory.as_str();
             let arguments = std::iter::once(path).chain(self.settings.files.iter().map(String::as_str));
             let printed = self.remote.run("sh", &Command::new(script(PROBE, arguments))).await?;
-            let Probe { engine, files } = Probe::parse(&printed, &self.settings.server.to_string(), path)?;
+            let Probe { engine, files } =
+                Probe::parse(&printed, &self.settings.server.to_string(), &self.settings.path)?;
             let engine = Engine::new(self.remote.clone(), engine);
             Ok(Found { files, engine })
         };
         self.found.get_or_try_init(|| probe).await
     }
 
-    /// The project, without any pins.
-    pub(super) async fn project(&self) -> Result<Project, TargetError> {
+    /// The project with the files of the release, without any pins; and whether these files differ from those in place.
+    pub(super) async fn project(&self) -> Result<(Project, bool), TargetError> {
         let files = &self.found().await?.files;
-        let mut argv = script(RUN, [self.settings.path.as_str()]);
+        let view = self.view().await?;
+        let mut argv = script(RUN, [view.directory.as_str(), &view.remove]);
         argv.extend(compose(self.settings.project.as_deref(), files));
         argv.extend(["config", "--format", "json"].map(String::from));
         let command = Command { keep: 8 << 20, ..Command::new(argv) };
         // Contains the environment of services, secrets among it: never shown.
         let text = self.remote.run("docker compose config", &command).await?;
         let parsed = serde_json::from_str(&text);
-        parsed.map_err(|error| {
+        let project = parsed.map_err(|error| {
             let server = self.remote.server();
             TargetError::new(format!("{server}: unexpected output of `docker compose config`: {error}"))
-        })
+        })?;
+        Ok((project, view.differs))
     }
 
     /// What is recorded in the project's directory.
@@ -92,7 +96,7 @@ impl ComposeTarget {
 
     pub(super) async fn present(&self) -> Result<Present, TargetError> {
         self.found().await?;
-        let (project, state) = tokio::try_join!(self.project(), self.state())?;
+        let ((project, is_outdated), state) = tokio::try_join!(self.project(), self.state())?;
         let containers = self.containers(&project.name, |_| true).await?;
         let (unfinished, records) = state;
 
@@ -113,7 +117,7 @@ impl ComposeTarget {
             .map(|record| Recorded { id: record.id.clone(), commit: record.commit.clone() });
         let up = services.iter().filter(|(_, now)| now.is_up).map(|(name, _)| name.clone()).collect();
         *self.seen.lock().await = Some(Seen { project, records, up });
-        Ok(Present { services, last, unfinished })
+        Ok(Present { services, last, unfinished, is_outdated })
     }
 
     /// A sample of these services.

@@ -1,5 +1,10 @@
 //! The settings of a target with Docker Compose.
 
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::{archive, commands::DIRECTORY};
 use crate::{domain::credentials::Credentials, ssh::Server};
 
 /// A project of Docker Compose on a server.
@@ -15,8 +20,84 @@ pub struct ComposeSettings {
     pub project: Option<String>,
     /// The compose files, relative to the directory; Compose's default if empty.
     pub files: Vec<String>,
+    /// The files that belong to the release. They are put into the directory before the switch, and the former ones are put
+    /// back with a rollback.
+    pub sync: Vec<SyncedFile>,
     /// The number of releases to keep on the server, 1 or more.
     pub keep: usize,
     /// Credentials of the registries. They are used for pulls and are not stored on the server.
     pub credentials: Credentials,
+}
+
+/// A file that belongs to the release.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncedFile {
+    path: String,
+    content: Vec<u8>,
+    is_executable: bool,
+}
+
+/// The path cannot be copied to a server.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("`{path}`: {problem}")]
+pub struct InvalidPath {
+    /// The path.
+    pub path: String,
+    /// The problem.
+    pub problem: &'static str,
+}
+
+impl SyncedFile {
+    /// Creates a file. The path is relative to the project's directory.
+    ///
+    /// # Errors
+    /// The path leaves the directory, is that of our own files, has a line break, or is too long.
+    pub fn new(path: &str, content: Vec<u8>, is_executable: bool) -> Result<Self, InvalidPath> {
+        let wrong = |problem| Err(InvalidPath { path: path.to_owned(), problem });
+        let mut parts = path.split('/');
+        if Path::new(path).is_absolute() || path.is_empty() || parts.any(|part| ["", ".", ".."].contains(&part)) {
+            return wrong("the path must be relative, without `.` and `..`");
+        }
+        if path == DIRECTORY || path.starts_with(&format!("{DIRECTORY}/")) {
+            return wrong("the directory .build-deploy belongs to this action");
+        }
+        if path.contains(char::is_control) {
+            return wrong("the path contains a control character");
+        }
+        if archive::split(path).is_none() {
+            return wrong("the path is too long");
+        }
+        Ok(Self { path: path.to_owned(), content, is_executable })
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The content.
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// Whether it can be executed.
+    pub fn is_executable(&self) -> bool {
+        self.is_executable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SyncedFile;
+
+    #[test]
+    fn paths_stay_in_the_directory() {
+        for good in ["compose.yml", ".env", "a/b c/d.conf", "..a/b", ".build-deployed"] {
+            assert!(SyncedFile::new(good, vec![], false).is_ok(), "{good}");
+        }
+        let long = "x".repeat(101);
+        for bad in ["", "/etc/passwd", "../x", "a/../../x", "./a", "a//b", "a/", ".build-deploy/lock", "a\nb", &long] {
+            assert!(SyncedFile::new(bad, vec![], false).is_err(), "{bad}");
+        }
+    }
 }

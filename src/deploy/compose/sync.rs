@@ -1,0 +1,64 @@
+//! The files of a release: staged on the server, then put in place, and put back with a rollback.
+//!
+//! What the project will be must be known before anything is put in place. A view of the directory serves for that: a
+//! directory of links in which the new files replace the old ones.
+
+use super::{
+    ComposeTarget, archive,
+    commands::{DIRECTORY, PLACE, PUT_BACK, STAGE, script},
+    settings::SyncedFile,
+};
+use crate::{deploy::target::TargetError, ssh::Command};
+
+/// The view of a project with the files of the release.
+pub(super) struct View {
+    /// The directory.
+    pub(super) directory: String,
+    /// The directory to remove after its use; empty if there is none.
+    pub(super) remove: String,
+    /// Whether any file differs from the one in the project's directory.
+    pub(super) differs: bool,
+}
+
+impl ComposeTarget {
+    /// Brings the files to the server, without putting them in place. The project's directory itself if there are none.
+    pub(super) async fn view(&self) -> Result<View, TargetError> {
+        let (path, files) = (self.settings.path.trim_end_matches('/'), &self.settings.sync);
+        if files.is_empty() {
+            return Ok(View { directory: path.to_owned(), remove: String::new(), differs: false });
+        }
+        // Compose names a project after its directory.
+        let base = path.rsplit('/').next().unwrap_or_default();
+        let stage = self.stage();
+        let arguments = [path, stage.as_str(), base].into_iter().chain(files.iter().map(SyncedFile::path));
+        let command = Command::new(script(STAGE, arguments)).input(archive::pack(files));
+        let printed = self.remote.run("copy files", &command).await?;
+        let remove = format!("{path}/{DIRECTORY}/{stage}");
+        let directory = format!("{remove}/view/{base}");
+        Ok(View { directory, remove, differs: printed.lines().any(|line| line == "differs") })
+    }
+
+    /// Puts the files in place. The former ones are saved first, unless an unfinished deployment has saved some already.
+    pub(super) async fn place_files(&self) -> Result<(), TargetError> {
+        if self.settings.sync.is_empty() {
+            return Ok(());
+        }
+        let View { remove, .. } = self.view().await?;
+        let stage = self.stage();
+        let files = self.settings.sync.iter().map(SyncedFile::path);
+        let arguments = [self.settings.path.as_str(), stage.as_str()].into_iter().chain(files);
+        self.remote.run("copy files", &Command::new(script(PLACE, arguments))).await?;
+        self.remote.run("rm", &Command::new(["rm", "-rf", &remove])).await.map(drop)
+    }
+
+    /// The directory of the staged files. Not shared with another deployment, which may remove its own at any time.
+    fn stage(&self) -> String {
+        format!("stage-{:08x}", self.nonce)
+    }
+
+    /// Puts the former files back, if any were saved.
+    pub(super) async fn put_files_back(&self) -> Result<(), TargetError> {
+        let command = Command::new(script(PUT_BACK, [self.settings.path.as_str()]));
+        self.remote.run("put files back", &command).await.map(drop)
+    }
+}
