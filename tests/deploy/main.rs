@@ -8,6 +8,7 @@ mod gate;
 #[path = "../action/lab.rs"]
 mod lab;
 mod policy;
+mod rollout;
 mod script;
 mod site;
 mod ssh;

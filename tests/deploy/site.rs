@@ -14,7 +14,7 @@ use build_deploy::{
     cancel::{self, Cancel},
     deploy::{
         self, Context, Saved, Settings, TargetSpec,
-        compose::{ComposeSettings, ComposeTarget},
+        compose::{ComposeSettings, ComposeTarget, Strategy},
         release::{Content, Image, Release},
         target::Migration,
     },
@@ -34,14 +34,18 @@ use super::{
 };
 
 /// What the image of each version does.
-const VERSIONS: [(&str, &str); 6] = [
+const VERSIONS: [(&str, &str); 9] = [
     ("v1", RUNS),
     ("v2", RUNS),
     ("v3", RUNS),
     ("sick", RUNS),
     ("crash", "echo starting; echo boom >&2; sleep 0.5; exit 3"),
     ("done", "echo done"),
+    ("site1", SERVES),
+    ("site2", SERVES),
+    ("site-bad", "mkdir -p /www; echo bad >/www/index.html; httpd -p 8080 -h /www; sleep 3; echo boom; exit 3"),
 ];
+const SERVES: &str = "mkdir -p /www; echo $VERSION >/www/index.html; exec httpd -f -p 8080 -h /www";
 const RUNS: &str = "trap 'exit 0' TERM; echo serving; while :; do sleep 1 & wait $!; done";
 
 /// A web service and a worker with the image of the run, and a service with an image of others.
@@ -136,6 +140,7 @@ impl Site {
             project: None,
             files: Vec::new(),
             sync: Vec::new(),
+            strategy: Strategy::Recreate,
             keep: 2,
             credentials,
         }

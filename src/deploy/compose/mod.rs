@@ -28,6 +28,7 @@ mod project;
 mod read;
 mod records;
 mod remote;
+mod rollout;
 mod settings;
 mod sync;
 
@@ -43,7 +44,7 @@ use self::{
 };
 pub use self::{
     lock::Lock,
-    settings::{ComposeSettings, InvalidPath, SyncedFile},
+    settings::{ComposeSettings, InvalidPath, Strategy, SyncedFile},
 };
 use super::{
     judge::Container,

@@ -9,6 +9,7 @@ use super::{
     commands::{DIRECTORY, FINISH, LOGS, OPERATE, WRITE, compose, script},
     records::{self, Record, Rubbish},
     remote::with_queue,
+    settings::Strategy,
 };
 use crate::{
     deploy::{
@@ -69,6 +70,10 @@ impl ComposeTarget {
     /// Not with `--wait`: without a health check it takes a container that keeps crashing for healthy, and it fails for a
     /// service that does its work and exits. The judge decides instead.
     pub(super) async fn up(&self, plan: &Plan, limit: Duration) -> Result<(), TargetError> {
+        if self.settings.strategy == Strategy::Rollout {
+            // What follows replaces the others, and finds nothing left to do for these.
+            self.roll_out(plan, limit).await?;
+        }
         let seen = self.seen().await?;
         let changed = plan.changes.keys().map(String::as_str);
         // Images that others have made are pulled at the first deployment only.
@@ -135,7 +140,13 @@ impl ComposeTarget {
     }
 
     /// Runs a command that changes what runs.
-    async fn operate(&self, what: &str, release: &str, limit: Duration, argv: Vec<String>) -> Result<(), TargetError> {
+    pub(super) async fn operate(
+        &self,
+        what: &str,
+        release: &str,
+        limit: Duration,
+        argv: Vec<String>,
+    ) -> Result<(), TargetError> {
         let (log, seconds) = (log_file(release), limit.as_secs().max(1).to_string());
         let mut words = script(OPERATE, [self.settings.path.as_str(), &log, &seconds]);
         words.extend(argv);
@@ -150,9 +161,15 @@ impl ComposeTarget {
 
     /// The last lines of a service: what its health check said, and what it printed.
     pub(super) async fn last_lines(&self, service: &str) -> Result<Vec<String>, TargetError> {
+        self.last_lines_of(service, &[]).await
+    }
+
+    /// The same without these containers.
+    pub(super) async fn last_lines_of(&self, service: &str, without: &[String]) -> Result<Vec<String>, TargetError> {
         let mut lines = Vec::new();
-        // The newest container that failed tells most; of several, each gets its share.
-        let containers = self.of_service(service).await?;
+        let mut containers: Vec<_> = self.of_service(service).await?.into_iter().map(|(one, _)| one).collect();
+        containers.retain(|container| !without.iter().any(|id| id == container.id()));
+        // Of several, each gets its share.
         let share = (Failure::LOG_LINES / containers.len().max(1)).max(5).to_string();
         for container in &containers {
             let command = Command::new(script(LOGS, [container.id(), &share]));

@@ -23,6 +23,16 @@ pub(super) struct Service {
     /// The services that it needs.
     #[serde(default)]
     depends_on: BTreeMap<String, Value>,
+    #[serde(default)]
+    ports: Vec<Value>,
+    container_name: Option<String>,
+}
+
+impl Service {
+    /// Whether it can have more than one container at a time.
+    pub(super) fn can_scale(&self) -> bool {
+        self.ports.is_empty() && self.container_name.is_none()
+    }
 }
 
 impl Project {

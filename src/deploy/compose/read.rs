@@ -127,11 +127,11 @@ impl ComposeTarget {
         Ok(containers.iter().map(|one| one.inspected.container(&one.service, &one.image)).collect())
     }
 
-    /// The containers of a service.
-    pub(super) async fn of_service(&self, service: &str) -> Result<Vec<Inspected>, TargetError> {
+    /// The containers of a service with their images.
+    pub(super) async fn of_service(&self, service: &str) -> Result<Vec<(Inspected, Image)>, TargetError> {
         let project = self.seen().await?.project.name;
         let containers = self.containers(&project, |name| name == service).await?;
-        Ok(containers.into_iter().map(|one| one.inspected).collect())
+        Ok(containers.into_iter().map(|one| (one.inspected, one.image)).collect())
     }
 
     async fn containers(&self, project: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<Located>, TargetError> {

@@ -23,10 +23,23 @@ pub struct ComposeSettings {
     /// The files that belong to the release. They are put into the directory before the switch, and the former ones are put
     /// back with a rollback.
     pub sync: Vec<SyncedFile>,
+    /// How containers are replaced.
+    pub strategy: Strategy,
     /// The number of releases to keep on the server, 1 or more.
     pub keep: usize,
     /// Credentials of the registries. They are used for pulls and are not stored on the server.
     pub credentials: Credentials,
+}
+
+/// How containers are replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The old container is stopped, then the new one is started.
+    #[default]
+    Recreate,
+    /// The new one is started beside the old one, which is stopped once the new one is up. Services with published ports or
+    /// a container name are replaced as with `Recreate`.
+    Rollout,
 }
 
 /// A file that belongs to the release.
