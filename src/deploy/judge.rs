@@ -123,10 +123,10 @@ impl Judge {
             let missing = self.missing.entry(service.clone()).or_default();
             *missing = if own.peek().is_some() { 0 } else { *missing + 1 };
             if *missing >= MISSES {
-                return Verdict::Bad(fault("it has no container".to_owned()));
+                return Verdict::Bad(fault("has no container".to_owned()));
             }
             if *missing > 0 {
-                waits_for = Some(fault("it has no container".to_owned()));
+                waits_for = Some(fault("has no container".to_owned()));
             }
             for container in own {
                 let first = *self.first.entry(container.id.clone()).or_insert(container.restarts);
@@ -155,7 +155,7 @@ impl Judge {
             // What came up late still gets its settle time.
             (Some(_), _) if at >= self.limit + self.settle => {
                 let service = self.expected.keys().next().cloned().unwrap_or_default();
-                Verdict::Bad(Fault { service, problem: "its containers do not stay the same".to_owned() })
+                Verdict::Bad(Fault { service, problem: "the containers do not stay the same".to_owned() })
             }
             _ => Verdict::Pending,
         }
@@ -175,25 +175,25 @@ fn condition(container: &Container, expected: &Expected, first: u64) -> Conditio
         let is_old = expected.before.as_ref().is_some_and(runs);
         let names = container.image.first().map_or("an unknown image", String::as_str);
         return if is_old {
-            Condition::NotYet(format!("it still runs the other image, {names}"))
+            Condition::NotYet(format!("still runs the other image, {names}"))
         } else {
-            Condition::Foreign(format!("it runs {names}, which somebody else has deployed"))
+            Condition::Foreign(format!("runs {names}, which another deployment has started"))
         };
     }
     let restarts = container.restarts;
     let crashes = restarts.saturating_sub(first);
     match (&container.state, container.health) {
         (State::Restarting, _) if restarts >= CRASHES => {
-            Condition::Failed(format!("it keeps crashing; it was restarted {restarts} times"))
+            Condition::Failed(format!("keeps crashing (restarted {restarts} times)"))
         }
-        _ if crashes >= CRASHES => Condition::Failed(format!("it keeps crashing; it was restarted {crashes} times")),
+        _ if crashes >= CRASHES => Condition::Failed(format!("keeps crashing (restarted {crashes} times)")),
         (State::Exited(0), _) if !expected.was_up => Condition::Up,
-        (State::Exited(code), _) => Condition::Failed(format!("it exited with code {code}")),
-        (State::Running, Health::Unhealthy) => Condition::Failed("it is unhealthy".to_owned()),
-        (State::Running, Health::Starting) => Condition::NotYet("its health check has not succeeded".to_owned()),
+        (State::Exited(code), _) => Condition::Failed(format!("exited with code {code}")),
+        (State::Running, Health::Unhealthy) => Condition::Failed("is unhealthy".to_owned()),
+        (State::Running, Health::Starting) => Condition::NotYet("the health check has not succeeded".to_owned()),
         (State::Running, Health::None | Health::Healthy) => Condition::Up,
-        (State::Restarting, _) => Condition::NotYet("it is restarting".to_owned()),
-        (State::Other(state), _) => Condition::NotYet(format!("it is not running, but {state}")),
+        (State::Restarting, _) => Condition::NotYet("is restarting".to_owned()),
+        (State::Other(state), _) => Condition::NotYet(format!("is {state}, not running")),
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(verdict(true, sample), (25, Verdict::Good));
         // The same container, started again by hand: the engine does not count that.
         let sample = |second: u64| vec![Container { started_at: format!("{}", second / 10), ..container("web") }];
-        assert_eq!(problem(true, sample), (75, "its containers do not stay the same".into()));
+        assert_eq!(problem(true, sample), (75, "the containers do not stay the same".into()));
     }
 
     #[test]
@@ -267,23 +267,23 @@ mod tests {
             let state = if second % 2 == 0 { State::Running } else { State::Restarting };
             vec![Container { state, restarts: second / 2, started_at: format!("{second}"), ..container("web") }]
         };
-        assert_eq!(problem(true, loops), (6, "it keeps crashing; it was restarted 3 times".into()));
+        assert_eq!(problem(true, loops), (6, "keeps crashing (restarted 3 times)".into()));
         let seen_late = |second: u64| {
             let state = if second == 0 { State::Restarting } else { State::Running };
             vec![Container { state, restarts: 7, ..container("web") }]
         };
-        assert_eq!(problem(true, seen_late), (0, "it keeps crashing; it was restarted 7 times".into()));
+        assert_eq!(problem(true, seen_late), (0, "keeps crashing (restarted 7 times)".into()));
         let old = |_| vec![Container { restarts: 7, ..container("web") }];
         assert_eq!(verdict(true, old), (15, Verdict::Good), "crashes of last month");
         let exited = |_| vec![Container { state: State::Exited(3), ..container("web") }];
-        assert_eq!(problem(true, exited), (0, "it exited with code 3".into()));
+        assert_eq!(problem(true, exited), (0, "exited with code 3".into()));
     }
 
     #[test]
     fn a_service_that_does_its_work_and_exits_is_fine() {
         let done = |_| vec![Container { state: State::Exited(0), ..container("web") }];
         assert_eq!(verdict(false, done), (15, Verdict::Good));
-        assert_eq!(problem(true, done), (0, "it exited with code 0".into()), "this one was up before");
+        assert_eq!(problem(true, done), (0, "exited with code 0".into()), "this one was up before");
     }
 
     #[test]
@@ -292,9 +292,9 @@ mod tests {
             let health = if second < 3 { Health::Healthy } else { Health::Unhealthy };
             vec![Container { health, ..container("web") }]
         };
-        assert_eq!(problem(true, sick), (3, "it is unhealthy".into()));
+        assert_eq!(problem(true, sick), (3, "is unhealthy".into()));
         let never = |_| vec![Container { health: Health::Starting, ..container("web") }];
-        assert_eq!(problem(true, never), (60, "its health check has not succeeded, after 60 s".into()));
+        assert_eq!(problem(true, never), (60, "the health check has not succeeded, after 60 s".into()));
     }
 
     #[test]
@@ -302,7 +302,7 @@ mod tests {
         let image = |text: &str| vec![Digest::of(text.as_bytes()).to_string()];
         let old = |_| vec![Container { image: image("old"), ..container("web") }];
         let (second, text) = problem(true, old);
-        assert!(second == 60 && text.starts_with("it still runs the other image"), "{text}");
+        assert!(second == 60 && text.starts_with("still runs the other image"), "{text}");
         let foreign = |second| {
             let image = image(if second < 5 { "new" } else { "newer" });
             vec![Container { image, ..container("web") }]
@@ -314,7 +314,7 @@ mod tests {
             let second = Container { id: "web-2".into(), state: State::Exited(1), ..container("web") };
             vec![container("web"), second]
         };
-        assert_eq!(problem(true, one_of_two), (0, "it exited with code 1".into()));
-        assert_eq!(problem(true, |_| vec![]), (4, "it has no container".into()));
+        assert_eq!(problem(true, one_of_two), (0, "exited with code 1".into()));
+        assert_eq!(problem(true, |_| vec![]), (4, "has no container".into()));
     }
 }

@@ -181,7 +181,7 @@ impl<'a, T: Target> Run<'a, T> {
             return Ok(());
         }
         for migration in &self.settings.migrations {
-            self.doing = "a migration was running, which goes on at the target";
+            self.doing = "a migration was running, which continues on the target";
             let (service, command) = (migration.service.clone(), migration.command.join(" "));
             self.notice(DeployStep::Migrating { service, command });
             if let Err(error) = self.target.migrate(plan, migration, self.settings.timeout).await {
@@ -203,7 +203,7 @@ impl<'a, T: Target> Run<'a, T> {
         }
         match switched {
             None => {
-                let reason = "cancelled while the services were switched, which goes on at the target";
+                let reason = "cancelled while services were being switched, which continues on the target";
                 return Err(End::new(Cancelled).because(reason).switched().into());
             }
             Some(Err(error)) => {
@@ -256,7 +256,7 @@ impl<'a, T: Target> Run<'a, T> {
         match watched {
             Watched::Good => End::new(Deployed).switched(),
             Watched::Stopped => {
-                let reason = "cancelled after the services were switched; the release was not proved to run";
+                let reason = "cancelled after services were switched; the release was not verified";
                 End::new(Cancelled).because(reason).switched()
             }
             Watched::Foreign(fault) => {
@@ -280,10 +280,10 @@ impl<'a, T: Target> Run<'a, T> {
         let end = end.switched();
         let by_hand = self.target.by_hand(plan);
         if !self.settings.rolls_back {
-            return self.record(plan, end.left("it was left as it is, since `rollback` is off", by_hand)).await;
+            return self.record(plan, end.left("it was not rolled back because `rollback` is off", by_hand)).await;
         }
         if !plan.has_way_back() {
-            return self.record(plan, end.left("there is no earlier release to put back", by_hand)).await;
+            return self.record(plan, end.left("there is no previous release to roll back to", by_hand)).await;
         }
         self.notice(DeployStep::RollingBack { reason: end.reason.clone().unwrap_or_default() });
         if let Err(lost) = self.regain(plan).await {
@@ -298,10 +298,10 @@ impl<'a, T: Target> Run<'a, T> {
         }
         match restored {
             None => {
-                return end.cancelled("cancelled while the previous release was put back, which goes on at the target");
+                return end.cancelled("cancelled during the rollback, which continues on the target");
             }
             Some(Err(error)) => {
-                let problem = format!("the previous release could not be put back: {}", error.chain());
+                let problem = format!("the previous release could not be restored: {}", error.chain());
                 return self.record(plan, end.left(&problem, by_hand)).await;
             }
             Some(Ok(())) => {}
@@ -310,10 +310,10 @@ impl<'a, T: Target> Run<'a, T> {
         match self.watch(plan, Side::Previous).await {
             Watched::Good => self.record(plan, end).await,
             Watched::Stopped => {
-                end.cancelled("the previous release was put back, but cancelled before it was proved to run")
+                end.cancelled("the previous release was restored, but the run was cancelled before it was verified")
             }
             Watched::Bad(fault) | Watched::Foreign(fault) => {
-                let problem = format!("the previous release was put back, but {}: {}", fault.service, fault.problem);
+                let problem = format!("the previous release was restored, but {}: {}", fault.service, fault.problem);
                 self.record(plan, end.left(&problem, by_hand)).await
             }
             Watched::Unknown(error) => end.left(&error.chain(), by_hand),

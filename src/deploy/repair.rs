@@ -48,7 +48,8 @@ impl<T: Target> Run<'_, T> {
                 self.record(plan, end).await
             }
             Progress::Part => {
-                let end = End::new(FailedRolledBack).because(format!("{interrupted} while the services were switched"));
+                let end =
+                    End::new(FailedRolledBack).because(format!("{interrupted} while services were being switched"));
                 self.restore(plan, end).await
             }
             Progress::All => match self.watch(plan, Side::Next).await {

@@ -80,13 +80,13 @@ async fn rolled_back(compose: &str, name: &str, version: &str, reason: &str, log
 
 #[tokio::test]
 async fn a_crash_loop_without_a_health_check() {
-    rolled_back(USUAL, "crash", "crash", "worker: it exited with code 3", "boom").await;
+    rolled_back(USUAL, "crash", "crash", "worker: exited with code 3", "boom").await;
 }
 
 #[tokio::test]
 async fn a_crash_loop_with_restarts() {
     let compose = USUAL.replace("    environment:", "    restart: always\n    environment:");
-    rolled_back(&compose, "loop", "crash", "it keeps crashing", "boom").await;
+    rolled_back(&compose, "loop", "crash", "keeps crashing", "boom").await;
 }
 
 const HEALTH: &str = "    healthcheck: {test: [\"CMD-SHELL\", \"echo $$VERSION; [ $$VERSION != sick ] && [ $$VERSION != crash ]\"], interval: 1s, retries: 2}\n";
@@ -100,7 +100,7 @@ async fn a_crash_loop_with_a_health_check() {
 #[tokio::test]
 async fn an_unhealthy_release() {
     let compose = USUAL.replace("    depends_on:", &format!("{HEALTH}    depends_on:"));
-    rolled_back(&compose, "sick", "sick", "web: it is unhealthy", "health check: sick").await;
+    rolled_back(&compose, "sick", "sick", "web: is unhealthy", "health check: sick").await;
 }
 
 #[tokio::test]
@@ -272,7 +272,7 @@ async fn a_first_release_that_fails_cannot_be_rolled_back() {
     let site = Site::new("first", USUAL).await;
     let report = site.deploy("crash").await;
     assert_eq!(report.result, FailedNotRolledBack, "{:?}", report.reason);
-    assert!(report.reason.unwrap().ends_with("there is no earlier release to put back"));
+    assert!(report.reason.unwrap().ends_with("there is no previous release to roll back to"));
     assert!(report.by_hand[2].starts_with("docker compose -f compose.yml logs web"), "{:?}", report.by_hand);
     let good = site.deploy("v1").await;
     assert_eq!(good.result, Deployed, "{:?}", good.reason);

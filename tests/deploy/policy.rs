@@ -146,7 +146,7 @@ async fn a_dry_run_stops_at_the_difference() {
 async fn a_bad_release_is_rolled_back() {
     let done = deploy(running(), "bad").await;
     assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"));
-    assert_eq!(done.reason(), "web: it exited with code 3");
+    assert_eq!(done.reason(), "web: exited with code 3");
     let report = &done.reports[0];
     assert!(report.was_switched && report.by_hand.is_empty());
     assert_eq!((report.failed_service.as_deref(), &report.log[..]), (Some("web"), &["web says boom".to_owned()][..]));
@@ -159,7 +159,7 @@ async fn a_rollback_that_fails_is_told_apart() {
     let failing = with(&[("restore", Does::Fail("no space left"))]);
     let done = deploy(failing, "bad").await;
     assert_eq!((done.result(), done.runs().as_str()), (FailedNotRolledBack, "bad"));
-    let want = "web: it exited with code 3; the previous release could not be put back: no space left";
+    let want = "web: exited with code 3; the previous release could not be restored: no space left";
     assert_eq!((done.reason(), &done.reports[0].by_hand[..]), (want, &["put it back".to_owned()][..]));
     assert!(matches!(&done.journal[..], [Some(_)]), "somebody still has to look after it");
     assert!(done.script().unfinished.borrow().is_some());
@@ -168,14 +168,14 @@ async fn a_rollback_that_fails_is_told_apart() {
     let done = deploy(Script { runs: RefCell::new(runs), ..running() }, "bad").await;
     assert_eq!(done.result(), FailedNotRolledBack, "what ran before was broken, too");
     assert!(
-        done.reason().ends_with("the previous release was put back, but web: it exited with code 3"),
+        done.reason().ends_with("the previous release was restored, but web: exited with code 3"),
         "{}",
         done.reason()
     );
 
     let done = deploy(Script { runs: RefCell::default(), ..running() }, "bad").await;
     assert_eq!((done.result(), done.runs().as_str()), (FailedNotRolledBack, "bad"));
-    assert!(done.reason().ends_with("there is no earlier release to put back"), "{}", done.reason());
+    assert!(done.reason().ends_with("there is no previous release to roll back to"), "{}", done.reason());
 
     let mut off = spec(running());
     off.settings.rolls_back = false;
@@ -258,13 +258,13 @@ async fn a_stop_before_the_switch_changes_nothing() {
         assert!(!done.script().calls().contains("switch"), "{step}");
     }
     let done = deploy_until(with(&[("migrate", Does::Take(30))]), "new", 5.0).await;
-    assert!(done.reason().contains("a migration was running, which goes on"), "{}", done.reason());
+    assert!(done.reason().contains("a migration was running, which continues"), "{}", done.reason());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_never_starts_a_rollback() {
     // Within the switch, which ends in time, and which does not.
-    for (takes, reason) in [(7, "not proved to run"), (30, "which goes on at the target")] {
+    for (takes, reason) in [(7, "not verified"), (30, "which continues on the target")] {
         let done = deploy_until(with(&[("switch", Does::Take(takes))]), "bad", 5.0).await;
         assert_eq!((done.result(), done.runs().as_str()), (Cancelled, "bad"));
         assert!(done.seconds <= 8 && done.reason().contains(reason), "{} s: {}", done.seconds, done.reason());
@@ -277,10 +277,10 @@ async fn a_stop_never_starts_a_rollback() {
     // Within the rollback, and while that is watched.
     let done = deploy_until(with(&[("restore", Does::Take(30))]), "bad", 5.0).await;
     assert_eq!((done.result(), done.seconds), (Cancelled, 8));
-    assert!(done.reason().contains("while the previous release was put back"), "{}", done.reason());
+    assert!(done.reason().contains("during the rollback"), "{}", done.reason());
     let done = deploy_until(running(), "bad", 5.0).await;
     assert_eq!((done.result(), done.runs().as_str()), (Cancelled, "old"));
-    assert!(done.reason().ends_with("put back, but cancelled before it was proved to run"), "{}", done.reason());
+    assert!(done.reason().ends_with("restored, but the run was cancelled before it was verified"), "{}", done.reason());
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use build_deploy::{
     },
     domain::deploy::DeployResult::{Deployed, FailedRolledBack},
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     lab::var,
@@ -133,4 +133,17 @@ async fn no_request_fails() {
     println!("three containers: {answers:?}");
     assert_eq!(report.result, Deployed, "{:?}", report.reason);
     assert!(answers.keys().all(|answer| answer.starts_with("site")), "{answers:?}");
+
+    // A killed process leaves old and new ones side by side.
+    let killed = timeout(Duration::from_secs(4), site.deploy_with(spec(Strategy::Rollout), &one));
+    let (killed, answers) = answers_during(&proxy, killed).await;
+    site.ssh.cut();
+    assert!(killed.is_err());
+    println!("killed: {answers:?}");
+    let (report, answers) = answers_during(&proxy, site.deploy_with(spec(Strategy::Rollout), &one)).await;
+    println!("the next one: {answers:?}");
+    assert_eq!(report.result, Deployed, "{:?}", report.reason);
+    assert!(answers.keys().all(|answer| answer.starts_with("site")), "{answers:?}");
+    assert_eq!(site.runs("web"), ["site1 running"]);
+    site.assert_clean();
 }

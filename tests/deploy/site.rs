@@ -190,7 +190,7 @@ impl Site {
         release: &Release,
         cancel: &Cancel,
     ) -> DeployReport {
-        let mut reports = self.within(cancel, async |cx| deploy::all(&[spec], release, cx).await).await;
+        let mut reports = Box::pin(self.within(cancel, async |cx| deploy::all(&[spec], release, cx).await)).await;
         reports.remove(0)
     }
 
