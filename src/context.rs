@@ -1,10 +1,11 @@
 //! The context of a run: everything besides the plan that it needs.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use crate::{
     builder::{caches::CacheCredentials, container::ContainerLeases},
     buildkit::{session::BuildSecret, ssh::AgentSource},
+    deploy::stage::Deployment,
     domain::credentials::Credentials,
     inputs::builder::{BuilderInput, ContainerInput},
     publish::Branch,
@@ -37,4 +38,6 @@ pub struct RunContext {
     pub ssh: HashMap<String, Vec<(String, AgentSource)>>,
     /// The branch whose tags must not move backwards.
     pub branch: Option<Branch>,
+    /// The targets to deploy to, if there are any.
+    pub deployment: Option<Arc<Deployment>>,
 }

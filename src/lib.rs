@@ -47,4 +47,5 @@ pub mod reporter;
 
 // Everything around the pipeline, and the subcommands.
 pub mod commands;
+pub mod laptop;
 pub mod run;

@@ -1,7 +1,7 @@
 //! The stages of a run, their order, and the data that each passes to the next.
 //!
 //! ```text
-//! preflight -> build -> publish
+//! preflight -> build -> publish -> deploy
 //! ```
 //!
 //! | stage | takes | returns | on failure |
@@ -9,9 +9,9 @@
 //! | [`preflight`] | the plan, the run's context | a connected builder, what to build | nothing was started |
 //! | [`builder`] | the builder, the specs | [`Built`]: each image, uploaded by digest | no tag has moved |
 //! | [`publish`] | the images | [`Release`]: each image under its tags | tags are restored |
+//! | [`deploy`] | the releases | [`DeployReport`]: each target and what it runs | the previous release is put back |
 //!
-//! A test stage belongs between build and publish, a deploy stage after publish. Nothing here formats text, builds a
-//! request or reads the environment.
+//! A test stage belongs between build and publish. Nothing here formats text, builds a request or reads the environment.
 
 use std::time::Duration;
 
@@ -20,21 +20,37 @@ use crate::{
     builder::{self, Builder, Built, Goal, spec::BuildSpec},
     cancel::{Cancel, Stop},
     context::RunContext,
-    domain::{event::Event, failure::Failure, stage::Stage},
+    deploy::{
+        self,
+        release::{Content, Image},
+        stage::{Deployment, Undeployed},
+    },
+    domain::{deploy::DeployReport, event::Event, failure::Failure, stage::Stage},
     events::Events,
     plan::Plan,
     preflight,
-    publish::{self, Move, Release, Survey, Unpublished},
+    publish::{self, Move, Published, Release, Survey, Unpublished},
 };
 
 /// How long a finished build waits for the registries to report the current targets of the tags.
 const SURVEY: Duration = Duration::from_secs(2);
 
 /// The result of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// The images that are in a registry under their tags. Empty if the run does not push.
     pub releases: Vec<Release>,
+    /// The targets, in the plan's order. Empty if the run does not deploy.
+    pub deployed: Vec<DeployReport>,
+}
+
+/// Where a run saves what the post stage must know if this process is killed.
+#[derive(Clone, Copy)]
+pub struct Journal<'a> {
+    /// Receives the tags that are about to move, right before they do.
+    pub moves: &'a dyn Fn(&[Move]),
+    /// Receives the way back of a deployment, right before anything is changed, and `None` once it is not needed.
+    pub deployment: &'a dyn Fn(Option<&deploy::Saved>),
 }
 
 /// Why a run ended early.
@@ -46,15 +62,16 @@ pub enum Unfinished {
     Stopped(Stop),
 }
 
-/// Runs the plan. `journal` receives the tags that are about to move, right before they do.
+/// Runs the plan.
 ///
 /// # Errors
-/// The failure of a stage, or the stop that was requested through `cancel`. If any tag moved, the events list it.
+/// The failure of a stage, or the stop that was requested through `cancel`. The events list every tag that moved and every
+/// target that changed.
 pub async fn run(
     plan: &Plan,
     cx: &RunContext,
     cancel: &Cancel,
-    journal: &dyn Fn(&[Move]),
+    journal: Journal<'_>,
     events: &Events,
 ) -> Result<Outcome, Unfinished> {
     // A build is stopped by dropping it. Boxed, because it holds the state of every solve.
@@ -71,9 +88,20 @@ pub async fn run(
     // Tags move last and together, once every image is ready. This must not be dropped half way, so it gets `cancel`.
     events.emit(Event::StageStarted(Stage::Publish)).await;
     let (builder, specs, branch, survey) = (&ready.builder, &*ready.specs, cx.branch.as_ref(), &survey);
-    let cx = publish::Context { plan, builder, specs, branch, survey, events, cancel, journal };
-    let releases = publish::all(cx, &built).await?;
-    Ok(Outcome { releases })
+    let to = publish::Context { plan, builder, specs, branch, survey, events, cancel, journal: journal.moves };
+    let Published { releases, superseded } = publish::all(to, &built).await?;
+    let deployed = match &cx.deployment {
+        // The newer commit's run deploys.
+        Some(deployment) if !superseded => {
+            events.emit(Event::StageStarted(Stage::Deploy)).await;
+            let content = Content::Images(releases.iter().map(image).collect());
+            let release = deploy::release::Release { content, ..deployment.release.clone() };
+            let Deployment { targets, descent, .. } = &**deployment;
+            deploy::stage::run(targets, &release, descent.as_ref(), false, cancel, journal.deployment, events).await?
+        }
+        _ => Vec::new(),
+    };
+    Ok(Outcome { releases, deployed })
 }
 
 /// The result of preflight, for the build.
@@ -86,7 +114,14 @@ struct Ready {
 async fn preflight(plan: &Plan, cx: &RunContext, events: &Events) -> Result<Ready, Failure> {
     events.emit(Event::StageStarted(Stage::Preflight)).await;
     let mut specs = preflight::build_specs(plan, cx)?;
-    let builder = preflight::builder(plan, cx, &mut specs, goal(plan), events).await?;
+    let deployment = async {
+        match &cx.deployment {
+            Some(deployment) => deploy::check(&deployment.targets).await,
+            None => Ok(()),
+        }
+    };
+    let builder = preflight::builder(plan, cx, &mut specs, goal(plan), events);
+    let (builder, ()) = tokio::try_join!(builder, deployment)?;
     for doubt in preflight::support(&builder, &mut specs).await? {
         events.emit(Event::Diagnostic(doubt)).await;
     }
@@ -110,6 +145,12 @@ async fn build(plan: &Plan, cx: &RunContext, ready: &Ready, events: &Events) -> 
     // A failed build does not need the answers.
     let (built, _) = beside(build, answers, |built| if built.is_ok() { SURVEY } else { Duration::ZERO }).await;
     Ok((built?, survey))
+}
+
+/// Returns the image of a release, as targets run it.
+fn image(release: &Release) -> Image {
+    let Release { image, repository, digest, .. } = release;
+    Image { name: image.clone(), repository: repository.clone(), digest: digest.clone() }
 }
 
 /// Returns the goal of the build.
@@ -140,6 +181,15 @@ impl From<Unpublished> for Unfinished {
         match reason {
             Unpublished::Failed(failure) => Self::Failed(failure),
             Unpublished::Stopped(stop) => Self::Stopped(stop),
+        }
+    }
+}
+
+impl From<Undeployed> for Unfinished {
+    fn from(reason: Undeployed) -> Self {
+        match reason {
+            Undeployed::Failed(failure) => Self::Failed(failure),
+            Undeployed::Stopped(stop) => Self::Stopped(stop),
         }
     }
 }

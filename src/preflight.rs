@@ -15,8 +15,13 @@ use crate::{
         session::{BuildSecret, LARGEST_SECRET},
         ssh::{AgentSource, Agents},
     },
+    compose::{self, Access},
     context::RunContext,
-    domain::{diagnostic::Diagnostic, failure::Failure, stage::Stage},
+    domain::{
+        diagnostic::{Diagnostic, Place},
+        failure::Failure,
+        stage::Stage,
+    },
     plan::{Plan, images::Purpose},
     registry::permissions::PushTarget,
     regular_file,
@@ -26,6 +31,7 @@ use crate::{
 pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failure> {
     let mut specs: Vec<BuildSpec> =
         plan.images.iter().map(|image| BuildSpec::new(image, &cx.project, &cx.place)).collect();
+    let mut problems = Vec::new();
     for spec in &mut specs {
         take_lower_case(spec);
         let goes_out = spec.purpose == Purpose::Wanted && (plan.push.enabled || plan.load);
@@ -36,28 +42,10 @@ pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failu
                 "add a rule that fits, such as `type=ref,event=branch` or `type=sha`, or run this workflow on other events",
             ));
         }
-        let named = spec.build.named_contexts.iter().map(|(_, context)| context);
-        for context in named.chain([&spec.build.context]) {
-            if let Context::Directory(path) = context
-                && !path.is_dir()
-            {
-                return Err(wrong(
-                    &spec.name,
-                    format!("the build context {} is not a directory", shown(path, cx)),
-                    "check `context`; it is relative to the compose file, or else to the working directory",
-                ));
-            }
-        }
-        if let Dockerfile::File { directory, name } = &spec.build.dockerfile
-            && !directory.join(name).is_file()
-        {
-            return Err(wrong(
-                &spec.name,
-                format!("the Dockerfile {} does not exist", shown(&directory.join(name), cx)),
-                "check `dockerfile`, which is relative to the build context, or the input `file`, which is relative to the \
-                 working directory",
-            ));
-        }
+        problems.extend(missing_paths(plan, cx, spec));
+    }
+    if let Some(failure) = all_of(problems) {
+        return Err(failure);
     }
     for (image, secrets) in &cx.secrets {
         for (id, secret) in secrets {
@@ -70,6 +58,61 @@ pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failu
         }
     }
     Ok(specs)
+}
+
+/// Returns the failures for the contexts and the Dockerfile of an image that do not exist.
+fn missing_paths(plan: &Plan, cx: &RunContext, spec: &BuildSpec) -> Vec<Failure> {
+    let image = plan.images.iter().find(|image| image.name == spec.name);
+    let at = |failure: Failure, access: &Access| {
+        let position = image.and_then(|image| image.build.positions.get(access));
+        let place = position.map(|position| Place {
+            file: compose::join(&cx.place, &position.at.file),
+            line: position.at.line,
+            end_line: position.at.line,
+        });
+        Failure { place, ..failure }
+    };
+    let mut problems = Vec::new();
+    for (name, context) in &spec.build.named_contexts {
+        if let Context::Directory(path) = context
+            && !path.is_dir()
+        {
+            let headline = format!("the additional context {name}={} is not a directory", shown(path, cx));
+            let hint = "check `additional_contexts`, whose paths are relative to the compose file, or the input `build-contexts`";
+            problems.push(at(wrong(&spec.name, headline, hint), &Access::NamedContext(name.clone())));
+        }
+    }
+    if let Context::Directory(path) = &spec.build.context
+        && !path.is_dir()
+    {
+        let headline = format!("the build context {} is not a directory", shown(path, cx));
+        let hint = "check `context`; it is relative to the compose file, or else to the working directory";
+        problems.push(at(wrong(&spec.name, headline, hint), &Access::Context));
+        return problems;
+    }
+    if let Dockerfile::File { directory, name } = &spec.build.dockerfile
+        && !directory.join(name).is_file()
+    {
+        let headline = format!("the Dockerfile {} does not exist", shown(&directory.join(name), cx));
+        let hint = "check `dockerfile`, which is relative to the build context, or the input `file`, which is relative to the \
+                    working directory";
+        problems.push(at(wrong(&spec.name, headline, hint), &Access::Dockerfile));
+    }
+    problems
+}
+
+/// Combines failures into one that lists all of them.
+fn all_of(mut problems: Vec<Failure>) -> Option<Failure> {
+    if problems.len() < 2 {
+        return problems.pop();
+    }
+    let line = |failure: &Failure| {
+        let place = failure.place.as_ref().map_or_else(String::new, |place| format!("{}:{}: ", place.file, place.line));
+        format!("{place}{}: {}", failure.image().unwrap_or_default(), failure.headline)
+    };
+    let headline = problems.iter().map(line).collect::<Vec<_>>().join("\n");
+    let first = problems.swap_remove(0);
+    Some(Failure { place: first.place, ..Failure::invalid(first.stage, headline, first.hint) })
 }
 
 /// Uses the file `dockerfile` if `Dockerfile` does not exist, as all of Docker's clients do

@@ -4,6 +4,7 @@ pub mod notify;
 pub mod plan;
 pub mod post;
 pub mod run;
+mod work;
 
 use std::{error::Error, ffi::OsString, io::Write};
 
@@ -17,12 +18,13 @@ use crate::{
     },
     github::commands::StopToken,
     inputs::{
-        cli::{self, PlanFormat, Subcommand},
+        cli::{self, Difference, PlanFormat, Subcommand},
         error::InputError,
         parse,
         runner::RunnerEnv,
         typed::{CommandInput, Inputs},
     },
+    laptop,
     report::log::{Annotate, Log, Reader},
 };
 
@@ -34,6 +36,8 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// The inputs or the compose file are invalid; nothing was started.
     pub const WRONG_INPUT: u8 = 2;
+    /// A deployment failed, and the failed release may still run.
+    pub const BAD_RELEASE: u8 = 3;
 }
 
 /// The arguments of a command.
@@ -48,6 +52,7 @@ pub struct Call<W> {
 
 /// Runs the program: `argv` with its name first, everything shown on `out`. Returns the exit status.
 pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: RunnerEnv, mut out: W) -> u8 {
+    let env = laptop::complete(env);
     let invocation = match cli::invocation(argv, &env) {
         Ok(invocation) => invocation,
         Err(error) => {
@@ -72,20 +77,29 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
     };
     let command = invocation.subcommand.unwrap_or(match inputs.command {
         CommandInput::Run => Subcommand::Run,
-        CommandInput::Plan => Subcommand::Plan(PlanFormat::Text),
+        CommandInput::Plan => Subcommand::Plan(PlanFormat::Text, Difference::Unread),
+        CommandInput::Deploy => Subcommand::Deploy,
+        CommandInput::Rollback => Subcommand::Rollback,
         CommandInput::Notify => Subcommand::Notify,
     });
+    // The post stage belongs to the command of its step.
+    let inputs = match command {
+        Subcommand::Post => inputs,
+        command => Inputs { command: command.input(), ..inputs },
+    };
     // JSON is read by programs, so nothing precedes it. It contains no secrets.
-    if !matches!(command, Subcommand::Plan(PlanFormat::Json)) {
+    if !matches!(command, Subcommand::Plan(PlanFormat::Json, _)) {
         for secret in inputs.secrets() {
             let _ = log.mask(secret);
         }
     }
     let call = Call { env, inputs, log };
     match command {
-        Subcommand::Run => run::run(call).await,
+        Subcommand::Run => run::run(call, work::Work::Pipeline).await,
+        Subcommand::Deploy => run::run(call, work::Work::Deploy).await,
+        Subcommand::Rollback => run::run(call, work::Work::Rollback).await,
         Subcommand::Post => post::post(call).await,
-        Subcommand::Plan(format) => plan::plan(call, format).await,
+        Subcommand::Plan(format, difference) => plan::plan(call, format, difference).await,
         Subcommand::Notify => notify::notify(call).await,
     }
 }
@@ -109,7 +123,7 @@ fn refuse<W: Write>(mistakes: &[InputError], mut log: Log<W>) -> u8 {
     for mistake in mistakes {
         let diagnostic = Diagnostic {
             severity: Severity::Error,
-            title: format!("input {}", mistake.input),
+            title: "invalid input".to_owned(),
             message: mistake.to_string(),
             place: None,
         };

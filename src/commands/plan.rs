@@ -5,20 +5,37 @@ use std::io::Write;
 
 use super::{
     Call, exit,
-    run::{NO_LIMIT, TIMED_OUT, append, stopped_by},
+    run::{NO_LIMIT, append, stopped_by},
+    work::TIMED_OUT,
 };
 use crate::{
-    domain::{event::Event, outcome::RunOutcome, redact::Redactor},
+    context::RunContext,
+    deploy::{
+        self,
+        release::{Content, Release},
+        stage::Deployment,
+    },
+    domain::{event::Event, failure::Failure, outcome::RunOutcome, redact::Redactor},
     github::files::{FileError, RunnerFile, assignments},
-    inputs::{cli::PlanFormat, runner::RunnerEnv},
-    plan::print,
+    inputs::{
+        cli::{Difference, PlanFormat},
+        runner::RunnerEnv,
+        typed::Inputs,
+    },
+    plan::{Plan, print},
     preflight,
-    run::{observers::chat::Chat, setup::RunSetup},
+    report::deployments::step_lines,
+    run::{
+        contents,
+        logins::Logins,
+        observers::chat::{self, Chat},
+        setup::RunSetup,
+    },
     signals::Signals,
 };
 
 /// Prints the plan and returns the exit status.
-pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
+pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat, difference: Difference) -> u8 {
     let Call { env, inputs, mut log } = call;
     let mut signals = match Signals::catch() {
         Ok(signals) => signals,
@@ -39,14 +56,30 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
     };
     let RunSetup { context, planned, secrets, likely, warnings, no_login: _ } = setup;
     let redactor = Redactor::new(inputs.secrets().chain(&secrets).chain(&likely));
+    let mut unchecked = Vec::new();
     // The same checks of paths as in a run, so that a plan without an error is one that can be built.
-    let checked = planned.and_then(|(plan, cx)| preflight::build_specs(&plan, &cx).map(|_| plan));
-    let plan = match checked {
-        Ok(plan) => plan,
+    if let Ok((plan, _)) = &planned {
+        // They may name the cause of a path that does not exist.
+        unchecked.clone_from(&plan.warnings);
+    }
+    let checked = planned.and_then(|(plan, cx)| preflight::build_specs(&plan, &cx).map(|_| (plan, cx)));
+    let (plan, cx) = match checked {
+        Ok(planned) => planned,
         Err(failure) => {
+            for warning in &unchecked {
+                let _ = log.late(&chat::warning("plan", warning.clone()));
+            }
             let failure = RunOutcome::Failure(Box::new(failure));
             let _ = log.event(&redactor.event(Event::Finished(failure)));
             return exit::WRONG_INPUT;
+        }
+    };
+    let differences = match Box::pin(differences(difference, &plan, &cx, &inputs, &env)).await {
+        Ok(lines) => lines,
+        Err(failure) => {
+            let failure = RunOutcome::Failure(Box::new(failure));
+            let _ = log.event(&redactor.event(Event::Finished(failure)));
+            return exit::FAILED;
         }
     };
     let json = match serde_json::to_string_pretty(&plan) {
@@ -62,11 +95,30 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat) -> u8 {
             for warning in context.warnings.iter().chain(&warnings).chain(&chat) {
                 let _ = log.late(warning);
             }
-            log.text(&redactor.redact(&print::text(&plan)))
+            let text = print::text(&plan) + &differences.join("\n");
+            log.text(&redactor.redact(&text))
         }
         PlanFormat::Json => writeln!(log.into_sink(), "{json}"),
     };
     if printed.is_ok() && written.is_ok() { exit::SUCCESS } else { exit::FAILED }
+}
+
+/// Returns what a deployment of the existing images would change, in lines; none if that was not asked for.
+async fn differences(
+    difference: Difference,
+    plan: &Plan,
+    cx: &RunContext,
+    inputs: &Inputs,
+    env: &RunnerEnv,
+) -> Result<Vec<String>, Failure> {
+    let Some(Deployment { targets, release, .. }) = cx.deployment.as_deref().filter(|_| difference == Difference::Read)
+    else {
+        return Ok(Vec::new());
+    };
+    let images = contents::images(plan, inputs, &Logins::given(inputs, env).credentials).await?;
+    let release = Release { content: Content::Images(images), ..release.clone() };
+    let steps = deploy::stage::differences(targets, &release).await;
+    Ok(steps.iter().flat_map(|(target, step)| step_lines(target, step)).collect())
 }
 
 /// Writes the outputs of the step. Secret values are redacted.

@@ -8,6 +8,7 @@ use crate::{
         container,
         engine::{self, Engine},
     },
+    domain::{diagnostic::Diagnostic, run::TargetState},
     inputs::{
         builder::BuilderInput,
         runner::RunnerEnv,
@@ -15,9 +16,9 @@ use crate::{
     },
     run::{
         allowance::Allowance,
-        moves,
+        deploying, moves,
         observers::{comment, deployment},
-        setup,
+        planning, setup,
     },
 };
 
@@ -33,6 +34,10 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
     };
     // First, so that the message can report the state of the tags.
     let tags = moves::repair(&inputs, &env).await;
+    let known = planning::targets_of(&inputs, &env, &context).unwrap_or_default();
+    let (reports, deployed) = deploying::repair(&inputs, &env, &known).await;
+    state.targets = reports.into_iter().map(TargetState::finished).collect();
+    let tags: Vec<Diagnostic> = tags.into_iter().chain(deployed).collect();
     state.diagnostics.extend(tags.iter().cloned());
     let (event, limit) = (&context.event, Allowance::of_post(&env));
     let (warnings, deployed, commented, ()) = tokio::join!(

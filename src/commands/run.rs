@@ -13,30 +13,25 @@ use chrono::Utc;
 use futures_util::future::{Either, select};
 use tokio::sync::watch;
 
-use super::{Call, exit};
+use super::{
+    Call, exit,
+    work::{TIMED_OUT, Work},
+};
 use crate::{
     builder::container::ContainerLeases,
-    cancel::{self, Cancel, Canceller, Stop},
-    context::RunContext,
-    domain::{
-        diagnostic::{Diagnostic, Severity},
-        event::Event,
-        failure::{Blame, Failure},
-        outcome::RunOutcome,
-        run::RunState,
-        secret::Secret,
-    },
+    cancel::{self, Canceller, Stop},
+    deploy,
+    domain::{diagnostic::Diagnostic, event::Event, outcome::RunOutcome, run::RunState, secret::Secret},
     events::Events,
     github::files::{FileError, RunnerFile, assignments},
     inputs::{runner::RunnerEnv, typed::Inputs},
-    pipeline::{self, Unfinished},
-    plan::Plan,
+    pipeline::Journal,
     publish::Move,
     report::{outputs::outputs, summary::summary},
     reporter,
     run::{
         allowance::{Allowance, LEFT, Pace},
-        job, moves,
+        deploying, job, moves,
         observers::{
             chat::{self, Chat, Open, warning},
             comment,
@@ -52,16 +47,13 @@ use crate::{
 /// The limit without `timeout`: longer than any job may run.
 pub(super) const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
 
-/// The outcome of a run that timed out.
-pub(super) const TIMED_OUT: (RunOutcome, u8) = (RunOutcome::TimedOut, exit::FAILED);
-
 /// Returns the outcome of a run that a signal stopped.
 pub(super) fn stopped_by(signal: Ended) -> (RunOutcome, u8) {
     (RunOutcome::Cancelled, signal.exit_code())
 }
 
-/// Runs the pipeline and returns the exit status.
-pub async fn run<W: Write>(call: Call<W>) -> u8 {
+/// Does the work and returns the exit status.
+pub async fn run<W: Write>(call: Call<W>, task: Work) -> u8 {
     let Call { env, inputs, mut log } = call;
     let mut signals = match Signals::catch() {
         Ok(signals) => signals,
@@ -88,10 +80,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
     let info = job::run_info(&context, &redactor);
     let (events, receiver) = Events::channel(redactor);
 
-    let mut state = RunState::new(info, Utc::now());
-    if let Ok((plan, _)) = &planned {
-        state.images = plan.image_states();
-    }
+    let state = task.begin(RunState::new(info, Utc::now()), planned.as_ref().ok());
     let (sender, states) = watch::channel(Arc::new(state.clone()));
     // The first message is sent while the build begins.
     let live = chat.start(&states);
@@ -111,6 +100,8 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
         moving.set(true);
         moves::begin(&env, tags);
     };
+    let save_deployment = |deployment: Option<&deploy::Saved>| deploying::save(&env, deployment);
+    let journal = Journal { moves: &journal, deployment: &save_deployment };
     let work = async {
         for diagnostic in context.warnings.iter().chain(&chat.warnings).chain(&warnings).cloned() {
             events.emit(Event::Diagnostic(diagnostic)).await;
@@ -120,7 +111,7 @@ pub async fn run<W: Write>(call: Call<W>) -> u8 {
             (Err(failure), ..) => (RunOutcome::Failure(Box::new(failure.clone())), exit::WRONG_INPUT),
             (Ok(_), None, Some(failure)) => (RunOutcome::Failure(Box::new(failure)), exit::FAILED),
             (Ok((plan, cx)), None, None) => {
-                let work = work(plan, cx, &cancel, &journal, &events);
+                let work = task.run(plan, cx, &inputs, &cancel, journal, &events);
                 let work = stopping(work, limit.saturating_sub(began.elapsed()), &mut signals, &canceller);
                 asking_meanwhile(inquiry, &events, &mut allowance, work).await
             }
@@ -214,39 +205,6 @@ async fn stopping(
             work.await
         }
         ended = &mut work => ended,
-    }
-}
-
-/// Reports the plan's warnings and notices, then runs the pipeline.
-async fn work(
-    plan: &Plan,
-    cx: &RunContext,
-    cancel: &Cancel,
-    journal: &dyn Fn(&[Move]),
-    events: &Events,
-) -> (RunOutcome, u8) {
-    for message in &plan.warnings {
-        events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
-    }
-    for message in &plan.notices {
-        let notice = Diagnostic { severity: Severity::Notice, ..warning("plan", message.clone()) };
-        events.emit(Event::Diagnostic(notice)).await;
-    }
-    match Box::pin(pipeline::run(plan, cx, cancel, journal, events)).await {
-        Ok(_) => (RunOutcome::Success, exit::SUCCESS),
-        Err(Unfinished::Stopped(Stop::Signal)) => (RunOutcome::Cancelled, exit::FAILED),
-        Err(Unfinished::Stopped(Stop::Timeout)) => TIMED_OUT,
-        Err(Unfinished::Failed(failure)) => {
-            let status = status_of(&failure);
-            (RunOutcome::Failure(failure), status)
-        }
-    }
-}
-
-fn status_of(failure: &Failure) -> u8 {
-    match failure.blame {
-        Blame::Input => exit::WRONG_INPUT,
-        Blame::World => exit::FAILED,
     }
 }
 

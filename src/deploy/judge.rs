@@ -219,7 +219,7 @@ mod tests {
     fn judge(was_up: bool) -> Judge {
         let expected = Expected { digest: Digest::of(b"new"), before: Some(Digest::of(b"old")), was_up };
         let expected = BTreeMap::from([("web".to_owned(), expected)]);
-        Judge::new(expected, Duration::from_secs(15), Duration::from_secs(60))
+        Judge::new(expected, Duration::from_secs(15), Duration::from_mins(1))
     }
 
     /// The second of the first verdict that is not pending, and the verdict, of samples that are taken each second.
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn crashes() {
         let loops = |second: u64| {
-            let state = if second % 2 == 0 { State::Running } else { State::Restarting };
+            let state = if second.is_multiple_of(2) { State::Running } else { State::Restarting };
             vec![Container { state, restarts: second / 2, started_at: format!("{second}"), ..container("web") }]
         };
         assert_eq!(problem(true, loops), (6, "keeps crashing (restarted 3 times)".into()));

@@ -9,15 +9,17 @@ pub mod compose;
 mod end;
 mod http_check;
 pub mod judge;
+pub mod outcome;
 pub mod plan;
 mod policy;
 pub mod release;
 mod repair;
+pub mod stage;
 pub mod target;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{LocalBoxFuture, join_all};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
@@ -98,7 +100,7 @@ pub struct Context<'a> {
     /// Hears each step of a target, by the target's name.
     pub notice: &'a dyn Fn(&str, DeployStep),
     /// Whether a commit that was deployed is a descendant of the one that is being deployed. Unknown means no.
-    pub is_newer: &'a dyn Fn(String) -> BoxFuture<'static, bool>,
+    pub is_newer: &'a dyn Fn(String) -> LocalBoxFuture<'static, bool>,
 }
 
 impl fmt::Debug for Context<'_> {
@@ -142,7 +144,7 @@ pub async fn all<T: Target>(specs: &[TargetSpec<T>], release: &Release, cx: Cont
         let stopper = reports.iter().find(|report| !report.result.lets_others_follow());
         let report = match stopper {
             Some(stopper) => {
-                let end = End::new(DeployResult::Skipped).because(format!("{} was not deployed", stopper.name));
+                let end = End::new(DeployResult::Skipped).because(format!("the deployment to {} failed", stopper.name));
                 report(spec, None, end, Duration::ZERO)
             }
             None => one(spec, release, cx, None).await,

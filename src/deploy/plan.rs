@@ -196,8 +196,6 @@ pub fn repository(reference: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use std::collections::BTreeMap;
 
     use super::{Change, Plan, PlanError, Side, repository};

@@ -34,6 +34,8 @@ use crate::domain::deploy::{
 
 /// How long a switch that is going on may take after the run was asked to stop.
 const AFTER_STOP: Duration = Duration::from_secs(3);
+/// The reason of a report after a dry run.
+pub(super) const DRY_RUN: &str = "dry run";
 /// How often the lock is tried.
 const LOCK_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the containers are looked at.
@@ -94,7 +96,7 @@ impl<'a, T: Target> Run<'a, T> {
         let plan = self.plan(&present)?;
         self.notice(DeployStep::Planned(plan.difference()));
         if self.cx.dry_run {
-            return Err(End::new(Skipped).because("dry run").into());
+            return Err(End::new(Skipped).because(DRY_RUN).into());
         }
         if plan.is_done() && present.unfinished.is_none() {
             return Err(End::new(Unchanged).into());

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    diagnostic::Diagnostic, digest::Digest, failure::Failure, history::History, outcome::RunOutcome,
-    publication::Publication, secret::Secret, stage::Stage,
+    deploy::DeployStep, diagnostic::Diagnostic, digest::Digest, failure::Failure, history::History,
+    outcome::RunOutcome, publication::Publication, secret::Secret, stage::Stage,
 };
 
 /// An event of a run. Events are sent in order through [`crate::events::Events`], which redacts every text in them.
@@ -19,6 +19,13 @@ pub enum Event {
         image: String,
         /// The event.
         event: ImageEvent,
+    },
+    /// A step of the deployment to a target.
+    Deploy {
+        /// The target's name.
+        target: String,
+        /// The step.
+        step: DeployStep,
     },
     /// A message for the user that does not make the run fail.
     Diagnostic(Diagnostic),

@@ -32,6 +32,8 @@ pub enum Blame {
     Input,
     /// A build, a network or a service failed.
     World,
+    /// A deployment failed, and the failed release may still run.
+    BadRelease,
 }
 
 /// The part of a run that a failure is about.
@@ -41,6 +43,8 @@ pub enum Subject {
     Run,
     /// The image of this name in the plan.
     Image(String),
+    /// The deploy target of this name.
+    Target(String),
 }
 
 /// Words of a line that names the cause of a failure, in lower case.
@@ -92,7 +96,15 @@ impl Failure {
     pub fn image(&self) -> Option<&str> {
         match &self.subject {
             Subject::Image(name) => Some(name),
-            Subject::Run => None,
+            Subject::Run | Subject::Target(_) => None,
+        }
+    }
+
+    /// Returns the name of the deploy target that failed, if the failure is about one.
+    pub fn target(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Target(name) => Some(name),
+            Subject::Run | Subject::Image(_) => None,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The order of events, as a grammar.
 //!
 //! ```text
-//! run     = { remark | stage | image } finished { remark }
+//! run     = { remark | stage | image | target } finished { remark }
 //! stage   = preflight, then build, then publish, then deploy; each once at most
 //! image   = compared, once, at any time; and
 //!           [ started { step | uploading | retrying } ( built | failed | cancelled ) ]    in stage build
 //!           after built: { uploading | retrying } published                           in stage publish
 //! step    = started { line } finished { line }; steps are numbered from 0 in order of appearance
+//! target  = { step } finished                                                          in stage deploy
 //! remark  = diagnostic, note, history, the newer commit or the job's address, at any time
 //! ```
 //!
@@ -16,11 +17,12 @@
 //! The reporter checks every event of every run against this grammar, so no picture or test can show an order that does
 //! not occur in a run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
 
 use super::{
+    deploy::DeployStep,
     event::{Event, ImageEvent},
     stage::Stage,
 };
@@ -35,6 +37,8 @@ pub struct OutOfOrder(String);
 pub struct Order {
     stage: Option<Stage>,
     images: HashMap<String, Image>,
+    /// The targets whose deployment has ended.
+    deployed: HashSet<String>,
     finished: bool,
 }
 
@@ -83,6 +87,15 @@ impl Order {
                 let before = self.stage.replace(*stage);
                 if before.is_some_and(|before| before >= *stage) {
                     return invalid(format!("stage {} started after {before:?}", stage.word()));
+                }
+                Ok(())
+            }
+            Event::Deploy { target, step } => {
+                if self.stage != Some(Stage::Deploy) || self.deployed.contains(target) {
+                    return invalid(format!("{target}: {step:?} in stage {:?}", self.stage));
+                }
+                if matches!(step, DeployStep::Finished(_)) {
+                    self.deployed.insert(target.clone());
                 }
                 Ok(())
             }

@@ -16,6 +16,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::Regex;
 
 use super::{
+    deploy::DeployStep,
     diagnostic::Diagnostic,
     event::{Event, ImageEvent, StepOutcome},
     failure::Failure,
@@ -234,6 +235,7 @@ impl Redactor {
     pub fn event(&self, mut event: Event) -> Event {
         match &mut event {
             Event::Diagnostic(diagnostic) => self.diagnostic(diagnostic),
+            Event::Deploy { step, .. } => self.step(step),
             Event::Note(text) => self.text(text),
             Event::Finished(RunOutcome::Failure(failure)) => self.failure(failure),
             Event::StageStarted(_)
@@ -259,6 +261,28 @@ impl Redactor {
             },
         }
         event
+    }
+
+    fn step(&self, step: &mut DeployStep) {
+        match step {
+            DeployStep::FoundUnfinished(text)
+            | DeployStep::Waiting(text)
+            | DeployStep::Migrating { command: text, .. }
+            | DeployStep::RollingBack { reason: text }
+            | DeployStep::Warning(text) => self.text(text),
+            DeployStep::Finished(report) => {
+                for text in
+                    report.reason.iter_mut().chain(&mut report.hint).chain(&mut report.log).chain(&mut report.by_hand)
+                {
+                    self.text(text);
+                }
+            }
+            DeployStep::Planned(_)
+            | DeployStep::Preparing
+            | DeployStep::Switching
+            | DeployStep::Watching
+            | DeployStep::WatchingPrevious => {}
+        }
     }
 
     /// Redacts the texts of a diagnostic, including the file name, which comes from the checkout.

@@ -1,10 +1,11 @@
 //! The state of a run, which every renderer uses: the accumulation of all [`Event`]s so far.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 
 use super::{
+    deploy::{DeployReport, DeployStep, DeployedService},
     deployment::Deployment,
     destinations::Destinations,
     diagnostic::Diagnostic,
@@ -59,10 +60,53 @@ pub struct RunState {
     pub history: Option<History>,
     /// The newer commit of the branch because of which the moving tags were not moved.
     pub superseded: Option<String>,
-    /// The deployments.
+    /// The deploy targets, in the plan's order.
+    pub targets: Vec<TargetState>,
+    /// The GitHub deployments.
     pub deployments: Vec<Deployment>,
     /// The outcome and the duration; `None` while the run is in progress.
     pub outcome: Option<(RunOutcome, Duration)>,
+}
+
+/// The state of one deploy target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetState {
+    /// The target's name.
+    pub name: String,
+    /// The latest step; `None` before the first one.
+    pub step: Option<DeployStep>,
+    /// The services that change, once they are known.
+    pub services: BTreeMap<String, DeployedService>,
+}
+
+impl TargetState {
+    /// Creates the state of a target that was not deployed to yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), step: None, services: BTreeMap::new() }
+    }
+
+    /// Creates the state of a target from its report.
+    pub fn finished(report: DeployReport) -> Self {
+        Self { step: Some(DeployStep::Finished(Box::new(report.clone()))), ..Self::new(report.name) }
+    }
+
+    /// Returns the report, once the deployment has ended.
+    pub fn report(&self) -> Option<&DeployReport> {
+        match &self.step {
+            Some(DeployStep::Finished(report)) => Some(report),
+            _ => None,
+        }
+    }
+
+    fn apply(&mut self, step: &DeployStep) {
+        match step {
+            DeployStep::Planned(services) => self.services.clone_from(services),
+            // They do not replace the step that is in progress.
+            DeployStep::Warning(_) | DeployStep::FoundUnfinished(_) => return,
+            _ => {}
+        }
+        self.step = Some(step.clone());
+    }
 }
 
 /// The state of one image.
@@ -130,6 +174,7 @@ impl RunState {
             diagnostics: Vec::new(),
             history: None,
             superseded: None,
+            targets: Vec::new(),
             deployments: Vec::new(),
             outcome: None,
         }
@@ -152,6 +197,11 @@ impl RunState {
                     }
                 }
                 self.outcome = Some((outcome.clone(), elapsed));
+            }
+            Event::Deploy { target, step } => {
+                if let Some(state) = self.targets.iter_mut().find(|state| state.name == *target) {
+                    state.apply(step);
+                }
             }
             Event::Image { image, event } => {
                 if let Some(state) = self.images.iter_mut().find(|i| i.name == *image) {

@@ -13,6 +13,7 @@ use super::{
     moved, reserved,
     runner::RunnerEnv,
     spec::{self, Fallback, INPUTS, InputSpec, Kind},
+    typed::CommandInput,
 };
 
 /// The values of inputs as written, by input name, before any check. `Debug` shows names only.
@@ -65,16 +66,43 @@ pub struct Invocation {
 }
 
 /// A subcommand and its own options.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subcommand {
     /// Runs the whole pipeline.
     Run,
     /// Runs the action's post stage.
     Post,
     /// Prints the plan of `run`.
-    Plan(PlanFormat),
+    Plan(PlanFormat, Difference),
+    /// Deploys existing images.
+    Deploy,
+    /// Puts back an earlier release.
+    Rollback,
     /// Sends one message.
     Notify,
+}
+
+impl Subcommand {
+    /// Returns the value of the input `command` that does the same. The post stage has none of its own.
+    pub fn input(self) -> CommandInput {
+        match self {
+            Self::Run | Self::Post => CommandInput::Run,
+            Self::Plan(..) => CommandInput::Plan,
+            Self::Deploy => CommandInput::Deploy,
+            Self::Rollback => CommandInput::Rollback,
+            Self::Notify => CommandInput::Notify,
+        }
+    }
+}
+
+/// Whether `plan` compares the deploy targets with the release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Difference {
+    /// It connects to no target.
+    #[default]
+    Unread,
+    /// It reads what the targets run, and prints what a deployment would change.
+    Read,
 }
 
 /// The output format of `plan`.
@@ -124,10 +152,16 @@ fn subcommand(matches: &ArgMatches) -> Option<Subcommand> {
     let option = |id: &str| matches.get_one::<String>(id).map(String::as_str);
     match name {
         "post" => Some(Subcommand::Post),
-        "plan" => Some(Subcommand::Plan(match option("format") {
-            Some("json") => PlanFormat::Json,
-            _ => PlanFormat::Text,
-        })),
+        "plan" => {
+            let format = match option("format") {
+                Some("json") => PlanFormat::Json,
+                _ => PlanFormat::Text,
+            };
+            let difference = if matches.get_flag("diff") { Difference::Read } else { Difference::Unread };
+            Some(Subcommand::Plan(format, difference))
+        }
+        "deploy" => Some(Subcommand::Deploy),
+        "rollback" => Some(Subcommand::Rollback),
         "notify" => Some(Subcommand::Notify),
         _ => Some(Subcommand::Run),
     }
@@ -151,8 +185,16 @@ pub fn command() -> Command {
         .subcommand(
             Command::new("plan")
                 .about("Prints what `run` would do")
-                .arg(choice("format", &["text", "json"], "Output format").default_value("text")),
+                .arg(choice("format", &["text", "json"], "Output format").default_value("text"))
+                .arg(
+                    Arg::new("diff")
+                        .long("diff")
+                        .action(ArgAction::SetTrue)
+                        .help("Also read what the deploy targets run, and print what would change there"),
+                ),
         )
+        .subcommand(Command::new("deploy").about("Deploys images that exist in the registry"))
+        .subcommand(Command::new("rollback").about("Puts back an earlier release"))
         .subcommand(Command::new("notify").about("Sends one message, for a job that builds by other means"))
 }
 
@@ -204,7 +246,7 @@ fn unknown(name: &str) -> InputError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Invocation, PlanFormat, Subcommand, command, invocation};
+    use super::{Difference, Invocation, PlanFormat, Subcommand, command, invocation};
     use crate::inputs::runner::RunnerEnv;
 
     fn called(argv: &[&str], env: &[(&str, &str)]) -> Invocation {
@@ -220,7 +262,7 @@ mod tests {
     fn the_command_line_wins_over_the_environment_on_either_side_of_the_subcommand() {
         let env = [("INPUT_REGISTRY", "from.env"), ("INPUT_DRY-RUN", "true"), ("INPUT_TAGS", "")];
         let both = called(&["build-deploy", "--registry=before", "plan", "--format", "json"], &env);
-        assert_eq!(both.subcommand, Some(Subcommand::Plan(PlanFormat::Json)));
+        assert_eq!(both.subcommand, Some(Subcommand::Plan(PlanFormat::Json, Difference::Unread)));
         assert_eq!(both.inputs.get("registry"), Some("before"));
         assert_eq!(called(&["x", "run", "--registry=after"], &env).inputs.get("registry"), Some("after"));
         let env_only = called(&["x"], &env);
@@ -248,15 +290,15 @@ mod tests {
                 ("GITHUB_ACTIONS", "true"),
                 ("INPUT_DISCORD-WEBHOK", "https://s3cret"),
                 ("INPUT_ZZZZ", "1"),
-                ("INPUT_DEPLOY", "x"),
+                ("INPUT_REUSE", "x"),
             ],
         );
         let shown: Vec<String> = call.unknown.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             [
-                "input `deploy`: is not supported by this version; remove it from `with:`",
                 "input `discord-webhok`: is not an input of this action; did you mean `discord-webhook`?",
+                "input `reuse`: is not supported by this version; remove it from `with:`",
                 "input `zzzz`: is not an input of this action; remove it from `with:`; see https://github.com/izhan/build-deploy/blob/main/docs/inputs.md",
             ]
         );

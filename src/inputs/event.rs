@@ -5,7 +5,10 @@ use crate::domain::{
     git_event::{GitEvent, GitRef},
 };
 
-use super::{payload::Payload, runner::RunnerEnv};
+use super::{
+    payload::Payload,
+    runner::{DEFAULT_BRANCH, RunnerEnv},
+};
 
 /// Builds the event from the runner's variables and the payload. `job_id` is the value of the input `job-id`.
 pub fn git_event(env: &RunnerEnv, payload: &Payload, job_id: Option<&str>) -> GitEvent {
@@ -44,7 +47,7 @@ pub fn git_event(env: &RunnerEnv, payload: &Payload, job_id: Option<&str>) -> Gi
         is_fork_pr: is_from_fork(payload),
         base_branch: env.var("GITHUB_BASE_REF").map(str::to_owned),
         head_repository: head.and_then(|head| head.repo.as_ref()?.full_name.clone()),
-        default_branch: repository.default_branch,
+        default_branch: repository.default_branch.or_else(|| env.var(DEFAULT_BRANCH).map(str::to_owned)),
         owner: owner.to_owned(),
         repo: repo.to_owned(),
         commit_url: if sha.is_empty() { String::new() } else { below(format!("commit/{sha}")) },

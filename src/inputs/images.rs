@@ -3,14 +3,15 @@
 use super::{
     cache::{CacheSpec, cache_spec},
     error::InputError,
+    nodes::{Mistake, Pair, document, items, one_or_more, pairs, text, texts, unknown_key},
     runner::RunnerEnv,
     typed::ImageInput,
-    values::{comma_lines, is_platform, lines},
+    values::{comma_lines, is_platform},
 };
 use crate::{
-    domain::{invalid::Invalid, nearest::nearest},
+    domain::invalid::Invalid,
     tags::language::{self, Dialect},
-    yaml::{self, Node, Value},
+    yaml::Node,
 };
 
 const INPUT: &str = "images";
@@ -37,11 +38,8 @@ const KEYS: [&str; 14] = [
 
 /// Parses a YAML list of mappings. All mistakes are reported together.
 pub fn images(text: &str, env: &RunnerEnv, dialect: Dialect) -> Result<Vec<ImageInput>, Vec<InputError>> {
-    let document = yaml::parse_one(INPUT, text).map_err(|error| {
-        let reason = Invalid::new(error.problem.to_string(), error.problem.hint());
-        vec![InputError::new(INPUT, reason).at_line(error.at.line_number())]
-    })?;
-    let Some(items) = document.items() else {
+    let document = document(INPUT, text).map_err(|mistake| vec![mistake])?;
+    let Some(items) = one_or_more(&document) else {
         return Err(vec![InputError::hidden(INPUT, "is not a YAML list", HINT)]);
     };
     let mut reader = Reader { env, dialect, mistakes: Vec::new() };
@@ -55,19 +53,6 @@ pub fn images(text: &str, env: &RunnerEnv, dialect: Dialect) -> Result<Vec<Image
         images.push(image);
     }
     if reader.mistakes.is_empty() { Ok(images) } else { Err(reader.mistakes) }
-}
-
-/// A mistake in the value of a key.
-struct Mistake {
-    line: usize,
-    value: Option<String>,
-    reason: Invalid,
-}
-
-impl Mistake {
-    fn new(line: usize, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { line, value: None, reason: Invalid::new(problem, hint) }
-    }
 }
 
 struct Reader<'a> {
@@ -86,17 +71,9 @@ impl Reader<'_> {
         let mut image = ImageInput::default();
         for (key, value) in entries {
             if !KEYS.contains(&key.text.as_str()) {
-                let hint = nearest(&key.text, KEYS).map_or_else(
-                    || format!("use one of {}", KEYS.join(", ")),
-                    |nearest| format!("did you mean `{nearest}`?"),
-                );
-                let mistake = InputError::shown(INPUT, &key.text, "is not a known key", hint);
-                self.mistakes.push(mistake.at_line(key.at.line_number()));
+                self.mistakes.push(unknown_key(INPUT, key, &KEYS));
             } else if let Err(mistakes) = self.set(&mut image, &key.text, value) {
-                self.mistakes.extend(mistakes.into_iter().map(|Mistake { line, value, reason }| {
-                    let mistake = InputError::new(INPUT, reason).at_line(line).at_key(&key.text);
-                    InputError { value, ..mistake }
-                }));
+                self.mistakes.extend(mistakes.into_iter().map(|mistake| mistake.of(INPUT, &key.text)));
             }
         }
         if image.name.is_empty() {
@@ -190,62 +167,6 @@ fn caches(node: &Node) -> Result<Vec<CacheSpec>, Mistake> {
     let cache =
         |(line, item): (usize, String)| cache_spec(&item).map_err(|reason| Mistake { line, value: None, reason });
     items(node)?.into_iter().map(cache).collect()
-}
-
-fn text(node: &Node) -> Result<Option<String>, Mistake> {
-    let text = node
-        .written()
-        .ok_or_else(|| Mistake::new(node.at.line_number(), format!("is {}", node.kind()), "write a text"))?;
-    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
-}
-
-fn texts(node: &Node) -> Result<Vec<String>, Mistake> {
-    Ok(items(node)?.into_iter().map(|(_, item)| item).collect())
-}
-
-/// Returns the items of a list with their lines. A string is a list with one item per line, without blank lines and
-/// comments.
-fn items(node: &Node) -> Result<Vec<(usize, String)>, Mistake> {
-    let line = node.at.line_number();
-    match &node.value {
-        Value::Scalar(scalar) => {
-            let text = scalar.source();
-            // The position of a block (`|`) is the position of its first line that is not blank.
-            let blank = text.bytes().take_while(|byte| *byte == b'\n').count();
-            let first = line.saturating_sub(blank);
-            let numbered = text.lines().enumerate();
-            let numbered = numbered.filter_map(|(index, text)| Some((first + index, lines(text).next()?)));
-            Ok(numbered.map(|(line, text)| (line, text.to_owned())).collect())
-        }
-        Value::List(items) => {
-            let item = |item: &Node| Ok(text(item)?.map(|text| (item.at.line_number(), text)));
-            items.iter().filter_map(|node| item(node).transpose()).collect()
-        }
-        Value::Map(_) => Err(Mistake::new(line, "is a mapping", "write a YAML list")),
-    }
-}
-
-/// A key with its value, which may be absent.
-struct Pair {
-    line: usize,
-    key: String,
-    value: Option<String>,
-}
-
-/// Returns the entries of a mapping, or the items of a list of `key=value`.
-fn pairs(node: &Node) -> Result<Vec<Pair>, Mistake> {
-    if let Some(entries) = node.entries() {
-        let pair = |(key, value): &(yaml::Key, Node)| {
-            Ok(Pair { line: key.at.line_number(), key: key.text.clone(), value: text(value)? })
-        };
-        return entries.iter().map(pair).collect();
-    }
-    let pair = |(line, item): (usize, String)| match item.split_once('=') {
-        Some(("", _)) => Err(Mistake::new(line, "has no name before the `=`", "write `KEY=value`")),
-        Some((key, value)) => Ok(Pair { line, key: key.to_owned(), value: Some(value.to_owned()) }),
-        None => Ok(Pair { line, key: item, value: None }),
-    };
-    items(node)?.into_iter().map(pair).collect()
 }
 
 #[cfg(test)]

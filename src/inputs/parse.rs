@@ -154,7 +154,13 @@ impl Reader<'_> {
     }
 
     fn command(&mut self) -> CommandInput {
-        let choices = [("run", CommandInput::Run), ("plan", CommandInput::Plan), ("notify", CommandInput::Notify)];
+        let choices = [
+            ("run", CommandInput::Run),
+            ("plan", CommandInput::Plan),
+            ("deploy", CommandInput::Deploy),
+            ("rollback", CommandInput::Rollback),
+            ("notify", CommandInput::Notify),
+        ];
         self.choice("command", &choices, CommandInput::Run)
     }
 
@@ -286,8 +292,9 @@ mod tests {
             ("colors", "begun=#000000"),
             ("discord-mode", "both"),
             ("discord-thread-id", "abc"),
-            ("command", "rollback"),
-            ("command", "deploy"),
+            ("command", "promote"),
+            ("deploy", "compose: shop.example"),
+            ("digests", "sha256:abc"),
             ("mention", "123"),
             ("provenance", "mode=full"),
             ("sbom", "maybe"),

@@ -1,6 +1,6 @@
 //! Parses the input `registries`.
 
-use super::{error::InputError, typed::Credentials};
+use super::{error::InputError, nodes::one_or_more, typed::Credentials};
 use crate::{
     domain::{credentials::as_in_images, default_user::default_user, repository::is_registry_host, secret::Secret},
     yaml::{self, Node},
@@ -23,7 +23,7 @@ pub(super) struct Registries {
 pub(super) fn registries(text: &str) -> Result<Registries, InputError> {
     let invalid = |error: yaml::YamlError| wrong(error.at.line_number(), &error.problem.without_text());
     let document = yaml::parse_one(INPUT, text).map_err(invalid)?;
-    let Some(items) = document.items() else { return Err(InputError::hidden(INPUT, "is not a YAML list", HINT)) };
+    let Some(items) = one_or_more(&document) else { return Err(InputError::hidden(INPUT, "is not a YAML list", HINT)) };
     let mut all = Registries::default();
     for item in items {
         let Credentials { registry, username, password } = credentials(item)?;

@@ -1,9 +1,7 @@
 //! Names that are reserved for inputs of later versions.
 
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 10] = [
     "cache-mounts",
-    "deploy",
-    "digests",
     "from",
     "keep",
     "kubeconfig",
@@ -12,11 +10,7 @@ const RESERVED: [&str; 16] = [
     "portainer-token",
     "reuse",
     "reuse-max-age",
-    "ssh-key",
-    "ssh-known-hosts",
-    "ssh-passphrase",
     "test",
-    "to",
 ];
 
 /// Whether a name is reserved; no other input is suggested for a reserved name.

@@ -15,6 +15,9 @@ const SECRET_VARIABLES: [&str; 5] = [
     "GITHUB_TOKEN",
 ];
 
+/// The variable that names the repository's default branch outside GitHub Actions, where no event does.
+pub const DEFAULT_BRANCH: &str = "GITHUB_DEFAULT_BRANCH";
+
 /// Prefixes of variables that are internal to the runner or to this action: inputs, service tokens, saved state.
 const INTERNAL: [&str; 4] = ["INPUT_", "ACTIONS_", "STATE_", "RUNNER_"];
 
@@ -72,6 +75,15 @@ impl RunnerEnv {
     {
         let text = |os: OsString| os.to_string_lossy().into_owned();
         Self { vars: vars.into_iter().map(|(key, value)| (text(key.into()), text(value.into()))).collect() }
+    }
+
+    /// Adds variables that are not set yet.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        for (name, value) in more {
+            self.vars.entry(name.to_owned()).or_insert(value);
+        }
+        self
     }
 
     /// Returns a variable's value. An empty value counts as unset, because the runner sets many variables to an empty

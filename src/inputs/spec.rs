@@ -324,6 +324,27 @@ pub const INPUTS: &[InputSpec] = &[
         "With `command: notify`: the output `message-id` of an earlier step, whose message is edited.",
     ),
     deploy(
+        Yaml,
+        "deploy",
+        "Servers that the images are deployed to: a list of maps, a single map, or the path of a YAML file. Keys: `compose` \
+         (required), `jump`, `name`, `refs`, `services`, `migrate`, `http-check`, `files`, `project`, `sync`, `strategy`, `timeout`, `settle`, `lock-wait`, \
+         `rollback`, `keep`, `url`.",
+    ),
+    deploy(Secret, "ssh-key", "Private key for the servers of `deploy`."),
+    deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`."),
+    deploy(
+        Text,
+        "ssh-known-hosts",
+        "Public keys of the servers of `deploy`, as `ssh-keyscan` prints them. Other servers are refused.",
+    ),
+    deploy(
+        Text,
+        "digests",
+        "With `command: deploy`: the images to deploy, the output `digests` of the job that built them.",
+    )
+    .or_else("the images of the first tag"),
+    deploy(Text, "to", "With `command: rollback`: the id of the release to put back.").or_else("the previous release"),
+    deploy(
         Text,
         "environment",
         "GitHub environment in which a run that pushes is recorded as a deployment. Needs `deployments: write`.",
@@ -345,7 +366,8 @@ pub const INPUTS: &[InputSpec] = &[
         Text,
         "command",
         "What to do: `run`; `plan`, which prints what a run would do and sets the outputs `plan`, `tags`, `labels` and \
-         `version`; or `notify`, which sends a message.",
+         `version`; `deploy`, which deploys existing images; `rollback`, which puts back an earlier release; or `notify`, \
+         which sends a message.",
     )
     .or("run"),
 ];

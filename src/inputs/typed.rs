@@ -13,6 +13,7 @@ pub use self::notify::{
 use super::{
     builder::{BuilderInput, ContainerInput},
     cache::{CacheService, CacheSpec},
+    targets::TargetInput,
 };
 use crate::{
     domain::{diagnostic::Diagnostic, secret::Secret},
@@ -51,6 +52,10 @@ pub enum CommandInput {
     Run,
     /// Prints the plan of `run`.
     Plan,
+    /// Deploys existing images.
+    Deploy,
+    /// Puts back an earlier release.
+    Rollback,
     /// Sends one message.
     Notify,
 }
@@ -278,13 +283,44 @@ pub enum Cache {
     Inline,
 }
 
-/// GitHub deployments.
+/// Deploy targets and GitHub deployments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeployInputs {
+    /// The targets.
+    pub targets: TargetsInput,
+    /// How to log in to servers.
+    pub ssh: SshInputs,
+    /// The release to put back with `command: rollback`. If `None`, the one before the current release.
+    pub to: Option<String>,
+    /// The images to deploy with `command: deploy`: by name, a digest or a reference with a digest.
+    pub digests: Vec<(String, String)>,
     /// GitHub environment.
     pub environment: Option<String>,
     /// URL of the deployed site, with the scheme `http` or `https`.
     pub environment_url: Option<String>,
+}
+
+/// The input `deploy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TargetsInput {
+    /// There are none.
+    #[default]
+    None,
+    /// They are written in the input.
+    Listed(Vec<TargetInput>),
+    /// They are written in this file, relative to the working directory.
+    File(String),
+}
+
+/// How to log in to servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SshInputs {
+    /// The private key.
+    pub key: Option<Secret>,
+    /// The passphrase of the key.
+    pub passphrase: Option<Secret>,
+    /// The text of a `known_hosts` file.
+    pub known_hosts: Option<String>,
 }
 
 /// GitHub and general options.
@@ -325,6 +361,8 @@ impl Inputs {
             .chain(&self.registry.caches.secrets)
             .chain(self.notify.secrets())
             .chain(&self.github.token)
+            .chain(&self.deploy.ssh.key)
+            .chain(&self.deploy.ssh.passphrase)
             .filter(|secret| !secret.is_empty())
     }
 }

@@ -5,6 +5,7 @@
 
 mod fields;
 mod phase;
+mod targets;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -14,9 +15,10 @@ use serde::{Deserialize, Serialize};
 pub use self::phase::{Phase, PhaseKind};
 
 use crate::domain::{
+    deploy::DeployResult,
     failure::Failure,
     history::Change,
-    run::{ImageStatus, RunInfo, RunState},
+    run::{ImageStatus, RunInfo, RunState, TargetState},
     stage::Stage,
 };
 
@@ -126,7 +128,13 @@ impl Message {
         let source: Vec<&str> =
             [short_repository(info), &info.ref_name].into_iter().filter(|part| !part.is_empty()).collect();
         let images = state.images.iter().map(|image| fields::image_field(image, state));
-        let fields = images.chain(fields::warnings(state)).collect();
+        let targets = state.targets.iter().map(|target| targets::target_field(target, state));
+        // During and after a deployment, the targets are what readers look for.
+        let fields = if state.stage == Stage::Deploy {
+            targets.chain(images).chain(fields::warnings(state)).collect()
+        } else {
+            images.chain(targets).chain(fields::warnings(state)).collect()
+        };
         let footer = [&info.workflow, &info.repository].into_iter().filter(|part| !part.is_empty());
         Self {
             phase,
@@ -219,7 +227,9 @@ fn what_failed(failure: &Failure) -> String {
         (Stage::Build, None) => "to build".to_owned(),
         (Stage::Publish, Some(image)) => format!("to publish {image}"),
         (Stage::Publish, None) => "to publish".to_owned(),
-        (Stage::Deploy, _) => "to deploy".to_owned(),
+        (Stage::Deploy, _) => {
+            failure.target().map_or_else(|| "to deploy".to_owned(), |target| format!("to deploy to {target}"))
+        }
     }
 }
 
@@ -272,6 +282,13 @@ fn success(state: &RunState) -> String {
         (n, 0) => format!("{} built and pushed", images(n)),
         (p, b) => format!("{} built, {p} of them pushed", images(p + b)),
     };
+    let deployed = state.targets.iter().filter_map(TargetState::report).map(|report| report.result);
+    let deployed = deployed.filter(|result| *result == DeployResult::Deployed).count();
+    let done = match (deployed, state.targets.len()) {
+        (0, _) => done,
+        (1, 1) => format!("{done}, deployed"),
+        (n, _) => format!("{done}, deployed to {n} target{}", if n == 1 { "" } else { "s" }),
+    };
     match state.superseded.as_deref().and_then(|newer| newer.get(..7)) {
         Some(newer) => format!("{done}; superseded by the newer commit {newer}"),
         None => done,
@@ -312,6 +329,9 @@ fn failure_block(failure: &Failure, info: &RunInfo) -> FailureBlock {
     }
     if let Some(image) = failure.image() {
         fact(vec![Span::text("image "), Span::Strong(image.to_owned())]);
+    }
+    if let Some(target) = failure.target() {
+        fact(vec![Span::text("target "), Span::Strong(target.to_owned())]);
     }
     fact(vec![Span::text(format!("stage: {}", failure.stage.word()))]);
     if let Some(code) = failure.exit_code {

@@ -241,7 +241,16 @@ mod tests {
         }
         let inputs = parse::parse(&raw, &RunnerEnv::new(env)).unwrap();
         let images = images::images(None, &inputs.project, &inputs.build, "site").unwrap();
-        (inputs, Found { images, project: Project::LoneDockerfile, warnings: Vec::new(), notices: Vec::new() })
+        (
+            inputs,
+            Found {
+                images,
+                project: Project::LoneDockerfile,
+                warnings: Vec::new(),
+                notices: Vec::new(),
+                targets: Vec::new(),
+            },
+        )
     }
 
     fn plan(written: &[(&str, &str)], more: &[(&str, &str)], event: &GitEvent) -> Plan {

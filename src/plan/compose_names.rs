@@ -27,39 +27,64 @@ pub(super) struct Named {
 /// Returns the repositories of each image, in the order of `specs`, and adds notices about names that are not used.
 pub(super) fn repositories(specs: &[ImageSpec], names: Names<'_>, notices: &mut Vec<String>) -> Vec<Vec<Named>> {
     let mut all: Vec<Vec<Named>> = Vec::new();
-    let is_only = specs.iter().filter(|spec| spec.purpose == Purpose::Wanted).count() == 1;
+    let mut unused: Vec<Unused<'_>> = Vec::new();
     for spec in specs {
         let mut own: Vec<Named> = Vec::new();
         let wanted = spec.purpose == Purpose::Wanted && spec.image_names.is_empty();
         for name in spec.compose_names.iter().filter(|_| wanted) {
             let Some((repository, tag)) = parse(&name.reference) else { continue };
             if !belongs_to_owner(&repository, names) {
-                notices.push(not_pushed(spec, name, &repository, names, is_only));
+                unused.push(Unused { spec, name, repository });
             } else if own.iter().all(|known| known.repository != repository) {
                 own.push(Named { repository, tag, key: name.key.clone() });
             }
         }
         all.push(own);
     }
-    remove_shared(&mut all, notices);
+    let wanted = specs.iter().filter(|spec| spec.purpose == Purpose::Wanted).count();
+    notices.extend(not_pushed(&unused, wanted, names));
+    notices.extend(remove_shared(&mut all));
     all
 }
 
-/// Removes repositories that several images have, because all of them get the same tags.
-fn remove_shared(all: &mut [Vec<Named>], notices: &mut Vec<String>) {
+/// A name that is not used, because the repository belongs to somebody else.
+struct Unused<'a> {
+    spec: &'a ImageSpec,
+    name: &'a ComposeName,
+    repository: Repository,
+}
+
+/// Removes repositories that several images have, because all of them get the same tags. Returns a notice about them.
+fn remove_shared(all: &mut [Vec<Named>]) -> Option<String> {
     let flat: Vec<Named> = all.iter().flatten().cloned().collect();
+    let mut shared: Vec<Named> = Vec::new();
     for own in all.iter_mut() {
         own.retain(|name| {
-            let mut others = flat.iter().filter(|other| other.repository == name.repository && other.key != name.key);
-            let Some(other) = others.next() else { return true };
-            notices.push(format!(
-                "{}: the image is not pushed to `{}`, because {} names the same repository and both would get the same tags; \
-                 to choose the names, set `image-name`, or `image-name` and `tags` of an item in `images`",
-                name.key, name.repository, other.key
-            ));
-            false
+            let is_shared = flat.iter().any(|other| other.repository == name.repository && other.key != name.key);
+            if is_shared {
+                shared.push(name.clone());
+            }
+            !is_shared
         });
     }
+    let first = shared.first()?;
+    let keys: Vec<&str> = shared.iter().map(|name| name.key.as_str()).collect();
+    Some(format!(
+        "{}: the images are not pushed to `{}`, because they would all get the same tags; to push there, {EACH}",
+        listed(&keys),
+        first.repository
+    ))
+}
+
+/// The advice for images whose names have no pattern.
+const EACH: &str =
+    "list the images in the input `images`, each with its `image-name` and `tags`, and set `services: \"*\"`";
+
+/// Returns the first names of a list and the number of the others.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
 /// Splits a reference into repository and tag. Returns `None` for a name without a registry and a user, which exists only in
@@ -85,45 +110,65 @@ fn belongs_to_owner(repository: &Repository, names: Names<'_>) -> bool {
     !owner.is_empty() && repository.host() == names.registry && below()
 }
 
-fn not_pushed(
-    spec: &ImageSpec,
-    name: &ComposeName,
-    repository: &Repository,
-    names: Names<'_>,
-    is_only: bool,
-) -> String {
-    let reason = if repository.host() == names.registry {
-        "it belongs to another owner".to_owned()
+/// Returns a notice about names that are not used, and how to use them. `wanted` is the number of images of the run.
+fn not_pushed(unused: &[Unused<'_>], wanted: usize, names: Names<'_>) -> Option<String> {
+    let first = unused.first()?;
+    let reason = if first.repository.host() == names.registry {
+        "they belong to another owner".to_owned()
     } else {
         format!("the input `registry` is {}", names.registry)
     };
-    let written = name.reference.split('@').next().unwrap_or_default();
-    let host = if host_of(written) == repository.host() { "" } else { " on Docker Hub" };
-    // The input applies to all images, so several need a name that differs.
-    let template = repository.as_str().replacen(&spec.name, "{image}", 1);
-    let fix = match (is_only, template.contains("{image}")) {
-        (true, _) => format!("set `image-name: {repository}`"),
-        (false, true) => format!("set `image-name: \"{template}\"`"),
-        (false, false) => format!("set `image-name: {repository}` for `{}` in the input `images`", spec.name),
+    let written = |name: &Unused<'_>| name.name.reference.split('@').next().unwrap_or_default().to_owned();
+    let keys: Vec<&str> = unused.iter().map(|name| name.name.key.as_str()).collect();
+    let references: Vec<String> = unused.iter().map(|name| format!("`{}`", written(name))).collect();
+    let references: Vec<&str> = references.iter().map(String::as_str).collect();
+    let hub = if host_of(&written(first)) == first.repository.host() { "" } else { " on Docker Hub" };
+    // The input applies to all images of the run.
+    let fix = match unused {
+        [only] if wanted == 1 => format!("set `image-name: {}`", only.repository),
+        all => match template(first) {
+            Some(common) if all.len() == wanted && all.iter().all(|name| template(name).as_ref() == Some(&common)) => {
+                format!("set `image-name: \"{common}\"`")
+            }
+            _ => EACH.to_owned(),
+        },
     };
-    format!("{}: the image is not pushed to `{written}`{host}, because {reason}; to push there, {fix}", name.key)
+    Some(format!(
+        "{}: the compose file's names {}{hub} are not used, because {reason}; to push there, {fix}",
+        listed(&keys),
+        listed(&references)
+    ))
 }
 
-/// Returns a notice if the compose file names a tag that the run does not push: a server that pulls it keeps its old image.
+/// Returns the repository with `{image}` in place of the image's name, if that is the last word of the path.
+fn template(name: &Unused<'_>) -> Option<String> {
+    let before = name.repository.as_str().strip_suffix(name.spec.name.as_str())?;
+    before.ends_with(['/', '-', '_']).then(|| format!("{before}{{image}}"))
+}
+
+/// Returns the reference that the compose file names, if the run does not push its tag.
 pub(super) fn other_tag(name: &Named, tags: &[Tag]) -> Option<String> {
     // `latest` moves only on the default branch, which is no mistake.
     let tag =
         name.tag.as_deref().filter(|tag| *tag != "latest" && tags.iter().all(|pushed| pushed.as_str() != *tag))?;
-    Some(format!(
-        "{}: the tag `{tag}` of `{}` is not pushed, so a server that pulls it keeps its old image; add `{tag}` to the input \
-         `tags` to push it",
-        name.key, name.repository
-    ))
+    Some(format!("`{}:{tag}`", name.repository))
+}
+
+/// Returns a notice about references that the run does not push.
+pub(super) fn other_tags(references: &[String]) -> Option<String> {
+    let references: Vec<&str> = references.iter().map(String::as_str).collect();
+    (!references.is_empty()).then(|| {
+        format!(
+            "the compose file names {}, which this run does not push, so a server that pulls by it keeps its old image; to push \
+             other tags, set the input `tags`, which replaces the default tags, or `tags` of an item in `images`",
+            listed(&references)
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Named, repositories};
+    use super::{EACH, Named, repositories};
     use crate::plan::{
         images::{ComposeName, ImageSpec},
         naming::Names,
@@ -171,31 +216,38 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_used_are_reported_with_the_input_to_set() {
-        let notice = |reference: &str| named(&[&[reference]], NAMES).1.join("");
+    fn names_that_are_not_used_are_reported_once_with_the_input_to_set() {
+        let notice = |references: &[&[&str]]| named(references, NAMES).1.join("");
         for local in ["shop", "shop:1", ""] {
-            assert_eq!(notice(local), "");
+            assert_eq!(notice(&[&[local]]), "");
         }
-        assert_eq!(
-            notice("ghcr.io/other/shop:1"),
-            "services.s0.image: the image is not pushed to `ghcr.io/other/shop:1`, because it belongs to another owner; to push \
-             there, set `image-name: ghcr.io/other/shop`"
-        );
-        assert_eq!(
-            notice("acme/shop"),
-            "services.s0.image: the image is not pushed to `acme/shop` on Docker Hub, because the input `registry` is ghcr.io; \
-             to push there, set `image-name: docker.io/acme/shop`"
-        );
-    }
-
-    #[test]
-    fn the_advice_for_several_images_keeps_their_names_apart() {
-        let (_, notices) = named(&[&["other/x-s0"], &["other/y"]], NAMES);
-        assert!(notices[0].ends_with("set `image-name: \"docker.io/other/x-{image}\"`"), "{}", notices[0]);
+        for (references, want) in [
+            (
+                &[&["ghcr.io/other/shop:1"][..]][..],
+                "services.s0.image: the compose file's names `ghcr.io/other/shop:1` are not used, because they belong to \
+                 another owner; to push there, set `image-name: ghcr.io/other/shop`",
+            ),
+            (
+                &[&["acme/shop"]],
+                "services.s0.image: the compose file's names `acme/shop` on Docker Hub are not used, because the input \
+                 `registry` is ghcr.io; to push there, set `image-name: docker.io/acme/shop`",
+            ),
+            (&[&["other/x-s0"], &["other/x-s1"]], "to push there, set `image-name: \"docker.io/other/x-{image}\"`"),
+            // Only the last word of the path is the image's name, and one template must fit all images.
+            (&[&["ghcr.io/s0shop/web"], &["ghcr.io/s0shop/s1"]], EACH),
+            (&[&["other/x-s0"], &["other/y-s1"]], EACH),
+            (&[&["other/x-s0"], &[]], EACH),
+        ] {
+            let got = notice(references);
+            assert!(got.ends_with(want), "{references:?}: {got}");
+        }
+        let many: Vec<&[&str]> = vec![&["ghcr.io/other/demo"]; 16];
+        let folded = named(&many, NAMES).1;
+        assert_eq!(folded.len(), 1);
         assert!(
-            notices[1].ends_with("set `image-name: docker.io/other/y` for `s1` in the input `images`"),
+            folded[0].starts_with("services.s0.image, services.s1.image, services.s2.image and 13 more: "),
             "{}",
-            notices[1]
+            folded[0]
         );
     }
 
@@ -203,7 +255,8 @@ mod tests {
     fn images_do_not_share_a_repository() {
         let (images, notices) = named(&[&["ghcr.io/acme/a:x"], &["ghcr.io/acme/a:y", "ghcr.io/acme/b"]], NAMES);
         assert_eq!(images.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(notices.len(), 2);
-        assert!(notices[0].contains("because services.s1.image names the same repository"), "{}", notices[0]);
+        assert_eq!(notices.len(), 1);
+        let want = "services.s0.image, services.s1.image: the images are not pushed to `ghcr.io/acme/a`, because";
+        assert!(notices[0].starts_with(want), "{}", notices[0]);
     }
 }

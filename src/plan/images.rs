@@ -86,12 +86,28 @@ enum Unmatched {
 /// Why the images to build cannot be determined.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ImagesError {
+    /// The services with `build` are not active.
+    #[error(
+        "the services with `build` ({}) have profiles that are not enabled; enable one with the input `profiles`: {}",
+        services.join(", "),
+        profiles.join(", ")
+    )]
+    Inactive {
+        /// The services.
+        services: Vec<String>,
+        /// Their profiles.
+        profiles: Vec<String>,
+    },
     /// The project builds nothing.
     #[error(
-        "no service of the compose file has `build`, and there is no Dockerfile next to it; name a Dockerfile with the input \
-         `file`, list the images in `images`, or select services with `compose-file` or `profiles`"
+        "no service of {} has `build`; name a Dockerfile with the input `file`, list the images in `images`, or name another \
+         compose file with `compose-file`",
+        if files.is_empty() { "the compose file".to_owned() } else { files.join(", ") }
     )]
-    Nothing,
+    Nothing {
+        /// The compose files.
+        files: Vec<String>,
+    },
     /// The context of a single-image project is outside the working directory.
     #[error(
         "input `context`: `{0}` is outside the working directory; set `working-directory` to a directory that contains it"
@@ -183,7 +199,7 @@ pub fn images(
     contexts::link(&mut specs, build)?;
     contexts::remove_unused(&mut specs);
     if specs.is_empty() {
-        return Err(ImagesError::Nothing);
+        return Err(nothing(project));
     }
     // Requested images come first: the outputs describe the first image.
     specs.sort_by_key(|spec| spec.purpose == Purpose::Context);
@@ -196,6 +212,20 @@ pub fn images(
         }
     }
     Ok(specs)
+}
+
+/// Returns the reason why a project builds nothing.
+fn nothing(project: Option<&Project>) -> ImagesError {
+    let inactive = project.into_iter().flat_map(|project| &project.disabled).filter(|service| service.build.is_some());
+    let inactive: Vec<&Service> = inactive.collect();
+    if inactive.is_empty() {
+        return ImagesError::Nothing { files: project.map(|project| project.files.clone()).unwrap_or_default() };
+    }
+    let profiles: BTreeSet<&String> = inactive.iter().flat_map(|service| &service.profiles).collect();
+    ImagesError::Inactive {
+        services: inactive.iter().map(|service| service.name.clone()).collect(),
+        profiles: profiles.into_iter().cloned().collect(),
+    }
 }
 
 fn of_project(

@@ -3,6 +3,7 @@
 pub mod builder;
 pub mod caches;
 mod compose_names;
+pub mod deploy;
 mod image;
 pub mod images;
 pub mod labels;
@@ -24,6 +25,7 @@ use thiserror::Error;
 use self::{
     builder::BuilderPlan,
     caches::{Origin, Remarks},
+    deploy::DeployPlan,
     images::{ImageSpec, Purpose},
     metadata::MetadataError,
     naming::{Names, NamingError, Project},
@@ -43,6 +45,7 @@ use crate::{
     },
     inputs::{
         cache::CacheSpec,
+        targets::TargetInput,
         typed::{Compression, Inputs, Push},
     },
     tags::{GitTags, Movement},
@@ -59,6 +62,8 @@ pub struct Plan {
     pub builder: BuilderPlan,
     /// Whether they are pushed.
     pub push: PushPlan,
+    /// The targets that they are deployed to.
+    pub deploy: Vec<DeployPlan>,
     /// Whether they are loaded into the engine.
     #[serde(skip)]
     pub load: bool,
@@ -223,6 +228,8 @@ pub struct Found {
     pub warnings: Vec<String>,
     /// Notices for the user.
     pub notices: Vec<String>,
+    /// The targets of the input `deploy`.
+    pub targets: Vec<TargetInput>,
 }
 
 /// External facts that the plan depends on.
@@ -253,22 +260,27 @@ impl Plan {
         };
         let push = push(inputs, event);
         let mut remarks = Remarks { warnings: found.warnings, notices: found.notices };
+        // Without a push, it does not matter which names are not used.
+        let mut unused = Vec::new();
+        let about_names = if push.enabled { &mut remarks.notices } else { &mut unused };
         let in_compose = if inputs.names.image_names.is_empty() {
-            compose_names::repositories(&found.images, names, &mut remarks.notices)
+            compose_names::repositories(&found.images, names, about_names)
         } else {
             vec![Vec::new(); found.images.len()]
         };
         let mut images: Vec<ImagePlan> = Vec::with_capacity(found.images.len());
-        for (spec, in_compose) in found.images.into_iter().zip(in_compose) {
-            let named = image::named(&spec, &in_compose, found.project, names, inputs)
+        let mut other_tags = Vec::new();
+        let Found { images: found_images, project, targets, .. } = found;
+        for (spec, in_compose) in found_images.into_iter().zip(in_compose) {
+            let named = image::named(&spec, &in_compose, project, names, inputs)
                 .map_err(|reason| PlanError::Name { image: spec.name.clone(), reason })?;
             let image = image::image(spec, named, inputs, (known, &push), &mut remarks)?;
-            for name in in_compose.iter().filter(|_| push.enabled) {
-                remarks.notices.extend(compose_names::other_tag(name, &image.destinations.tags));
-            }
+            other_tags
+                .extend(in_compose.iter().filter_map(|name| compose_names::other_tag(name, &image.destinations.tags)));
             check_names(&images, &image)?;
             images.push(image);
         }
+        remarks.notices.extend(compose_names::other_tags(&other_tags).filter(|_| push.enabled));
         Ok(Self {
             event: EventPlan {
                 name: event.name.clone(),
@@ -280,6 +292,7 @@ impl Plan {
             builder: BuilderPlan::new(&inputs.registry.builder, &images),
             images,
             compare_with: compare_with(inputs, event),
+            deploy: deploy::targets(&targets, event, deploy::Wanted::of(inputs.command, &push)),
             push,
             load: inputs.registry.load,
             notify: notify::notify(inputs),
@@ -343,6 +356,8 @@ fn push(inputs: &Inputs, event: &GitEvent) -> PushPlan {
         Push::Auto => match &event.git_ref {
             GitRef::PullRequest(_) => (false, "a pull request".to_owned()),
             GitRef::MergeGroup(_) => (false, "a merge group".to_owned()),
+            // Without an event on a laptop.
+            GitRef::Branch(branch) if event.name.is_empty() => (true, format!("branch {branch}")),
             GitRef::Branch(branch) => (true, format!("{} to branch {branch}", event.name)),
             GitRef::Tag(tag) => (true, format!("{} of tag {tag}", event.name)),
             GitRef::Unknown => (true, "not a pull request".to_owned()),

@@ -14,6 +14,12 @@ pub fn text(plan: &Plan) -> String {
     let push = if plan.push.enabled { "push" } else { "no push" };
     line(&mut out, format_args!("{push}: {}", plan.push.reason));
     line(&mut out, format_args!("builder: {}: {}", plan.builder.kind, plan.builder.reason));
+    for target in &plan.deploy {
+        match &target.skipped {
+            None => line(&mut out, format_args!("deploy to {} ({}): {}", target.name, target.kind, target.target)),
+            Some(reason) => line(&mut out, format_args!("no deployment to {}: {reason}", target.name)),
+        }
+    }
     for channel in &plan.notify {
         line(&mut out, format_args!("notify {} ({}): {}", channel.kind, channel.mode, channel.on.join(", ")));
     }

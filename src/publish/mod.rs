@@ -69,6 +69,15 @@ pub struct Release {
     pub previous: Option<Digest>,
 }
 
+/// The images of a run, published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Each image under its tags.
+    pub releases: Vec<Release>,
+    /// Whether a newer commit's image kept any tag.
+    pub superseded: bool,
+}
+
 /// Why the tags of a run were not all moved.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unpublished {
@@ -117,7 +126,7 @@ pub struct Context<'a> {
 /// # Errors
 /// If a tag could not be moved, or a stop was requested before. Tags that had moved were restored if possible; the events
 /// report the state of each.
-pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpublished> {
+pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Published, Unpublished> {
     let images: Vec<(&ImagePlan, &Content)> = built
         .iter()
         .filter(|built| !matches!(built.content, Content::Unpublished))
@@ -140,7 +149,8 @@ pub async fn all(cx: Context<'_>, built: &[Built]) -> Result<Vec<Release>, Unpub
         releases.extend(release(image, &publication, &board));
         cx.events.image(&image.name, ImageEvent::Published(Box::new(publication))).await;
     }
-    result.map(|()| releases)
+    let superseded = !board.slots(|slot| slot.state == TagState::Kept).is_empty();
+    result.map(|()| Published { releases, superseded })
 }
 
 async fn moved(cx: Context<'_>, images: &[(&ImagePlan, &Content)], board: &Board) -> Result<(), Unpublished> {

@@ -59,9 +59,10 @@ pub fn annotations(diagnostics: &[Diagnostic], failure: Option<&Failure>) -> Ann
 
 /// The failure as an annotation on the line that caused it.
 fn diagnostic_of(failure: &Failure) -> Diagnostic {
-    let title = match failure.image() {
-        Some(image) => format!("{} of {image} failed", failure.stage.word()),
-        None => format!("{} failed", failure.stage.word()),
+    let title = match (failure.image(), failure.target()) {
+        (Some(image), _) => format!("{} of {image} failed", failure.stage.word()),
+        (None, Some(target)) => format!("{} to {target} failed", failure.stage.word()),
+        (None, None) => format!("{} failed", failure.stage.word()),
     };
     let exit_code = failure.exit_code.map(|code| format!("exit code {code}"));
     let cause = failure.key_line().filter(|line| !failure.headline.contains(*line)).map(str::to_owned);

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-use super::annotations::annotations;
+use super::{annotations::annotations, deployments::step_lines};
 use image::{ImageLog, Progress};
 use text::{diagnostic_text, failure_text, result_text};
 
@@ -124,6 +124,11 @@ impl<W: Write> Log<W> {
                 self.mask(secret)?;
             }
             Event::Note(text) => self.text(text)?,
+            Event::Deploy { target, step } => {
+                for line in step_lines(target, step) {
+                    self.text(&line)?;
+                }
+            }
             Event::Image { image, event } => self.image(image, event)?,
             Event::Finished(outcome) => self.finish(outcome)?,
         }

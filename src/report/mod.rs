@@ -5,6 +5,7 @@
 pub mod annotations;
 pub mod bounded;
 pub mod comment;
+pub mod deployments;
 mod folded;
 pub mod human;
 mod images;

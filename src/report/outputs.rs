@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use crate::domain::{
+    deploy::DeployReport,
     digest::Digest,
     event::ImageResult,
     outcome::RunOutcome,
     publication::TagResult,
-    run::{ImageState, ImageStatus, RunState},
+    run::{ImageState, ImageStatus, RunState, TargetState},
 };
 
 /// Every output with its description, in the order of `action.yml`.
@@ -39,6 +40,12 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ),
     ("run-url", "URL of the run."),
     ("deployment-id", "Id of the GitHub deployment that the input `environment` creates."),
+    (
+        "deploy-result",
+        "JSON list with one object per deploy target: `name`, `kind`, `result` (`unchanged`, `deployed`, \
+         `failed-rolled-back`, `failed-not-rolled-back`, `superseded`, `migration-failed`, `locked`, `cancelled` or \
+         `skipped`), `services` (from service to `image`, `digest` and `previous`), `url`, `duration`, `reason` and `by_hand`.",
+    ),
     ("duration", "Duration of the run in seconds."),
 ];
 
@@ -89,6 +96,10 @@ pub fn outputs(run: &RunState, message_id: Option<&str>) -> Vec<(&'static str, S
         "run-url" => run.info.run_url.clone(),
         "deployment-id" => {
             run.deployments.iter().find_map(|deployment| deployment.id).map_or_else(String::new, |id| id.to_string())
+        }
+        "deploy-result" => {
+            let reports: Vec<&DeployReport> = run.targets.iter().filter_map(TargetState::report).collect();
+            if reports.is_empty() { String::new() } else { json(&reports) }
         }
         "duration" => duration.map_or_else(String::new, |duration| seconds(duration).to_string()),
         _ => String::new(),

@@ -1,16 +1,18 @@
 //! The job summary: the result of a run as GitHub-flavored Markdown. Untrusted text is escaped ([`super::markdown`]).
 
 use crate::domain::{
+    deploy::{DeployReport, DeployResult},
     deployment::Deployment,
     diagnostic::{Diagnostic, Place, Severity},
     failure::Failure,
     history::Change,
     outcome::RunOutcome,
-    run::{ImageState, RunState},
+    run::{ImageState, RunState, TargetState},
     tag::Tag,
 };
 
 use super::{
+    deployments,
     folded::folded,
     human,
     images::{self, cached, cell, codes, result, size, tag_results, totals},
@@ -45,6 +47,15 @@ pub fn summary(run: &RunState) -> String {
     if !tags.is_empty() {
         page.add("\n| Tag | Result |\n|---|---|\n");
         page.add_each(&tags, |(tag, state)| format!("| {} | {state} |\n", code(tag)), "tag");
+    }
+    let reports: Vec<&DeployReport> = run.targets.iter().filter_map(TargetState::report).collect();
+    if !reports.is_empty() {
+        page.add("\n| Target | Result | Services | Time | |\n|---|---|---|--:|---|\n");
+        page.add_each(&reports, |report| target(report), "target");
+        let by_hand: Vec<&str> = reports.iter().flat_map(|report| &report.by_hand).map(String::as_str).collect();
+        if !by_hand.is_empty() {
+            page.add(&format!("\n**Continue by hand**\n\n{}", fenced(by_hand.into_iter())));
+        }
     }
     if !run.deployments.is_empty() {
         page.add("\n| Deployed to | Result | |\n|---|---|---|\n");
@@ -127,9 +138,26 @@ pub(super) fn outcome(run: &RunState) -> (&'static str, &'static str) {
     match &run.outcome {
         Some((RunOutcome::Success, _)) => {
             let pushed = run.images.iter().any(|image| result(image).is_some_and(|result| result.pushed));
-            ("✅", if pushed { "Built and pushed" } else { "Built" })
+            let results = || run.targets.iter().filter_map(TargetState::report).map(|report| report.result);
+            let deployed = results().any(|result| result == DeployResult::Deployed);
+            match (pushed, deployed) {
+                (true, true) => ("✅", "Built, pushed and deployed"),
+                (false, true) => ("✅", "Deployed"),
+                (true, false) => ("✅", "Built and pushed"),
+                (false, false) if run.images.is_empty() && results().next().is_some() => ("✅", "Deployment unchanged"),
+                (false, false) => ("✅", "Built"),
+            }
         }
-        Some((RunOutcome::Failure(_), _)) => ("❌", "Failed"),
+        Some((RunOutcome::Failure(_), _)) => {
+            let reports = || run.targets.iter().filter_map(TargetState::report);
+            if reports().any(|report| report.result == DeployResult::FailedNotRolledBack) {
+                ("🚨", "Deployment failed and was NOT rolled back")
+            } else if reports().any(|report| report.result == DeployResult::FailedRolledBack && report.was_switched) {
+                ("↩️", "Deployment failed, rolled back")
+            } else {
+                ("❌", "Failed")
+            }
+        }
         Some((RunOutcome::Cancelled, _)) => ("⏹️", "Cancelled"),
         Some((RunOutcome::TimedOut, _)) => ("⏱️", "Timed out"),
         None => ("⏳", "Not finished"),
@@ -189,6 +217,20 @@ fn row(image: &ImageState) -> String {
     )
 }
 
+fn target(report: &DeployReport) -> String {
+    let open = report.url.as_ref().map_or_else(String::new, |url| link("open", url));
+    let services: Vec<String> =
+        report.services.iter().map(|(name, service)| code(&deployments::change(name, service))).collect();
+    let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", code(reason)));
+    format!(
+        "| {} | {}{reason} | {} | {} | {open} |\n",
+        code(&report.name),
+        deployments::words(report),
+        services.join("<br>"),
+        human::duration(report.duration)
+    )
+}
+
 fn deployment(deployment: &Deployment) -> String {
     let open = deployment.url.as_ref().map_or_else(String::new, |url| link("open", url));
     format!("| {} | {} | {open} |\n", code(&deployment.place), deployment.outcome.word())
@@ -200,7 +242,8 @@ fn slow(slow: &Slow<'_>) -> String {
 
 /// The cause of a failure, with a link to the log.
 pub(super) fn failure_section(failure: &Failure, job_url: &str) -> String {
-    let of = failure.image().map_or_else(String::new, |image| format!(" of {}", code(image)));
+    let of_image = failure.image().map(|image| format!(" of {}", code(image)));
+    let of = of_image.or_else(|| failure.target().map(|target| format!(" to {}", code(target)))).unwrap_or_default();
     let lines: Vec<String> = failure.headline.lines().map(code).collect();
     let headline = format!("\n**{}{of} failed**: {}\n", failure.stage.word(), lines.join("<br>"));
     let place = |place: &Place| format!("\nat {}\n", code(&format!("{}:{}", place.file, place.line)));

@@ -8,22 +8,31 @@ use std::{
 use chrono::Utc;
 
 use super::{
-    checkout, development,
+    checkout, development, elsewhere,
     job::{JobContext, directory_name},
     trust,
 };
 use crate::{
-    boundary::Boundary,
+    boundary::{Boundary, NamedBy},
     compose::{self, ComposeError},
     compose_files::Directory,
     domain::{diagnostic::Place, failure::Failure, stage::Stage},
     inputs::{
         runner::{Owner, RunnerEnv},
-        typed::{Inputs, ProjectInputs},
+        targets::{self, TargetInput},
+        typed::{Inputs, ProjectInputs, TargetsInput},
     },
-    plan::{Found, Known, Plan, images, naming},
+    plan::{
+        Found, Known, Plan,
+        images::{self, ImagesError},
+        naming,
+    },
+    regular_file,
     tags::GitTags,
 };
+
+/// Maximum size of a file with deploy targets in bytes.
+const LARGEST_TARGETS: u64 = 1 << 20;
 
 /// Makes the plan on its own thread: a hostile checkout must not delay signals and the time limit of the run. If the
 /// future is dropped, the thread continues until the process ends. `git_tags` are the repository's tags, or the error
@@ -67,13 +76,15 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: Gi
         |place: Place| Place { file: compose::join(&inputs.project.working_directory, &place.file), ..place };
     let (project, mut notices) = compose_project(inputs, env, context, &boundary).map_err(|error| Failure {
         place: error.place().map(in_repository),
-        ..Failure::invalid(Stage::Plan, error.to_string(), error.hint())
+        ..Failure::invalid(Stage::Plan, error.to_string(), hint_for(&error, context))
     })?;
     let lone_name =
         if context.event.repo.is_empty() { directory_name(env, context) } else { context.event.repo.clone() };
     let wanted = in_project(&inputs.project, &context.project);
-    let images = images::images(project.as_ref(), &wanted, &inputs.build, &lone_name)
-        .map_err(|error| Failure::invalid(Stage::Plan, error.to_string(), None))?;
+    let images = images::images(project.as_ref(), &wanted, &inputs.build, &lone_name).map_err(|error| {
+        let elsewhere = matches!(error, ImagesError::Nothing { .. }).then(|| elsewhere::hint(&context.project));
+        Failure::invalid(Stage::Plan, error.to_string(), elsewhere.flatten())
+    })?;
     let kind = if project.is_none() && inputs.project.images.is_empty() {
         naming::Project::LoneDockerfile
     } else {
@@ -87,9 +98,10 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: Gi
         None => Default::default(),
     };
     warnings.extend(checkout::differs(context));
+    let targets = targets(inputs, context, &boundary)?;
     let known = Known { event: &context.event, git_tags, now: Utc::now() };
     let specs = images.clone();
-    let mut plan = Plan::new(inputs, known, Found { images, project: kind, warnings, notices })?;
+    let mut plan = Plan::new(inputs, known, Found { images, project: kind, warnings, notices, targets })?;
     // Inputs that select the images show that the choice was made by a person.
     let by = &inputs.project;
     if by.lone.is_none() && by.compose_files.is_empty() && by.services.is_empty() && by.images.is_empty() {
@@ -147,6 +159,41 @@ fn compose_project(
     }
     seen_from(&context.project, &mut project);
     Ok((Some(project), Vec::new()))
+}
+
+/// Returns the hint for an error. If nothing to build was found, it names files elsewhere in the checkout.
+fn hint_for(error: &ComposeError, context: &JobContext) -> Option<String> {
+    let elsewhere = matches!(error, ComposeError::NoFile { .. }).then(|| elsewhere::hint(&context.project)).flatten();
+    elsewhere.or_else(|| error.hint())
+}
+
+/// Returns the targets of the input `deploy`, for the post stage.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn targets_of(inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Result<Vec<TargetInput>, Failure> {
+    targets(inputs, context, &trust::boundary(inputs, env, context))
+}
+
+/// Returns the targets of the input `deploy`, which may name a file of the checkout.
+fn targets(inputs: &Inputs, context: &JobContext, boundary: &Boundary) -> Result<Vec<TargetInput>, Failure> {
+    let path = match &inputs.deploy.targets {
+        TargetsInput::None => return Ok(Vec::new()),
+        TargetsInput::Listed(targets) => return Ok(targets.clone()),
+        TargetsInput::File(path) => path,
+    };
+    let invalid = |problem: String, hint: Option<String>| {
+        Failure::invalid(Stage::Plan, format!("input `deploy`: {path}: {problem}"), hint)
+    };
+    let full = context.project.join(path);
+    if let Err(real) = boundary.check(&full, NamedBy::Input) {
+        return Err(invalid(format!("{} is outside the checkout", real.display()), None));
+    }
+    let text = regular_file::read_text(&full, LARGEST_TARGETS).map_err(|error| invalid(error.to_string(), None))?;
+    targets::targets(&text).map_err(|mistakes| {
+        let all: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        invalid(all.join("\n"), None)
+    })
 }
 
 /// Makes absolute paths in the project, such as `${PWD}/web`, relative to it.

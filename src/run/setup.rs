@@ -120,7 +120,7 @@ impl RunSetup {
                 likely.extend(likely::of_plan(&plan, inputs, env));
                 let (inputs, env, context, leases) = (inputs.clone(), env.clone(), context.clone(), leases.clone());
                 let read = planning::apart(move || {
-                    let cx = wiring::run_context(&plan, &inputs, &env, &context, credentials, leases);
+                    let cx = wiring::run_context(&plan, &inputs, &env, &context, credentials, leases)?;
                     of_builds::values(&cx).map(|values| (plan, cx, values))
                 });
                 read.await.map(|(plan, cx, values)| {

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use super::{
     job::{JobContext, mounts, reachable},
     observers::history,
-    trust,
+    targets, trust,
 };
 use crate::{
     builder::{caches::CacheCredentials, container::ContainerLeases},
     buildkit::{session::BuildSecret, ssh::AgentSource},
     compose::{self, ContextSource, SecretSource},
     context::RunContext,
-    domain::{credentials::Credentials, secret::Secret},
+    domain::{credentials::Credentials, failure::Failure, secret::Secret},
     inputs::{
         runner::RunnerEnv,
         typed::{Inputs, WhenSuperseded},
@@ -25,6 +25,9 @@ use crate::{
 };
 
 /// Builds the context of a run. The caller releases `leases` when the run is over.
+///
+/// # Errors
+/// If the inputs for the deploy targets are missing or invalid.
 pub(super) fn run_context(
     plan: &Plan,
     inputs: &Inputs,
@@ -32,12 +35,13 @@ pub(super) fn run_context(
     context: &JobContext,
     credentials: Credentials,
     leases: ContainerLeases,
-) -> RunContext {
+) -> Result<RunContext, Failure> {
+    let deployment = targets::deployment(plan, inputs, env, context, &credentials)?;
     let secrets = plan.images.iter().map(|image| {
         let all = image.build.secrets.iter().filter_map(|secret| build_secret(secret, inputs, env, context));
         (image.name.clone(), git_token(&image.build, inputs, env).into_iter().chain(all).collect())
     });
-    RunContext {
+    Ok(RunContext {
         project: context.project.clone(),
         place: inputs.project.working_directory.clone(),
         docker_host: env.var("DOCKER_HOST").map(str::to_owned),
@@ -50,7 +54,8 @@ pub(super) fn run_context(
         leases,
         ssh: plan.images.iter().map(|image| (image.name.clone(), agents(&image.build.ssh, env, context))).collect(),
         branch: branch(plan, inputs, env, context),
-    }
+        deployment,
+    })
 }
 
 /// Returns the branch whose tags must not move backwards, if GitHub can be asked for its commits.

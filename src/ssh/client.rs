@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     auth,
     error::{HostKeyProblem, SshError},
-    key,
+    key::{self, KeyError},
     known_hosts::{KnownHosts, Trust, name},
 };
 use crate::domain::secret::Secret;
@@ -165,10 +165,14 @@ async fn stream(server: &Server) -> Result<(Box<dyn Stream>, Option<Box<Connecti
 
 fn private_keys(server: &Server) -> Result<Vec<Arc<PrivateKey>>, SshError> {
     let parse = |identity: &Identity| {
-        let key = key::parse(&identity.key, identity.passphrase.as_ref());
-        key.map(Arc::new).map_err(|error| SshError::Key { server: server.to_string(), error })
+        match key::parse(&identity.key, identity.passphrase.as_ref()) {
+            Ok(key) => Some(Ok(Arc::new(key))),
+            // The agent may hold the same key, decrypted.
+            Err(KeyError::NoPassphrase) if server.agent.is_some() => None,
+            Err(error) => Some(Err(SshError::Key { server: server.to_string(), error })),
+        }
     };
-    server.identities.iter().map(parse).collect()
+    server.identities.iter().filter_map(parse).collect()
 }
 
 fn config(server: &Server) -> client::Config {

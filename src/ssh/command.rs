@@ -20,8 +20,6 @@ fn quote_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use std::process::Command;
 
     use proptest::{collection::vec, proptest};

@@ -69,8 +69,6 @@ pub(super) fn parse(text: &Secret, passphrase: Option<&Secret>) -> Result<Privat
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use std::{fs, process::Command};
 
     use super::{KeyError, parse};

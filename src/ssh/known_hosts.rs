@@ -184,8 +184,6 @@ fn fits(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use std::{fs, process::Command};
 
     use russh::keys::{Algorithm, PublicKey};

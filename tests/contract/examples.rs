@@ -83,11 +83,15 @@ fn blocks(document: &str) -> Vec<Block> {
     blocks
 }
 
-/// A text with a value in place of every `${{ … }}`.
+/// A text with a value in place of every `${{ … }}`: a JSON map for the output `digests`, otherwise a word.
 fn evaluated(text: &str) -> String {
     let mut parts = text.split("${{");
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |all, part| all + "value" + part.split_once("}}").map_or("", |(_, rest)| rest))
+    parts.fold(first, |all, part| {
+        let (expression, rest) = part.split_once("}}").unwrap_or((part, ""));
+        let value = if expression.trim_end().ends_with(".outputs.digests") { "{}" } else { "value" };
+        all + value + rest
+    })
 }
 
 /// The permissions that the text of an input's description names in the form `name: write`.
@@ -124,9 +128,10 @@ fn check_step(step: &Node, place: &str) -> (Permissions, Permissions) {
     let names = raw.written("image-name").unwrap_or("{registry}");
     let to_ghcr =
         names.contains("ghcr.io/") || (names.contains("{registry}") && raw.get("registry") == Some("ghcr.io"));
-    if raw.get("command") == Some("run") && to_ghcr {
+    // A server pulls with the login of the job.
+    if matches!(raw.get("command"), Some("run" | "deploy" | "rollback")) && to_ghcr {
         usable.insert("packages".to_owned(), "read".to_owned());
-        if raw.get("push") != Some("false") {
+        if raw.get("command") == Some("run") && raw.get("push") != Some("false") {
             needed.insert("packages".to_owned(), "write".to_owned());
         }
     }

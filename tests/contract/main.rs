@@ -67,6 +67,9 @@ const COMMON: &[&str] = &[
     "cache",
     "discord-webhook",
     "notify-on",
+    "deploy",
+    "ssh-key",
+    "ssh-known-hosts",
     "timeout",
 ];
 

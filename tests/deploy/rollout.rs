@@ -93,14 +93,14 @@ async fn no_request_fails() {
     let proxy = Proxy::new(&site);
     sleep(Duration::from_secs(1)).await;
 
-    let (report, answers) = answers_during(&proxy, site.deploy_with(spec(Strategy::Rollout), &two)).await;
+    let (report, answers) = Box::pin(answers_during(&proxy, site.deploy_with(spec(Strategy::Rollout), &two))).await;
     println!("rollout: {answers:?}");
     assert_eq!(report.result, Deployed, "{:?}", report.reason);
     assert_eq!(answers.keys().collect::<Vec<_>>(), ["site1", "site2"], "{answers:?}");
     assert_eq!(site.containers("web").len(), 1);
 
     let before = site.containers("web");
-    let (report, answers) = answers_during(&proxy, site.deploy_with(spec(Strategy::Rollout), &bad)).await;
+    let (report, answers) = Box::pin(answers_during(&proxy, site.deploy_with(spec(Strategy::Rollout), &bad))).await;
     println!("a bad release: {answers:?}");
     assert_eq!(report.result, FailedRolledBack, "{:?}", report.reason);
     assert!(report.log.contains(&"boom".to_owned()), "{:?}", report.log);
@@ -109,7 +109,7 @@ async fn no_request_fails() {
     site.assert_clean();
 
     // Shows that the stream of requests would notice a gap.
-    let (report, answers) = answers_during(&proxy, site.deploy_with(spec(Strategy::Recreate), &one)).await;
+    let (report, answers) = Box::pin(answers_during(&proxy, site.deploy_with(spec(Strategy::Recreate), &one))).await;
     println!("recreate: {answers:?}");
     assert_eq!(report.result, Deployed, "{:?}", report.reason);
     assert!(answers.contains_key("502"), "{answers:?}");
@@ -129,7 +129,7 @@ async fn no_request_fails() {
         "web=3",
         "--no-recreate",
     ]);
-    let (report, answers) = answers_during(&proxy, site.deploy_with(spec(Strategy::Rollout), &two)).await;
+    let (report, answers) = Box::pin(answers_during(&proxy, site.deploy_with(spec(Strategy::Rollout), &two))).await;
     println!("three containers: {answers:?}");
     assert_eq!(report.result, Deployed, "{:?}", report.reason);
     assert!(answers.keys().all(|answer| answer.starts_with("site")), "{answers:?}");

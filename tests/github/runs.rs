@@ -111,7 +111,13 @@ impl Job {
     }
 
     fn plan(&self) -> Plan {
-        let found = Found { images: Vec::new(), project: Project::Images, warnings: Vec::new(), notices: Vec::new() };
+        let found = Found {
+            images: Vec::new(),
+            project: Project::Images,
+            warnings: Vec::new(),
+            notices: Vec::new(),
+            targets: Vec::new(),
+        };
         Plan::new(&self.inputs, Known { event: &self.event, git_tags: GitTags::Unasked, now: Utc::now() }, found)
             .unwrap()
     }

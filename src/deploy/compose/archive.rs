@@ -49,7 +49,6 @@ pub(super) fn split(path: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
     use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Command, process::Stdio};
 

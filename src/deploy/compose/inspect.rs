@@ -171,8 +171,6 @@ impl Inspected {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use serde_json::json;
 
     use super::{Image, Inspected, Listed};

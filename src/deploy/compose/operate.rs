@@ -14,7 +14,7 @@ use super::{
 use crate::{
     deploy::{
         plan::Plan,
-        release::{Release, ServiceImage},
+        release::{Content, Release, ServiceImage},
         target::{Migration, TargetError},
     },
     domain::{
@@ -201,6 +201,7 @@ impl ComposeTarget {
             actor: release.actor.clone(),
             run_url: release.run_url.clone(),
             result,
+            is_rollback: matches!(release.content, Content::Services(_)),
             services,
         });
         self.write("releases.jsonl", &records::render(&all)).await?;

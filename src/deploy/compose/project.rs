@@ -82,8 +82,6 @@ pub(super) fn pins<'a>(images: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use super::{Project, pins};
 
     #[test]

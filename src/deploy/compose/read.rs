@@ -84,14 +84,15 @@ impl ComposeTarget {
         Ok((plan, records))
     }
 
-    /// The releases that were deployed and are kept, the newest first. Each can be deployed again, without a registry.
+    /// The releases that were deployed and are kept, the newest first, without those that put back an earlier one. Each can
+    /// be deployed again, without a registry.
     ///
     /// # Errors
     /// The server cannot be reached.
     pub async fn releases(&self) -> Result<Vec<Release>, TargetError> {
         let (_, records) = self.state().await?;
         let kept = records::deployed(&records).into_iter().take(self.settings.keep.max(1));
-        Ok(kept.map(Record::release).collect())
+        Ok(kept.filter(|record| !record.is_rollback).map(Record::release).collect())
     }
 
     pub(super) async fn present(&self) -> Result<Present, TargetError> {

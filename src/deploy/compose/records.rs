@@ -21,6 +21,9 @@ pub(super) struct Record {
     pub(super) actor: String,
     pub(super) run_url: String,
     pub(super) result: DeployResult,
+    /// Whether it put back an earlier release.
+    #[serde(default)]
+    pub(super) is_rollback: bool,
     /// Everything that is pinned, also what this release did not change.
     pub(super) services: BTreeMap<String, ServiceImage>,
 }
@@ -112,6 +115,7 @@ mod tests {
             actor: String::new(),
             run_url: String::new(),
             result,
+            is_rollback: false,
             services: BTreeMap::from([("web".into(), ServiceImage { image: "web".into(), pin })]),
         }
     }

@@ -84,7 +84,7 @@ impl Group {
             Self::Names => "Names and tags",
             Self::Registry => "Registry, push and cache",
             Self::Notify => "Messages",
-            Self::Deploy => "GitHub deployments",
+            Self::Deploy => "Deployments",
             Self::Rest => "General",
         }
     }

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{outcome::RunOutcome, run::RunState, stage::Stage};
+use crate::domain::{
+    deploy::DeployResult,
+    outcome::RunOutcome,
+    run::{RunState, TargetState},
+    stage::Stage,
+};
 
 /// The phase of a run as messages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,15 +52,27 @@ pub enum PhaseKind {
 }
 
 impl Phase {
-    /// The phase of this run. [`Phase::Interrupted`] and the variants after it do not follow from the state; the caller
+    /// The phase of this run. [`Phase::Interrupted`] and [`Phase::RunningExternal`] do not follow from the state; the caller
     /// sets them.
     pub fn of(state: &RunState) -> Self {
         match &state.outcome {
             None => Self::Running(state.stage),
             Some((RunOutcome::Success, _)) => Self::Succeeded,
-            Some((RunOutcome::Failure(_), _)) => Self::Failed,
+            Some((RunOutcome::Failure(_), _)) => Self::of_failure(state),
             Some((RunOutcome::Cancelled, _)) => Self::Cancelled,
             Some((RunOutcome::TimedOut, _)) => Self::TimedOut,
+        }
+    }
+
+    /// The phase of a failed run: what the failed deployment left behind, if it was one.
+    fn of_failure(state: &RunState) -> Self {
+        let reports = || state.targets.iter().filter_map(TargetState::report);
+        if reports().any(|report| report.result == DeployResult::FailedNotRolledBack) {
+            Self::RollbackFailed
+        } else if reports().any(|report| report.result == DeployResult::FailedRolledBack && report.was_switched) {
+            Self::RolledBack
+        } else {
+            Self::Failed
         }
     }
 

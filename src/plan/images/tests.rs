@@ -168,7 +168,13 @@ fn slips_in_services_are_noticed() {
     ] {
         assert_eq!(plan(DJANGO, &[pattern], "").unwrap_err().to_string(), want);
     }
-    assert_eq!(plan("services: {redis: {image: x}}", &[], ""), Err(ImagesError::Nothing));
+    let nothing = plan("services: {redis: {image: x}}", &[], "").unwrap_err().to_string();
+    assert!(nothing.starts_with("no service of compose.yaml has `build`; name a Dockerfile"), "{nothing}");
+    let inactive = plan("services: {web: {build: ., profiles: [b, a]}, redis: {image: x}}", &[], "").unwrap_err();
+    assert_eq!(
+        inactive.to_string(),
+        "the services with `build` (web) have profiles that are not enabled; enable one with the input `profiles`: a, b"
+    );
 }
 
 #[test]

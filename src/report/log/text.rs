@@ -49,7 +49,8 @@ pub(super) fn diagnostic_text(diagnostic: &Diagnostic) -> String {
 }
 
 pub(super) fn failure_text(failure: &Failure) -> String {
-    let of = failure.image().map_or_else(String::new, |image| format!(" of {image}"));
+    let of_image = failure.image().map(|image| format!(" of {image}"));
+    let of = of_image.or_else(|| failure.target().map(|target| format!(" to {target}"))).unwrap_or_default();
     let headline = format!("\n✗ {}{of} failed: {}", failure.stage.word(), failure.headline);
     let place = failure.place.as_ref().map(|place| format!("  {}:{}", place.file, place.line));
     let instruction = failure.instruction.as_ref().map(|instruction| format!("  {instruction}"));

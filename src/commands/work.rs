@@ -1,0 +1,155 @@
+//! What a run does after its plan: the whole pipeline, or only its last stage with images that exist.
+
+use futures_util::future::try_join_all;
+
+use super::exit;
+use crate::{
+    cancel::{Cancel, Stop},
+    context::RunContext,
+    deploy::{
+        self,
+        release::{Content, Release},
+        stage::Deployment,
+    },
+    domain::{
+        diagnostic::{Diagnostic, Severity},
+        event::Event,
+        failure::{Blame, Failure},
+        outcome::RunOutcome,
+        run::{RunState, TargetState},
+        stage::Stage,
+    },
+    events::Events,
+    inputs::typed::Inputs,
+    pipeline::{self, Journal, Unfinished},
+    plan::Plan,
+    run::{contents, observers::chat::warning, targets},
+};
+
+/// The outcome of a run that timed out.
+pub(super) const TIMED_OUT: (RunOutcome, u8) = (RunOutcome::TimedOut, exit::FAILED);
+
+/// What a run does after its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// The whole pipeline.
+    Pipeline,
+    /// Deploys images that exist.
+    Deploy,
+    /// Puts back an earlier release.
+    Rollback,
+}
+
+impl Work {
+    /// Adds the images and targets that the work is about.
+    pub(super) fn begin(self, mut state: RunState, planned: Option<&(Plan, RunContext)>) -> RunState {
+        let Some((plan, cx)) = planned else { return state };
+        if self == Self::Pipeline {
+            state.images = plan.image_states();
+        }
+        if cx.deployment.is_some() {
+            state.targets = targets::names(plan).into_iter().map(TargetState::new).collect();
+        }
+        state
+    }
+
+    /// Reports the plan's warnings and notices, then runs the pipeline.
+    pub(super) async fn run(
+        self,
+        plan: &Plan,
+        cx: &RunContext,
+        inputs: &Inputs,
+        cancel: &Cancel,
+        journal: Journal<'_>,
+        events: &Events,
+    ) -> (RunOutcome, u8) {
+        for message in &plan.warnings {
+            events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
+        }
+        for message in &plan.notices {
+            let notice = Diagnostic { severity: Severity::Notice, ..warning("plan", message.clone()) };
+            events.emit(Event::Diagnostic(notice)).await;
+        }
+        let done = match self {
+            Self::Pipeline => Box::pin(pipeline::run(plan, cx, cancel, journal, events)).await.map(drop),
+            Self::Deploy => Box::pin(deploying(plan, cx, inputs, cancel, journal, events)).await,
+            Self::Rollback => Box::pin(rolling_back(plan, cx, inputs, cancel, journal, events)).await,
+        };
+        match done {
+            Ok(()) => (RunOutcome::Success, exit::SUCCESS),
+            Err(Unfinished::Stopped(Stop::Signal)) => (RunOutcome::Cancelled, exit::FAILED),
+            Err(Unfinished::Stopped(Stop::Timeout)) => TIMED_OUT,
+            Err(Unfinished::Failed(failure)) => {
+                let status = status_of(&failure);
+                (RunOutcome::Failure(failure), status)
+            }
+        }
+    }
+}
+
+/// Deploys images that exist to all targets.
+async fn deploying(
+    plan: &Plan,
+    cx: &RunContext,
+    inputs: &Inputs,
+    cancel: &Cancel,
+    journal: Journal<'_>,
+    events: &Events,
+) -> Result<(), Unfinished> {
+    let dry_run = inputs.github.dry_run;
+    let Some(Deployment { targets, release, descent }) = deployment(plan, cx, events).await? else { return Ok(()) };
+    events.emit(Event::StageStarted(Stage::Preflight)).await;
+    let ready = async { tokio::try_join!(deploy::check(targets), contents::images(plan, inputs, &cx.credentials)) };
+    let ((), images) = cancel.unless(ready).await??;
+    events.emit(Event::StageStarted(Stage::Deploy)).await;
+    let release = Release { content: Content::Images(images), ..release.clone() };
+    deploy::stage::run(targets, &release, descent.as_ref(), dry_run, cancel, journal.deployment, events).await?;
+    Ok(())
+}
+
+/// Puts back an earlier release on all targets, each of which has releases of its own.
+async fn rolling_back(
+    plan: &Plan,
+    cx: &RunContext,
+    inputs: &Inputs,
+    cancel: &Cancel,
+    journal: Journal<'_>,
+    events: &Events,
+) -> Result<(), Unfinished> {
+    let dry_run = inputs.github.dry_run;
+    let Some(Deployment { targets, release, descent }) = deployment(plan, cx, events).await? else { return Ok(()) };
+    events.emit(Event::StageStarted(Stage::Preflight)).await;
+    let find = try_join_all(targets.iter().map(|spec| contents::earlier(&spec.target, inputs.deploy.to.as_deref())));
+    let earlier = cancel.unless(find).await??;
+    events.emit(Event::StageStarted(Stage::Deploy)).await;
+    for (spec, earlier) in targets.iter().zip(earlier) {
+        let Release { commit, content, .. } = earlier;
+        let release = Release { commit, content, ..release.clone() };
+        let target = std::slice::from_ref(spec);
+        deploy::stage::run(target, &release, descent.as_ref(), dry_run, cancel, journal.deployment, events).await?;
+    }
+    Ok(())
+}
+
+/// Returns the deployment, or a notice why there is none.
+async fn deployment<'a>(plan: &Plan, cx: &'a RunContext, events: &Events) -> Result<Option<&'a Deployment>, Failure> {
+    if plan.deploy.is_empty() {
+        let hint = "set the input `deploy`, such as `deploy: {compose: ssh://deploy@shop.example/srv/shop}`".to_owned();
+        return Err(Failure::invalid(Stage::Plan, "there is no target to deploy to", Some(hint)));
+    }
+    for (name, reason) in plan.deploy.iter().filter_map(|target| Some((&target.name, target.skipped.as_ref()?))) {
+        let message = format!("{name} is skipped: {reason}");
+        let notice = Diagnostic { severity: Severity::Notice, ..warning("deploy", message) };
+        events.emit(Event::Diagnostic(notice)).await;
+    }
+    Ok(cx.deployment.as_deref())
+}
+
+/// Returns the exit status of a failed run.
+fn status_of(failure: &Failure) -> u8 {
+    match failure.blame {
+        Blame::BadRelease => exit::BAD_RELEASE,
+        Blame::Input => exit::WRONG_INPUT,
+        Blame::World => exit::FAILED,
+    }
+}

@@ -1,0 +1,182 @@
+//! The field of one deploy target. PURE.
+
+use super::{Field, Line, Span, duration};
+use crate::domain::{
+    deploy::{DeployReport, DeployResult, DeployStep, DeployedService},
+    run::{RunState, TargetState},
+};
+
+/// Maximum number of services that are listed.
+const MOST_SERVICES: usize = 10;
+
+pub(super) fn target_field(target: &TargetState, run: &RunState) -> Field {
+    let (emoji, mut lines) = match &target.step {
+        None if run.outcome.is_none() => ("▫️", vec![vec![Span::text("waiting")]]),
+        None => ("▫️", vec![vec![Span::text("not deployed")]]),
+        Some(DeployStep::Finished(report)) => finished(report),
+        Some(step) => ("⏳", vec![progress(step)]),
+    };
+    let services = target.report().map_or(&target.services, |report| &report.services);
+    let changed = services.iter().filter(|(_, service)| service.previous.as_ref() != Some(&service.digest));
+    lines.extend(changed.take(MOST_SERVICES).map(|(name, service)| change(name, service)));
+    Field { emoji: emoji.into(), name: target.name.clone(), lines }
+}
+
+fn progress(step: &DeployStep) -> Line {
+    match step {
+        DeployStep::Planned(_) | DeployStep::Preparing => vec![Span::text("preparing")],
+        DeployStep::Waiting(holder) => vec![Span::text("waiting for another deployment: "), Span::text(holder)],
+        DeployStep::Migrating { service, command } => {
+            vec![Span::text("migrating: "), Span::code(format!("{service}: {command}"))]
+        }
+        DeployStep::Switching => vec![Span::text("switching")],
+        DeployStep::Watching => vec![Span::text("switched, watching")],
+        DeployStep::RollingBack { reason } => vec![Span::text("rolling back: "), Span::text(reason)],
+        DeployStep::WatchingPrevious => vec![Span::text("rolled back, watching")],
+        // They do not become the current step.
+        DeployStep::FoundUnfinished(_) | DeployStep::Warning(_) | DeployStep::Finished(_) => Line::new(),
+    }
+}
+
+fn finished(report: &DeployReport) -> (&'static str, Vec<Line>) {
+    let (emoji, words) = match report.result {
+        DeployResult::Unchanged => ("✅", "unchanged"),
+        DeployResult::Deployed => ("✅", "deployed"),
+        DeployResult::FailedRolledBack if report.was_switched => ("↩️", "failed, rolled back"),
+        DeployResult::FailedRolledBack => ("❌", "failed, nothing was switched"),
+        DeployResult::FailedNotRolledBack => ("🚨", "failed and NOT rolled back"),
+        DeployResult::Superseded => ("⏭️", "superseded by a newer release"),
+        DeployResult::MigrationFailed => ("❌", "migration failed, nothing was switched"),
+        DeployResult::Locked => ("🔒", "locked by another deployment"),
+        DeployResult::Cancelled => ("⏹️", "cancelled"),
+        DeployResult::Triggered => ("📤", "triggered"),
+        DeployResult::Skipped => ("⏭️", "skipped"),
+    };
+    let mut first = vec![Span::text(format!("{words} · {}", duration(report.duration)))];
+    if let Some(url) = &report.url {
+        first.extend([Span::text(" · "), Span::Link("open".to_owned(), url.clone())]);
+    }
+    let mut lines = vec![first];
+    lines.extend(report.reason.as_ref().map(|reason| vec![Span::text(reason)]));
+    if !report.by_hand.is_empty() {
+        lines.push(vec![Span::text("continue by hand:")]);
+        lines.extend(report.by_hand.iter().map(|command| vec![Span::code(command)]));
+    }
+    (emoji, lines)
+}
+
+fn change(name: &str, service: &DeployedService) -> Line {
+    let mut line = vec![Span::text(format!("{name}: "))];
+    if let Some(previous) = &service.previous {
+        line.extend([Span::code(previous.short()), Span::text(" → ")]);
+    }
+    line.push(Span::code(service.digest.short()));
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use chrono::DateTime;
+
+    use super::target_field;
+    use crate::{
+        domain::{
+            deploy::{DeployReport, DeployResult, DeployStep, DeployedService},
+            digest::Digest,
+            event::Event,
+            failure::Failure,
+            outcome::RunOutcome,
+            run::{RunInfo, RunState, TargetState},
+            stage::Stage,
+        },
+        notify::message::{Message, Phase, Span},
+    };
+
+    fn report(result: DeployResult, was_switched: bool) -> DeployReport {
+        let service =
+            DeployedService { image: "django".into(), digest: Digest::of(b"new"), previous: Some(Digest::of(b"old")) };
+        let by_hand =
+            if result == DeployResult::FailedNotRolledBack { vec!["docker compose up".into()] } else { vec![] };
+        DeployReport {
+            name: "production".into(),
+            kind: "compose",
+            result,
+            services: BTreeMap::from([("web".into(), service)]),
+            url: Some("https://shop.example".into()),
+            duration: Duration::from_secs(4),
+            reason: Some("web: exited with code 3".into()),
+            by_hand,
+            hint: None,
+            was_switched,
+            failed_service: None,
+            log: Vec::new(),
+        }
+    }
+
+    fn ended(report: DeployReport) -> RunState {
+        let mut state = RunState::new(RunInfo::default(), DateTime::UNIX_EPOCH);
+        state.targets = vec![TargetState::new("production")];
+        let step = DeployStep::Finished(Box::new(report));
+        let failure = Failure::new(Stage::Deploy, "no", None);
+        for event in [
+            Event::StageStarted(Stage::Deploy),
+            Event::Deploy { target: "production".into(), step },
+            Event::Finished(RunOutcome::Failure(Box::new(failure))),
+        ] {
+            state.apply(&event, DateTime::UNIX_EPOCH);
+        }
+        state
+    }
+
+    fn text(spans: &[Span]) -> String {
+        let one = |span: &Span| match span {
+            Span::Text(text)
+            | Span::Strong(text)
+            | Span::Code(text)
+            | Span::CodeLink(text, _)
+            | Span::Link(text, _) => text.clone(),
+            Span::Ago(_) => String::new(),
+        };
+        spans.iter().map(one).collect()
+    }
+
+    #[test]
+    fn every_end_of_a_deployment_has_its_own_phase_and_words() {
+        use DeployResult::{FailedNotRolledBack, FailedRolledBack, MigrationFailed};
+        for (result, switched, phase, words) in [
+            (FailedRolledBack, true, Phase::RolledBack, "failed, rolled back · 4.0s · open"),
+            (FailedRolledBack, false, Phase::Failed, "failed, nothing was switched · 4.0s · open"),
+            (MigrationFailed, false, Phase::Failed, "migration failed, nothing was switched · 4.0s · open"),
+            (FailedNotRolledBack, true, Phase::RollbackFailed, "failed and NOT rolled back · 4.0s · open"),
+        ] {
+            let state = ended(report(result, switched));
+            let message = Message::of(&state);
+            assert_eq!(message.phase, phase, "{result:?}");
+            let lines: Vec<String> = message.fields[0].lines.iter().map(|line| text(line)).collect();
+            assert_eq!((lines[0].as_str(), lines[1].as_str()), (words, "web: exited with code 3"));
+            let by_hand = lines.iter().any(|line| line == "docker compose up");
+            assert_eq!(by_hand, result == FailedNotRolledBack);
+            let change = format!("web: {} → {}", Digest::of(b"old").short(), Digest::of(b"new").short());
+            assert_eq!(lines.last(), Some(&change));
+        }
+    }
+
+    #[test]
+    fn steps_are_shown_as_they_happen() {
+        let mut target = TargetState::new("production");
+        let run = RunState::new(RunInfo::default(), DateTime::UNIX_EPOCH);
+        let shown = |target: &TargetState| text(&target_field(target, &run).lines[0]);
+        assert_eq!(shown(&target), "waiting");
+        for (step, want) in [
+            (DeployStep::Preparing, "preparing"),
+            (DeployStep::Waiting("bob".into()), "waiting for another deployment: bob"),
+            (DeployStep::Switching, "switching"),
+            (DeployStep::RollingBack { reason: "web: exited".into() }, "rolling back: web: exited"),
+        ] {
+            target.step = Some(step);
+            assert_eq!(shown(&target), want);
+        }
+    }
+}
