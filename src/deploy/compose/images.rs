@@ -19,6 +19,7 @@ use crate::{
         target::TargetError,
     },
     domain::{deploy::Pin, repository::host_of},
+    retry::{Retry, RetryPolicy, Transient},
     ssh::{Command, ExitStatus},
 };
 
@@ -41,7 +42,9 @@ impl ComposeTarget {
         }
         for pin in missing {
             let login = self.settings.credentials.for_host(host_of(&pin.reference));
-            engine.pull(&pin.reference, login).await?;
+            // An engine retries a layer, but not the questions before it.
+            let pull = async || engine.pull(&pin.reference, login).await.map_err(PullError);
+            RetryPolicy::attempts(3).quietly(pull).await.map_err(|PullError(error)| error)?;
         }
         let previous = plan.changes.values().filter_map(|change| change.previous.as_ref());
         for pin in next.into_iter().chain(previous).collect::<BTreeSet<_>>() {
@@ -115,6 +118,18 @@ fn pinned_before(seen: &Seen) -> BTreeMap<&str, &str> {
         .collect()
 }
 
+/// A pull that failed.
+struct PullError(TargetError);
+
+impl Transient for PullError {
+    fn retry(&self) -> Retry {
+        let text = self.0.chain().to_lowercase();
+        let signs =
+            ["timeout", "connection reset", "unexpected eof", "toomanyrequests", " 500 ", " 502 ", " 503 ", " 504 "];
+        if self.0.is_outage || signs.iter().any(|sign| text.contains(sign)) { Retry::Later } else { Retry::Never }
+    }
+}
+
 async fn lookup(engine: &Engine, reference: &str) -> Result<Option<Image>, TargetError> {
     engine.get(&format!("/images/{}/json", encoded(reference))).await
 }
@@ -140,7 +155,17 @@ fn free_space(printed: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::free_space;
+    use super::{PullError, TargetError, free_space};
+    use crate::retry::{Retry, Transient as _};
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        let retry = |text: &str| PullError(TargetError::new(text)).retry();
+        assert_eq!(retry("unexpected status from HEAD request to http://x: 503 Service Unavailable"), Retry::Later);
+        assert_eq!(retry("net/http: TLS handshake timeout"), Retry::Later);
+        assert_eq!(retry("unexpected status from HEAD request to http://x: 401 Unauthorized"), Retry::Never);
+        assert_eq!(retry("no space left on device"), Retry::Never);
+    }
 
     #[test]
     fn reads_df() {

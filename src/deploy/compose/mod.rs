@@ -14,7 +14,8 @@
 //! | `release-ID.log` | what the last command of a deployment printed |
 //! | `lock`, `holder`, `operation.lock` | the locks, and who holds the first |
 //!
-//! No credentials are stored: images are pulled through the engine's API, whose requests carry them.
+//! The images of kept releases get the tag `build-deploy/kept:PROJECT-DIGEST`, since `docker image prune` removes images
+//! without one. No credentials are stored: images are pulled through the engine's API, whose requests carry them.
 
 mod archive;
 mod commands;
