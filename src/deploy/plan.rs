@@ -77,7 +77,9 @@ impl Plan {
         let (mut changes, mut same) = (BTreeMap::new(), BTreeMap::new());
         for (service, ServiceImage { image, pin }) in wanted {
             let now = present.services.get(&service).ok_or_else(|| unknown_service(&service, present))?;
-            let is_same = !now.runs.is_empty() && now.runs.iter().all(|one| one.digest == pin.digest);
+            // What has failed is started again, and judged.
+            let is_same =
+                !now.runs.is_empty() && !now.has_failed && now.runs.iter().all(|one| one.digest == pin.digest);
             let unproven = present.unfinished.as_ref().and_then(|plan| plan.changes.get(&service));
             // What a deployment that was not finished has switched was never proved: the way back leads to what ran before.
             let was_switched = unproven.filter(|change| now.runs.iter().any(|one| one.digest == change.next.digest));
@@ -217,7 +219,12 @@ mod tests {
     }
 
     fn service(defined: &str, runs: &[Pin]) -> PresentService {
-        PresentService { defined: Some(defined.into()), runs: runs.to_vec(), is_up: !runs.is_empty() }
+        PresentService {
+            defined: Some(defined.into()),
+            runs: runs.to_vec(),
+            is_up: !runs.is_empty(),
+            has_failed: false,
+        }
     }
 
     fn plan(present: &Present, images: &[Image], mapping: &[(&str, &str)]) -> Result<Plan, PlanError> {
@@ -265,6 +272,9 @@ mod tests {
         let outdated = Present { is_outdated: true, ..with(std::slice::from_ref(&new)) };
         let files = plan(&outdated, &images, &[]).unwrap();
         assert_eq!((changed(&files), &files.changes["django"].previous), (vec!["django"], &Some(new.clone())));
+        let mut failed = with(std::slice::from_ref(&new));
+        failed.services.values_mut().for_each(|service| service.has_failed = true);
+        assert_eq!(changed(&plan(&failed, &images, &[]).unwrap()), ["django"]);
         let half = plan(&with(&[new.clone(), old.clone()]), &images, &[]).unwrap();
         assert_eq!(changed(&half), ["django"]);
         let first = plan(&with(&[]), &images, &[]).unwrap();

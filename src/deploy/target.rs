@@ -135,6 +135,8 @@ pub struct PresentService {
     pub runs: Vec<Pin>,
     /// Whether any of its containers is running.
     pub is_up: bool,
+    /// Whether any of its containers has failed: it is neither up nor has it done its work.
+    pub has_failed: bool,
 }
 
 /// A release that was deployed.

@@ -480,6 +480,22 @@ async fn a_cancelled_deployment_is_finished_or_undone_by_the_post_stage() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_down_is_started_by_the_same_release() {
+    let site = Site::new("down", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    // As after a crash of the server: nothing starts the worker again.
+    engine(&["kill", &site.containers("worker")[0]]);
+    let web = site.containers("web");
+    assert_eq!(site.runs("worker"), ["v1 exited"]);
+    let report = site.deploy("v1").await;
+    assert_eq!(report.result, Deployed, "{:?}", report.reason);
+    site.assert_runs("v1");
+    site.assert_clean();
+    assert_eq!(site.containers("web"), web);
+    assert_eq!(site.deploy("v1").await.result, Unchanged);
+}
+
+#[tokio::test]
 async fn a_plain_up_on_the_server_keeps_the_release() {
     let site = Site::new("plain", USUAL).await;
     site.write(".env", "COMPOSE_FILE=compose.yml:.build-deploy/current.yml\n");

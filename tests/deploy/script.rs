@@ -181,7 +181,7 @@ impl Target for Script {
         let service = |name: &str| {
             let runs = self.runs.borrow().get(name).map(|content| image(content).pin());
             let defined = Some("ghcr.io/octo/site:latest".to_owned());
-            PresentService { defined, is_up: runs.is_some(), runs: runs.into_iter().collect() }
+            PresentService { defined, is_up: runs.is_some(), runs: runs.into_iter().collect(), has_failed: false }
         };
         let services = ["web", "worker"].map(|name| (name.to_owned(), service(name)));
         let unfinished = self.unfinished.borrow().clone();

@@ -142,6 +142,16 @@ impl Inspected {
         matches!(self.state.status.as_str(), "running" | "restarting" | "paused")
     }
 
+    /// Whether it is neither up nor has done its work.
+    pub(super) fn has_failed(&self) -> bool {
+        let is_unhealthy = self.state.health.as_ref().is_some_and(|health| health.status == "unhealthy");
+        match self.state.status.as_str() {
+            "running" => is_unhealthy,
+            "exited" => self.state.exit_code != 0,
+            _ => true,
+        }
+    }
+
     /// The image that it runs. `kept` names an image that came from no registry.
     pub(super) fn pin(&self, image: &Image, kept: impl Fn(&str) -> String) -> Option<Pin> {
         let names = || image.repo_digests.iter().flatten();
@@ -198,6 +208,7 @@ mod tests {
         assert_eq!(inspected("exited", "x").container("web", &image).state, State::Exited(3));
         assert_eq!(inspected("x", "x").health_output(), ["health check: no answer"]);
         assert!(inspected("restarting", "x").is_up() && !inspected("exited", "x").is_up());
+        assert!(inspected("exited", "x").has_failed() && inspected("running", "x").has_failed(), "unhealthy");
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl ComposeTarget {
             // A container of a service that the project does not have any more is none of the release's.
             let Some(now) = services.get_mut(service) else { continue };
             now.is_up |= inspected.is_up();
+            now.has_failed |= inspected.has_failed();
             let pin = inspected.pin(image, |id| kept_tag(&project.name, id));
             now.runs.extend(pin.filter(|pin| !now.runs.contains(pin)));
         }
