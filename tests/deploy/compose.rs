@@ -442,6 +442,37 @@ async fn the_files_of_a_release_come_and_go_with_it() {
 }
 
 #[tokio::test]
+async fn the_way_back_leads_past_a_killed_deployment() {
+    let site = Site::new("past", "").await;
+    let (v1, v2, crash) = (site.release("v1"), site.release("v2"), site.release("crash"));
+    let first = site.deploy_with(with_files(&site, "red", &[]), &v1).await;
+    assert_eq!(first.result, Deployed, "{:?}", first.reason);
+    // Killed once the services were switched, or while they are, or right before that.
+    for step in ["Watching", "Switching", "Preparing"] {
+        site.steps.borrow_mut().clear();
+        let reached = async {
+            while !site.steps.borrow().iter().any(|seen| format!("{seen:?}").starts_with(step)) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            report = site.deploy_with(with_files(&site, "blue", &[("new.conf", "x")]), &v2) => panic!("{:?}", report.result),
+            () = reached => site.ssh.cut(),
+        }
+        let bad = site.deploy_with(with_files(&site, "yellow", &[("newer.conf", "x")]), &crash).await;
+        assert_eq!(bad.result, FailedRolledBack, "{step}: {:?}", bad.reason);
+        site.assert_runs("v1");
+        site.assert_clean();
+        let color = engine(&["exec", &site.containers("web")[0], "sh", "-c", "echo $COLOR"]);
+        let file = std::fs::read_to_string(site.directory.join(".env")).unwrap();
+        assert_eq!((color.as_str(), file.as_str()), ("red", "COLOR=red\n"), "{step}");
+        for name in ["new.conf", "newer.conf", ".build-deploy/before"] {
+            assert!(!site.directory.join(name).exists(), "{step}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_deployment_is_finished_or_undone_by_the_post_stage() {
     let site = Site::new("cancelled", USUAL).await;
     assert_eq!(site.deploy("v1").await.result, Deployed);
