@@ -9,14 +9,16 @@ use std::{
 use build_deploy::{
     cancel::{self, Stop},
     deploy::{
-        self, Settings, TargetSpec,
+        self, HttpCheck, Settings, TargetSpec,
         compose::{ComposeSettings, ComposeTarget, SyncedFile},
         target::Migration,
     },
     domain::{
         credentials::{Credentials, Login},
         deploy::{
-            DeployResult::{Cancelled, Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Unchanged},
+            DeployResult::{
+                Cancelled, Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Superseded, Unchanged,
+            },
             DeployStep,
         },
         secret::Secret,
@@ -524,6 +526,45 @@ async fn a_service_that_is_down_is_started_by_the_same_release() {
     site.assert_clean();
     assert_eq!(site.containers("web"), web);
     assert_eq!(site.deploy("v1").await.result, Unchanged);
+}
+
+#[tokio::test]
+async fn a_site_that_does_not_answer_is_rolled_back() {
+    let site = Site::new("answer", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    let mut spec = site.spec();
+    let url = format!("http://{}:1/health", var("LAB_SERVER"));
+    spec.settings.http_check = Some(HttpCheck { url, status: None, timeout: Duration::from_secs(2), body: None });
+    let report = site.deploy_with(spec, &site.release("v2")).await;
+    assert_eq!(report.result, FailedRolledBack, "{:?}", report.reason);
+    assert!(report.reason.as_ref().unwrap().contains("the site does not answer"), "{:?}", report.reason);
+    site.assert_runs("v1");
+    site.assert_clean();
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_started_meanwhile_is_left_alone() {
+    let site = Site::new("meanwhile", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    let by_hand = async {
+        while !site.steps.borrow().contains(&DeployStep::Watching) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        // They have an image of their own, and do not know of the lock.
+        let image = format!("{}:5900/library/busybox:1.36", var("LAB_ADDR"));
+        site.write(
+            "theirs.yml",
+            &USUAL.replace("IMAGE:latest", "BUSYBOX").replace("build: .", "command: [sleep, \"99\"]"),
+        );
+        let file = format!("{}/theirs.yml", site.directory.display());
+        engine(&["compose", "-p", &site.name, "-f", &file, "up", "-d", "--no-build", "--no-deps", "-t", "1", "web"]);
+        image
+    };
+    site.steps.borrow_mut().clear();
+    let (report, image) = tokio::join!(site.deploy("v2"), by_hand);
+    assert_eq!(report.result, Superseded, "{:?}", report.reason);
+    assert!(report.reason.as_ref().unwrap().contains("which another deployment has started"), "{:?}", report.reason);
+    assert_eq!(engine(&["inspect", "-f", "{{.Config.Image}}", &site.containers("web")[0]]), image);
 }
 
 #[tokio::test]
