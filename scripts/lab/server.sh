@@ -5,8 +5,9 @@ SSHD="$LAB/tools/ssh/usr" # sshd from Debian 12
 SERVER_USER=deploy
 # Of nobody else; the engine's socket belongs to the group.
 SERVER_IDS=42421
-# A user who may not use the engine.
+# A user who may not use the engine, and one whose shell prints a greeting.
 SERVER_GUEST=guest
+SERVER_GREETED=greeted
 
 server_address() { echo "10.213.$(engine_number server).2"; }
 
@@ -47,12 +48,18 @@ server_keys() {
 sshd_start() {
   local dir=$1 ssh=$1/ssh
   mkdir -p "$dir/home/srv" /run/sshd
+  write_program "$ssh/greeting" <<'TEXT'
+#!/bin/sh
+echo 'Welcome to the lab!'
+exec /bin/sh "$@"
+TEXT
   chown -R "$SERVER_IDS:$SERVER_IDS" "$dir/home"
   {
-    grep -v -e '^sshd:' -e "^$SERVER_USER:" -e "^$SERVER_GUEST:" /etc/passwd
+    grep -v -e '^sshd:' -e "^$SERVER_USER:" -e "^$SERVER_GUEST:" -e "^$SERVER_GREETED:" /etc/passwd
     echo "sshd:x:42420:65534::/run/sshd:/usr/sbin/nologin"
     echo "$SERVER_USER:x:$SERVER_IDS:$SERVER_IDS::$dir/home:/bin/sh"
     echo "$SERVER_GUEST:x:42422:42422::/:/bin/sh"
+    echo "$SERVER_GREETED:x:$SERVER_IDS:$SERVER_IDS::$dir/home:$ssh/greeting"
   } >"$ssh/passwd"
   cat >"$ssh/sshd_config" <<TEXT
 Port 22
@@ -68,7 +75,7 @@ UsePAM no
 UseDNS no
 PasswordAuthentication no
 MaxStartups 50
-AllowUsers $SERVER_USER $SERVER_GUEST
+AllowUsers $SERVER_USER $SERVER_GUEST $SERVER_GREETED
 SetEnv PATH=$LAB/bin:/usr/local/bin:/usr/bin:/bin DOCKER_HOST=unix://$dir/docker.sock
 # A server that forwards nothing.
 Match LocalPort 2222

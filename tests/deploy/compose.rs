@@ -568,6 +568,22 @@ async fn what_somebody_else_has_started_meanwhile_is_left_alone() {
 }
 
 #[tokio::test]
+async fn disabled_services_and_greetings() {
+    let compose = USUAL.replace("  db:\n", "  idle:\n    image: IMAGE:latest\n    deploy: {replicas: 0}\n  extra:\n    image: IMAGE:latest\n    profiles: [extra]\n  db:\n");
+    let site = Site::new("idle", &compose).await;
+    let mut settings = site.settings();
+    settings.server.user = "greeted".into();
+    for version in ["v1", "v2"] {
+        let spec = TargetSpec { target: ComposeTarget::new(settings.clone()), ..site.spec() };
+        let report = site.deploy_with(spec, &site.release(version)).await;
+        assert_eq!(report.result, Deployed, "{:?}", report.reason);
+        assert_eq!(report.services.keys().collect::<Vec<_>>(), ["web", "worker"]);
+        site.assert_runs(version);
+        site.assert_clean();
+    }
+}
+
+#[tokio::test]
 async fn a_plain_up_on_the_server_keeps_the_release() {
     let site = Site::new("plain", USUAL).await;
     site.write(".env", "COMPOSE_FILE=compose.yml:.build-deploy/current.yml\n");

@@ -149,7 +149,7 @@ async fn protect(engine: &Engine, project: &str, pin: &Pin) -> Result<(), Target
 
 /// The bytes that are free, from the output of `df -Pk`.
 fn free_space(printed: &str) -> Option<u64> {
-    let kilobytes: u64 = printed.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    let kilobytes: u64 = printed.lines().last()?.split_whitespace().nth(3)?.parse().ok()?;
     Some(kilobytes << 10)
 }
 

@@ -33,7 +33,12 @@ impl Lock {
         let holder = holder(release, &Utc::now().format("%Y-%m-%d %H:%M:%S UTC").to_string());
         let seconds = OPERATION.as_secs().to_string();
         let mut process = connection.start(&Command::new(script(LOCK, [path, &holder, &seconds]))).await?;
-        let answer = process.line().await;
+        let is_answer = |line: &str| ["TAKEN", "BUSY", "FAILED"].iter().any(|word| line.starts_with(word));
+        let mut answer = process.line().await;
+        // The user's shell may print a greeting first.
+        while answer.as_deref().is_some_and(|line| !is_answer(line)) {
+            answer = process.line().await;
+        }
         match answer.as_deref() {
             Some("TAKEN") => Ok(Attempt::Taken(Self { process, connection })),
             Some(line) if line.starts_with("BUSY") => {

@@ -26,9 +26,22 @@ pub(super) struct Service {
     #[serde(default)]
     ports: Vec<Value>,
     container_name: Option<String>,
+    scale: Option<u64>,
+    deploy: Option<Deploy>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+struct Deploy {
+    replicas: Option<u64>,
 }
 
 impl Service {
+    /// Whether it is to have no containers.
+    pub(super) fn is_disabled(&self) -> bool {
+        let replicas = self.deploy.as_ref().and_then(|deploy| deploy.replicas);
+        self.scale.or(replicas) == Some(0)
+    }
+
     /// Whether it can have more than one container at a time.
     pub(super) fn can_scale(&self) -> bool {
         self.ports.is_empty() && self.container_name.is_none()
@@ -94,6 +107,13 @@ mod tests {
         assert_eq!(project.dependencies(["web"]).into_iter().collect::<Vec<_>>(), ["db", "queue", "worker"]);
         assert_eq!(project.dependencies(["web", "worker"]).into_iter().collect::<Vec<_>>(), ["db", "queue"]);
         assert!(project.dependencies(["other", "unknown"]).is_empty());
+    }
+
+    #[test]
+    fn services_without_containers() {
+        let service = |text: &str| serde_json::from_str::<super::Service>(text).unwrap().is_disabled();
+        assert!(service(r#"{"scale": 0}"#) && service(r#"{"deploy": {"replicas": 0, "resources": {}}}"#));
+        assert!(!service(r#"{"scale": 2, "deploy": {"replicas": 2}}"#) && !service("{}"));
     }
 
     #[test]

@@ -66,7 +66,9 @@ impl ComposeTarget {
         let command = Command { keep: 8 << 20, ..Command::new(argv) };
         // Contains the environment of services, secrets among it: never shown.
         let text = self.remote.run("docker compose config", &command).await?;
-        let parsed = serde_json::from_str(&text);
+        // The user's shell may print a greeting first.
+        let json = text.find("\n{").filter(|_| !text.starts_with('{')).map_or(text.as_str(), |at| &text[at..]);
+        let parsed = serde_json::from_str(json);
         let project = parsed.map_err(|error| {
             let server = self.remote.server();
             TargetError::new(format!("{server}: unexpected output of `docker compose config`: {error}"))
@@ -102,7 +104,7 @@ impl ComposeTarget {
         let (unfinished, records) = state;
 
         let mut services: BTreeMap<String, PresentService> = BTreeMap::new();
-        for (name, service) in &project.services {
+        for (name, service) in project.services.iter().filter(|(_, service)| !service.is_disabled()) {
             services
                 .insert(name.clone(), PresentService { defined: service.image.clone(), ..PresentService::default() });
         }
