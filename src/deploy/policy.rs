@@ -281,6 +281,9 @@ impl<'a, T: Target> Run<'a, T> {
     pub(super) async fn restore(&mut self, plan: &Plan, end: End) -> End {
         let end = end.switched();
         let by_hand = self.target.by_hand(plan);
+        if self.cx.cancel.reason().is_some() {
+            return end.cancelled("the run was cancelled, and no rollback was started");
+        }
         if !self.settings.rolls_back {
             return self.record(plan, end.left("it was not rolled back because `rollback` is off", by_hand)).await;
         }

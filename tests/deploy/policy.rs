@@ -271,6 +271,10 @@ async fn a_stop_never_starts_a_rollback() {
         assert!(!done.script().calls().contains("restore"));
         assert!(matches!(&done.journal[..], [Some(_)]) && done.script().unfinished.borrow().is_some());
     }
+    let done = deploy_until(with(&[("switch", Does::FailAfter(6, "port is taken"))]), "new", 5.0).await;
+    assert_eq!((done.result(), done.seconds), (Cancelled, 6));
+    assert_eq!(done.reason(), "port is taken; the run was cancelled, and no rollback was started");
+    assert!(!done.script().calls().contains("restore"));
     // While the release is watched.
     let done = deploy_until(running(), "new", 5.0).await;
     assert_eq!((done.result(), done.runs().as_str(), done.seconds), (Cancelled, "new", 5));

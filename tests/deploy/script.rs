@@ -48,6 +48,8 @@ pub(super) struct Script {
 pub(super) enum Does {
     /// Its work is not done, and an error says why.
     Fail(&'static str),
+    /// The same after so many seconds.
+    FailAfter(u64, &'static str),
     /// Its work is done, but the connection is lost before the answer.
     Lose,
     /// It takes so many seconds.
@@ -131,6 +133,10 @@ impl Script {
         match does {
             Some(Does::Fail(reason)) => {
                 return Err(TargetError { log: vec!["boom".into()], ..TargetError::new(reason) });
+            }
+            Some(Does::FailAfter(seconds, reason)) => {
+                sleep(Duration::from_secs(seconds)).await;
+                return Err(TargetError::new(reason));
             }
             Some(Does::Lose) => {
                 work();
