@@ -38,11 +38,20 @@ impl<T: Target> Run<'_, T> {
                     .caused_by(&error);
             }
         };
-        if present.unfinished.as_ref().is_none_or(|unfinished| unfinished.release != plan.release) {
-            return End::new(Superseded).because("another deployment has taken care of it");
-        }
         let interrupted = "the deployment was interrupted";
-        match progress(&present, plan) {
+        let progress = progress(&present, plan);
+        if present.unfinished.as_ref().is_none_or(|unfinished| unfinished.release != plan.release) {
+            // It ended right before or right after the note was at the target, or somebody else has dealt with it.
+            (self.cx.journal)(None);
+            return match (&present.unfinished, progress) {
+                (None, Progress::Nothing) => {
+                    End::new(Cancelled).because(format!("{interrupted}; nothing was switched"))
+                }
+                (None, Progress::All) => End::new(Deployed).switched(),
+                _ => End::new(Superseded).because("another deployment has taken care of it"),
+            };
+        }
+        match progress {
             Progress::Nothing => {
                 let end = End::new(Cancelled).because(format!("{interrupted}; nothing was switched"));
                 self.record(plan, end).await
