@@ -41,7 +41,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         start = next(turn)
         for n in range(len(found)):
             try:
-                connection = http.client.HTTPConnection(found[(start + n) % len(found)], 8080, timeout=2)
+                connection = http.client.HTTPConnection(found[(start + n) % len(found)], 8080, timeout=1)
                 connection.request("GET", "/")
                 answer = connection.getresponse()
                 body = answer.read()

@@ -21,6 +21,8 @@ use crate::deploy::{
 const UP: Duration = Duration::from_secs(10);
 /// The same for one whose health check has succeeded.
 const HEALTHY: Duration = Duration::from_secs(2);
+/// How long a proxy may take to notice that a container has stopped. Traefik waits this long before it changes its routes.
+const NOTICE: Duration = Duration::from_secs(2);
 /// How often the new containers are looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -65,11 +67,17 @@ impl ComposeTarget {
             self.operate("docker rm", &plan.release, limit, argv).await?;
             return Err(TargetError { log, ..TargetError::new(format!("{service}: {problem}")) });
         }
-        // One after the other would let a proxy that has not noticed the first try the second in vain.
-        let stop = ["docker", "stop"].into_iter().map(String::from).chain(old.iter().cloned()).collect();
-        self.operate("docker stop", &plan.release, limit, stop).await?;
-        let remove = ["docker", "rm"].into_iter().map(String::from).chain(old).collect();
-        self.operate("docker rm", &plan.release, limit, remove).await
+        for (n, id) in old.iter().enumerate() {
+            // A proxy that has not noticed yet tries one container in vain, and not all of them.
+            if n > 0 {
+                sleep(NOTICE).await;
+            }
+            for argv in [["docker", "stop", id], ["docker", "rm", id]] {
+                let what = format!("{} {}", argv[0], argv[1]);
+                self.operate(&what, &plan.release, limit, argv.map(String::from).to_vec()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the new containers are up. The inner error is the problem of one that is not.
