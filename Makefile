@@ -15,15 +15,18 @@ TIME ?= 60
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## run the action on examples/django with a real engine and registry and a local GitHub and Discord; results in .lab/demo
-	@scripts/lab.sh up c8d registry
+demo: ## run the action on examples/django with a real engine, registry and server and a local GitHub and Discord; results in .lab/demo
+	@scripts/lab.sh up c8d registry server
 	@scripts/lab.sh base-images python
 	@DOCKER_HOST= scripts/image.sh
 	@# Not --release: the action itself is the released build, inside its image; this is only the harness around it.
 	@mkdir -p $(OUT)
 	@cargo run --quiet --locked --package stand-ins --bin demo -- --action $(CURDIR)/action.yml \
 	  --docker $(BUILD_DEPLOY_LAB)/bin/docker --engine-socket $(BUILD_DEPLOY_LAB)/engines/c8d/docker.sock --registry 10.213.0.1:5000 \
-	  --project $(CURDIR)/examples/django --listen 10.213.0.1:0 --out $(OUT)
+	  --project $(CURDIR)/examples/django --listen 10.213.0.1:0 --out $(OUT) \
+	  --server deploy@10.213.5.2 --server-keys $(BUILD_DEPLOY_LAB)/engines/server/ssh \
+	  --server-directory $(BUILD_DEPLOY_LAB)/engines/server/home/srv \
+	  --server-socket $(BUILD_DEPLOY_LAB)/engines/server/docker.sock
 
 test: ## formatting, clippy and all tests, with four engines and several registries
 	@scripts/test.sh

@@ -1,5 +1,5 @@
-//! What the demonstration plays: a push that repairs what was broken, and a pull request that is still broken. Each is a
-//! step as GitHub would run it, of a repository whose runs before it had failed.
+//! The scenes of the demonstration: a push that repairs the project and is deployed to a server, a pull request that does not
+//! build, and a push whose release crashes on the server and is rolled back. Each is a step as GitHub would run it.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +22,7 @@ pub(crate) const PULL_REQUEST: u64 = 7;
 const BRANCH: &str = "login";
 const COMMIT: &str = "8f0c3a5b7d9e1f2a4b6c8d0e2f4a6b8c0d2e4f60";
 const HEAD: &str = "3b1d5f7092a4c6e8f0a2b4c6d8e0f1a3b5c7d9e1";
+const CRASHES: &str = "5a7c9e1b3d5f7092b4d6f8a0c2e4061830527496";
 const MERGE: &str = "d4e6f8a0b2c4d6e8f0a1b3c5d7e9f0a2b4c6d8e0";
 
 /// A run.
@@ -57,7 +58,7 @@ pub(crate) fn before(github: &GitHub) {
             }));
             world.add_job(json!({"id": job(run), "run_id": run, "name": "build", "conclusion": "failure"}));
         }
-        for run in [42, 44] {
+        for run in [42, 44, 45] {
             let step = json!({"name": "Build", "number": 3, "status": "in_progress", "conclusion": null});
             world.add_job(json!({
                 "id": job(run), "run_id": run, "name": "build", "status": "in_progress", "conclusion": null,
@@ -67,8 +68,8 @@ pub(crate) fn before(github: &GitHub) {
     });
 }
 
-/// A copy of the project in `to` in which a page is broken, as a pull request.
-pub(crate) fn broken(project: &Path, to: &Path) -> io::Result<Scene> {
+/// Copies the project to `to`, and adds text at the end of some files.
+fn changed(project: &Path, to: &Path, changes: &[(&str, &str)]) -> io::Result<()> {
     if to.exists() {
         fs::remove_dir_all(to)?;
     }
@@ -76,17 +77,48 @@ pub(crate) fn broken(project: &Path, to: &Path) -> io::Result<Scene> {
     if !copied.success() {
         return Err(io::Error::other(format!("cp ended with {copied}")));
     }
-    for (file, more) in [
+    for (file, more) in changes {
+        let path = to.join(file);
+        let text = fs::read_to_string(&path)?;
+        fs::write(&path, text + more)?;
+    }
+    Ok(())
+}
+
+/// A copy of the project in `to` whose release builds and then crashes, as a push.
+pub(crate) fn crashes(project: &Path, to: &Path) -> io::Result<Scene> {
+    changed(project, to, &[("config/wsgi.py", "\nraise RuntimeError(\"the setting SHOP_URL is missing\")\n")])?;
+    Ok(Scene {
+        name: "crash",
+        title: "a push whose release crashes on the server",
+        exit_code: 1,
+        project: to.to_owned(),
+        run: "45",
+        github: &[
+            ("GITHUB_EVENT_NAME", "push"),
+            ("GITHUB_REF", "refs/heads/main"),
+            ("GITHUB_REF_NAME", "main"),
+            ("GITHUB_SHA", CRASHES),
+        ],
+        payload: json!({"head_commit": {
+            "id": CRASHES,
+            "message": "Read the shop's address from the settings",
+            "timestamp": "2026-01-02T04:05:06Z",
+        }}),
+        ..Scene::push(project)
+    })
+}
+
+/// A copy of the project in `to` in which a page is broken, as a pull request.
+pub(crate) fn broken(project: &Path, to: &Path) -> io::Result<Scene> {
+    let changes = [
         ("example/pages/views.py", "\n\ndef login(request)\n    return render(request, \"pages/login.html\")\n"),
         (
             "compose/production/django/Dockerfile",
             "\n# A typo is found here, not by the site's users.\nRUN python -m compileall -q example\n",
         ),
-    ] {
-        let path = to.join(file);
-        let text = fs::read_to_string(&path)?;
-        fs::write(&path, text + more)?;
-    }
+    ];
+    changed(project, to, &changes)?;
     Ok(Scene::pull_request(to))
 }
 
@@ -139,8 +171,15 @@ impl Scene {
         }
     }
 
-    /// The step. `registry` is a host that the engine can push to; the other two are addresses.
-    pub(crate) fn step(&self, action: &Action, registry: &str, discord: &str, github: &str) -> Step {
+    /// The step. `registry` is a host that the engine can push to; the next two are addresses, and `more` are inputs.
+    pub(crate) fn step(
+        &self,
+        action: &Action,
+        registry: &str,
+        discord: &str,
+        github: &str,
+        more: &[(&str, &str)],
+    ) -> Step {
         let text =
             |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
         let mut payload = self.payload.clone();
@@ -169,6 +208,7 @@ impl Scene {
             with: text(&[("registry", registry), ("discord-webhook", discord)])
                 .into_iter()
                 .chain(text(self.with))
+                .chain(text(more))
                 .collect(),
             env: BTreeMap::new(),
             github: text(&common).into_iter().chain(text(self.github)).collect(),

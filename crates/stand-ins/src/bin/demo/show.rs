@@ -1,11 +1,12 @@
 //! The demonstration: runs of the action's image on a project, as GitHub's runner would start them, with a local GitHub
-//! and a local Discord; at the end the pushed image is pulled and asked for a page.
+//! and a local Discord; the site runs on a server of its own, and is asked for a page after each deployment.
 
 use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
     net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
@@ -45,6 +46,18 @@ pub(crate) struct Options {
     /// The project, with a compose file and a service `django`.
     #[arg(long, value_parser = absolute)]
     project: PathBuf,
+    /// The server to deploy to, `user@host`; it runs Docker and an SSH server.
+    #[arg(long)]
+    server: String,
+    /// The directory with the private key `id_ed25519` and `known_hosts`.
+    #[arg(long, value_parser = absolute)]
+    server_keys: PathBuf,
+    /// An existing directory of that user on the server, visible under the same path here.
+    #[arg(long, value_parser = absolute)]
+    server_directory: PathBuf,
+    /// The socket of the server's engine, to ask the site for its page.
+    #[arg(long)]
+    server_socket: PathBuf,
     /// Where the local GitHub and the local Discord listen; port 0 takes a free one for each.
     #[arg(long)]
     listen: SocketAddr,
@@ -92,7 +105,7 @@ pub(crate) enum DemoError {
         reason: String,
     },
     /// The site does not answer.
-    #[error("the pushed image does not answer; its log:\n{0}")]
+    #[error("the site does not answer; its log:\n{0}")]
     Silent(String),
 }
 
@@ -122,9 +135,12 @@ pub(crate) async fn show(options: &Options, out: &mut impl Write) -> Result<(), 
     };
     let text = fs::read_to_string(&options.action).map_err(io("read action.yml"))?;
     let action = Action::parse(&text)?;
-    let stage = Stage { machine, action, github, discord, registry: &options.registry, out: &options.out };
+    let inputs = site(options)?;
+    let stage = Stage { machine, action, github, discord, inputs, registry: &options.registry, out: &options.out };
 
-    let pushed = stage.play(&Scene::push(&options.project), out).await?;
+    stage.play(&Scene::push(&options.project), out).await?;
+    let answer = ask(options).await?;
+    say(out, format_args!("== asked the site on the server for its page: {answer} =="));
     for deployment in stage.github.change(|world| world.deployments()) {
         let id = deployment["id"].as_u64().unwrap_or_default();
         let states = stage.github.change(|world| world.statuses(id));
@@ -140,9 +156,12 @@ pub(crate) async fn show(options: &Options, out: &mut impl Write) -> Result<(), 
         stage.keep("the comment on the pull request", COMMENT, &comment, out)?;
     }
 
-    let image = pushed.outputs.get("ref").cloned().unwrap_or_default();
-    let answer = ask(options, &image).await?;
-    say(out, format_args!("== pulled {image} and asked it for its page: {answer} =="));
+    let crash = scenes::crashes(&options.project, &options.out.join("crash")).map_err(io("copy the project"))?;
+    let report = stage.play(&crash, out).await?;
+    say(out, format_args!("== deploy-result: {} ==", report.outputs.get("deploy-result").map_or("", String::as_str)));
+    let answer = ask(options).await?;
+    say(out, format_args!("== asked the site on the server for its page again: {answer} =="));
+    let _ = docker(options, &["rm", "--force", &format!("{SITE}-django-1")]).await;
     let files = format!("{PAGE} with all messages, *.page.md with the jobs' pages, {COMMENT}");
     say(out, format_args!("== in {}: {files} ==", options.out.display()));
     Ok(())
@@ -159,6 +178,8 @@ struct Stage<'a> {
     action: Action,
     github: GitHub,
     discord: Receiver,
+    /// The inputs for the deployment.
+    inputs: Vec<(&'static str, String)>,
     registry: &'a str,
     out: &'a Path,
 }
@@ -167,7 +188,8 @@ impl Stage<'_> {
     /// Runs a scene's step, showing log lines and messages as they come, and then its job page.
     async fn play(&self, scene: &Scene, out: &mut impl Write) -> Result<StageReport, DemoError> {
         say(out, format_args!("\n== {} ==", scene.title));
-        let step = scene.step(&self.action, self.registry, &self.discord.url(), &self.github.url());
+        let inputs: Vec<(&str, &str)> = self.inputs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let step = scene.step(&self.action, self.registry, &self.discord.url(), &self.github.url(), &inputs);
         let (sender, mut lines) = mpsc::unbounded_channel();
         let running = self.machine.start(&step, StageKind::Main, &BTreeMap::new(), Some(sender))?;
         let mut changes = self.discord.changes();
@@ -212,15 +234,39 @@ impl Stage<'_> {
     }
 }
 
-/// Pulls the image anew, starts its web server and asks it for a page.
-async fn ask(options: &Options, image: &str) -> Result<String, DemoError> {
-    // Whatever is left of an earlier pull goes, so that it is the registry's image that answers.
-    let _ = docker(options, &["rmi", "-f", image]).await;
-    docker(options, &["pull", "--quiet", image]).await?;
-    let environment =
-        ["--env=DJANGO_SECRET_KEY=demo", "--env=DJANGO_ALLOWED_HOSTS=*", "--env=DJANGO_SECURE_SSL_REDIRECT=False"];
-    let run = [&["run", "--detach", "--rm"], &environment[..], &[image, "/start"]].concat();
-    let container = docker(options, &run).await?;
+/// The project on the server.
+const SITE: &str = "django-site";
+
+/// Prepares the project on the server, and returns the inputs that deploy to it.
+fn site(options: &Options) -> Result<Vec<(&'static str, String)>, DemoError> {
+    let io = |what: &str| {
+        let what = what.to_owned();
+        move |source| DemoError::Io { what, source }
+    };
+    let directory = options.server_directory.join(SITE);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).map_err(io("make the project on the server"))?;
+    let compose = format!(
+        "services:\n  django:\n    image: {}/{}/django:main\n    command: /start\n    restart: always\n    environment:\n      \
+         DJANGO_SECRET_KEY: demo\n      DJANGO_ALLOWED_HOSTS: '*'\n      DJANGO_SECURE_SSL_REDIRECT: 'False'\n",
+        options.registry,
+        scenes::REPOSITORY
+    );
+    fs::write(directory.join("compose.yaml"), compose).map_err(io("write the compose file on the server"))?;
+    // The user of the server owns its project.
+    let owner = fs::metadata(&options.server_directory).map_err(io("read the server's directory"))?;
+    for path in [directory.join("compose.yaml"), directory.clone()] {
+        std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid()))
+            .map_err(io("give the project to its user"))?;
+    }
+    let key = |file: &str| fs::read_to_string(options.server_keys.join(file)).map_err(io("read the server's keys"));
+    let target = format!("name: production\ncompose: ssh://{}{}\nsettle: 5s\n", options.server, directory.display());
+    Ok(vec![("deploy", target), ("ssh-key", key("id_ed25519")?), ("ssh-known-hosts", key("known_hosts")?)])
+}
+
+/// Asks the site on the server for its page.
+async fn ask(options: &Options) -> Result<String, DemoError> {
+    let container = format!("{SITE}-django-1");
     let mut answer = Err(DemoError::Silent(String::new()));
     for _ in 0..ANSWER_TRIES {
         answer = docker(options, &["exec", &container, "python", "-c", ASK]).await;
@@ -233,17 +279,15 @@ async fn ask(options: &Options, image: &str) -> Result<String, DemoError> {
         let log = docker(options, &["logs", &container]).await.unwrap_or_default();
         answer = Err(DemoError::Silent(log));
     }
-    // It was started with --rm; one that ended by itself is gone already.
-    let _ = docker(options, &["kill", &container]).await;
     answer
 }
 
-/// What a docker command prints.
+/// What a docker command at the server's engine prints.
 async fn docker(options: &Options, args: &[&str]) -> Result<String, DemoError> {
     let failed = |reason: String| DemoError::Docker { command: args.join(" "), reason };
     let Output { status, stdout, stderr } = Command::new(&options.docker)
         .args(args)
-        .env("DOCKER_HOST", format!("unix://{}", options.engine_socket.display()))
+        .env("DOCKER_HOST", format!("unix://{}", options.server_socket.display()))
         .stdin(Stdio::null())
         .output()
         .await
