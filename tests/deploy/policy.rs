@@ -357,7 +357,7 @@ async fn the_first_target_that_fails_stops_those_after_it() {
     let done = deploy_all(specs, &release("new"), Options::default()).await;
     let results: Vec<_> = done.reports.iter().map(|report| (report.name.as_str(), report.result)).collect();
     assert_eq!(results, [("one", Deployed), ("two", MigrationFailed), ("three", Skipped)]);
-    assert_eq!(done.reports[2].reason.as_deref(), Some("two was not deployed"));
+    assert_eq!(done.reports[2].reason.as_deref(), Some("the deployment to two failed"));
     assert_eq!(done.specs[2].target.calls(), "");
     let check = deploy::check(&[named("one", &[]), named("two", &[("check", Does::Fail("no docker"))])]).await;
     assert_eq!(check.unwrap_err().headline, "two: no docker");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use http::Method;
 
 use super::{
     ComposeTarget,
@@ -58,11 +59,18 @@ impl ComposeTarget {
             self.operate("docker compose up", &plan.release, limit, argv).await?;
         }
         let mut argv = compose(self.settings.project.as_deref(), &files);
-        argv.extend(["run", "--rm", "-T", "--no-deps", "--"].map(String::from));
+        let name = format!("{}-{service}-run-{}", seen.project.name, file_part(&plan.release));
+        argv.extend(["run", "--rm", "--name", name.as_str(), "-T", "--no-deps", "--"].map(String::from));
         argv.push(service.clone());
         argv.extend(command.iter().cloned());
         let what = format!("docker compose run {service} {}", quote(command));
-        self.operate(&what, &plan.release, limit, argv).await
+        let done = self.operate(&what, &plan.release, limit, argv).await;
+        if done.is_err() {
+            // A client that is ended by the time limit does not always remove its container.
+            let path = format!("/containers/{name}?force=true");
+            let _ = self.found().await?.engine.request(Method::DELETE, &path).await;
+        }
+        done
     }
 
     /// Starts the services of the plan with the images of the release.
