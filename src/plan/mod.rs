@@ -232,6 +232,13 @@ pub struct Found {
     pub targets: Vec<TargetInput>,
 }
 
+impl Found {
+    /// Targets without images, whose releases exist already.
+    pub fn only(targets: Vec<TargetInput>) -> Self {
+        Self { images: Vec::new(), project: Project::Images, warnings: Vec::new(), notices: Vec::new(), targets }
+    }
+}
+
 /// External facts that the plan depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {

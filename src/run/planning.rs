@@ -20,7 +20,7 @@ use crate::{
     inputs::{
         runner::{Owner, RunnerEnv},
         targets::{self, TargetInput},
-        typed::{Inputs, ProjectInputs, TargetsInput},
+        typed::{CommandInput, Inputs, ProjectInputs, TargetsInput},
     },
     plan::{
         Found, Known, Plan,
@@ -69,8 +69,14 @@ pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 
 /// Makes the plan. `git_tags` are the repository's tags.
 pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: GitTags<'_>) -> Result<Plan, Failure> {
-    checkout::is_there(context)?;
     let boundary = trust::boundary(inputs, env, context);
+    let known = Known { event: &context.event, git_tags, now: Utc::now() };
+    if inputs.command == CommandInput::Rollback {
+        // The targets know their releases, so it must work whatever state the checkout is in.
+        let targets = targets(inputs, context, &boundary)?;
+        return Ok(Plan::new(inputs, known, Found::only(targets))?);
+    }
+    checkout::is_there(context)?;
     // Positions of errors are relative to the project; annotations are relative to the repository.
     let in_repository =
         |place: Place| Place { file: compose::join(&inputs.project.working_directory, &place.file), ..place };
@@ -99,7 +105,6 @@ pub fn plan(inputs: &Inputs, env: &RunnerEnv, context: &JobContext, git_tags: Gi
     };
     warnings.extend(checkout::differs(context));
     let targets = targets(inputs, context, &boundary)?;
-    let known = Known { event: &context.event, git_tags, now: Utc::now() };
     let specs = images.clone();
     let mut plan = Plan::new(inputs, known, Found { images, project: kind, warnings, notices, targets })?;
     // Inputs that select the images show that the choice was made by a person.
@@ -236,6 +241,23 @@ mod tests {
 
     use super::in_project;
     use crate::inputs::{cli::RawInputs, parse::parse, runner::RunnerEnv};
+
+    #[test]
+    fn a_rollback_needs_no_valid_checkout() {
+        let checkout = tempfile::tempdir().unwrap();
+        std::fs::write(checkout.path().join("compose.yaml"), "services: [").unwrap();
+        let plan = |command: &str| {
+            let mut raw = RawInputs::default();
+            raw.set("command", command).unwrap();
+            raw.set("deploy", "compose: ssh://deploy@shop.example/srv/shop").unwrap();
+            let env = RunnerEnv::new([("GITHUB_WORKSPACE", checkout.path())]);
+            let inputs = parse(&raw, &env).unwrap();
+            let context = crate::run::job::context(&inputs, &env);
+            super::plan(&inputs, &env, &context, crate::tags::GitTags::Unasked).map(|plan| plan.deploy.len())
+        };
+        assert_eq!(plan("rollback"), Ok(1));
+        assert!(plan("deploy").is_err());
+    }
 
     #[test]
     fn an_absolute_path_in_the_project_is_seen_from_it() {
