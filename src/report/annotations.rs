@@ -4,6 +4,7 @@ use crate::{
     domain::{
         diagnostic::{Diagnostic, Severity},
         failure::Failure,
+        visible::bare,
     },
     github::commands::annotation,
 };
@@ -65,7 +66,8 @@ fn diagnostic_of(failure: &Failure) -> Diagnostic {
         (None, None) => format!("{} failed", failure.stage.word()),
     };
     let exit_code = failure.exit_code.map(|code| format!("exit code {code}"));
-    let cause = failure.key_line().filter(|line| !failure.headline.contains(*line)).map(str::to_owned);
+    // GitHub does not show colors in annotations.
+    let cause = failure.key_line().filter(|line| !failure.headline.contains(*line)).map(bare);
     let parts = [Some(failure.headline.clone()), cause, failure.instruction.clone(), exit_code, failure.hint.clone()];
     let message = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
     Diagnostic { severity: Severity::Error, title, message, place: failure.place.clone() }

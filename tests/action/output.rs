@@ -53,8 +53,9 @@ async fn build_output_issues_no_commands() {
             let report = run.expect(status).await;
             let console = &report.console;
             let evil: Vec<_> = console.annotations.iter().filter(|one| one.message.contains("evil")).collect();
-            // The one error of the failed build quotes the instruction, not its output.
-            assert!(evil.is_empty(), "{engine:?}: {evil:?}");
+            // The one error of the failed build quotes a line of its output.
+            assert_eq!(evil.len(), usize::from(status == 1), "{engine:?}: {evil:?}");
+            assert!(evil.iter().all(|one| one.message.contains("failed with exit code 1")), "{engine:?}: {evil:?}");
             assert_eq!(console.of_kind("error").count(), usize::from(status == 1));
             assert!(!console.masks.iter().any(|mask| mask == "harmless"), "{engine:?}");
             assert!(log(&report).contains("harmless"), "what it prints is shown");

@@ -236,6 +236,37 @@ async fn load_leaves_the_image_in_the_engine() {
     }
 }
 
+/// The CI job of a project made with cookiecutter-django: build, then run the tests in the built image.
+#[tokio::test]
+async fn compose_runs_a_loaded_image_without_building_it() {
+    for engine in [Engine::C8d, Engine::Classic] {
+        let compose = "services:\n  django: &django\n    build: .\n    image: NAME_local_django\n    command: cat /stamp\n  \
+                       worker:\n    <<: *django\n    image: NAME_local_worker\n  plain:\n    build: {context: ., target: other}\n    \
+                       command: cat /other\n";
+        let dockerfile = format!("FROM busybox:1.36 AS other\nCOPY stamp /other\n{BASE}COPY stamp /stamp\n");
+        let run = Run::new(engine, &[("Dockerfile", &dockerfile)]);
+        let name = run.repository.replace("ci/", "p");
+        run.write("stamp", &run.repository);
+        run.write("compose.yaml", &compose.replace("NAME", &name));
+        let run = run.with("load", "true").with("push", "false").with("compose-file", "compose.yaml");
+        let report = run.expect(0).await;
+        assert!(log(&report).contains(&format!("loaded as {}:main", run.image("django"))), "{}", log(&report));
+        assert!(report.summary.contains(&format!("{name}_local_worker")), "{}", report.summary);
+        // A build would fail now.
+        std::fs::remove_file(run.path("Dockerfile")).unwrap();
+        // As on the runner's host, where the checkout's directory is named after the repository.
+        let project = run.repository.trim_start_matches("ci/");
+        for service in ["django", "worker", "plain"] {
+            let file = run.path("compose.yaml");
+            let mut command = engine.command(&["compose", "-p", project, "-f", file.to_str().unwrap()]);
+            command.args(["run", "--rm", "--pull", "never", "--quiet-build", service]);
+            assert_eq!(lab::stdout(&mut command), run.repository, "{engine:?} {service}");
+        }
+        let mut down = engine.command(&["compose", "-p", project, "-f", run.path("compose.yaml").to_str().unwrap()]);
+        lab::stdout(down.args(["down", "--rmi", "all"]));
+    }
+}
+
 #[tokio::test]
 async fn what_two_images_share_is_done_once() {
     for engine in Engine::ALL {
