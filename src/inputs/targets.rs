@@ -8,7 +8,7 @@ use super::{
     error::InputError,
     nodes::{Mistake, document, one_or_more, pairs, text, texts, unknown_key},
     server_address::{ServerAddress, jump_host, server},
-    values::{boolean, duration},
+    values::{boolean, duration, url},
 };
 use crate::{
     domain::invalid::Invalid,
@@ -280,13 +280,6 @@ fn no_value(line: usize, form: &str) -> Mistake {
 
 fn time(node: &Node) -> Result<Duration, Mistake> {
     valid(node, &written(node)?, duration, ("is not a duration", "use a number with a unit, such as `30s` or `10m`"))
-}
-
-fn url(text: &str) -> Option<String> {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
-    let fits =
-        !host.is_empty() && !host.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    fits.then(|| text.to_owned())
 }
 
 /// Parses a mapping from services to commands: a text that is split at spaces outside quotes, or a list.

@@ -92,11 +92,19 @@ pub fn color(text: &str) -> Option<u32> {
     u32::from_str_radix(hex, 16).ok()
 }
 
+/// Parses an `http` or `https` URL.
+pub fn url(text: &str) -> Option<String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let fits =
+        !host.is_empty() && !host.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    fits.then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{boolean, bytes, color, comma_lines, duration, is_platform, lines, pair};
+    use super::{boolean, bytes, color, comma_lines, duration, is_platform, lines, pair, url};
 
     #[test]
     fn booleans() {
@@ -150,6 +158,14 @@ mod tests {
             "1.0000000000000000000000000000000000000000g",
         ] {
             assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls() {
+        assert_eq!(url("https://shop.example/a?b").as_deref(), Some("https://shop.example/a?b"));
+        for bad in ["shop.example", "javascript:alert(1)", "https://", "https:///x", "https://a b"] {
+            assert_eq!(url(bad), None, "{bad}");
         }
     }
 
