@@ -7,18 +7,15 @@ use std::{
 };
 
 use build_deploy::{
-    cancel::{self, Stop},
     deploy::{
         self, HttpCheck, Settings, TargetSpec,
-        compose::{ComposeSettings, ComposeTarget, SyncedFile},
+        compose::{ComposeSettings, ComposeTarget},
         target::Migration,
     },
     domain::{
         credentials::{Credentials, Login},
         deploy::{
-            DeployResult::{
-                Cancelled, Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Superseded, Unchanged,
-            },
+            DeployResult::{Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Superseded, Unchanged},
             DeployStep,
         },
         secret::Secret,
@@ -167,68 +164,6 @@ async fn wrong_credentials_change_nothing() {
 }
 
 #[tokio::test]
-async fn two_deployments_at_once() {
-    let site = Site::new("twice", USUAL).await;
-    let other = async {
-        sleep(Duration::from_millis(300)).await;
-        site.deploy("v2").await
-    };
-    let (first, second) = tokio::join!(site.deploy("v1"), other);
-    assert_eq!((first.result, second.result), (Deployed, Deployed), "{:?} {:?}", first.reason, second.reason);
-    let steps = site.steps.borrow();
-    let waited =
-        steps.iter().find_map(|step| if let DeployStep::Waiting(holder) = step { Some(holder.clone()) } else { None });
-    assert!(waited.unwrap().starts_with("release v1-1 of octocat, since "));
-    site.assert_runs("v2");
-    site.assert_clean();
-}
-
-#[tokio::test]
-async fn a_killed_client_leaves_no_lock_and_a_whole_release() {
-    let site = Site::new("killed", USUAL).await;
-    assert_eq!(site.deploy("v1").await.result, Deployed);
-    // At different moments of the deployment. A dropped future is what is left of a killed process: nothing.
-    for (round, milliseconds) in [100, 300, 600, 900, 1200, 1800, 2600].into_iter().enumerate() {
-        let version = ["v2", "v1"][round % 2];
-        let killed = tokio::time::timeout(Duration::from_millis(milliseconds), site.deploy(version)).await;
-        site.ssh.cut();
-        assert!(killed.is_err(), "{milliseconds} ms are too long");
-        // What the server was doing goes on without us, to its end.
-        sleep(Duration::from_secs(2)).await;
-        let [web, worker] = ["web", "worker"].map(|service| site.runs(service));
-        assert!(web == worker && (web == ["v1 running"] || web == ["v2 running"]), "{web:?} {worker:?}");
-        let began = Instant::now();
-        let next = site.deploy(version).await;
-        println!("killed after {milliseconds} ms, then {:?} within {:?}", next.result, began.elapsed());
-        assert!(matches!(next.result, Deployed | Unchanged), "{:?}: {:?}", next.result, next.reason);
-        site.assert_runs(version);
-        site.assert_clean();
-    }
-}
-
-#[tokio::test]
-async fn a_connection_that_is_cut_is_made_again() {
-    let site = Site::new("cut", USUAL).await;
-    assert_eq!(site.deploy("v1").await.result, Deployed);
-    for (round, milliseconds) in [700, 1000, 1500, 2500].into_iter().enumerate() {
-        let version = ["v2", "v1"][round % 2];
-        let cut = async {
-            sleep(Duration::from_millis(milliseconds)).await;
-            site.ssh.cut();
-        };
-        let (report, ()) = tokio::join!(site.deploy(version), cut);
-        println!("cut after {milliseconds} ms: {:?} {:?}", report.result, report.reason);
-        let (want, other) = if report.result == Deployed { (version, true) } else { (["v1", "v2"][round % 2], false) };
-        assert!(other || (report.result == FailedRolledBack && !report.was_switched), "{:?}", report.reason);
-        site.assert_runs(want);
-        if !other {
-            assert_eq!(site.deploy(version).await.result, Deployed);
-        }
-        site.assert_clean();
-    }
-}
-
-#[tokio::test]
 async fn a_rollback_needs_no_registry() {
     let site = Site::new("offline", USUAL).await;
     for version in ["v1", "v2"] {
@@ -371,144 +306,6 @@ async fn a_full_disk_changes_nothing() {
     assert_eq!(report.hint.as_deref(), Some("free disk space on the server, for example with `docker image prune`"));
     site.assert_runs("v1");
     assert_eq!(site.deploy("v2").await.result, Deployed);
-    site.assert_clean();
-}
-
-/// A target with the files of a release, which the project's directory does not have.
-fn with_files(site: &Site, color: &str, more: &[(&str, &str)]) -> TargetSpec<ComposeTarget> {
-    let compose = USUAL
-        .replace("    depends_on", "    environment: {COLOR: $COLOR}\n    env_file: [conf/web.env]\n    depends_on");
-    let compose = site.filled(&compose);
-    let color = format!("COLOR={color}\n");
-    let all = [("compose.yml", compose.as_str()), (".env", &color), ("conf/web.env", "A=1\n")];
-    let mut settings = site.settings();
-    let file = |(path, text): &(&str, &str)| SyncedFile::new(path, text.as_bytes().to_vec(), false).unwrap();
-    settings.sync = all.iter().chain(more).map(file).collect();
-    TargetSpec { target: ComposeTarget::new(settings), ..site.spec() }
-}
-
-#[tokio::test]
-async fn the_files_of_a_release_come_and_go_with_it() {
-    let site = Site::new("files", "").await;
-    std::fs::remove_file(site.directory.join("compose.yml")).unwrap();
-    deploy::check(&[with_files(&site, "red", &[])]).await.unwrap();
-    assert!(!site.directory.join("compose.yml").exists(), "a check changes nothing");
-
-    let (v1, v2, crash) = (site.release("v1"), site.release("v2"), site.release("crash"));
-    let first = site.deploy_with(with_files(&site, "red", &[]), &v1).await;
-    assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
-    let color = || engine(&["exec", &site.containers("web")[0], "sh", "-c", "echo $COLOR"]);
-    let files = || {
-        let mut names: Vec<String> = std::fs::read_dir(site.directory.join(".build-deploy"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    };
-    site.assert_runs("v1");
-    assert_eq!(color(), "red");
-    let kept = ["current.yml", "lock", "operation.lock", "release-v1-1.log", "release-v1-1.yml", "releases.jsonl"];
-    assert_eq!(files(), kept);
-    let before = site.containers("worker");
-    assert_eq!(site.deploy_with(with_files(&site, "red", &[]), &v1).await.result, Unchanged);
-
-    // The images are the same, the files are not.
-    let files_only = site.deploy_with(with_files(&site, "green", &[]), &v1).await;
-    assert_eq!((files_only.result, color().as_str()), (Deployed, "green"), "{:?}", files_only.reason);
-    assert_eq!(site.containers("worker"), before, "what does not use them is not replaced");
-
-    let more = [("conf/new.conf", "x"), ("-v", "a name that looks like an option")];
-    let bad = site.deploy_with(with_files(&site, "blue", &more), &crash).await;
-    assert_eq!((bad.result, color().as_str()), (FailedRolledBack, "green"), "{:?}", bad.reason);
-    site.assert_runs("v1");
-    site.assert_clean();
-    let in_place = || std::fs::read_to_string(site.directory.join(".env")).unwrap();
-    assert_eq!(in_place(), "COLOR=green\n");
-    assert!(!site.directory.join("conf/new.conf").exists());
-
-    let mut failing = with_files(&site, "blue", &more);
-    let command = ["-c", "echo $COLOR; exit 4"].map(String::from).to_vec();
-    failing.settings.migrations = vec![Migration { service: "web".into(), command }];
-    let failed = site.deploy_with(failing, &v2).await;
-    assert_eq!((failed.result, in_place().as_str()), (MigrationFailed, "COLOR=green\n"), "{:?}", failed.reason);
-    assert!(failed.log.contains(&"blue".to_owned()), "a migration gets the new files: {:?}", failed.log);
-    site.assert_clean();
-
-    let next = site.deploy_with(with_files(&site, "blue", &more), &v2).await;
-    assert_eq!((next.result, color().as_str()), (Deployed, "blue"), "{:?}", next.reason);
-    assert_eq!(std::fs::read_to_string(site.directory.join("conf/new.conf")).unwrap(), "x");
-    site.assert_runs("v2");
-    site.assert_clean();
-    assert!(files().iter().all(|name| !name.starts_with("stage") && name != "before"), "{:?}", files());
-}
-
-#[tokio::test]
-async fn the_way_back_leads_past_a_killed_deployment() {
-    let site = Site::new("past", "").await;
-    let (v1, v2, crash) = (site.release("v1"), site.release("v2"), site.release("crash"));
-    let first = site.deploy_with(with_files(&site, "red", &[]), &v1).await;
-    assert_eq!(first.result, Deployed, "{:?}", first.reason);
-    // Killed once the services were switched, or while they are, or right before that.
-    for step in ["Watching", "Switching", "Preparing"] {
-        site.steps.borrow_mut().clear();
-        let reached = async {
-            while !site.steps.borrow().iter().any(|seen| format!("{seen:?}").starts_with(step)) {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::select! {
-            report = site.deploy_with(with_files(&site, "blue", &[("new.conf", "x")]), &v2) => panic!("{:?}", report.result),
-            () = reached => site.ssh.cut(),
-        }
-        let bad = site.deploy_with(with_files(&site, "yellow", &[("newer.conf", "x")]), &crash).await;
-        assert_eq!(bad.result, FailedRolledBack, "{step}: {:?}", bad.reason);
-        site.assert_runs("v1");
-        site.assert_clean();
-        let color = engine(&["exec", &site.containers("web")[0], "sh", "-c", "echo $COLOR"]);
-        let file = std::fs::read_to_string(site.directory.join(".env")).unwrap();
-        assert_eq!((color.as_str(), file.as_str()), ("red", "COLOR=red\n"), "{step}");
-        for name in ["new.conf", "newer.conf", ".build-deploy/before"] {
-            assert!(!site.directory.join(name).exists(), "{step}: {name}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_cancelled_deployment_is_finished_or_undone_by_the_post_stage() {
-    let site = Site::new("cancelled", USUAL).await;
-    assert_eq!(site.deploy("v1").await.result, Deployed);
-    let cancelled = async |version: &str, step: &str| {
-        let (canceller, cancel) = cancel::channel();
-        site.steps.borrow_mut().clear();
-        let stop = async {
-            while !site.steps.borrow().iter().any(|seen| format!("{seen:?}").starts_with(step)) {
-                sleep(Duration::from_millis(20)).await;
-            }
-            canceller.stop(Stop::Signal);
-            Instant::now()
-        };
-        let release = site.release(version);
-        let (report, stopped) = tokio::join!(site.deploy_until(site.spec(), &release, &cancel), stop);
-        assert_eq!(report.result, Cancelled, "{:?}", report.reason);
-        assert!(stopped.elapsed() < Duration::from_secs(4), "{:?}", stopped.elapsed());
-        report.was_switched
-    };
-    for (version, step) in [("v2", "Watching"), ("v3", "Switching")] {
-        assert!(cancelled(version, step).await);
-        let repaired = site.repair().await;
-        assert_eq!((repaired.result, site.saved.borrow().is_some()), (Deployed, false), "{:?}", repaired.reason);
-        site.assert_runs(version);
-        site.assert_clean();
-    }
-    assert!(!cancelled("v1", "Preparing").await);
-    site.assert_runs("v3");
-    // One of two services is gone, as after a crash of the server in the middle.
-    assert!(cancelled("v1", "Watching").await);
-    engine(&["rm", "-f", &site.containers("worker")[0]]);
-    let repaired = site.repair().await;
-    assert_eq!(repaired.result, FailedRolledBack, "{:?}", repaired.reason);
-    site.assert_runs("v3");
     site.assert_clean();
 }
 
