@@ -254,7 +254,14 @@ impl Site {
         let home = Path::new(&var("LAB_SERVER_DIR")).join("home");
         let found = Command::new("grep").args(["-rl", &var("LAB_PASSWORD")]).arg(&home).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the password is stored");
-        let one_off = engine(&["ps", "-aq", "--filter", &format!("name={}-web-run", self.name)]);
+        let one_off = engine(&[
+            "ps",
+            "-aq",
+            "--filter",
+            "label=com.docker.compose.oneoff=True",
+            "--filter",
+            &format!("name={}", self.name),
+        ]);
         assert_eq!(one_off, "", "the container of a migration is left");
     }
 

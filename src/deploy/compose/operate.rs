@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use chrono::Utc;
 use http::Method;
+use serde_json::Value;
+use tokio::time::sleep;
 
 use super::{
     ComposeTarget,
     commands::{DIRECTORY, FINISH, LOGS, OPERATE, WRITE, compose, script},
+    engine::encoded,
     records::{self, Record, Rubbish},
     remote::with_queue,
     settings::Strategy,
@@ -24,6 +27,9 @@ use crate::{
     },
     ssh::{Command, quote},
 };
+
+/// How often the removal of a container is tried.
+const REMOVALS: usize = 20;
 
 impl ComposeTarget {
     /// Writes a file of ours on the server.
@@ -58,19 +64,35 @@ impl ComposeTarget {
             argv.extend(missing.into_iter().map(String::from));
             self.operate("docker compose up", &plan.release, limit, argv).await?;
         }
+        let name = format!("{}-migrate-{}", seen.project.name, file_part(&plan.release));
         let mut argv = compose(self.settings.project.as_deref(), &files);
-        let name = format!("{}-{service}-run-{}", seen.project.name, file_part(&plan.release));
-        argv.extend(["run", "--rm", "--name", name.as_str(), "-T", "--no-deps", "--"].map(String::from));
+        argv.extend(["run", "--rm", "-T", "--no-deps", "--name", &name, "--"].map(String::from));
         argv.push(service.clone());
         argv.extend(command.iter().cloned());
+        // Left by a client that was killed: nobody else uses the name.
+        self.remove_container(&name).await?;
         let what = format!("docker compose run {service} {}", quote(command));
         let done = self.operate(&what, &plan.release, limit, argv).await;
-        if done.is_err() {
-            // A client that is ended by the time limit does not always remove its container.
-            let path = format!("/containers/{name}?force=true");
-            let _ = self.found().await?.engine.request(Method::DELETE, &path).await;
+        if done.as_ref().is_err_and(|error| !error.is_outage) {
+            // The end of the client, as after a timeout, is not the end of the container. The error of the migration
+            // matters more than one of its removal.
+            let _ = self.remove_container(&name).await;
         }
         done
+    }
+
+    /// Makes sure that there is no container of this name.
+    async fn remove_container(&self, name: &str) -> Result<(), TargetError> {
+        let engine = &self.found().await?.engine;
+        for _ in 0..REMOVALS {
+            engine.request(Method::DELETE, &format!("/containers/{}?force=true&v=true", encoded(name))).await?;
+            // Somebody else may be removing it, which takes a moment.
+            if engine.get::<Value>(&format!("/containers/{}/json", encoded(name))).await?.is_none() {
+                break;
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
+        Ok(())
     }
 
     /// Starts the services of the plan with the images of the release.
