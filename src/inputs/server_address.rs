@@ -29,7 +29,8 @@ const SSH_PORT: u16 = 22;
 pub(super) fn server(text: &str) -> Option<ServerAddress> {
     let (authority, path) = text.strip_prefix("ssh://")?.split_once('/')?;
     let path = path.trim_end_matches('/');
-    let is_path = !path.is_empty() && !path.contains(char::is_control);
+    // A shell would expand the `~`; we do not, and the directory is named in messages and records.
+    let is_path = !path.is_empty() && !path.starts_with('~') && !path.contains(char::is_control);
     Some(ServerAddress { path: format!("/{path}"), ..login(authority)? }).filter(|_| is_path)
 }
 
@@ -71,6 +72,7 @@ mod tests {
             ("ssh://a@[2001:db8::1]:2222/x/", Some("a 2001:db8::1 2222 /x")),
             ("ssh://a@[::1]/x", Some("a ::1 22 /x")),
             ("ssh://shop.example/srv", None),
+            ("ssh://a@b/~/app", None),
             ("ssh://a:secret@b/c", None),
             ("ssh://a@b", None),
             ("ssh://a@b/", None),

@@ -130,7 +130,8 @@ pub const INPUTS: &[InputSpec] = &[
     build(
         List,
         "ssh",
-        "SSH agents and keys for `RUN --mount=type=ssh`: `default` (the agent of `SSH_AUTH_SOCK`) or `id=path-to-key`.",
+        "SSH agents and keys for `RUN --mount=type=ssh`: `default` (the agent of `SSH_AUTH_SOCK`, whose socket \
+         must be in the workspace or in `RUNNER_TEMP`) or `id=path-to-key`.",
     ),
     build(Text, "target", "Stage of the Dockerfile to build.")
         .or_else("the stage in the Compose file, otherwise the last stage"),
@@ -155,8 +156,8 @@ pub const INPUTS: &[InputSpec] = &[
     names(
         List,
         "image-name",
-        "Name of every image, converted to lower case. Placeholders: `{registry}`, `{owner}`, `{repo}`, `{image}`, \
-         `{username}`. With several lines, every image is pushed to each of them; add logins for other registries to \
+        "Name of every image with its registry, converted to lower case, such as `{registry}/{owner}/app`. Placeholders: \
+         `{registry}`, `{owner}`, `{repo}`, `{image}`, `{username}`. With several lines, every image is pushed to each of them; add logins for other registries to \
          `registries`.",
     )
     .or_else(

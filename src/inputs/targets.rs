@@ -252,8 +252,10 @@ fn set(target: &mut TargetInput, key: &Key, value: &Node) -> Result<(), Mistake>
     Ok(())
 }
 
-const SERVER: (&str, &str) =
-    ("is not an address of a server", "write `ssh://user@host/path` or `ssh://user@host:2222/path`");
+const SERVER: (&str, &str) = (
+    "is not an address of a server",
+    "write `ssh://user@host/path` or `ssh://user@host:2222/path`, with the full path",
+);
 const JUMP: (&str, &str) = ("is not an address of a jump host", "write `ssh://user@host` or `ssh://user@host:2222`");
 const URL: (&str, &str) = ("is not a URL", "use a URL that begins with `https://`");
 

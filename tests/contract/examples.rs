@@ -29,6 +29,7 @@ const OF_OTHERS: &[(&str, &str, &str)] = &[
     ("actions/checkout", "contents", "read"),
     ("azure/login", "id-token", "write"),
     ("google-github-actions/auth", "id-token", "write"),
+    ("sigstore/cosign-installer", "id-token", "write"),
 ];
 
 /// Permissions by name: `read` or `write`.
@@ -157,6 +158,10 @@ fn check_job(job: &Node, of_workflow: Option<&Node>, only_pull_requests: bool, p
         let uses = text(step, "uses").unwrap_or_default();
         for (_, name, level) in OF_OTHERS.iter().filter(|(action, ..)| uses.starts_with(&format!("{action}@"))) {
             needed.insert((*name).to_owned(), (*level).to_owned());
+        }
+        if uses.starts_with("docker/login-action@") {
+            // A step of the job's own may push.
+            usable.insert("packages".to_owned(), "write".to_owned());
         }
         if uses.starts_with(ACTION) {
             found = true;

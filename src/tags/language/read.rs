@@ -86,7 +86,15 @@ fn rule(line: usize, written: &str, dialect: Dialect, warnings: &mut Vec<String>
     let mut attributes = Attributes(BTreeMap::new());
     for field in fields.into_iter().next().unwrap_or_default().fields {
         match field.split_once('=').filter(|(key, _)| !key.is_empty()) {
-            None => drop(attributes.0.insert("value".to_owned(), trimmed(&field).to_owned())),
+            None => {
+                let value = trimmed(&field).to_owned();
+                if let Some(first) = attributes.0.insert("value".to_owned(), value)
+                    && dialect == Dialect::Repaired
+                    && !first.is_empty()
+                {
+                    return Err(Invalid::new("has several values", "write one tag per line"));
+                }
+            }
             Some((key, value)) if trimmed(key).eq_ignore_ascii_case("type") => kind = Some(trimmed(value).to_owned()),
             Some((key, value)) => drop(attributes.0.insert(trimmed(key).to_lowercase(), trimmed(value).to_owned())),
         }
@@ -231,7 +239,8 @@ mod tests {
     #[test]
     fn mistakes_come_together_with_their_lines() {
         let text = "type=nope\ntype=semver\ntype=ref,event=x\n\ntype=match,pattern=(\ntype=raw\nva\"lue\n{{\n\
-                    x,priority=high\ntype=sha,format=x\ntype=match,pattern=a,group=1.5\nghcr.io/o/r:main\nmyimage:latest";
+                    x,priority=high\ntype=sha,format=x\ntype=match,pattern=a,group=1.5\nghcr.io/o/r:main\nmyimage:latest\n\
+                    a,b";
         let mistakes = read(text, Dialect::Repaired).unwrap_err();
         let shown: Vec<String> = mistakes.iter().map(|m| format!("{}: {}", m.line, m.problem)).collect();
         assert_eq!(
@@ -249,6 +258,7 @@ mod tests {
                 "11: has a `group` that is not a whole number",
                 "12: is an image name, not a tag",
                 "13: is an image name, not a tag",
+                "14: has several values",
             ]
         );
     }
