@@ -248,13 +248,14 @@ async fn compose_runs_a_loaded_image_without_building_it() {
         let name = run.repository.replace("ci/", "p");
         run.write("stamp", &run.repository);
         run.write("compose.yaml", &compose.replace("NAME", &name));
+        // The runner's host has the checkout in a directory named after the repository.
+        let run = run.env("RUNNER_WORKSPACE", "/home/runner/work/repo");
         let run = run.with("load", "true").with("push", "false").with("compose-file", "compose.yaml");
         let report = run.expect(0).await;
         assert!(log(&report).contains(&format!("loaded as {}:main", run.image("django"))), "{}", log(&report));
         assert!(report.summary.contains(&format!("{name}_local_worker")), "{}", report.summary);
         // A build would fail now.
         std::fs::remove_file(run.path("Dockerfile")).unwrap();
-        // As on the runner's host, where the checkout's directory is named after the repository.
         let project = run.repository.trim_start_matches("ci/");
         for service in ["django", "worker", "plain"] {
             let file = run.path("compose.yaml");
