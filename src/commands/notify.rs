@@ -23,7 +23,7 @@ const HISTORY: Duration = Duration::from_secs(2);
 /// set.
 pub async fn notify<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
-    let (context, chat, mut state) = setup::message(&inputs, &env, &mut log);
+    let (context, chat, _, mut state) = setup::message(&inputs, &env, &mut log);
     for warning in context.warnings.iter().chain(&chat.warnings) {
         // No later event would write the annotations.
         let _ = log.late(warning);

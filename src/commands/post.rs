@@ -25,7 +25,7 @@ use crate::{
 /// Runs the repairs and returns the exit status, which is always success: a failed repair must not fail the job.
 pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let Call { env, inputs, mut log } = call;
-    let (context, chat, mut state) = setup::message(&inputs, &env, &mut log);
+    let (context, chat, redactor, mut state) = setup::message(&inputs, &env, &mut log);
     state.outcome = match (inputs.github.job_status.as_deref(), inputs.command) {
         (Some("cancelled"), _) => outcome(Moment::Cancelled),
         // The reason of a failure is known only for a run, never for a job that builds by other means.
@@ -37,8 +37,15 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
     let known = planning::targets_of(&inputs, &env, &context).unwrap_or_default();
     let (reports, deployed) = deploying::repair(&inputs, &env, &known).await;
     state.targets = reports.into_iter().map(TargetState::finished).collect();
-    let tags: Vec<Diagnostic> = tags.into_iter().chain(deployed).collect();
-    state.diagnostics.extend(tags.iter().cloned());
+    // They contain lines that a service printed.
+    for step in state.targets.iter_mut().filter_map(|target| target.step.as_mut()) {
+        redactor.step(step);
+    }
+    let mut repaired: Vec<Diagnostic> = tags.into_iter().chain(deployed).collect();
+    for diagnostic in &mut repaired {
+        redactor.diagnostic(diagnostic);
+    }
+    state.diagnostics.extend(repaired.iter().cloned());
     let (event, limit) = (&context.event, Allowance::of_post(&env));
     let (warnings, deployed, commented, ()) = tokio::join!(
         chat.repair(&env, &state, limit),
@@ -46,7 +53,7 @@ pub async fn post<W: Write>(call: Call<W>) -> u8 {
         comment::repair(&inputs, &env, event, limit),
         sweep(&inputs, &env, limit),
     );
-    for warning in warnings.into_iter().chain(deployed).chain(commented).chain(tags) {
+    for warning in warnings.into_iter().chain(deployed).chain(commented).chain(repaired) {
         let _ = log.late(&warning);
     }
     exit::SUCCESS

@@ -263,7 +263,8 @@ impl Redactor {
         event
     }
 
-    fn step(&self, step: &mut DeployStep) {
+    /// Redacts the texts of a step of a deployment.
+    pub fn step(&self, step: &mut DeployStep) {
         match step {
             DeployStep::FoundUnfinished(text)
             | DeployStep::Waiting(text)

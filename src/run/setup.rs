@@ -21,7 +21,8 @@ use crate::{
     builder::container::ContainerLeases,
     context::RunContext,
     domain::{
-        diagnostic::Diagnostic, failure::Failure, git_event::GitRef, run::RunState, secret::Secret, stage::Stage,
+        diagnostic::Diagnostic, failure::Failure, git_event::GitRef, redact::Redactor, run::RunState, secret::Secret,
+        stage::Stage,
     },
     github::{api, client::ApiError},
     inputs::{runner::RunnerEnv, typed::Inputs},
@@ -157,11 +158,12 @@ fn latest_stays(error: &ApiError) -> Diagnostic {
     warning("tags of the repository", message)
 }
 
-/// Returns everything for a message outside a run: the event and the directories, the channels, and the state.
-pub fn message<W: Write>(inputs: &Inputs, env: &RunnerEnv, log: &mut Log<W>) -> (JobContext, Chat, RunState) {
+/// Returns everything for a message outside a run: the event and the directories, the channels, the redactor, and the state.
+pub fn message<W: Write>(inputs: &Inputs, env: &RunnerEnv, log: &mut Log<W>) -> (JobContext, Chat, Redactor, RunState) {
     let context = job::context(inputs, env);
     let chat = Chat::new(inputs);
     let secrets: Vec<Secret> = chat.secrets().into_iter().chain(env.secrets()).collect();
-    let info = job::run_info(&context, &secrets::mask(inputs, &secrets, &likely::of_environment(env), log));
-    (context, chat, RunState::new(info, Utc::now()))
+    let redactor = secrets::mask(inputs, &secrets, &likely::of_environment(env), log);
+    let info = job::run_info(&context, &redactor);
+    (context, chat, redactor, RunState::new(info, Utc::now()))
 }
