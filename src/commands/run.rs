@@ -35,7 +35,7 @@ use crate::{
         observers::{
             chat::{self, Chat, Open, warning},
             comment,
-            deployment::Environment,
+            deployments::Deployments,
             history::Inquiry,
         },
         saved, secrets,
@@ -86,11 +86,10 @@ pub async fn run<W: Write>(call: Call<W>, task: Work) -> u8 {
     let live = chat.start(&states);
     let posted = live.posted();
     let inquiry = Inquiry::new(&inputs, &env, &context.event);
-    let begun = match &planned {
-        Ok((plan, _)) => Environment::start(&inputs, &env, &context.event, plan, &state.info.job_url),
-        Err(_) => Ok(None),
-    };
+    let plan = planned.as_ref().ok().map(|(plan, _)| plan);
+    let mut deployments = Deployments::start(&inputs, &env, &context.event, plan, &state.info.job_url);
     let reporting = reporter::report(receiver, state, sender, |event| {
+        deployments.event(event);
         // A failure to write the log cannot be reported anywhere.
         let _ = log.event(event);
     });
@@ -129,28 +128,21 @@ pub async fn run<W: Write>(call: Call<W>, task: Work) -> u8 {
     chat.save_outcome(&env, &state);
     let pace = if matches!(state.outcome, Some((RunOutcome::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };
     let final_reports = allowance.final_reports(pace);
-    let github = async {
-        match begun {
-            Ok(Some(environment)) => environment.finish(&state, final_reports).await,
-            Ok(None) => (None, None),
-            Err(notice) => (None, Some(notice)),
-        }
-    };
     // On the heap: the future contains the calls to all of them.
     let all_reports = Box::pin(async {
         // The pipeline is done, so nothing uses the builder containers.
         tokio::join!(
             live.finish(Arc::new(state.clone()), final_reports),
-            github,
+            deployments.finish(&state, final_reports),
             comment::put(&inputs, &env, &context.event, &state, final_reports),
             leases.release(final_reports),
         )
     });
-    let (reports, (deployed, notice), commented, ()) = allowance.measured(all_reports).await;
+    let (reports, (deployments, notices), commented, ()) = allowance.measured(all_reports).await;
     let _ = saved::write(&env, &[(LEFT, &allowance.left())]);
-    let state = RunState { deployments: deployed.into_iter().collect(), ..state };
+    let state = RunState { deployments, ..state };
     let (mut warnings, notified) = chat::settle(&env, &reports, Open::Nothing);
-    warnings.extend(notice.into_iter().chain(commented));
+    warnings.extend(notices.into_iter().chain(commented));
     warnings.extend(leave_behind(&env, &inputs, &state, &chat.ids(&reports)));
     for warning in warnings {
         let _ = log.late(&warning);

@@ -20,7 +20,7 @@ const INPUT: &str = "deploy";
 const HINT: &str = "write a YAML list of mappings, each with `compose: ssh://user@host/path`";
 
 /// The keys of a target.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "compose",
     "jump",
     "name",
@@ -32,6 +32,7 @@ const KEYS: [&str; 17] = [
     "timeout",
     "settle",
     "rollback",
+    "environment",
     "url",
     "files",
     "project",
@@ -41,9 +42,8 @@ const KEYS: [&str; 17] = [
 ];
 
 /// Kinds of targets and keys of later versions.
-const RESERVED: [&str; 13] = [
+const RESERVED: [&str; 12] = [
     "ecs",
-    "environment",
     "kubernetes",
     "portainer",
     "at-once",
@@ -85,6 +85,8 @@ pub struct TargetInput {
     pub settle: Duration,
     /// Whether a failed release is rolled back.
     pub rolls_back: bool,
+    /// The GitHub environment in which deployments to the target are recorded.
+    pub environment: Option<String>,
     /// URL of the deployed site.
     pub url: Option<String>,
     /// Compose files on the server. If empty, Compose's default.
@@ -167,6 +169,7 @@ fn target(item: &Node, mistakes: &mut Vec<InputError>) -> Option<TargetInput> {
         timeout: Duration::from_mins(10),
         settle: Duration::from_secs(15),
         rolls_back: true,
+        environment: None,
         url: None,
         files: Vec::new(),
         project: None,
@@ -231,6 +234,7 @@ fn set(target: &mut TargetInput, key: &Key, value: &Node) -> Result<(), Mistake>
                 ("is not a valid value", "use `auto` or `off`"),
             )?;
         }
+        "environment" => target.environment = Some(written(value)?),
         "url" => target.url = Some(valid(value, &written(value)?, url, URL)?),
         "files" => target.files = texts(value)?,
         "project" => target.project = text(value)?,

@@ -50,7 +50,7 @@ fn result_line(report: &DeployReport) -> String {
 }
 
 /// The result in words.
-pub(super) fn words(report: &DeployReport) -> &'static str {
+pub fn words(report: &DeployReport) -> &'static str {
     match report.result {
         DeployResult::Unchanged => "unchanged",
         DeployResult::Deployed => "deployed",

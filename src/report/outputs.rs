@@ -39,7 +39,10 @@ pub const OUTPUTS: &[(&str, &str)] = &[
         "Id of the message, for a later `command: notify`. One line for each channel whose messages can be edited.",
     ),
     ("run-url", "URL of the run."),
-    ("deployment-id", "Id of the GitHub deployment that the input `environment` creates."),
+    (
+        "deployment-id",
+        "Id of the GitHub deployment of the input `environment`, otherwise of the first target with an `environment`.",
+    ),
     (
         "deploy-result",
         "JSON list with one object per deploy target: `name`, `kind`, `result` (`unchanged`, `deployed`, \

@@ -92,7 +92,12 @@ pub fn specs(
 /// Returns the names of a plan's targets as messages show them, one for each server.
 pub fn names(plan: &Plan) -> Vec<String> {
     let targets = plan.deploy.iter().filter(|target| target.skipped.is_none());
-    targets.flat_map(|target| target.input.servers.iter().map(|server| name(&target.input, server))).collect()
+    targets.flat_map(|target| names_of(&target.input)).collect()
+}
+
+/// Returns the names of a target as messages show them, one for each server.
+pub fn names_of(input: &TargetInput) -> Vec<String> {
+    input.servers.iter().map(|server| name(input, server)).collect()
 }
 
 /// A target with several servers is several targets, each named after its server too.

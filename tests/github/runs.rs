@@ -5,6 +5,7 @@ use std::time::Duration;
 use build_deploy::{
     builder::container::ContainerLeases,
     domain::{
+        deploy::{DeployReport, DeployResult, DeployStep},
         deployment::DeploymentOutcome,
         event::Event,
         failure::Failure,
@@ -12,11 +13,14 @@ use build_deploy::{
         history::History,
         outcome::RunOutcome,
         redact::Redactor,
-        run::RunState,
+        run::{RunState, TargetState},
         stage::Stage,
     },
     events::Events,
-    inputs::{cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv, typed::Inputs},
+    inputs::{
+        cli::RawInputs, event::git_event, parse::parse, payload::Payload, runner::RunnerEnv, targets::targets,
+        typed::Inputs,
+    },
     plan::{Found, Known, Plan, naming::Project},
     run::{
         allowance::Allowance,
@@ -24,6 +28,7 @@ use build_deploy::{
             comment,
             deployment::{self, Environment},
             history::{Inquiry, history},
+            target_deployments::TargetDeployments,
         },
         setup::RunSetup,
     },
@@ -111,13 +116,14 @@ impl Job {
     }
 
     fn plan(&self) -> Plan {
-        let found = Found {
-            images: Vec::new(),
-            project: Project::Images,
-            warnings: Vec::new(),
-            notices: Vec::new(),
-            targets: Vec::new(),
-        };
+        self.plan_for("[]")
+    }
+
+    /// The plan with these targets.
+    fn plan_for(&self, deploy: &str) -> Plan {
+        let targets = if deploy == "[]" { Vec::new() } else { targets(deploy).unwrap() };
+        let found =
+            Found { images: Vec::new(), project: Project::Images, warnings: Vec::new(), notices: Vec::new(), targets };
         Plan::new(&self.inputs, Known { event: &self.event, git_tags: GitTags::Unasked, now: Utc::now() }, found)
             .unwrap()
     }
@@ -283,7 +289,7 @@ async fn a_deployment_has_the_outcome_of_the_run() {
         assert_eq!(job.github.wrong(), Vec::<String>::new());
         let nothing =
             deployment::repair(&job.inputs, &job.post_env(), &job.event, &job.ended(RunOutcome::Success), SECOND).await;
-        assert_eq!((nothing, job.states(made.id.unwrap()).len()), (None, 2), "the post stage does not change it");
+        assert_eq!((nothing, job.states(made.id.unwrap()).len()), (vec![], 2), "the post stage does not change it");
     }
 }
 
@@ -348,7 +354,114 @@ async fn the_post_stage_updates_the_deployment_of_a_killed_run() {
         run.outcome = outcome.map(|outcome| (outcome, Duration::ZERO));
         let warning = deployment::repair(&job.inputs, &job.post_env(), &job.event, &run, SECOND).await;
         let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
-        assert_eq!((warning, job.states(id)), (None, vec!["in_progress".to_owned(), state.to_owned()]));
+        assert_eq!((warning, job.states(id)), (vec![], vec!["in_progress".to_owned(), state.to_owned()]));
+    }
+}
+
+/// Two targets with an environment, one of them with two servers, and one without.
+const TARGETS: &str =
+    "- {name: staging, compose: 'ssh://d@stage/srv', refs: main, environment: staging, url: 'https://stage.example'}
+- {name: prod, compose: ['ssh://d@one/srv', 'ssh://d@two/srv'], refs: main, environment: production}
+- {name: other, compose: 'ssh://d@three/srv', refs: main}";
+
+fn report(name: &str, result: DeployResult, reason: Option<&str>) -> DeployReport {
+    DeployReport {
+        name: name.to_owned(),
+        kind: "compose",
+        result,
+        services: std::collections::BTreeMap::new(),
+        url: None,
+        duration: SECOND,
+        reason: reason.map(ToOwned::to_owned),
+        by_hand: Vec::new(),
+        hint: None,
+        was_switched: true,
+        failed_service: None,
+        log: Vec::new(),
+    }
+}
+
+fn begin(target: &str) -> Event {
+    Event::Deploy { target: target.to_owned(), step: DeployStep::Preparing }
+}
+
+fn end(target: &str, result: DeployResult, reason: Option<&str>) -> Event {
+    let step = DeployStep::Finished(Box::new(report(target, result, reason)));
+    Event::Deploy { target: target.to_owned(), step }
+}
+
+#[tokio::test]
+async fn a_target_with_an_environment_has_a_deployment_of_its_own() {
+    let job = Job::new(&[("deployments", Access::Write)], &[], &[]).await;
+    let mut of_targets = TargetDeployments::new(&job.inputs, &job.env, &job.event, Some(&job.plan_for(TARGETS)), JOB);
+    for event in [
+        begin("staging"),
+        end("staging", DeployResult::Deployed, None),
+        begin("prod (one)"),
+        end("prod (one)", DeployResult::Deployed, None),
+        begin("prod (two)"),
+        end("prod (two)", DeployResult::FailedRolledBack, Some("web keeps restarting")),
+        begin("other"),
+        end("other", DeployResult::Deployed, None),
+    ] {
+        of_targets.event(&event);
+    }
+    let ended = of_targets.finish(SECOND).await;
+    let shown: Vec<_> =
+        ended.iter().map(|(made, notice)| (made.as_ref().map(|made| (&*made.place, made.outcome)), notice)).collect();
+    let want = [
+        (Some(("staging", DeploymentOutcome::Success)), &None),
+        (Some(("production", DeploymentOutcome::Failure)), &None),
+    ];
+    assert_eq!(shown, want);
+    let [staging, production] = [0, 1].map(|at| ended[at].0.as_ref().unwrap().id.unwrap());
+    assert_eq!(job.states(staging), ["in_progress", "success"]);
+    assert_eq!(job.states(production), ["in_progress", "failure"]);
+    let [staging, production] = [staging, production].map(|id| job.statuses(id).remove(1));
+    assert_eq!(
+        (&staging["description"], &staging["environment_url"]),
+        (&json!("staging: deployed"), &json!("https://stage.example"))
+    );
+    assert_eq!(production["description"], "prod (two): failed, rolled back: web keeps restarting");
+    assert_eq!(job.github.wrong(), Vec::<String>::new());
+    let run = job.ended(RunOutcome::Success);
+    assert_eq!(deployment::repair(&job.inputs, &job.post_env(), &job.event, &run, SECOND).await, []);
+    assert_eq!(job.github.change(|world| world.deployments()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_change_has_no_deployment() {
+    let job = Job::new(&[("deployments", Access::Write)], &[("environment", "production")], &[]).await;
+    let mut of_targets = TargetDeployments::new(&job.inputs, &job.env, &job.event, Some(&job.plan_for(TARGETS)), JOB);
+    of_targets.event(&end("staging", DeployResult::Unchanged, None));
+    // The run itself has one for this environment.
+    of_targets.event(&begin("prod (one)"));
+    assert_eq!(of_targets.finish(SECOND).await, []);
+    assert_eq!(job.github.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn the_deployment_of_a_target_ends_as_the_post_stage_finds_the_target() {
+    for (found, state) in [
+        (Some(DeployResult::Deployed), "success"),
+        (Some(DeployResult::FailedRolledBack), "failure"),
+        (None, "failure"),
+    ] {
+        let job = Job::new(&[("deployments", Access::Write)], &[], &[]).await;
+        let mut of_targets =
+            TargetDeployments::new(&job.inputs, &job.env, &job.event, Some(&job.plan_for(TARGETS)), JOB);
+        of_targets.event(&begin("staging"));
+        let mut changes = job.github.changes();
+        while job.github.calls().len() < 3 {
+            changes.changed().await.unwrap();
+        }
+        drop(of_targets);
+        let mut run = job.ended(RunOutcome::Success);
+        run.outcome = None;
+        run.targets = found.map(|result| TargetState::finished(report("staging", result, None))).into_iter().collect();
+        let warnings = deployment::repair(&job.inputs, &job.post_env(), &job.event, &run, SECOND).await;
+        let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
+        assert_eq!((warnings, job.states(id)), (vec![], vec!["in_progress".to_owned(), state.to_owned()]), "{found:?}");
     }
 }
 
@@ -407,7 +520,7 @@ async fn the_post_stage_sends_a_missed_outcome() {
             let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
             assert_eq!(
                 (warning, job.states(id)),
-                (None, vec!["in_progress".to_owned(), state.to_owned()]),
+                (vec![], vec!["in_progress".to_owned(), state.to_owned()]),
                 "{fault:?}"
             );
             let last = job.statuses(id).remove(1);

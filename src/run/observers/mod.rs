@@ -5,4 +5,6 @@
 pub mod chat;
 pub mod comment;
 pub mod deployment;
+pub mod deployments;
 pub mod history;
+pub mod target_deployments;
