@@ -36,3 +36,5 @@ draw() {
 draw building started
 draw green success
 draw red failure
+draw deployed deployed
+draw rolled-back rolled-back

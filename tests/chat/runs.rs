@@ -1,9 +1,11 @@
 //! The states of sample runs, event by event.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use build_deploy::{
+    deploy::outcome::{Verdict, verdict},
     domain::{
+        deploy::{DeployReport, DeployResult, DeployStep, DeployedService},
         destinations::Destinations,
         diagnostic::{Diagnostic, Place, Severity},
         event::{Event, ImageEvent, ImageResult, StepOutcome},
@@ -12,7 +14,7 @@ use build_deploy::{
         outcome::RunOutcome,
         publication::{Publication, TagResult, TagState},
         repository::Repository,
-        run::{ImageState, ImageStatus, RunInfo, RunState},
+        run::{ImageState, ImageStatus, RunInfo, RunState, TargetState},
         stage::Stage,
         tag::Tag,
     },
@@ -116,6 +118,68 @@ pub(crate) enum End {
     Red,
     Cancelled,
     TimedOut,
+    Deployed,
+    RolledBack,
+    NotRolledBack,
+}
+
+/// The name of the target.
+const TARGET: &str = "production";
+
+/// The deployment of a release: it keeps running, or the previous one is put back, or that fails too.
+fn deployment(result: DeployResult) -> Vec<Event> {
+    let release = self::result(0, 0, 0, 0).digest.expect("a digest");
+    let previous = format!("sha256:{}", "7f6e5d4c3b2a1908".repeat(4)).parse().expect("a digest");
+    let service = DeployedService { image: "django".into(), digest: release, previous: Some(previous) };
+    let services: BTreeMap<_, _> =
+        ["celerybeat", "celeryworker", "django", "flower"].map(|name| (name.to_owned(), service.clone())).into();
+    let mut steps = vec![
+        DeployStep::Planned(services.clone()),
+        DeployStep::Preparing,
+        DeployStep::Migrating { service: "django".into(), command: "python manage.py migrate --noinput".into() },
+        DeployStep::Switching,
+        DeployStep::Watching,
+    ];
+    let reason = "django: keeps crashing (restarted 3 times)".to_owned();
+    let is_bad = result != DeployResult::Deployed;
+    if is_bad {
+        steps.extend([DeployStep::RollingBack { reason: reason.clone() }, DeployStep::WatchingPrevious]);
+    }
+    let log = "\
+  File \"/app/config/wsgi.py\", line 21, in <module>
+    application = get_wsgi_application()
+django.core.exceptions.ImproperlyConfigured: Set the DJANGO_ADMIN_URL environment variable";
+    let by_hand = [
+        "ssh deploy@shop.example",
+        "cd /srv/shop",
+        "docker compose -f docker-compose.yml -f .build-deploy/restore-41-1.yml up -d --no-build --pull never celerybeat \
+         celeryworker django flower",
+    ];
+    let report = DeployReport {
+        name: TARGET.into(),
+        kind: "compose",
+        result,
+        services,
+        url: Some("https://shop.example".into()),
+        duration: Duration::from_secs(31),
+        reason: is_bad.then_some(reason),
+        by_hand: if result == DeployResult::FailedNotRolledBack {
+            by_hand.map(String::from).into()
+        } else {
+            Vec::new()
+        },
+        hint: None,
+        was_switched: true,
+        failed_service: is_bad.then(|| "django".to_owned()),
+        log: if is_bad { log.lines().map(str::to_owned).collect() } else { Vec::new() },
+    };
+    let outcome = match verdict(std::slice::from_ref(&report)) {
+        Verdict::Failed(failure) => RunOutcome::Failure(failure),
+        _ => RunOutcome::Success,
+    };
+    steps.push(DeployStep::Finished(Box::new(report)));
+    let steps = steps.into_iter().map(|step| Event::Deploy { target: TARGET.into(), step });
+    std::iter::once(Event::StageStarted(Stage::Deploy)).chain(steps).chain([Event::Finished(outcome)]).collect()
 }
 
 /// The states of a run of two images, one after each event, the first before any.
@@ -127,7 +191,6 @@ pub(crate) fn run(end: End) -> Vec<RunState> {
 pub(crate) fn states() -> Vec<(&'static str, Message, &'static [&'static str])> {
     let green = run(End::Green);
     let ends = |end| run(end).pop().expect("an end");
-    let rolled = |phase| Message::at(&ends(End::Red), phase);
     vec![
         ("started", Message::of(&green[0]), &["starting…", "ada", "Fix the checkout total"]),
         ("building", Message::of(&green[13]), &["building…", "step 4/6 (build)", "RUN pip wheel"]),
@@ -140,8 +203,9 @@ pub(crate) fn states() -> Vec<(&'static str, Message, &'static [&'static str])> 
         ("cancelled", Message::of(&ends(End::Cancelled)), &["cancelled after", "Cancelled by someone"]),
         ("timed-out", Message::of(&ends(End::TimedOut)), &["timed out after"]),
         ("interrupted", Message::at(&green[0], Phase::Interrupted), &["interrupted"]),
-        ("rolled-back", rolled(Phase::RolledBack), &["rolled back", "rolled back to the previous release"]),
-        ("rollback-failed", rolled(Phase::RollbackFailed), &["rollback failed", "so did the rollback"]),
+        ("deployed", Message::of(&ends(End::Deployed)), &["succeeded in", "production", "deployed"]),
+        ("rolled-back", Message::of(&ends(End::RolledBack)), &["rolled back", "keeps crashing", "DJANGO_ADMIN_URL"]),
+        ("rollback-failed", Message::of(&ends(End::NotRolledBack)), &["rollback failed", "NOT rolled back", "up -d"]),
         ("external", Message::external_job(&green[0]), &["running…"]),
     ]
 }
@@ -170,7 +234,7 @@ pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
         image_event("docs", done(0, StepOutcome::Done)),
     ];
     events.extend(match end {
-        End::Green => vec![
+        End::Green | End::Deployed | End::RolledBack | End::NotRolledBack => vec![
             image_event("docs", ImageEvent::Pushing),
             image_event("docs", ImageEvent::Finished(Box::new(result(61_240_112, 41, 3, 5)))),
             image_event("django", done(2, StepOutcome::Done)),
@@ -179,7 +243,6 @@ pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
             Event::StageStarted(Stage::Publish),
             image_event("django", published("django")),
             image_event("docs", published("docs")),
-            Event::Finished(RunOutcome::Success),
         ],
         End::Red => vec![
             image_event("django", done(2, StepOutcome::Failed("exit code: 1".into()))),
@@ -193,6 +256,13 @@ pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
             Event::Finished(if end == End::Cancelled { RunOutcome::Cancelled } else { RunOutcome::TimedOut }),
         ],
     });
+    events.extend(match end {
+        End::Green => vec![Event::Finished(RunOutcome::Success)],
+        End::Deployed => deployment(DeployResult::Deployed),
+        End::RolledBack => deployment(DeployResult::FailedRolledBack),
+        End::NotRolledBack => deployment(DeployResult::FailedNotRolledBack),
+        End::Red | End::Cancelled | End::TimedOut => Vec::new(),
+    });
     let mut order = Order::default();
     for event in &events {
         order.check(event).expect("an order that a run has");
@@ -200,6 +270,9 @@ pub(crate) fn run_from(end: End, started: DateTime<Utc>) -> Vec<RunState> {
     let mut state = RunState::new(info(), started);
     let mut states = vec![state.clone()];
     state.images = vec![image("django", &["django", "celeryworker", "celerybeat", "flower"]), image("docs", &["docs"])];
+    if matches!(end, End::Deployed | End::RolledBack | End::NotRolledBack) {
+        state.targets = vec![TargetState::new(TARGET)];
+    }
     for (second, event) in events.iter().enumerate() {
         let elapsed = i64::try_from(second).expect("few events") * 5;
         state.apply(event, started + TimeDelta::seconds(elapsed));

@@ -1,13 +1,12 @@
 //! The field of one deploy target. PURE.
 
+use std::collections::BTreeMap;
+
 use super::{Field, Line, Span, duration};
 use crate::domain::{
     deploy::{DeployReport, DeployResult, DeployStep, DeployedService},
     run::{RunState, TargetState},
 };
-
-/// Maximum number of services that are listed.
-const MOST_SERVICES: usize = 10;
 
 pub(super) fn target_field(target: &TargetState, run: &RunState) -> Field {
     let (emoji, mut lines) = match &target.step {
@@ -17,8 +16,7 @@ pub(super) fn target_field(target: &TargetState, run: &RunState) -> Field {
         Some(step) => ("⏳", vec![progress(step)]),
     };
     let services = target.report().map_or(&target.services, |report| &report.services);
-    let changed = services.iter().filter(|(_, service)| service.previous.as_ref() != Some(&service.digest));
-    lines.extend(changed.take(MOST_SERVICES).map(|(name, service)| change(name, service)));
+    lines.extend(changes(services));
     Field { emoji: emoji.into(), name: target.name.clone(), lines }
 }
 
@@ -58,20 +56,33 @@ fn finished(report: &DeployReport) -> (&'static str, Vec<Line>) {
     }
     let mut lines = vec![first];
     lines.extend(report.reason.as_ref().map(|reason| vec![Span::text(reason)]));
-    if !report.by_hand.is_empty() {
-        lines.push(vec![Span::text("continue by hand:")]);
-        lines.extend(report.by_hand.iter().map(|command| vec![Span::code(command)]));
+    if let Some((first, rest)) = report.by_hand.split_first() {
+        lines.push(vec![Span::text("continue by hand: "), Span::code(first)]);
+        lines.extend(rest.iter().map(|command| vec![Span::code(command)]));
     }
     (emoji, lines)
 }
 
-fn change(name: &str, service: &DeployedService) -> Line {
-    let mut line = vec![Span::text(format!("{name}: "))];
-    if let Some(previous) = &service.previous {
-        line.extend([Span::code(previous.short()), Span::text(" → ")]);
+/// The services that change, in one line for all that change alike: messages show few lines.
+fn changes(services: &BTreeMap<String, DeployedService>) -> Vec<Line> {
+    let mut alike: Vec<(&DeployedService, Vec<&str>)> = Vec::new();
+    for (name, service) in services.iter().filter(|(_, service)| service.previous.as_ref() != Some(&service.digest)) {
+        let is_alike =
+            |other: &DeployedService| (&other.previous, &other.digest) == (&service.previous, &service.digest);
+        match alike.iter_mut().find(|(other, _)| is_alike(other)) {
+            Some((_, names)) => names.push(name),
+            None => alike.push((service, vec![name])),
+        }
     }
-    line.push(Span::code(service.digest.short()));
-    line
+    let line = |(service, names): (&DeployedService, Vec<&str>)| {
+        let mut line = vec![Span::text(format!("{}: ", names.join(", ")))];
+        if let Some(previous) = &service.previous {
+            line.extend([Span::code(previous.short()), Span::text(" → ")]);
+        }
+        line.push(Span::code(service.digest.short()));
+        line
+    };
+    alike.into_iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -103,7 +114,7 @@ mod tests {
             name: "production".into(),
             kind: "compose",
             result,
-            services: BTreeMap::from([("web".into(), service)]),
+            services: BTreeMap::from([("web".into(), service.clone()), ("worker".into(), service)]),
             url: Some("https://shop.example".into()),
             duration: Duration::from_secs(4),
             reason: Some("web: exited with code 3".into()),
@@ -156,9 +167,9 @@ mod tests {
             assert_eq!(message.phase, phase, "{result:?}");
             let lines: Vec<String> = message.fields[0].lines.iter().map(|line| text(line)).collect();
             assert_eq!((lines[0].as_str(), lines[1].as_str()), (words, "web: exited with code 3"));
-            let by_hand = lines.iter().any(|line| line == "docker compose up");
+            let by_hand = lines.iter().any(|line| line == "continue by hand: docker compose up");
             assert_eq!(by_hand, result == FailedNotRolledBack);
-            let change = format!("web: {} → {}", Digest::of(b"old").short(), Digest::of(b"new").short());
+            let change = format!("web, worker: {} → {}", Digest::of(b"old").short(), Digest::of(b"new").short());
             assert_eq!(lines.last(), Some(&change));
         }
     }
