@@ -13,7 +13,7 @@ use super::{
     engine::encoded,
     records::{self, Record, Rubbish},
     remote::with_queue,
-    settings::Strategy,
+    settings::{Strategy, login_by_hand},
 };
 use crate::{
     deploy::{
@@ -141,10 +141,7 @@ impl ComposeTarget {
 
     /// The commands that put back what ran before.
     pub(super) fn restore_commands(&self, plan: &Plan) -> Vec<String> {
-        let server = &self.settings.server;
-        let user = format!("{}@{}", server.user, server.host);
-        let port = server.port.to_string();
-        let ssh = if server.port == 22 { quote(["ssh", &user]) } else { quote(["ssh", "-p", &port, &user]) };
+        let ssh = login_by_hand(&self.settings.server);
         let cd = quote(["cd", &self.settings.path]);
         let mut files = self.found.get().map(|found| found.files.clone()).unwrap_or_default();
         let existed = plan.changes.iter().filter(|(_, change)| change.previous.is_some());

@@ -5,7 +5,10 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::{archive, commands::DIRECTORY};
-use crate::{domain::credentials::Credentials, ssh::Server};
+use crate::{
+    domain::credentials::Credentials,
+    ssh::{Server, quote},
+};
 
 /// A project of Docker Compose on a server.
 #[derive(Clone, Debug)]
@@ -29,6 +32,20 @@ pub struct ComposeSettings {
     pub keep: usize,
     /// Credentials of the registries. They are used for pulls and are not stored on the server.
     pub credentials: Credentials,
+}
+
+/// The command of OpenSSH that logs in to a server.
+pub(super) fn login_by_hand(server: &Server) -> String {
+    let mut words = vec!["ssh".to_owned()];
+    if let Some(jump) = &server.jump {
+        let host = if jump.host.contains(':') { format!("[{}]", jump.host) } else { jump.host.clone() };
+        words.extend(["-J".to_owned(), format!("{}@{host}:{}", jump.user, jump.port)]);
+    }
+    if server.port != 22 {
+        words.extend(["-p".to_owned(), server.port.to_string()]);
+    }
+    words.push(format!("{}@{}", server.user, server.host));
+    quote(words)
 }
 
 /// How containers are replaced.
@@ -101,7 +118,30 @@ impl SyncedFile {
 
 #[cfg(test)]
 mod tests {
-    use super::SyncedFile;
+    use super::{SyncedFile, login_by_hand};
+    use crate::ssh::{KnownHosts, Server};
+
+    #[test]
+    fn commands_that_log_in() {
+        let server = |host: &str, port, jump| Server {
+            host: host.into(),
+            port,
+            user: "deploy".into(),
+            identities: Vec::new(),
+            agent: None,
+            known_hosts: KnownHosts::default(),
+            jump,
+        };
+        let jump = |host, port| Some(Box::new(server(host, port, None)));
+        for (server, want) in [
+            (server("shop.example", 22, None), "ssh deploy@shop.example"),
+            (server("::1", 2222, None), "ssh -p 2222 deploy@::1"),
+            (server("10.0.0.5", 22, jump("bastion", 22)), "ssh -J deploy@bastion:22 deploy@10.0.0.5"),
+            (server("10.0.0.5", 23, jump("::1", 24)), "ssh -J 'deploy@[::1]:24' -p 23 deploy@10.0.0.5"),
+        ] {
+            assert_eq!(login_by_hand(&server), want);
+        }
+    }
 
     #[test]
     fn paths_stay_in_the_directory() {
