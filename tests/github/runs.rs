@@ -441,16 +441,46 @@ async fn a_target_that_does_not_change_has_no_deployment() {
 }
 
 #[tokio::test]
+async fn a_deployment_begins_with_the_first_server_that_changes() {
+    let job = Job::new(&[("deployments", Access::Write)], &[], &[]).await;
+    let mut of_targets = TargetDeployments::new(&job.inputs, &job.env, &job.event, Some(&job.plan_for(TARGETS)), JOB);
+    for event in [
+        end("prod (one)", DeployResult::Unchanged, None),
+        begin("prod (two)"),
+        end("prod (two)", DeployResult::Deployed, None),
+    ] {
+        of_targets.event(&event);
+    }
+    let ended = of_targets.finish(SECOND).await;
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    assert_eq!(job.states(ended[0].0.as_ref().unwrap().id.unwrap()), ["in_progress", "success"]);
+}
+
+#[tokio::test]
+async fn a_github_that_hangs_does_not_hold_the_deployments_of_targets() {
+    let job = Job::new(&[("deployments", Access::Write)], &[], &[]).await;
+    job.github.fail_next([Fault::Hang]);
+    let mut of_targets = TargetDeployments::new(&job.inputs, &job.env, &job.event, Some(&job.plan_for(TARGETS)), JOB);
+    of_targets.event(&begin("staging"));
+    of_targets.event(&end("staging", DeployResult::Deployed, None));
+    let began = std::time::Instant::now();
+    let ended = of_targets.finish(Duration::from_millis(300)).await;
+    assert!(ended[0].0.is_none() && ended[0].1.is_some() && began.elapsed() < Duration::from_secs(5), "{ended:?}");
+}
+
+#[tokio::test]
 async fn the_deployment_of_a_target_ends_as_the_post_stage_finds_the_target() {
-    for (found, state) in [
-        (Some(DeployResult::Deployed), "success"),
-        (Some(DeployResult::FailedRolledBack), "failure"),
-        (None, "failure"),
+    for (target, found, state) in [
+        ("staging", Some(DeployResult::Deployed), "success"),
+        ("staging", Some(DeployResult::FailedRolledBack), "failure"),
+        ("staging", None, "failure"),
+        // Nobody knows about the other server.
+        ("prod (one)", Some(DeployResult::Deployed), "failure"),
     ] {
         let job = Job::new(&[("deployments", Access::Write)], &[], &[]).await;
         let mut of_targets =
             TargetDeployments::new(&job.inputs, &job.env, &job.event, Some(&job.plan_for(TARGETS)), JOB);
-        of_targets.event(&begin("staging"));
+        of_targets.event(&begin(target));
         let mut changes = job.github.changes();
         while job.github.calls().len() < 3 {
             changes.changed().await.unwrap();
@@ -458,7 +488,7 @@ async fn the_deployment_of_a_target_ends_as_the_post_stage_finds_the_target() {
         drop(of_targets);
         let mut run = job.ended(RunOutcome::Success);
         run.outcome = None;
-        run.targets = found.map(|result| TargetState::finished(report("staging", result, None))).into_iter().collect();
+        run.targets = found.map(|result| TargetState::finished(report(target, result, None))).into_iter().collect();
         let warnings = deployment::repair(&job.inputs, &job.post_env(), &job.event, &run, SECOND).await;
         let id = job.github.change(|world| world.deployments())[0]["id"].as_u64().unwrap();
         assert_eq!((warnings, job.states(id)), (vec![], vec!["in_progress".to_owned(), state.to_owned()]), "{found:?}");

@@ -219,15 +219,15 @@ async fn repair_one(
     let id = env.state(&slot.id()).filter(|_| env.state(&slot.settled()).is_none())?.parse().ok()?;
     let ended = env.state(&slot.status()).and_then(|text| serde_json::from_str(text).ok());
     let status = ended.unwrap_or_else(|| {
-        let targets = env.state(&slot.targets()).and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
-        let reports: Vec<&DeployReport> = run
-            .targets
-            .iter()
-            .filter(|target| targets.as_ref().is_some_and(|names| names.contains(&target.name)))
-            .filter_map(|target| target.report())
-            .collect();
+        let names = env.state(&slot.targets()).and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
+        let names = names.unwrap_or_default();
+        let reports = run.targets.iter().filter(|target| names.contains(&target.name));
+        let reports: Vec<&DeployReport> = reports.filter_map(|target| target.report()).collect();
+        // Only the server that was interrupted has a report here: what became of the others is not known.
+        let found = outcome_of(&reports)
+            .filter(|(outcome, _)| *outcome != DeploymentOutcome::Success || reports.len() == names.len());
         let is_cancelled = matches!(run.outcome, Some((RunOutcome::Cancelled, _)));
-        let (outcome, description) = outcome_of(&reports).unwrap_or_else(|| {
+        let (outcome, description) = found.unwrap_or_else(|| {
             let outcome = if is_cancelled { DeploymentOutcome::Cancelled } else { DeploymentOutcome::Failure };
             (outcome, "the step ended without reporting a result".to_owned())
         });
@@ -342,6 +342,11 @@ fn refused(environment: &str, error: &ApiError) -> Diagnostic {
 
 pub(super) fn no_client(environment: &str) -> Diagnostic {
     notice(format!("no deployment was created for {environment}: the token, the API URL or the commit is missing"))
+}
+
+/// The post stage sends what the run did not send in time.
+pub(super) fn late() -> Diagnostic {
+    notice("the outcome of a deployment was not sent in time; it is sent at the end of the job".to_owned())
 }
 
 fn notice(message: String) -> Diagnostic {

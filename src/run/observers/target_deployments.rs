@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
-    deployment::{Environment, Slot, no_client, outcome_of},
+    deployment::{Environment, Slot, late, no_client, outcome_of},
     history,
 };
 use crate::{
@@ -98,7 +98,7 @@ impl TargetDeployments {
         let Some(group) = self.groups.iter_mut().find(|group| group.servers.contains(target)) else { return };
         match step {
             // From here on, the target changes.
-            DeployStep::Preparing if group.deployment.is_none() && group.reports.is_empty() => {
+            DeployStep::Preparing if group.deployment.is_none() => {
                 let Some(client) = &self.client else {
                     self.notices.push(no_client(&group.environment));
                     return;
@@ -128,8 +128,7 @@ impl TargetDeployments {
         let ended = self.ended.into_iter().chain(rest).map(|task| async {
             match timeout(budget, task).await {
                 Ok(Ok(ended)) => ended,
-                // The post stage sends the status.
-                Ok(Err(_)) | Err(_) => (None, None),
+                Ok(Err(_)) | Err(_) => (None, Some(late())),
             }
         });
         let mut ended = join_all(ended).await;
