@@ -43,22 +43,6 @@ pub enum DeployResult {
 }
 
 impl DeployResult {
-    /// The result as in the output `deploy-result`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::Deployed => "deployed",
-            Self::FailedRolledBack => "failed-rolled-back",
-            Self::FailedNotRolledBack => "failed-not-rolled-back",
-            Self::Superseded => "superseded",
-            Self::MigrationFailed => "migration-failed",
-            Self::Locked => "locked",
-            Self::Cancelled => "cancelled",
-            Self::Triggered => "triggered",
-            Self::Skipped => "skipped",
-        }
-    }
-
     /// Whether the targets after this one may be deployed to.
     pub fn lets_others_follow(self) -> bool {
         match self {
@@ -172,20 +156,19 @@ mod tests {
             Cancelled, Deployed, FailedNotRolledBack, FailedRolledBack, Locked, MigrationFailed, Skipped, Superseded,
             Triggered, Unchanged,
         };
-        let all = [
-            Unchanged,
-            Deployed,
-            FailedRolledBack,
-            FailedNotRolledBack,
-            Superseded,
-            MigrationFailed,
-            Locked,
-            Cancelled,
-            Triggered,
-            Skipped,
-        ];
-        for result in all {
-            assert_eq!(to_value(result).unwrap(), result.word());
+        for (result, word) in [
+            (Unchanged, "unchanged"),
+            (Deployed, "deployed"),
+            (FailedRolledBack, "failed-rolled-back"),
+            (FailedNotRolledBack, "failed-not-rolled-back"),
+            (Superseded, "superseded"),
+            (MigrationFailed, "migration-failed"),
+            (Locked, "locked"),
+            (Cancelled, "cancelled"),
+            (Triggered, "triggered"),
+            (Skipped, "skipped"),
+        ] {
+            assert_eq!(to_value(result).unwrap(), word);
         }
     }
 
