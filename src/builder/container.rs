@@ -16,9 +16,8 @@ use bollard::{
     Docker,
     models::{ContainerCreateBody, HostConfig, Mount, MountType},
     query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
-        ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-        UploadToContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
+        RemoveContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
     },
 };
 use bytes::Bytes;
@@ -26,13 +25,14 @@ use futures_util::StreamExt as _;
 use thiserror::Error;
 
 use super::{
-    buildkitd,
-    engine::{ApiError, Engine, RegistryRules, api_error, credentials},
+    buildkitd, container_image,
+    engine::{ApiError, Engine, RegistryRules, api_error},
     node::Node,
 };
 use crate::{
     buildkit::{Endpoint, endpoint::Dial, exec, transport::Stream},
     domain::credentials::Credentials,
+    events::Events,
     inputs::builder::ContainerInput,
 };
 
@@ -137,11 +137,11 @@ impl ContainerLeases {
         lock(&self.0).push(lease);
     }
 
-    /// Releases all containers, within `limit`. The post stage removes containers for which this failed.
-    pub async fn release(&self, limit: Duration) {
+    /// Releases all containers, within `limit`, and returns whether that succeeded. The post stage removes the others.
+    pub async fn release(&self, limit: Duration) -> bool {
         let leases = std::mem::take(&mut *lock(&self.0));
         let all = futures_util::future::join_all(leases.iter().map(|lease| lease.release()));
-        let _ = tokio::time::timeout(limit, all).await;
+        tokio::time::timeout(limit, all).await.is_ok_and(|released| released.iter().all(Result::is_ok))
     }
 }
 
@@ -160,6 +160,7 @@ pub async fn node(
     (registries, entitlements): (&[&str], &BTreeSet<&str>),
     logins: &Credentials,
     leases: &ContainerLeases,
+    events: &Events,
 ) -> Result<Node, ContainerError> {
     let failed = |source| ContainerError::Engine { operation: "create", source };
     let docker = engine.client().await.map_err(failed)?;
@@ -171,7 +172,7 @@ pub async fn node(
     let mut attempt = 1;
     loop {
         let made = async {
-            ensure(docker, lease.container(), wanted, &config, &rules, logins).await?;
+            ensure(docker, lease.container(), wanted, &config, &rules, (logins, events)).await?;
             booted(docker, &lease).await
         };
         match made.await {
@@ -193,7 +194,7 @@ async fn ensure(
     wanted: &ContainerInput,
     config: &str,
     rules: &RegistryRules,
-    logins: &Credentials,
+    pull: (&Credentials, &Events),
 ) -> Result<(), ContainerError> {
     let failed = |operation| move |error| ContainerError::Engine { operation, source: api_error(error) };
     match docker.inspect_container(name, None::<InspectContainerOptions>).await.map_err(api_error) {
@@ -201,7 +202,7 @@ async fn ensure(
         // It stopped together with its engine.
         Ok(_) => {}
         Err(error) if error.status() == Some(404) => {
-            create(docker, name, wanted, rules, logins).await?;
+            create(docker, name, wanted, rules, pull).await?;
             let options = UploadToContainerOptionsBuilder::default().path("/etc").build();
             // The archive creates the directory, which not every image has.
             let archive = Bytes::from(buildkitd::archive("buildkit/buildkitd.toml", config));
@@ -218,7 +219,7 @@ async fn create(
     name: &str,
     wanted: &ContainerInput,
     rules: &RegistryRules,
-    logins: &Credentials,
+    (logins, events): (&Credentials, &Events),
 ) -> Result<(), ContainerError> {
     let state = Mount {
         typ: Some(MountType::VOLUME),
@@ -244,7 +245,8 @@ async fn create(
     let created = docker.create_container(Some(options.clone()), body.clone()).await.map_err(api_error);
     let created = match created {
         Err(error) if error.status() == Some(404) => {
-            pull(docker, &wanted.image, logins).await?;
+            let image = container_image::pull(docker, &wanted.image, logins, events).await?;
+            let body = ContainerCreateBody { image: Some(image), ..body };
             docker.create_container(Some(options), body).await.map_err(api_error)
         }
         created => created,
@@ -257,22 +259,6 @@ async fn create(
 
 /// The label of all containers that this action creates.
 const LABEL: &str = "build-deploy.builder";
-
-async fn pull(docker: &Docker, image: &str, logins: &Credentials) -> Result<(), ContainerError> {
-    // As in Docker's references, the part before the first slash is a host only if it looks like one.
-    let host =
-        image.split_once('/').map(|(host, _)| host).filter(|host| host.contains(['.', ':']) || *host == "localhost");
-    let host = host.unwrap_or("docker.io");
-    let tagged = image.contains('@') || image.rsplit('/').next().is_some_and(|last| last.contains(':'));
-    let from = if tagged { image.to_owned() } else { format!("{image}:latest") };
-    let options = CreateImageOptionsBuilder::default().from_image(&from).build();
-    let mut messages =
-        Box::pin(docker.create_image(Some(options), None, Some(credentials(logins.for_host(host), host))));
-    while let Some(message) = messages.next().await {
-        message.map_err(|error| ContainerError::Pull { image: image.to_owned(), source: api_error(error) })?;
-    }
-    Ok(())
-}
 
 /// Waits until BuildKit answers in the container.
 async fn booted(docker: &Docker, lease: &Arc<ContainerLease>) -> Result<Node, ContainerError> {

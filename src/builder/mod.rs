@@ -10,6 +10,7 @@ mod built;
 pub mod caches;
 pub mod capabilities;
 pub mod container;
+mod container_image;
 pub mod content;
 pub mod diagnose;
 pub mod engine;

@@ -112,7 +112,7 @@ impl SolveError {
 
 /// Whether the error message of a daemon or an engine is about a temporary failure.
 pub fn is_temporary(message: &str) -> bool {
-    const SIGNS: [&str; 24] = [
+    const SIGNS: [&str; 25] = [
         "connection reset",
         // net/http, when a server hangs up in the middle of an answer.
         "transport connection broken",
@@ -124,6 +124,8 @@ pub fn is_temporary(message: &str) -> bool {
         "i/o timeout",
         "TLS handshake timeout",
         "Client.Timeout exceeded",
+        // `Get "https://registry-1.docker.io/v2/": context deadline exceeded`
+        "\": context deadline exceeded",
         "Temporary failure in name resolution",
         "server sent GOAWAY",
         "use of closed network connection",

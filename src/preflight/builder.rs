@@ -104,7 +104,7 @@ async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Nod
         }
         BuilderInput::Container => {
             let engine = Arc::new(Engine::new(address(cx)?));
-            Ok((vec![in_container(plan, cx, &engine).await?], Some(engine)))
+            Ok((vec![in_container(plan, cx, &engine, events).await?], Some(engine)))
         }
         BuilderInput::Auto => {
             let (mut node, engine) = of_engine(cx).await?;
@@ -123,7 +123,7 @@ async fn nodes(plan: &Plan, cx: &RunContext, events: &Events) -> Result<(Vec<Nod
                 "builder: a container, because {image} {requirement}, which the engine ({store}) does not support"
             );
             events.emit(Event::Note(why)).await;
-            match in_container(plan, cx, &engine).await {
+            match in_container(plan, cx, &engine, events).await {
                 Ok(container) => Ok((vec![container], Some(engine))),
                 Err(failure) if requirement.is_about_cache() => {
                     let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -176,7 +176,7 @@ async fn of_engine(cx: &RunContext) -> Result<(Node, Arc<Engine>), Failure> {
     Ok((node, Arc::new(Engine::new(address))))
 }
 
-async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>) -> Result<Node, Failure> {
+async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>, events: &Events) -> Result<Node, Failure> {
     let mut hosts = plan.hosts();
     let caches = plan.images.iter().flat_map(|image| image.cache_from.iter().chain(&image.cache_to));
     hosts.extend(caches.filter_map(|cache| cache.attribute("ref")?.split_once('/').map(|(host, _)| host)));
@@ -184,7 +184,7 @@ async fn in_container(plan: &Plan, cx: &RunContext, engine: &Arc<Engine>) -> Res
     // The container may be shared with other runs, so it gets only the requested entitlements; its name contains them.
     let entitlements = plan.images.iter().flat_map(|image| &image.build.entitlements).map(String::as_str).collect();
     let asked = (&hosts[..], &entitlements);
-    let made = container::node(engine, &cx.container, asked, &cx.credentials, &cx.leases).await;
+    let made = container::node(engine, &cx.container, asked, &cx.credentials, &cx.leases, events).await;
     made.map_err(|error| {
         let hint = match &error {
             ContainerError::Pull { .. } => {
