@@ -1,7 +1,7 @@
 //! The endpoint of a BuildKit daemon: a Docker engine, a separate socket, or a dialer.
 //!
-//! Each endpoint opens streams of HTTP/2 to the daemon's services. An engine has separate streams for sessions
-//! ([`transport::upgrade`]); every other daemon carries them inside a call ([`super::tunnel`]).
+//! Each endpoint opens streams of HTTP/2 to the daemon's services. Engines have separate streams for sessions
+//! ([`transport::upgrade`]), unless they are newer; every other daemon carries them inside a call ([`super::tunnel`]).
 
 use std::{fmt, io, sync::Arc};
 
@@ -37,10 +37,10 @@ impl Endpoint {
         let unreachable = |source| TransportError::Connect { endpoint: self.to_string(), source };
         let dialing = async {
             match self {
-                Self::Engine(address) => {
-                    let upgraded = transport::upgrade(address, "/grpc", &[]).await?;
-                    Ok(Box::new(TokioIo::new(upgraded)) as Stream)
-                }
+                Self::Engine(address) => match transport::upgrade(address, "/grpc", &[]).await? {
+                    Some(upgraded) => Ok(Box::new(TokioIo::new(upgraded)) as Stream),
+                    None => transport::open(address).await.map_err(unreachable),
+                },
                 Self::Socket(address, None) => transport::open(address).await.map_err(unreachable),
                 Self::Socket(address, Some(tls)) => {
                     let stream = transport::open(address).await.map_err(unreachable)?;

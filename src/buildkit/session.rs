@@ -109,7 +109,7 @@ pub const LARGEST_SECRET: u64 = 500 << 10;
 pub struct Session {
     id: String,
     server: JoinHandle<()>,
-    /// Carries the stream inside a call, for daemons outside an engine. The server's task for its connection outlives the
+    /// Carries the stream inside a call, unless an engine has a separate stream for it. The server's task for its connection outlives the
     /// server, and would keep the connection to the daemon open.
     carrier: Option<JoinHandle<()>>,
 }
@@ -133,18 +133,19 @@ impl Session {
         let export = receiver.as_ref().map(|_| EXPORT);
         let methods = METHODS.into_iter().chain(export);
         headers.extend(methods.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
-        let (stream, carrier): (ByteStream, _) = match endpoint {
-            Endpoint::Engine(address) => {
-                (Box::new(TokioIo::new(transport::upgrade(address, "/session", &headers).await?)), None)
-            }
-            Endpoint::Socket(..) | Endpoint::Dialer(_) => {
-                let refused = |status: Status| TransportError::Session {
-                    endpoint: endpoint.to_string(),
-                    reason: status.message().to_owned(),
-                };
-                let (stream, carrier) = tunnel::open(client.channel(), &headers).await.map_err(refused)?;
-                (Box::new(stream), Some(carrier))
-            }
+        let upgraded = match endpoint {
+            Endpoint::Engine(address) => transport::upgrade(address, "/session", &headers).await?,
+            Endpoint::Socket(..) | Endpoint::Dialer(_) => None,
+        };
+        let (stream, carrier): (ByteStream, _) = if let Some(upgraded) = upgraded {
+            (Box::new(TokioIo::new(upgraded)), None)
+        } else {
+            let refused = |status: Status| TransportError::Session {
+                endpoint: endpoint.to_string(),
+                reason: status.message().to_owned(),
+            };
+            let (stream, carrier) = tunnel::open(client.channel(), &headers).await.map_err(refused)?;
+            (Box::new(stream), Some(carrier))
         };
         let services = filesync::server()
             .add_service(HealthServer::new(Alive))

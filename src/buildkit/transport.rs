@@ -3,12 +3,14 @@
 //! An engine hands out two kinds of raw HTTP/2 stream by an upgrade: `POST /grpc`, where we are the gRPC client, and
 //! `POST /session`, where the daemon is
 //! (<https://github.com/moby/moby/blob/master/daemon/server/router/build/build_routes.go>, `client/hijack.go`).
-//! Unversioned paths work from Engine 20.10 on.
+//! Unversioned paths work from Engine 20.10 on. Version 1.53 of the API deprecates both in favor of gRPC on the socket
+//! itself, with sessions inside a call (<https://docs.docker.com/reference/api/engine/version-history/#v153-api-changes>), so
+//! an engine may lack them.
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
-use http::{Request, StatusCode, header};
-use hyper::{client::conn::http1, upgrade::Upgraded};
+use http::{Request, Response, StatusCode, header, request};
+use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
 use thiserror::Error;
@@ -95,12 +97,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub type Stream = Box<dyn Duplex>;
 
 /// Connects to the Docker engine at `address` and upgrades the connection to raw HTTP/2 at `path` (`/grpc` or
-/// `/session`), sending `headers`.
+/// `/session`), sending `headers`. `None` if the engine has no such path because it serves gRPC on its socket.
 pub async fn upgrade(
     address: &Address,
     path: &'static str,
     headers: &[(&'static str, String)],
-) -> Result<Upgraded, TransportError> {
+) -> Result<Option<Upgraded>, TransportError> {
     let late = |_| TransportError::TimedOut { endpoint: engine(address) };
     tokio::time::timeout(CONNECT_TIMEOUT, upgrade_unbounded(address, path, headers)).await.map_err(late)?
 }
@@ -114,27 +116,46 @@ async fn upgrade_unbounded(
     address: &Address,
     path: &'static str,
     headers: &[(&'static str, String)],
-) -> Result<Upgraded, TransportError> {
+) -> Result<Option<Upgraded>, TransportError> {
+    let mut request = Request::post(path).header(header::CONNECTION, "Upgrade").header(header::UPGRADE, "h2c");
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let response = ask(address, path, request).await?;
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            let failed = |source| TransportError::Request { endpoint: engine(address), path, source };
+            hyper::upgrade::on(response).await.map(Some).map_err(failed)
+        }
+        StatusCode::NOT_FOUND if serves_grpc(address).await? => Ok(None),
+        status => Err(TransportError::Refused { endpoint: engine(address), path, status }),
+    }
+}
+
+/// Whether the engine is new enough to serve gRPC on its socket.
+async fn serves_grpc(address: &Address) -> Result<bool, TransportError> {
+    const PING: &str = "/_ping";
+    let response = ask(address, PING, Request::get(PING)).await?;
+    let version = response.headers().get("api-version").and_then(|value| value.to_str().ok()?.split_once('.'));
+    let version = version.and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)));
+    Ok(version.is_some_and(|version| version >= (1, 53)))
+}
+
+/// Sends a request to an engine on a connection of its own.
+async fn ask(
+    address: &Address,
+    path: &'static str,
+    request: request::Builder,
+) -> Result<Response<Incoming>, TransportError> {
     let unreachable = |source| TransportError::Connect { endpoint: engine(address), source };
     let failed = |source| TransportError::Request { endpoint: engine(address), path, source };
     let stream = open(address).await.map_err(unreachable)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     // The task ends by itself once the stream is upgraded or closed.
     tokio::spawn(connection.with_upgrades());
-    let mut request = Request::post(path)
-        .header(header::HOST, "docker")
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::UPGRADE, "h2c");
-    for (name, value) in headers {
-        request = request.header(*name, value);
-    }
     // Our header values are ids and method names; the path is a constant.
-    let request = request.body(String::new()).unwrap_or_default();
-    let response = sender.send_request(request).await.map_err(failed)?;
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(TransportError::Refused { endpoint: engine(address), path, status: response.status() });
-    }
-    hyper::upgrade::on(response).await.map_err(failed)
+    let request = request.header(header::HOST, "docker").body(String::new()).unwrap_or_default();
+    sender.send_request(request).await.map_err(failed)
 }
 
 /// Connects to the socket at `address`.

@@ -81,7 +81,7 @@ pub(crate) fn unix(engine: Engine, path: &Path) {
 }
 
 async fn carry(engine: Engine, mut stream: impl Duplex) {
-    let upgraded = transport::upgrade(&Address::Unix(engine.socket()), "/grpc", &[]).await.unwrap();
+    let upgraded = transport::upgrade(&Address::Unix(engine.socket()), "/grpc", &[]).await.unwrap().unwrap();
     // Either side may end it.
     let _ = tokio::io::copy_bidirectional(&mut stream, &mut TokioIo::new(upgraded)).await;
 }

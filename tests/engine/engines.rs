@@ -1,4 +1,5 @@
-//! Engines with the classic image store, which push themselves.
+//! Engines that differ from the present one: with the classic image store, which push themselves, old ones, and future
+//! ones.
 
 use http::Method;
 use stand_ins::engine::{Fault, Seen, Setup};
@@ -19,6 +20,23 @@ async fn an_engine_with_the_classic_store_pushes_itself() {
         let pushes = world.engine.count(|seen| matches!(seen, Seen::Push(_)));
         assert_eq!(pushes, 1, "{setup:?}: one tag; the others are put with the manifest's bytes");
     }
+}
+
+#[tokio::test]
+async fn an_engine_without_the_old_paths_to_buildkit_builds_on_its_socket() {
+    let world = World::new(Setup::future()).await;
+    let run = world.run(&[("Dockerfile", &format!("{BASE}COPY a /a\nRUN cat /a\n")), ("a", "hello")]);
+    let report = run.expect(0).await;
+    assert_eq!(world.tagged("", "main").as_ref(), Some(&report.outputs["digest"]), "{}", log(&report));
+    assert_eq!(world.engine.sessions(), 0);
+}
+
+#[tokio::test]
+async fn an_engine_without_buildkit_is_named() {
+    let setup = Setup { api: "1.41".into(), ..Setup::future() };
+    let report = World::new(setup).await.run(&[("Dockerfile", BASE)]).expect(1).await;
+    let error = the_error(&report);
+    assert!(error.message.contains("does not offer BuildKit: it answered 404"), "{error:?}");
 }
 
 #[tokio::test]

@@ -23,11 +23,16 @@ mod state;
 use std::{fmt, io, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use tokio::{net::UnixListener, task::JoinHandle};
+use tonic::body::Body;
+use tower::Service as _;
 
 use self::state::State;
 pub use self::state::{Build, BuildEnd};
@@ -54,6 +59,8 @@ pub struct Setup {
     pub buildkit: Option<String>,
     /// How often the caller's sessions are asked whether they live.
     pub health: Duration,
+    /// Whether it has the paths `/grpc` and `/session`. It serves gRPC on its socket in any case.
+    pub upgrades: bool,
 }
 
 impl Setup {
@@ -65,7 +72,13 @@ impl Setup {
             api: "1.52".to_owned(),
             buildkit: Some("v0.25.2".to_owned()),
             health: Duration::from_secs(5),
+            upgrades: true,
         }
+    }
+
+    /// A future engine, without the paths that version 1.53 of the API deprecates.
+    pub fn future() -> Self {
+        Self { version: "30.0.0".to_owned(), api: "1.60".to_owned(), upgrades: false, ..Self::containerd() }
     }
 
     /// The same with the classic image store.
@@ -145,10 +158,11 @@ impl Engine {
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = accepting.clone();
-                let service = service_fn(move |request| serve(state.clone(), request));
+                let service = service_fn(move |request| any(state.clone(), request));
                 accepting.spawn(async move {
+                    let server = auto::Builder::new(TokioExecutor::new());
                     // A caller that goes away is what some tests are about.
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+                    let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
                 });
             }
         });
@@ -191,6 +205,17 @@ impl fmt::Debug for Engine {
 
 type Answer = Response<Full<Bytes>>;
 
+/// Serves gRPC over HTTP/2, and the engine's API over HTTP/1.1.
+async fn any(state: Arc<State>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    if request.version() == Version::HTTP_2 {
+        return match control::routes(&state).call(request).await {
+            Ok(answer) => Ok(answer.map(Body::new)),
+            Err(never) => match never {},
+        };
+    }
+    Ok(serve(state, request).await?.map(Body::new))
+}
+
 async fn serve(state: Arc<State>, request: Request<Incoming>) -> io::Result<Answer> {
     let path = unversioned(request.uri().path()).to_owned();
     match state.fault(&Seen::Call { method: request.method().clone(), path: path.clone() }) {
@@ -200,7 +225,7 @@ async fn serve(state: Arc<State>, request: Request<Incoming>) -> io::Result<Answ
         Some(Fault::Fail(_) | Fault::EndSession | Fault::End) => return Err(io::Error::other("as the test wants")),
     }
     match (request.method(), path.as_str()) {
-        (&Method::POST, "/grpc" | "/session") => Ok(upgrade(&state, &path, request)),
+        (&Method::POST, "/grpc" | "/session") if state.setup.upgrades => Ok(upgrade(&state, &path, request)),
         _ => Ok(api::answer(&state, &path, request).await),
     }
 }

@@ -25,7 +25,12 @@ pub(super) async fn answer(state: &Arc<State>, path: &str, request: Request<Inco
     let query: HashMap<String, String> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let body = Limited::new(body, LARGEST_BODY).collect().await.map(Collected::to_bytes).unwrap_or_default();
     match (&parts.method, path) {
-        (&Method::GET | &Method::HEAD, "/_ping") => with_status(StatusCode::OK, "text/plain", "OK".to_owned()),
+        (&Method::GET | &Method::HEAD, "/_ping") => {
+            let mut answer = with_status(StatusCode::OK, "text/plain", "OK".to_owned());
+            let api = HeaderValue::from_str(&state.setup.api).unwrap_or(HeaderValue::from_static("1.24"));
+            answer.headers_mut().insert("api-version", api);
+            answer
+        }
         (&Method::GET, "/version") => ok(&json!({
             "Version": state.setup.version, "ApiVersion": state.setup.api, "MinAPIVersion": "1.24",
             "Os": "linux", "Arch": "amd64",

@@ -13,23 +13,28 @@ use bollard_buildkit_proto::{
     },
     pb::Platform,
 };
-use futures_util::Stream;
+use futures_util::{Stream, stream};
 use hyper::{server::conn::http2, upgrade::Upgraded};
 use hyper_util::{rt::TokioExecutor, service::TowerToHyperService};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex, split};
 use tonic::{Request, Response, Status, Streaming, service::Routes};
 
-use super::{Seen, Store, build, content::Content, gateway::Gateway, state::State};
+use super::{Seen, Store, build, content::Content, gateway::Gateway, session::Offer, state::State};
 
 /// Most bytes of a message.
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// Serves BuildKit's API until the caller goes away.
-pub(super) async fn serve(state: Arc<State>, stream: Upgraded) {
+/// BuildKit's API.
+pub(super) fn routes(state: &Arc<State>) -> Routes {
     let control = ControlServer::new(Buildkit(state.clone())).max_decoding_message_size(MAX_MESSAGE);
     let gateway = LlbBridgeServer::new(Gateway(state.clone())).max_decoding_message_size(MAX_MESSAGE);
-    let routes = Routes::new(control).add_service(gateway).add_service(Content(state));
-    let connection =
-        http2::Builder::new(TokioExecutor::new()).serve_connection(stream, TowerToHyperService::new(routes));
+    Routes::new(control).add_service(gateway).add_service(Content(state.clone()))
+}
+
+/// Serves BuildKit's API until the caller goes away.
+pub(super) async fn serve(state: Arc<State>, stream: Upgraded) {
+    let routes = TowerToHyperService::new(routes(&state));
+    let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(stream, routes);
     // A caller that goes away is what some tests are about.
     let _ = connection.await;
 }
@@ -84,8 +89,34 @@ impl Control for Buildkit {
 
     type SessionStream = Answers<BytesMessage>;
 
-    async fn session(&self, _: Request<Streaming<BytesMessage>>) -> Result<Response<Self::SessionStream>, Status> {
-        unknown("Session")
+    async fn session(
+        &self,
+        request: Request<Streaming<BytesMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let offer = Offer::of_headers(request.metadata().as_ref());
+        let id = offer.id.clone();
+        let mut incoming = request.into_inner();
+        let (near, far) = duplex(64 << 10);
+        let (reader, mut writer) = split(far);
+        let state = self.0.clone();
+        self.0.spawn(async move {
+            let up = async {
+                while let Ok(Some(message)) = incoming.message().await {
+                    if writer.write_all(&message.data).await.is_err() {
+                        break;
+                    }
+                }
+                state.sessions.end(&id);
+            };
+            tokio::join!(state.sessions.serve(offer, near, state.setup.health), up);
+        });
+        let answers = stream::unfold(reader, async |mut reader| {
+            let mut data = vec![0; 16 << 10];
+            let read = reader.read(&mut data).await.ok().filter(|read| *read > 0)?;
+            data.truncate(read);
+            Some((Ok(BytesMessage { data }), reader))
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn disk_usage(&self, _: Request<DiskUsageRequest>) -> Result<Response<DiskUsageResponse>, Status> {

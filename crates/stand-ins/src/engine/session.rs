@@ -37,7 +37,7 @@ const FAILURES: u32 = 2;
 /// What a caller offers in its session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Offer {
-    id: String,
+    pub(super) id: String,
     methods: Vec<String>,
 }
 
