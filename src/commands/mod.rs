@@ -26,6 +26,7 @@ use crate::{
     },
     laptop,
     report::log::{Annotate, Log, Reader},
+    run::post_stage,
 };
 
 /// The program's exit statuses, except those of signals.
@@ -94,6 +95,9 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
         }
     }
     let call = Call { env, inputs, log };
+    if !matches!(command, Subcommand::Post | Subcommand::Plan(..)) {
+        post_stage::request(&call.env);
+    }
     match command {
         Subcommand::Run => run::run(call, work::Work::Pipeline).await,
         Subcommand::Deploy => run::run(call, work::Work::Deploy).await,

@@ -27,7 +27,12 @@ use crate::{
     inputs::{runner::RunnerEnv, typed::Inputs},
     pipeline::Journal,
     publish::Move,
-    report::{outputs::outputs, summary::summary},
+    regular_file,
+    report::{
+        artifacts::{Artifacts, artifacts},
+        outputs::outputs,
+        summary::summary,
+    },
     reporter,
     run::{
         allowance::{Allowance, LEFT, Pace},
@@ -38,11 +43,14 @@ use crate::{
             deployments::Deployments,
             history::Inquiry,
         },
-        saved, secrets,
+        post_stage, saved, secrets,
         setup::RunSetup,
     },
     signals::{Ended, Signals},
 };
+
+/// Maximum size of the list of recorded artifacts in bytes. The runner records 500 of them.
+const LARGEST_LIST: u64 = 1 << 20;
 
 /// The limit without `timeout`: longer than any job may run.
 pub(super) const NO_LIMIT: Duration = Duration::from_hours(30 * 24);
@@ -123,7 +131,7 @@ pub async fn run<W: Write>(call: Call<W>, task: Work) -> u8 {
         ended = futures_util::future::join(work, reporting) => ended,
         never = chat::save(&env, posted) => match never {},
     };
-    moves::end(&env, &moving, &state);
+    let knows_tags = moves::end(&env, &moving, &state);
     // From here on, the post stage repeats reports of the outcome that fail.
     chat.save_outcome(&env, &state);
     let pace = if matches!(state.outcome, Some((RunOutcome::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };
@@ -138,11 +146,15 @@ pub async fn run<W: Write>(call: Call<W>, task: Work) -> u8 {
             leases.release(final_reports),
         )
     });
-    let (reports, (deployments, notices), commented, ()) = allowance.measured(all_reports).await;
+    let (reports, (deployments, notices), commented, released) = allowance.measured(all_reports).await;
     let _ = saved::write(&env, &[(LEFT, &allowance.left())]);
     let state = RunState { deployments, ..state };
     let (mut warnings, notified) = chat::settle(&env, &reports, Open::Nothing);
     warnings.extend(notices.into_iter().chain(commented));
+    let succeeded = matches!(state.outcome, Some((RunOutcome::Success, _)));
+    if succeeded && knows_tags && notified && released && warnings.is_empty() {
+        post_stage::withdraw(&env);
+    }
     warnings.extend(leave_behind(&env, &inputs, &state, &chat.ids(&reports)));
     for warning in warnings {
         let _ = log.late(&warning);
@@ -200,7 +212,7 @@ async fn stopping(
     }
 }
 
-/// Writes outputs and the job summary. A failure is only a warning: the images were pushed.
+/// Writes outputs, the job summary and the artifacts. A failure is only a warning: the images were pushed.
 fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_ids: &str) -> Vec<Diagnostic> {
     let values = outputs(state, Some(message_ids).filter(|ids| !ids.is_empty()));
     let pairs = values.iter().map(|(name, value)| (*name, value.as_str()));
@@ -208,7 +220,23 @@ fn leave_behind(env: &RunnerEnv, inputs: &Inputs, state: &RunState, message_ids:
     let summarised =
         if inputs.github.show.summary { append(env, RunnerFile::Summary, &summary(state)) } else { Ok(()) };
     let failed = |title: &str, result: Result<(), FileError>| result.err().map(|e| warning(title, e.to_string()));
-    [failed("outputs", written), failed("job summary", summarised)].into_iter().flatten().collect()
+    let warnings = [failed("outputs", written), failed("job summary", summarised)];
+    warnings.into_iter().flatten().chain(record_artifacts(env, state)).collect()
+}
+
+/// Records the pushed images for the later steps of the job.
+fn record_artifacts(env: &RunnerEnv, state: &RunState) -> Vec<Diagnostic> {
+    let list =
+        env.var("GITHUB_ARTIFACTS_LIST").and_then(|path| regular_file::read_text(Path::new(path), LARGEST_LIST).ok());
+    // The file is empty if the runner does not support it.
+    let recorded = list.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let images = state.images.iter().filter_map(|image| image.publication.as_ref());
+    let Artifacts { lines, omitted } = artifacts(images, &recorded);
+    let written = append(env, RunnerFile::Artifacts, &lines).err().map(|error| error.to_string());
+    let omitted = omitted.into_iter().map(|name| {
+        format!("{name} is not recorded for `actions/attest`, because an earlier step recorded another image under this name")
+    });
+    written.into_iter().chain(omitted).map(|message| warning("artifacts", message)).collect()
 }
 
 /// Appends to one of the runner's files. Does nothing outside a runner.

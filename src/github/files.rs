@@ -1,4 +1,4 @@
-//! Writes the files that the runner reads after each stage: outputs, state and job summary.
+//! Writes the files that the runner reads after each stage: outputs, state, job summary, variables and artifacts.
 
 use std::{fs::OpenOptions, io::Write, path::Path};
 
@@ -34,6 +34,10 @@ pub enum RunnerFile {
     State,
     /// The job summary, Markdown.
     Summary,
+    /// Variables of the later steps of the job.
+    Env,
+    /// Artifacts that the step produced.
+    Artifacts,
 }
 
 impl RunnerFile {
@@ -43,6 +47,8 @@ impl RunnerFile {
             Self::Output => "GITHUB_OUTPUT",
             Self::State => "GITHUB_STATE",
             Self::Summary => "GITHUB_STEP_SUMMARY",
+            Self::Env => "GITHUB_ENV",
+            Self::Artifacts => "GITHUB_ARTIFACTS",
         }
     }
 
@@ -57,8 +63,8 @@ impl RunnerFile {
     }
 }
 
-/// The text that assigns values to names, for [`RunnerFile::Output`] and [`RunnerFile::State`]. `random` must be new for
-/// each call, so that no value can contain the delimiter and set another name.
+/// The text that assigns values to names, for [`RunnerFile::Output`], [`RunnerFile::State`] and [`RunnerFile::Env`].
+/// `random` must be new for each call, so that no value can contain the delimiter and set another name.
 pub fn assignments<'a>(
     values: impl IntoIterator<Item = (&'a str, &'a str)>,
     random: [u8; 16],

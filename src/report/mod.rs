@@ -3,6 +3,7 @@
 //! All are rendered from [`crate::domain::event::Event`] and [`crate::domain::run::RunState`] alone.
 
 pub mod annotations;
+pub mod artifacts;
 pub mod bounded;
 pub mod comment;
 pub mod deployments;

@@ -17,6 +17,7 @@ pub mod logins;
 pub mod moves;
 pub mod observers;
 pub mod planning;
+pub mod post_stage;
 pub mod saved;
 pub mod secrets;
 pub mod setup;

@@ -34,13 +34,14 @@ pub fn begin(env: &RunnerEnv, moves: &[Move]) {
     }
 }
 
-/// Saves that the run itself reports its tags, if it moved any and knows the state of each.
-pub fn end(env: &RunnerEnv, moving: &Cell<bool>, run: &RunState) {
+/// Saves that the run itself reports its tags, if it moved any and knows the state of each. Returns whether it knows them.
+pub fn end(env: &RunnerEnv, moving: &Cell<bool>, run: &RunState) -> bool {
     let publications = || run.images.iter().filter_map(|image| image.publication.as_ref());
     let is_unknown = publications().flat_map(|publication| &publication.tags).any(|tag| tag.state == TagState::Unknown);
     if moving.get() && !is_unknown {
         let _ = saved::write(env, &[(MOVING, "[]"), (MOVED, "true")]);
     }
+    !is_unknown
 }
 
 /// Repairs the tags of a run that was killed while it moved them, and reports the state of each. Returns nothing if no

@@ -66,6 +66,7 @@ async fn a_run_is_one_message_from_yellow_to_green() {
         let discord = discord().await;
         let run = told(engine, &discord, BASE);
         let report = run.expect(0).await;
+        assert!(!run.step.action.needs_post(&report.variables), "{:?}", report.variables);
         let (colors, message) = course(&discord);
         assert_eq!(colors, [YELLOW, GREEN], "{engine:?}");
         assert_eq!(report.outputs["message-id"], message.id);
@@ -142,6 +143,7 @@ async fn the_post_stage_repairs_what_a_kill_left_yellow() {
     run.engine.docker(&["kill", "--signal", "KILL", &container]);
     let report = running.finish().await.unwrap();
     assert_eq!(report.exit_code, 137, "{}", log(&report));
+    assert!(run.step.action.needs_post(&report.variables), "{:?}", report.variables);
     assert_eq!(course(&discord).0, [YELLOW]);
     assert!(report.state.contains_key("messages"), "{:?}", report.state);
 
@@ -173,6 +175,7 @@ async fn the_post_stage_says_how_a_run_ended_that_could_not() {
             discord.fail_next(vec![fault.clone(); 50]);
             let report = running.finish().await.unwrap();
             assert_eq!(report.exit_code, status, "{}", log(&report));
+            assert!(run.step.action.needs_post(&report.variables), "{:?}", report.variables);
             assert_eq!(discord.messages()[0].embed()["color"], YELLOW, "{fault:?}: {}", log(&report));
             discord.heal();
             run.step.expressions.insert("job.status".into(), job.into());

@@ -22,10 +22,13 @@ const VERSION: &str = "izhan/build-deploy@v1";
 
 /// The names of permissions and whether a token can have them for writing
 /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#permissions>).
-const PERMISSIONS: &[&str] = &["actions", "contents", "deployments", "id-token", "packages", "pull-requests"];
+const PERMISSIONS: &[&str] =
+    &["actions", "attestations", "contents", "deployments", "id-token", "packages", "pull-requests"];
 
 /// Permissions that other actions need.
 const OF_OTHERS: &[(&str, &str, &str)] = &[
+    ("actions/attest", "attestations", "write"),
+    ("actions/attest", "id-token", "write"),
     ("actions/checkout", "contents", "read"),
     ("azure/login", "id-token", "write"),
     ("google-github-actions/auth", "id-token", "write"),

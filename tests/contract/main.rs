@@ -16,6 +16,7 @@ use build_deploy::{
         spec::{self, Fallback, INPUTS, InputSpec},
     },
     report::outputs::OUTPUTS,
+    run::post_stage,
     yaml::{self, Node},
 };
 
@@ -180,6 +181,7 @@ fn action_yml_holds_what_the_runner_needs() {
             owned("image", "Dockerfile"),
             owned("entrypoint", "/build-deploy"),
             owned("post-entrypoint", "/build-deploy-post"),
+            owned("post-if", &format!("env.{} != '{}'", post_stage::VARIABLE, post_stage::NOT_NEEDED)),
         ]
     );
     let branding = texts(&entry(&mut action, "branding"));

@@ -1,6 +1,6 @@
 //! Tags move last and together, and the report is exact.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stand_ins::{
     engine::{Setup, Store},
     registry::{Fault, Seen},
@@ -30,6 +30,25 @@ fn two(world: &World, version: &str) -> Run {
 fn next(run: &Run, version: &str) {
     run.write("web/Dockerfile", &format!("{BASE}RUN echo web {version}\n"));
     run.write("docs/Dockerfile", &format!("{BASE}RUN echo docs {version}\n"));
+}
+
+#[tokio::test]
+async fn later_steps_of_the_job_learn_the_images_and_the_post_stage_is_skipped() {
+    for setup in setups() {
+        let world = World::new(setup.clone()).await;
+        let run = two(&world, "1");
+        let report = run.expect(0).await;
+        let images = images(&report);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let expected = images.iter().map(|image| (text(&image["repository"]), text(&image["digest"])));
+        assert_eq!(report.artifacts, expected.collect(), "{setup:?}");
+        assert!(!run.step.action.needs_post(&report.variables), "{setup:?}: {:?}", report.variables);
+        next(&run, "2");
+        run.write("docs/Dockerfile", &format!("{BASE}RUN exit 7\n"));
+        let report = run.expect(1).await;
+        assert!(report.artifacts.is_empty(), "{setup:?}: {:?}", report.artifacts);
+        assert!(run.step.action.needs_post(&report.variables), "{setup:?}: {:?}", report.variables);
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The parts of an `action.yml` that the runner looks at when it starts a container action.
 
+use std::collections::BTreeMap;
+
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use thiserror::Error;
 
@@ -13,6 +15,22 @@ pub struct Action {
     pub entrypoint: Option<String>,
     /// `runs.post-entrypoint`.
     pub post_entrypoint: Option<String>,
+    /// `runs.post-if`.
+    pub post_if: Option<PostIf>,
+}
+
+/// A condition `env.NAME != 'value'`; others are not supported here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostIf {
+    name: String,
+    value: String,
+}
+
+impl PostIf {
+    fn parse(text: &str) -> Option<Self> {
+        let (name, value) = text.strip_prefix("env.")?.split_once(" != '")?;
+        Some(Self { name: name.to_owned(), value: value.strip_suffix('\'')?.to_owned() })
+    }
 }
 
 /// Why a text is no metadata of a container action.
@@ -27,6 +45,9 @@ pub enum ActionError {
     /// A key that the runner's schema does not know, which makes it refuse the action.
     #[error("action.yml: unknown key `runs.{0}`")]
     UnknownKey(String),
+    /// A `post-if` that this stand-in cannot evaluate.
+    #[error("action.yml: only `env.NAME != 'value'` is supported here, not `post-if: {0}`")]
+    PostIf(String),
 }
 
 const RUNS_KEYS: [&str; 9] =
@@ -49,7 +70,18 @@ impl Action {
             .into_iter()
             .map(|(name, input)| (name, child(input, "default").and_then(scalar).unwrap_or_default()))
             .collect();
-        Ok(Self { inputs, entrypoint: text("entrypoint"), post_entrypoint: text("post-entrypoint") })
+        let condition = |text: String| PostIf::parse(&text).ok_or(ActionError::PostIf(text));
+        let post_if = text("post-if").map(condition).transpose()?;
+        Ok(Self { inputs, entrypoint: text("entrypoint"), post_entrypoint: text("post-entrypoint"), post_if })
+    }
+
+    /// Whether the runner starts the post stage. `env` are the variables after the last step of the job.
+    pub fn needs_post(&self, env: &BTreeMap<String, String>) -> bool {
+        let is_met = |condition: &PostIf| {
+            // The runner compares texts without their case; a missing variable is an empty text.
+            !env.get(&condition.name).map_or("", String::as_str).eq_ignore_ascii_case(&condition.value)
+        };
+        self.post_entrypoint.is_some() && self.post_if.as_ref().is_none_or(is_met)
     }
 }
 
@@ -78,6 +110,19 @@ mod tests {
     use super::{Action, ActionError};
 
     #[test]
+    fn the_post_stage_depends_on_a_variable() {
+        let runs = |condition: &str| {
+            let text = format!("runs: {{using: docker, image: i, post-entrypoint: /p, post-if: \"{condition}\"}}");
+            Action::parse(&text)
+        };
+        let action = runs("env.DONE != 'yes'").unwrap();
+        let env = |value: &str| [("DONE".to_owned(), value.to_owned())].into();
+        assert!(action.needs_post(&[].into()) && action.needs_post(&env("no")));
+        assert!(!action.needs_post(&env("yes")) && !action.needs_post(&env("YES")));
+        assert_eq!(runs("success()"), Err(ActionError::PostIf("success()".into())));
+    }
+
+    #[test]
     fn reads_what_the_runner_reads() {
         let action = Action::parse(
             "name: x\ninputs:\n  a: {description: d, default: '1.0'}\n  b-c: {description: d}\n  d: {default: true}\n\
@@ -87,6 +132,7 @@ mod tests {
         let inputs: Vec<_> = action.inputs.iter().map(|(name, default)| (name.as_str(), default.as_str())).collect();
         assert_eq!(inputs, [("a", "1.0"), ("b-c", ""), ("d", "true")]);
         assert_eq!((action.entrypoint.as_deref(), action.post_entrypoint.as_deref()), (Some("/e"), Some("/p")));
+        assert!(action.needs_post(&[].into()));
         assert_eq!(Action::parse("runs: {using: node20}"), Err(ActionError::NoContainer));
         assert_eq!(Action::parse("runs: {using: docker, user: x}"), Err(ActionError::UnknownKey("user".into())));
     }

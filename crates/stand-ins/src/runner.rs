@@ -50,7 +50,7 @@ pub enum RunnerError {
     /// A file command that the runner would not understand, which fails the step.
     #[error("unable to process file command '{file}': {reason}")]
     FileCommand {
-        /// `output` or `state`.
+        /// Such as `output` or `state`.
         file: &'static str,
         /// Why.
         reason: String,
@@ -113,6 +113,10 @@ pub struct StageReport {
     pub outputs: BTreeMap<String, String>,
     /// Lines of `GITHUB_STATE`.
     pub state: BTreeMap<String, String>,
+    /// Lines of `GITHUB_ENV`.
+    pub variables: BTreeMap<String, String>,
+    /// Images in `GITHUB_ARTIFACTS`, with their digests.
+    pub artifacts: BTreeMap<String, String>,
     /// `GITHUB_STEP_SUMMARY`, masked.
     pub summary: String,
     /// The `docker run` line's arguments.
@@ -183,7 +187,8 @@ impl Machine {
         fs::write(&event, &step.payload).map_err(at(&event))?;
         for name in FILES {
             let path = files.join(format!("{name}_{id}"));
-            fs::write(&path, "").map_err(at(&path))?;
+            let text = if name == "artifacts_list" { r#"{"version":1,"subjects":[]}"# } else { "" };
+            fs::write(&path, text).map_err(at(&path))?;
         }
         Ok(id)
     }
@@ -249,6 +254,9 @@ impl Running {
             exit_code: status.code().unwrap_or(137),
             outputs: pairs("output", "set_output")?,
             state: pairs("state", "save_state")?,
+            variables: pairs("env", "set_env")?,
+            artifacts: file_commands::artifacts(&read("artifacts")?)
+                .map_err(|reason| RunnerError::FileCommand { file: "artifacts", reason })?,
             summary: console.masked(&read("step_summary")?),
             console,
             command_line: self.command_line,

@@ -36,6 +36,8 @@ impl Machine {
             ("GITHUB_STEP_SUMMARY", "step_summary"),
             ("GITHUB_STATE", "save_state"),
             ("GITHUB_OUTPUT", "set_output"),
+            ("GITHUB_ARTIFACTS", "artifacts"),
+            ("GITHUB_ARTIFACTS_LIST", "artifacts_list"),
         ] {
             let file = format!("_runner_file_commands/{file}_{id}");
             env.insert(name.into(), self.temp.join(file).display().to_string());

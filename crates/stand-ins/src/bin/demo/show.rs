@@ -207,8 +207,12 @@ impl Stage<'_> {
             say(out, format_args!("{line}"));
         }
         self.message(out);
-        let post = self.machine.start(&step, StageKind::Post, &report.state, None)?.finish().await?;
-        say(out, format_args!("== the post stage ended with exit status {} ==", post.exit_code));
+        if step.action.needs_post(&report.variables) {
+            let post = self.machine.start(&step, StageKind::Post, &report.state, None)?.finish().await?;
+            say(out, format_args!("== the post stage ended with exit status {} ==", post.exit_code));
+        } else {
+            say(out, format_args!("== nothing to repair: the runner skips the post stage =="));
+        }
         self.keep("the job's page", &format!("{}.page.md", scene.name), &report.summary, out)?;
         if report.exit_code == scene.exit_code {
             Ok(report)
