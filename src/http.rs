@@ -29,6 +29,16 @@ pub fn builder() -> ClientBuilder {
     Client::builder().connect_timeout(CONNECT).timeout(TOTAL).redirect(redirect::Policy::none())
 }
 
+/// What to do about a server whose certificate is not trusted.
+pub const UNTRUSTED: &str = "set the variable `SSL_CERT_FILE` of the step to a file in the workspace or `RUNNER_TEMP` with \
+                             all trusted CA certificates, such as a copy of the runner's \
+                             /etc/ssl/certs/ca-certificates.crt";
+
+/// Adds what to do to the reason of a failed request, if the server's certificate is not trusted.
+pub fn with_hint(reason: String) -> String {
+    if reason.contains("invalid peer certificate: UnknownIssuer") { format!("{reason}; {UNTRUSTED}") } else { reason }
+}
+
 /// Why the body of an answer could not be read.
 #[derive(Debug, Error)]
 pub enum BodyError {

@@ -206,7 +206,7 @@ fn shortened(status: StatusCode, message: &str) -> String {
 
 /// The innermost cause, which is the most specific one.
 fn reason(error: &octocrab::Error) -> String {
-    error.source().map_or_else(|| "no answer".to_owned(), |source| innermost(source).to_string())
+    error.source().map_or_else(|| "no answer".to_owned(), |source| transport::with_hint(innermost(source).to_string()))
 }
 
 fn innermost<'a>(mut cause: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {

@@ -134,15 +134,24 @@ impl RunnerEnv {
         (!in_container || temp.starts_with("/github/")).then_some(temp)
     }
 
-    /// Returns the values of the variables that are always secret: the runner's tokens and the AWS keys.
+    /// Returns the values that are always secret: the runner's tokens, the AWS keys, and the passwords of proxies.
     pub fn secrets(&self) -> impl Iterator<Item = Secret> {
-        SECRET_VARIABLES.iter().filter_map(|name| self.var(name)).map(Secret::new)
+        let values = SECRET_VARIABLES.iter().filter_map(|name| self.var(name));
+        let proxies = self.vars().filter(|(name, _)| name.to_ascii_lowercase().ends_with("_proxy"));
+        values.chain(proxies.filter_map(|(_, url)| password(url))).map(Secret::new)
     }
 
     /// Returns `owner` and `name` of the repository; both are empty outside an action.
     pub fn repository(&self) -> (&str, &str) {
         self.var("GITHUB_REPOSITORY").and_then(|full| full.split_once('/')).unwrap_or_default()
     }
+}
+
+/// The password in a URL.
+fn password(url: &str) -> Option<&str> {
+    let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let (_, password) = authority.rsplit_once('@')?.0.split_once(':')?;
+    Some(password).filter(|password| !password.is_empty())
 }
 
 impl fmt::Debug for RunnerEnv {
@@ -173,6 +182,16 @@ mod tests {
         let env = RunnerEnv::new([("INPUT_PASSWORD", "hunter2"), ("ACTIONS_RUNTIME_TOKEN", "t0ken")]);
         let shown = format!("{env:?}");
         assert!(shown.contains("INPUT_PASSWORD") && !shown.contains("hunter2") && !shown.contains("t0ken"));
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_secret() {
+        let env = RunnerEnv::new([
+            ("https_proxy", "http://robot:hunter2@proxy.corp:3128"),
+            ("HTTP_PROXY", "http://proxy.corp:3128/a@b"),
+            ("NO_PROXY", "localhost,.corp"),
+        ]);
+        assert_eq!(env.secrets().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>(), ["hunter2"]);
     }
 
     #[test]

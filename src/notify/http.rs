@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::service::{Reply, Request};
 use crate::{
     domain::redact::Redactor,
-    http::{BodyError, bounded_body},
+    http::{BodyError, bounded_body, with_hint},
 };
 
 /// In the form that Discord requires (<https://discord.com/developers/docs/reference#user-agent>); other services accept
@@ -108,5 +108,5 @@ fn chain(error: reqwest::Error, redactor: &Redactor) -> String {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    redactor.redact(&text)
+    with_hint(redactor.redact(&text))
 }

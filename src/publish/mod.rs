@@ -245,17 +245,13 @@ fn refusal(cx: Context<'_>, image: &str, repository: &str, about: &str, error: &
         }
         error => return failure(cx, image, repository, &format!("{about}: {error}")),
     };
-    let again = "check the runner's network and run the job again";
-    let (headline, hint) = match outage {
-        Outage::Untrusted => {
-            let hint = "name a file with the registry's CA in the variable `SSL_CERT_FILE` of the step";
-            (format!("the certificate of {host} is not trusted by this step"), hint)
-        }
-        Outage::NoConnection => (format!("{host} cannot be reached from this step"), again),
-        Outage::Broken => (format!("the connection to {host} broke"), again),
-        Outage::TimedOut => (format!("{host} did not answer in time"), "run the job again"),
+    let headline = match outage {
+        Outage::Untrusted => format!("the certificate of {host} is not trusted by this step"),
+        Outage::NoConnection => format!("{host} cannot be reached from this step"),
+        Outage::Broken => format!("the connection to {host} broke"),
+        Outage::TimedOut => format!("{host} did not answer in time"),
     };
-    let hint = Some(format!("{hint}; pushing {about}: {reason}"));
+    let hint = Some(format!("{}; pushing {about}: {reason}", outage.hint()));
     Failure::new(Stage::Publish, headline, hint).of_image(image)
 }
 

@@ -9,7 +9,10 @@ use reqwest::{
 };
 use thiserror::Error;
 
-use crate::retry::{Retry, Transient};
+use crate::{
+    http::UNTRUSTED,
+    retry::{Retry, Transient},
+};
 
 /// Why a request to a registry failed.
 #[derive(Debug, Error)]
@@ -82,6 +85,15 @@ impl Outage {
             Self::Untrusted | Self::NoConnection => format!("failed to reach {host} from this step: {reason}"),
             Self::Broken => format!("the connection to {host} broke: {reason}"),
             Self::TimedOut => format!("{host} did not answer in time"),
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Untrusted => UNTRUSTED,
+            Self::NoConnection | Self::Broken => "check the runner's network and run the job again",
+            Self::TimedOut => "run the job again",
         }
     }
 }

@@ -9,5 +9,6 @@ mod engines;
 mod failures;
 mod linked;
 mod preflight;
+mod proxies;
 mod publishing;
 mod run;
