@@ -15,4 +15,4 @@ DOCKER_HOST=$LAB_C8D "$LAB_DOCKER" cp "$container:/build-deploy" "$out/build-dep
 DOCKER_HOST=$LAB_C8D "$LAB_DOCKER" rm "$container" >/dev/null
 
 "$root/scripts/bench.py" --binary "$out/build-deploy" --buildx "$BUILD_DEPLOY_LAB/docker-config/cli-plugins/docker-buildx" \
-  --socket "$socket" --registry "$LAB_PLAIN" "$@"
+  --docker "$LAB_DOCKER" --socket "$socket" --registry "$LAB_PLAIN" --address "$LAB_ADDR" "$@"
