@@ -2,7 +2,7 @@
 """Measures build-deploy against its peers: the same projects, engine and registry, in one run.
 
 The players take turns in random order, so that noise hits all of them; what counts is the ratio of the medians. Each run is
-a process whose wall time and peak memory (maximum resident set, also of its children) the kernel reports. Every player gets
+a process whose wall time and peak memory (resident set, also of its children) are measured. Every player gets
 the same project and pushes to repositories of its own. build-deploy adds no attestations unless asked; bake and the actions
 do by default, and their users wait for them, so bake is measured with its defaults and without attestations.
 
@@ -25,6 +25,7 @@ import os
 import pathlib
 import platform
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -136,6 +137,38 @@ class Services(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Peak:
+    """The peak memory of a process or one of its children, sampled every 10 ms. The kernel's own figure for a process that
+    has ended would include the memory of this script, of which it was a copy."""
+
+    def __init__(self, pid):
+        self.pid, self.megabytes, self.over = pid, 0.0, threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    def watch(self):
+        while not self.over.wait(0.01):
+            self.look(self.pid)
+
+    def look(self, pid):
+        try:
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+            children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            return
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+        self.megabytes = max(self.megabytes, int(found[1]) / 1024 if found else 0.0)
+        for child in children:
+            self.look(child)
+
+
 class Contest:
     """The players and what they need."""
 
@@ -161,13 +194,13 @@ class Contest:
         with tempfile.TemporaryFile() as out:
             started = time.monotonic()
             process = subprocess.Popen(command, env=env, cwd=project, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-            _, status, usage = os.wait4(process.pid, 0)
+            with Peak(process.pid) as peak:
+                process.wait()
             seconds = time.monotonic() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode != 0:
                 out.seek(0)
                 sys.exit(f"{' '.join(map(str, command))} failed:\n{out.read().decode(errors='replace')[-3000:]}")
-        return seconds, usage.ru_maxrss / 1024
+        return seconds, peak.megabytes
 
     def event(self, project):
         """What the runner says of a push."""
@@ -184,7 +217,10 @@ class Contest:
 
     def client(self):
         """The environment of Docker's own clients."""
-        return dict(os.environ, DOCKER_HOST=f"unix://{self.args.socket}", BUILDX_BAKE_ENTITLEMENTS_FS="0")
+        # The directory of Docker's plugins, below its configuration.
+        config = str(pathlib.Path(self.args.buildx).parents[1])
+        socket = f"unix://{self.args.socket}"
+        return dict(os.environ, DOCKER_HOST=socket, DOCKER_CONFIG=config, BUILDX_BAKE_ENTITLEMENTS_FS="0")
 
     def ours(self, project, services, space):
         env = self.event(project) | {
@@ -220,15 +256,23 @@ class Contest:
             metadata = {"IMAGES": name, "TAGS": "type=ref,event=branch", "CONTEXT": "workflow"}
             build = {"CONTEXT": ".", "FILE": f"docker/{service}.Dockerfile", "PUSH": "true", "TAGS": f"{name}:main"}
             for action, inputs in (("metadata-action", metadata), ("build-push-action", build)):
+                inputs = self.defaults(action) | inputs
                 given = " ".join(f"'INPUT_{key}={value}'" for key, value in inputs.items())
                 script.append(f"env {given} node {self.args.actions}/{action}/dist/index.cjs")
             # build-push-action's post stage.
             script.append(f"env STATE_isPost=true node {self.args.actions}/build-push-action/dist/index.cjs")
         env = self.client() | self.event(project) | {"RUNNER_TEMP": str(temp), "DOCKER_BUILD_SUMMARY": "false"}
+        env |= {"GITHUB_API_URL": self.services, "INPUT_GITHUB-TOKEN": "bench"}
         for name in ("OUTPUT", "STATE", "ENV", "STEP_SUMMARY"):
             write(temp / name, "")
             env[f"GITHUB_{name}"] = str(temp / name)
         return self.measure(["sh", "-c", "\n".join(script)], env, project)
+
+    def defaults(self, action):
+        """The defaults of an action's inputs, which the runner sets; those that are expressions are empty here."""
+        text = (self.args.actions / action / "action.yml").read_text()
+        found = re.findall(r"^  ([\w-]+):\n(?:    .*\n)*?    default: (.*)\n", text, re.MULTILINE)
+        return {name.upper(): value.strip("'\"") for name, value in found if "${{" not in value}
 
     def our_step(self, project, services, space):
         """The containers of a step. Its peak is that of the docker command line."""

@@ -264,7 +264,7 @@ fn site(options: &Options) -> Result<Vec<(&'static str, String)>, DemoError> {
             .map_err(io("give the project to its user"))?;
     }
     let key = |file: &str| fs::read_to_string(options.server_keys.join(file)).map_err(io("read the server's keys"));
-    let target = format!("name: production\ncompose: ssh://{}{}\nsettle: 5s\n", options.server, directory.display());
+    let target = format!("name: production\ncompose: ssh://{}{}\n", options.server, directory.display());
     Ok(vec![("deploy", target), ("ssh-key", key("id_ed25519")?), ("ssh-known-hosts", key("known_hosts")?)])
 }
 
