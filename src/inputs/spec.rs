@@ -328,8 +328,8 @@ pub const INPUTS: &[InputSpec] = &[
         Yaml,
         "deploy",
         "Servers that the images are deployed to: a list of maps, a single map, or the path of a YAML file. Keys: `compose` \
-         (required), `jump`, `name`, `refs`, `services`, `migrate`, `http-check`, `files`, `project`, `sync`, `strategy`, `timeout`, `settle`, `lock-wait`, \
-         `rollback`, `keep`, `url`.",
+         (required), `jump`, `name`, `refs`, `services`, `migrate`, `http-check`, `files`, `project`, `sync`, `strategy`, \
+         `timeout`, `settle`, `lock-wait`, `rollback`, `keep`, `environment`, `url`.",
     ),
     deploy(Secret, "ssh-key", "Private key for the servers of `deploy`."),
     deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`."),
