@@ -65,7 +65,8 @@ pub(crate) fn documents() -> Vec<String> {
             }
         }
     }
-    let mut found = vec!["README.md".to_owned(), "SECURITY.md".to_owned(), "CHANGELOG.md".to_owned()];
+    let mut found: Vec<String> =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(str::to_owned).into();
     below(&path("./docs"), &mut found);
     found.sort();
     found

@@ -1,4 +1,4 @@
-//! `action.yml`, the README, `docs/inputs.md`, the command line and the code agree on inputs and outputs.
+//! `action.yml`, the documentation, the command line and the code agree.
 //!
 //! `UPDATE=1 cargo test --test contract` regenerates the sections between markers.
 
@@ -7,6 +7,7 @@
 mod examples;
 mod links;
 mod messages;
+mod reference;
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 

@@ -4,15 +4,24 @@ use std::{fs, path::Path};
 
 use super::{codes, path, rows};
 
-/// The text of all source files, with string literals as they read.
-fn source() -> String {
+/// The text of all source files without tests and comments, with string literals as they read.
+pub(crate) fn source() -> String {
     fn below(directory: &Path, all: &mut String) {
         for entry in fs::read_dir(directory).unwrap() {
             let entry = entry.unwrap().path();
+            let name = entry.file_stem().unwrap().to_str().unwrap();
+            if name.ends_with("tests") {
+                continue;
+            }
             if entry.is_dir() {
                 below(&entry, all);
             } else if entry.extension().is_some_and(|extension| extension == "rs") {
-                all.push_str(&fs::read_to_string(entry).unwrap());
+                let text = fs::read_to_string(&entry).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+                for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                    *all += line;
+                    *all += "\n";
+                }
             }
         }
     }
