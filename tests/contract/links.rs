@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use super::{examples::documents, path};
+use super::{examples::documents, messages::source, path};
 
 /// The lines of a document that are not in a fenced block.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
@@ -52,4 +52,24 @@ fn links_between_documents_lead_somewhere() {
         }
     }
     assert!(count > 40, "only {count} links were found");
+}
+
+/// The address of a file in the repository, in texts that are shown outside of it.
+const IN_REPOSITORY: &str = "https://github.com/izhan/build-deploy/blob/main/";
+
+#[test]
+fn addresses_of_documents_lead_somewhere() {
+    let forms = fs::read_dir(path(".github/ISSUE_TEMPLATE")).unwrap();
+    let mut texts: Vec<String> = forms.map(|form| fs::read_to_string(form.unwrap().path()).unwrap()).collect();
+    texts.push(source());
+    let is_end = |c: char| c.is_whitespace() || matches!(c, ')' | '"' | '`' | ';');
+    let mut count = 0;
+    for address in texts.iter().flat_map(|text| text.split(IN_REPOSITORY).skip(1)) {
+        let address = address.split(is_end).next().unwrap_or_default();
+        let (file, anchor) = address.split_once('#').unwrap_or((address, ""));
+        let text = fs::read_to_string(path(file)).unwrap_or_else(|error| panic!("{address}: {error}"));
+        assert!(anchor.is_empty() || anchors(&text).contains(anchor), "{address}: no such heading");
+        count += 1;
+    }
+    assert!(count > 3, "only {count} addresses were found");
 }
