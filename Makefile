@@ -10,7 +10,7 @@ OUT := $(CURDIR)/.lab/demo
 
 TIME ?= 60
 
-.PHONY: help demo test check fuzz faults bench pictures image lint lab-up lab-down
+.PHONY: help demo test check fuzz faults bench pictures image lint deny lab-up lab-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,10 +35,11 @@ check: ## formatting, clippy, and the tests that need neither root nor an engine
 	@cargo fmt --check
 	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --locked --workspace -E 'not binary(=action) and not binary(=builders) and not binary(=compose_oracle)'; \
+	  cargo nextest run --locked --workspace -E 'not binary(=action) and not binary(=builders) and not binary(=compose_oracle) and (not binary(=deploy) or test(/^policy::/))'; \
 	else \
-	  cargo test --locked --workspace --lib --bins --test architecture --test chat --test contract --test engine \
-	    --test events --test github --test log --test metadata --test publish --test repository --test summary; \
+	  cargo test --locked --workspace --lib --bins --test architecture --test chat --test contract --test engine --test environ \
+	    --test events --test github --test log --test metadata --test planning --test publish --test repository --test summary \
+	  && cargo test --locked --test deploy policy::; \
 	fi
 
 fuzz: ## run every fuzz target for TIME seconds (default 60); needs cargo-fuzz and a C++ compiler
@@ -65,6 +66,9 @@ lint: ## formatting, clippy and shellcheck
 	@cargo fmt --check
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/*.sh; else echo 'lint: no shellcheck here, the shell scripts were not checked'; fi
+
+deny: ## licenses and sources of all dependencies; needs cargo-deny
+	@cargo deny --locked --offline check licenses bans sources
 
 lab-up: ## start the lab: all engines and registries for the tests
 	@scripts/lab.sh up all

@@ -1,6 +1,6 @@
 //! `action.yml`, the documentation, the command line and the code agree.
 //!
-//! `UPDATE=1 cargo test --test contract` regenerates the sections between markers.
+//! `UPDATE=1 cargo test --test contract generated` regenerates the sections between markers.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -36,7 +36,10 @@ fn check_section(file: &str, start: &str, end: &str, want: &str) {
         return;
     }
     // Only then: other tests read these files meanwhile.
-    assert!(std::env::var_os("UPDATE").is_some(), "{file} is out of date: run UPDATE=1 cargo test --test contract");
+    assert!(
+        std::env::var_os("UPDATE").is_some(),
+        "{file} is out of date: run UPDATE=1 cargo test --test contract generated"
+    );
     fs::write(path(file), format!("{before}{start}{want}{end}{after}")).unwrap();
 }
 
