@@ -68,7 +68,7 @@ lint: ## formatting, clippy and shellcheck
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/*.sh; else echo 'lint: no shellcheck here, the shell scripts were not checked'; fi
 
 deny: ## licenses and sources of all dependencies; needs cargo-deny
-	@cargo deny --locked --offline check licenses bans sources
+	@cargo deny --locked check licenses bans sources
 
 lab-up: ## start the lab: all engines and registries for the tests
 	@scripts/lab.sh up all

@@ -15,6 +15,7 @@ use build_deploy::{
     report::outputs::OUTPUTS,
     signals::Ended,
 };
+use clap::Command;
 
 use super::{codes, examples::documents, messages::source, path, rows};
 
@@ -120,10 +121,10 @@ fn the_exit_statuses_are_documented() {
 #[test]
 fn the_commands_are_documented() {
     let command = cli::command();
-    let commands = set(command.get_subcommands().map(|command| command.get_name()));
+    let commands = set(command.get_subcommands().map(Command::get_name));
     assert_eq!(first_cells("docs/inputs.md", "## Commands"), commands);
     let section = section("docs/inputs.md", "## Commands");
-    for own in command.get_subcommands().flat_map(|command| command.get_arguments()) {
+    for own in command.get_subcommands().flat_map(Command::get_arguments) {
         let flag = format!("build-deploy plan --{}", own.get_id());
         assert!(section.contains(&flag), "`{flag}` is not documented");
     }
