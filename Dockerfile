@@ -15,7 +15,7 @@ RUN --mount=type=cache,id=build-deploy-registry,target=/usr/local/cargo/registry
     && ln -s /build-deploy /image/build-deploy-post \
     && printf '[safe]\n\tdirectory = *\n' > /image/etc/gitconfig
 # The public roots alone: a CA of the building machine must not travel.
-RUN find /usr/share/ca-certificates/mozilla -name '*.crt' | LC_ALL=C sort | xargs cat > /image/etc/ssl/certs/ca-certificates.crt
+RUN export LC_ALL=C && cat /usr/share/ca-certificates/mozilla/*.crt > /image/etc/ssl/certs/ca-certificates.crt
 
 FROM scratch
 COPY --from=build /image/ /

@@ -10,10 +10,10 @@ OUT := $(CURDIR)/.lab/demo
 
 TIME ?= 60
 
-.PHONY: help demo test check fuzz faults bench pictures image lint deny lab-up lab-down
+.PHONY: help demo test check fuzz faults bench pictures image lint deny release-check lab-up lab-down
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the action on examples/django with a real engine, registry and server and a local GitHub and Discord; results in .lab/demo
 	@scripts/lab.sh up c8d registry server
@@ -69,6 +69,9 @@ lint: ## formatting, clippy and shellcheck
 
 deny: ## licenses and sources of all dependencies; needs cargo-deny
 	@cargo deny --locked check licenses bans sources
+
+release-check: ## check workflows, action.yml and the package, and rehearse a release in the lab: every step, with real signatures
+	@scripts/release-check.sh
 
 lab-up: ## start the lab: all engines and registries for the tests
 	@scripts/lab.sh up all

@@ -11,7 +11,7 @@ targets=("$@")
 # cargo-fuzz asks for flags that only nightly takes otherwise.
 export RUSTC_BOOTSTRAP=1
 if ! command -v cargo-fuzz >/dev/null; then
-  echo 'fuzz: cargo-fuzz is missing; install it with `cargo install cargo-fuzz --locked`' >&2
+  echo 'fuzz: cargo-fuzz is missing; install it with: cargo install cargo-fuzz --locked' >&2
   exit 1
 fi
 # No sanitizer: this is safe Rust, and each target counts its memory itself.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the action's image as build-deploy:dev in the engine that DOCKER_HOST names; without DOCKER_HOST, in the
 # lab's c8d. Does nothing where the engine already holds the image of exactly these sources.
+# BUILD_DEPLOY_IMAGE (NAME@sha256:…) takes an image from a registry instead, so that the tests run with a release's bytes.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -52,6 +53,19 @@ if [ -z "${DOCKER_HOST:-}" ]; then
   export DOCKER_HOST=$lab_engine
 fi
 docker=$(client)
+if [ -n "${BUILD_DEPLOY_IMAGE:-}" ]; then
+  "$root/scripts/lab.sh" tools
+  platform=$("$docker" version --format '{{.Server.Os}}/{{.Server.Arch}}')
+  mkdir -p "$lab/base"
+  archive=$(mktemp "$lab/base/release.XXXXXX")
+  trap 'rm -f "$archive"' EXIT
+  # Through an archive: the engine need not reach the registry, nor have a login there.
+  "$lab/bin/crane" pull --insecure --platform "$platform" "$BUILD_DEPLOY_IMAGE" "$archive"
+  loaded=$("$docker" load -q -i "$archive")
+  "$docker" tag "${loaded##*: }" "$image"
+  say "$image is $BUILD_DEPLOY_IMAGE"
+  exit 0
+fi
 hash=$(sources_hash)
 if has "$DOCKER_HOST"; then
   exit 0
