@@ -9,15 +9,18 @@ use crate::{
     run::{Run, fresh},
 };
 
+/// An address without an engine. With a path that does not exist, the program uses the usual socket, if this machine has one.
+const NO_ENGINE: &str = "ssh://nowhere";
+
 #[tokio::test]
 async fn an_endpoint_builds_and_pushes() {
     let bridge = Bridge::tcp(Engine::C8d, None).await;
     let run =
         Run::new(Engine::Classic, &fresh("COPY file /\nRUN --mount=type=secret,id=s cat /run/secrets/s > /got\n"));
     run.write("file", "content");
-    // A socket without an engine behind it: the endpoint is all there is.
+    // The endpoint is all there is.
     let run = run
-        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .env("DOCKER_HOST", NO_ENGINE)
         .with("builder", &format!("tcp://{}", bridge.address))
         .with("secrets", "s=hunter2");
     let report = run.succeeds().await;
@@ -156,7 +159,7 @@ async fn the_index_goes_to_registries_that_want_a_login() {
         format!("tcp://{} platform=linux/amd64\ntcp://{} platform=linux/arm64", bridges[0].address, bridges[1].address);
     for registry in ["LAB_BASIC", "LAB_TOKEN"].map(lab::var) {
         let run = Run::new(Engine::C8d, "FROM scratch\nCOPY Dockerfile /\n")
-            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+            .env("DOCKER_HOST", NO_ENGINE)
             .with("builder", &lines)
             .with("platforms", "linux/amd64,linux/arm64")
             .with("registry", &registry)
@@ -185,7 +188,7 @@ async fn the_index_goes_to_a_registry_by_an_identity_token() {
     let config = json!({"auths": {(registry.clone()): {"auth": STANDARD.encode("0000:"), "identitytoken": token}}});
     std::fs::write(docker.path().join("config.json"), config.to_string()).unwrap();
     let run = Run::new(Engine::C8d, "FROM scratch\nCOPY Dockerfile /\n")
-        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .env("DOCKER_HOST", NO_ENGINE)
         .env("DOCKER_CONFIG", &docker.path().display().to_string())
         .with("builder", &lines)
         .with("platforms", "linux/amd64,linux/arm64")
@@ -211,7 +214,7 @@ async fn what_an_endpoint_builds_is_loaded_into_the_engine() {
     }
     let run = Run::new(Engine::C8d, &fresh("")).with("builder", &format!("tcp://{}", bridge.address));
     let run = run.with("load", "true");
-    let report = run.clone().env("DOCKER_HOST", "unix:///nowhere/docker.sock").go().await;
+    let report = run.clone().env("DOCKER_HOST", NO_ENGINE).go().await;
     assert!(report.log.contains("`load` requires a Docker engine"), "{}", report.log);
     let report = run.with("platforms", "linux/amd64,linux/arm64").go().await;
     assert!(report.status == 2 && report.log.contains("remove the input `load`"), "{}", report.log);
