@@ -1,4 +1,5 @@
 # The rehearsal of a release: release.yml and move.yml, step by step. Sourced by release-check.sh.
+# RELEASE_PROGRAM, a compiled build-deploy of this tree, saves one of the three times that the program is compiled.
 # shellcheck shell=bash disable=SC2154 # root, work: of release-check.sh
 
 [ "$(id -u)" = 0 ] || fail "the rehearsal needs root, for the lab"
@@ -7,7 +8,7 @@ scripts/lab.sh base-images rust busybox
 set -a
 eval "$(scripts/lab.sh env)"
 set +a
-DOCKER_HOST='' scripts/image.sh
+[ -n "${RELEASE_PROGRAM:-}" ] || DOCKER_HOST='' scripts/image.sh
 
 # The tools of the registry: crane is the lab's, cosign is of Debian sid like the lab's engines.
 cosign_home=$BUILD_DEPLOY_LAB/tools/cosign
@@ -80,10 +81,12 @@ rust=$(RELEASE_HUB=$hub "$step" pin rust:1.95-slim-bookworm)
 ok "pin: $rust"
 
 # image: the program of this tree builds the image of the release, with the inputs of release.yml.
-program=$work/build-deploy
-container=$("$LAB_DOCKER" create build-deploy:dev)
-"$LAB_DOCKER" cp -q "$container:/build-deploy" "$program"
-"$LAB_DOCKER" rm "$container" >/dev/null
+program=${RELEASE_PROGRAM:-$work/build-deploy}
+if [ -z "${RELEASE_PROGRAM:-}" ]; then
+  container=$("$LAB_DOCKER" create build-deploy:dev)
+  "$LAB_DOCKER" cp -q "$container:/build-deploy" "$program"
+  "$LAB_DOCKER" rm "$container" >/dev/null
+fi
 # build ENGINE WORKSPACE PLATFORM TAG [VARIABLE...]: prints the reference.
 build() {
   local engine=$1 workspace=$2 platform=$3 tag=$4 inputs log=$work/build-$4.log
