@@ -3,7 +3,7 @@
 # shellcheck shell=bash disable=SC2154 # root, work: of release-check.sh
 
 [ "$(id -u)" = 0 ] || fail "the rehearsal needs root, for the lab"
-scripts/lab.sh up c8d named registry
+scripts/lab.sh up c8d server registry
 scripts/lab.sh base-images rust busybox
 set -a
 eval "$(scripts/lab.sh env)"
@@ -109,7 +109,7 @@ build() {
 image_of() { crane manifest "$1" | jq -er '.manifests[] | select(.platform.os != "unknown") | .digest'; }
 say "building $version in two engines (each compiles everything)"
 amd64=$(build "$LAB_C8D" "$clone" amd64 "build-$commit-amd64")
-again=$(build "$LAB_NAMED" "$clone" amd64 "again-$commit-amd64")
+again=$(build "unix://$BUILD_DEPLOY_LAB/engines/server/docker.sock" "$clone" amd64 "again-$commit-amd64")
 image=$(image_of "$amd64")
 if [ "$image" != "$(image_of "$again")" ]; then
   crane manifest "${amd64%@*}@$image" >&2
