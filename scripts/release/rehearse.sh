@@ -89,27 +89,30 @@ if [ -z "${RELEASE_PROGRAM:-}" ]; then
 fi
 # build ENGINE WORKSPACE PLATFORM TAG [VARIABLE...]: prints the reference.
 build() {
-  local engine=$1 workspace=$2 platform=$3 tag=$4 inputs log=$work/build-$4.log
+  local engine=$1 workspace=$2 platform=$3 tag=$4 inputs log=$work/build-$4.log output=$work/output-$4
   shift 4
   mapfile -d '' -t inputs < <(python3 "$root/scripts/release/build_inputs.py" .github/workflows/release.yml \
     "needs.plan.outputs.commit=$commit" "needs.plan.outputs.version=$version" "needs.plan.outputs.epoch=$epoch" \
     "needs.plan.outputs.rust=$rust" needs.plan.outputs.scanner=none "matrix.platform=$platform")
   [ ${#inputs[@]} -gt 5 ] || fail "the inputs of release.yml cannot be read"
-  : >"$work/output"
+  : >"$output"
   # The scanner of the SBOM exists on Docker Hub only.
   env -i PATH="$PATH" HOME="$work" "${inputs[@]}" INPUT_SBOM=false "INPUT_REGISTRY=$LAB_PLAIN" "INPUT_TAGS=$tag" "$@" \
     DOCKER_HOST="$engine" GITHUB_ACTIONS=true GITHUB_REPOSITORY="$GITHUB_REPOSITORY" GITHUB_REPOSITORY_OWNER=izhan \
     GITHUB_SERVER_URL=https://github.com GITHUB_SHA="$commit" GITHUB_REF=refs/heads/main GITHUB_EVENT_NAME=workflow_dispatch \
-    GITHUB_WORKSPACE="$workspace" GITHUB_OUTPUT="$work/output" GITHUB_STEP_SUMMARY=/dev/null "$program" run >"$log" 2>&1 ||
+    GITHUB_WORKSPACE="$workspace" GITHUB_OUTPUT="$output" GITHUB_STEP_SUMMARY=/dev/null "$program" run >"$log" 2>&1 ||
     { tail -n 40 "$log" >&2; fail "the build in $engine"; }
-  awk '/^ref=/ { sub(/^ref=/, ""); print; found = 1 } /^ref<</ { getline; print; found = 1 } END { exit !found }' "$work/output" ||
-    { cat "$work/output" >&2; fail "the build in $engine has no output \`ref\`"; }
+  awk '/^ref=/ { sub(/^ref=/, ""); print; found = 1 } /^ref<</ { getline; print; found = 1 } END { exit !found }' "$output" ||
+    { cat "$output" >&2; fail "the build in $engine has no output \`ref\`"; }
 }
 # image_of REF: the digest of the image in the index, without its attestation.
 image_of() { crane manifest "$1" | jq -er '.manifests[] | select(.platform.os != "unknown") | .digest'; }
 say "building $version in two engines (each compiles everything)"
+build "unix://$BUILD_DEPLOY_LAB/engines/server/docker.sock" "$clone" amd64 "again-$commit-amd64" >"$work/again" &
+second=$!
 amd64=$(build "$LAB_C8D" "$clone" amd64 "build-$commit-amd64")
-again=$(build "unix://$BUILD_DEPLOY_LAB/engines/server/docker.sock" "$clone" amd64 "again-$commit-amd64")
+wait $second || fail "the build in the second engine"
+again=$(cat "$work/again")
 image=$(image_of "$amd64")
 if [ "$image" != "$(image_of "$again")" ]; then
   crane manifest "${amd64%@*}@$image" >&2
