@@ -16,6 +16,7 @@ In the current directory, a checkout:
   tag VERSION REF            create the tag vVERSION on a commit that only `main`'s action.yml differs from
   check-tag VERSION          check such a tag, and print the image that it uses
   moves VERSION [rollback]   print the moving tags (v1, v1.2) that VERSION gets
+  is-latest VERSION          print whether VERSION is the highest that is tagged: `true` or `false`
   check-sample IMAGES        check what the action made of tests/fixtures/sample: its output `images`, and the loaded image
 
 In a registry (needs crane and cosign):
@@ -160,6 +161,12 @@ is_highest() {
   local highest
   highest=$(git tag -l "v$2*" | sed -n 's/^v\([0-9]*\.[0-9]*\.[0-9]*\)$/\1/p' | sort -V | tail -n 1)
   [ "$highest" = "$1" ]
+}
+
+is_latest() {
+  local highest
+  highest=$(git ls-remote --tags --refs origin 'v*' | sed -n 's|.*refs/tags/v\([0-9]*\.[0-9]*\.[0-9]*\)$|\1|p' | sort -V | tail -n 1)
+  if [ "$highest" = "$1" ]; then echo true; else echo false; fi
 }
 
 moves() {
@@ -329,7 +336,7 @@ step=${1:-help}
 arguments() { [ "$count" -ge "$1" ] && [ "$count" -le "$2" ] || { usage >&2; exit 2; }; }
 count=$#
 case $step in
-  prepare | plan | notes | check-tag) arguments 1 1 ;;
+  prepare | plan | notes | check-tag | is-latest) arguments 1 1 ;;
   ci-green | sign | action-yml | check-sample | tools) arguments 1 1 ;;
   login) arguments 0 0 ;;
   tag | check-image | verify | retag) arguments 2 2 ;;

@@ -161,6 +161,7 @@ first=$(git rev-parse "v$version")
 [ -z "$(git status --porcelain)" ] || fail "making the tag changed the checkout"
 git push -q origin "refs/tags/v$version"
 refused 'exists already' "$step" plan "$version"
+[ "$("$step" is-latest "$version")" = true ] || fail "$version should be the latest release"
 mkdir "$work/tagged"
 git archive "v$version" | tar -x -C "$work/tagged"
 (cd "$work/tagged" && action_schema >"$work/log" 2>&1) || { cat "$work/log" >&2; fail "action.yml of the tag"; }
@@ -182,6 +183,8 @@ later=$major.$((${minor#*.} + 1)).0
 [ "$(moved "$version")" = "v$minor " ] || fail "moves: only v$minor should move to $version"
 [ "$(moved "$later")" = "v$major v${later%.*} " ] || fail "moves: v$major should move to $later"
 [ "$(moved "$version" rollback)" = "v$major v$minor " ] || fail "moves: a rollback should move v$major and v$minor"
+git push -q origin "refs/tags/v$later"
+[ "$("$step" is-latest "$version")" = false ] || fail "$later should be the latest release"
 patch=$minor.$((${version##*.} + 1))
 "$step" tag "$patch" "$ref" 2>/dev/null
 refused 'choose rollback' "$step" moves "$version"
