@@ -18,6 +18,7 @@ if [ ! -x "$cosign_home/usr/bin/cosign" ]; then
     . scripts/lab/common.sh
     # shellcheck source-path=SCRIPTDIR source=../lab/tools.sh
     . scripts/lab/tools.sh
+    lab_apt update -qq
     fetch cosign cosign/sid
   )
 fi
