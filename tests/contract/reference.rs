@@ -167,10 +167,11 @@ const OF_LIBRARIES: [&str; 6] = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_P
 const OF_THE_RUNNER: [&str; 4] = ["ACTIONS_", "GITHUB_", "INPUT_", "RUNNER_"];
 /// Those with such a prefix that a user sets.
 const OF_USERS: [&str; 2] = ["GITHUB_DEFAULT_BRANCH", "GITHUB_TOKEN"];
-/// Names in the code that are not read from the environment of the action.
-const NOT_READ: [&str; 5] = [
+/// Names in the code that are not variables of the action, or that it sets itself.
+const NOT_READ: [&str; 6] = [
     "BUILDKIT_INLINE_CACHE",
     "BUILD_DEPLOY_ENVIRONMENT",
+    "BUILD_DEPLOY_POST",
     "CARGO_PKG_VERSION",
     "DOCKER_AUTH_CONFIG",
     "GH_ENTERPRISE_TOKEN",
