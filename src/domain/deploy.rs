@@ -91,6 +91,37 @@ pub struct DeployReport {
     pub log: Vec<String>,
 }
 
+impl DeployReport {
+    /// What its services run now.
+    pub fn runs(&self) -> Runs {
+        match self.result {
+            DeployResult::Unchanged | DeployResult::Deployed => Runs::Release,
+            DeployResult::FailedRolledBack if self.was_switched => Runs::PreviousAgain,
+            DeployResult::FailedNotRolledBack | DeployResult::Triggered => Runs::Unknown,
+            DeployResult::Superseded | DeployResult::Cancelled if self.was_switched => Runs::Unknown,
+            DeployResult::FailedRolledBack
+            | DeployResult::Superseded
+            | DeployResult::MigrationFailed
+            | DeployResult::Locked
+            | DeployResult::Cancelled
+            | DeployResult::Skipped => Runs::AsBefore,
+        }
+    }
+}
+
+/// What the services of a target run after a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// The release.
+    Release,
+    /// What they ran before: they were switched and put back.
+    PreviousAgain,
+    /// What they ran before: they were not switched.
+    AsBefore,
+    /// One of both, or what somebody else has started.
+    Unknown,
+}
+
 /// One service of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeployedService {
@@ -100,6 +131,13 @@ pub struct DeployedService {
     pub digest: Digest,
     /// What the service ran before; `None` if it did not exist.
     pub previous: Option<Digest>,
+}
+
+impl DeployedService {
+    /// Whether the release has another image than the one that ran before.
+    pub fn changes(&self) -> bool {
+        self.previous.as_ref() != Some(&self.digest)
+    }
 }
 
 /// A step of a deployment, as it happens.

@@ -219,8 +219,11 @@ fn row(image: &ImageState) -> String {
 
 fn target(report: &DeployReport) -> String {
     let open = report.url.as_ref().map_or_else(String::new, |url| link("open", url));
-    let services: Vec<String> =
-        report.services.iter().map(|(name, service)| code(&deployments::change(name, service))).collect();
+    let services: Vec<String> = report
+        .services
+        .iter()
+        .map(|(name, service)| code(&deployments::change(name, service, report.runs())))
+        .collect();
     let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", code(reason)));
     format!(
         "| {} | {}{reason} | {} | {} | {open} |\n",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Field, Line, Span, duration};
 use crate::domain::{
-    deploy::{DeployReport, DeployResult, DeployStep, DeployedService},
+    deploy::{DeployReport, DeployResult, DeployStep, DeployedService, Runs},
     run::{RunState, TargetState},
 };
 
@@ -15,8 +15,10 @@ pub(super) fn target_field(target: &TargetState, run: &RunState) -> Field {
         Some(DeployStep::Finished(report)) => finished(report),
         Some(step) => ("⏳", vec![progress(step)]),
     };
-    let services = target.report().map_or(&target.services, |report| &report.services);
-    lines.extend(changes(services));
+    lines.extend(match target.report() {
+        Some(report) => changes(&report.services, report.runs()),
+        None => changes(&target.services, Runs::Release),
+    });
     Field { emoji: emoji.into(), name: target.name.clone(), lines }
 }
 
@@ -63,10 +65,11 @@ fn finished(report: &DeployReport) -> (&'static str, Vec<Line>) {
     (emoji, lines)
 }
 
-/// The services that change, in one line for all that change alike: messages show few lines.
-fn changes(services: &BTreeMap<String, DeployedService>) -> Vec<Line> {
+/// The services that change, in one line for all that change alike: messages show few lines. After a deployment that failed,
+/// a line says what the services run instead.
+fn changes(services: &BTreeMap<String, DeployedService>, runs: Runs) -> Vec<Line> {
     let mut alike: Vec<(&DeployedService, Vec<&str>)> = Vec::new();
-    for (name, service) in services.iter().filter(|(_, service)| service.previous.as_ref() != Some(&service.digest)) {
+    for (name, service) in services.iter().filter(|(_, service)| service.changes()) {
         let is_alike =
             |other: &DeployedService| (&other.previous, &other.digest) == (&service.previous, &service.digest);
         match alike.iter_mut().find(|(other, _)| is_alike(other)) {
@@ -76,10 +79,17 @@ fn changes(services: &BTreeMap<String, DeployedService>) -> Vec<Line> {
     }
     let line = |(service, names): (&DeployedService, Vec<&str>)| {
         let mut line = vec![Span::text(format!("{}: ", names.join(", ")))];
-        if let Some(previous) = &service.previous {
-            line.extend([Span::code(previous.short()), Span::text(" → ")]);
-        }
-        line.push(Span::code(service.digest.short()));
+        let new = Span::code(service.digest.short());
+        let old = service.previous.as_ref().map(|previous| Span::code(previous.short()));
+        line.extend(match (runs, old) {
+            (Runs::Release, Some(old)) => vec![old, Span::text(" → "), new],
+            (Runs::Release, None) => vec![new],
+            (Runs::PreviousAgain, Some(old)) => vec![old, Span::text(" again, not "), new],
+            (Runs::PreviousAgain, None) => vec![Span::text("removed again, not "), new],
+            (Runs::AsBefore, _) => vec![Span::text("not switched to "), new],
+            (Runs::Unknown, Some(old)) => vec![old, Span::text(" or "), new],
+            (Runs::Unknown, None) => vec![Span::text("possibly "), new],
+        });
         line
     };
     alike.into_iter().map(line).collect()
@@ -156,11 +166,14 @@ mod tests {
     #[test]
     fn every_end_of_a_deployment_has_its_own_phase_and_words() {
         use DeployResult::{FailedNotRolledBack, FailedRolledBack, MigrationFailed};
-        for (result, switched, phase, words) in [
-            (FailedRolledBack, true, Phase::RolledBack, "failed, rolled back · 4.0s · open"),
-            (FailedRolledBack, false, Phase::Failed, "failed, nothing was switched · 4.0s · open"),
-            (MigrationFailed, false, Phase::Failed, "migration failed, nothing was switched · 4.0s · open"),
-            (FailedNotRolledBack, true, Phase::RollbackFailed, "failed and NOT rolled back · 4.0s · open"),
+        let [old, new] = ["old", "new"].map(|content| Digest::of(content.as_bytes()).short().to_owned());
+        let [again, or] = [format!("{old} again, not {new}"), format!("{old} or {new}")];
+        let not = format!("not switched to {new}");
+        for (result, switched, phase, words, runs) in [
+            (FailedRolledBack, true, Phase::RolledBack, "failed, rolled back · 4.0s · open", &again),
+            (FailedRolledBack, false, Phase::Failed, "failed, nothing was switched · 4.0s · open", &not),
+            (MigrationFailed, false, Phase::Failed, "migration failed, nothing was switched · 4.0s · open", &not),
+            (FailedNotRolledBack, true, Phase::RollbackFailed, "failed and NOT rolled back · 4.0s · open", &or),
         ] {
             let state = ended(report(result, switched));
             let message = Message::of(&state);
@@ -169,8 +182,7 @@ mod tests {
             assert_eq!((lines[0].as_str(), lines[1].as_str()), (words, "web: exited with code 3"));
             let by_hand = lines.iter().any(|line| line == "continue by hand: docker compose up");
             assert_eq!(by_hand, result == FailedNotRolledBack);
-            let change = format!("web, worker: {} → {}", Digest::of(b"old").short(), Digest::of(b"new").short());
-            assert_eq!(lines.last(), Some(&change));
+            assert_eq!(lines.last(), Some(&format!("web, worker: {runs}")));
         }
     }
 
