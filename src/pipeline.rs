@@ -94,7 +94,7 @@ pub async fn run(
         // The newer commit's run deploys.
         Some(deployment) if !superseded => {
             events.emit(Event::StageStarted(Stage::Deploy)).await;
-            let content = Content::Images(releases.iter().map(image).collect());
+            let content = Content::Images(releases.iter().map(|release| image(plan, release)).collect());
             let release = deploy::release::Release { content, ..deployment.release.clone() };
             let Deployment { targets, descent, .. } = &**deployment;
             deploy::stage::run(targets, &release, descent.as_ref(), false, cancel, journal.deployment, events).await?
@@ -148,9 +148,11 @@ async fn build(plan: &Plan, cx: &RunContext, ready: &Ready, events: &Events) -> 
 }
 
 /// Returns the image of a release, as targets run it.
-fn image(release: &Release) -> Image {
+fn image(plan: &Plan, release: &Release) -> Image {
     let Release { image, repository, digest, .. } = release;
-    Image { name: image.clone(), repository: repository.clone(), digest: digest.clone() }
+    let planned = plan.images.iter().find(|planned| planned.name == *image);
+    let services = planned.map(|planned| planned.services.clone()).unwrap_or_default();
+    Image { name: image.clone(), repository: repository.clone(), digest: digest.clone(), services }
 }
 
 /// Returns the goal of the build.

@@ -74,6 +74,12 @@ impl End {
         Self { result: FailedNotRolledBack, by_hand, ..self.because(format!("{reason}; {problem}")) }
     }
 
+    /// The same failure, but the lock was lost before the end of the rollback.
+    pub(super) fn lost(self, lost: Self) -> Self {
+        let problem = lost.reason.unwrap_or_default();
+        Self { result: lost.result, ..self.left(&problem, lost.by_hand) }
+    }
+
     /// The same failure, but the run was cancelled before the end of the rollback.
     pub(super) fn cancelled(self, problem: &str) -> Self {
         let reason = self.reason.clone().unwrap_or_default();

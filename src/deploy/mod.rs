@@ -7,6 +7,7 @@
 
 pub mod compose;
 mod end;
+mod hold;
 mod http_check;
 pub mod judge;
 pub mod outcome;
@@ -29,7 +30,7 @@ use self::{
     plan::Plan,
     policy::Run,
     release::Release,
-    target::{Migration, Target},
+    target::{Migration, Target, TargetError},
 };
 use crate::{
     cancel::Cancel,
@@ -55,7 +56,7 @@ pub struct TargetSpec<T> {
 /// The settings that all kinds of targets have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The image of each service, by name. Services are matched by repository or name if it is empty.
+    /// The image of each service, by name. Services are matched by repository, service or name if it is empty.
     pub services: BTreeMap<String, String>,
     /// The commands to run before the switch, in this order.
     pub migrations: Vec<Migration>,
@@ -120,14 +121,16 @@ pub struct Saved {
     pub plan: Plan,
 }
 
-/// Checks that all targets can be reached and allow a deployment. To be called before anything is built.
+/// Checks that all targets can be reached, allow a deployment, and have the services that the inputs name. To be called
+/// before anything is built.
 ///
 /// # Errors
 /// The first target, in their order, that a deployment would fail on.
 pub async fn check<T: Target>(specs: &[TargetSpec<T>]) -> Result<(), Failure> {
     let checks = join_all(specs.iter().map(async |spec| (spec, spec.target.check().await))).await;
     for (spec, result) in checks {
-        if let Err(error) = result {
+        let fits = |has| plan::check_names(&has, &spec.settings).map_err(|error| TargetError::new(error.to_string()));
+        if let Err(error) = result.and_then(fits) {
             let headline = format!("{}: {}", spec.target.name(), error.chain());
             let failure = Failure::new(Stage::Preflight, headline, error.hint);
             return Err(Failure { log: error.log, ..failure });

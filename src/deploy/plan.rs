@@ -1,11 +1,12 @@
 //! The difference between what a target runs and a release. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
+    Settings,
     judge::Expected,
     release::{Content, Image, Release, ServiceImage},
     target::{Present, PresentService},
@@ -58,14 +59,33 @@ pub enum PlanError {
     /// The input `services` names an unknown service.
     #[error("`services`: the target has no service `{0}`; its services are: {1}")]
     UnknownService(String, String),
+    /// The input `migrate` names an unknown service.
+    #[error("`migrate`: the target has no service `{0}`; its services are: {1}")]
+    UnknownMigration(String, String),
     /// The input `services` names an unknown image.
     #[error("`services`: this release has no image `{0}`; its images are: {1}")]
     UnknownImage(String, String),
 }
 
+/// Checks that a target has the services that the inputs name.
+///
+/// # Errors
+/// The first unknown service.
+pub fn check_names(has: &BTreeSet<String>, settings: &Settings) -> Result<(), PlanError> {
+    let known = || has.iter().map(String::as_str);
+    if let Some(service) = settings.services.keys().find(|service| !has.contains(*service)) {
+        return Err(PlanError::UnknownService(service.clone(), listed(known())));
+    }
+    let mut migrated = settings.migrations.iter().map(|migration| &migration.service);
+    match migrated.find(|service| !has.contains(*service)) {
+        Some(service) => Err(PlanError::UnknownMigration(service.clone(), listed(known()))),
+        None => Ok(()),
+    }
+}
+
 impl Plan {
     /// The difference. `mapping` is the input `services`: the image of each service, by name; services are matched by
-    /// repository or by name if it is empty.
+    /// repository, by service or by name if it is empty.
     ///
     /// # Errors
     /// The release does not fit the target.
@@ -140,7 +160,8 @@ impl Change {
     }
 }
 
-/// The image of each service.
+/// The image of each service: as `mapping` says, or else the one with the repository that the service names, the one that the
+/// service runs in the checkout, or the one with the service's name.
 fn matched(
     present: &Present,
     images: &[Image],
@@ -162,7 +183,8 @@ fn matched(
     let find = |service: &str, now: &PresentService| {
         let defined = now.defined.as_deref().map(repository);
         let by_repository = images.iter().find(|image| defined.as_deref() == Some(image.repository.as_str()));
-        by_repository.or_else(|| images.iter().find(|image| image.name == service))
+        let by_service = || images.iter().find(|image| image.services.iter().any(|one| one == service));
+        by_repository.or_else(by_service).or_else(|| images.iter().find(|image| image.name == service))
     };
     let found: BTreeMap<String, ServiceImage> = present
         .services
@@ -177,7 +199,11 @@ fn unknown_service(service: &str, present: &Present) -> PlanError {
 }
 
 fn names(present: &Present) -> String {
-    let names: Vec<&str> = present.services.keys().map(String::as_str).collect();
+    listed(present.services.keys().map(String::as_str))
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
     if names.is_empty() { "(none)".to_owned() } else { names.join(", ") }
 }
 
@@ -210,7 +236,12 @@ mod tests {
     };
 
     fn image(name: &str, content: &str) -> Image {
-        Image { name: name.into(), repository: format!("ghcr.io/octo/{name}"), digest: Digest::of(content.as_bytes()) }
+        Image {
+            name: name.into(),
+            repository: format!("ghcr.io/octo/{name}"),
+            digest: Digest::of(content.as_bytes()),
+            services: Vec::new(),
+        }
     }
 
     fn release(images: &[Image]) -> Release {
@@ -237,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn services_are_matched_by_repository_then_by_name() {
+    fn services_are_matched_by_repository_then_by_service_then_by_name() {
         let services = BTreeMap::from([
             ("web".to_owned(), service("ghcr.io/octo/django:latest", &[])),
             ("worker".to_owned(), service("ghcr.io/octo/django", &[])),
@@ -249,6 +280,11 @@ mod tests {
         let made = plan(&present, &images, &[]).unwrap();
         assert_eq!(changed(&made), ["docs", "web", "worker"]);
         assert_eq!(made.changes["worker"].next, images[0].pin());
+        let mut shared = images.clone();
+        shared[0].services = ["django", "db", "docs", "worker"].map(String::from).to_vec();
+        let made = plan(&present, &shared, &[]).unwrap();
+        let names: Vec<_> = made.changes.iter().map(|(name, change)| (name.as_str(), change.image.as_str())).collect();
+        assert_eq!(names, [("db", "django"), ("docs", "django"), ("web", "django"), ("worker", "django")]);
         let only = plan(&present, &images, &[("db", "ghcr.io/octo/docs")]).unwrap();
         assert_eq!((changed(&only), only.changes["db"].image.as_str()), (vec!["db"], "docs"));
         let unknown = PlanError::UnknownImage("x".into(), "django, docs".into());

@@ -25,10 +25,10 @@ use super::{
     judge::{Fault, Judge, Verdict},
     plan::{Plan, Side},
     release::{Content, Release},
-    target::{Attempt, Present, Target, TargetError},
+    target::{Present, Recorded, Target, TargetError},
 };
 use crate::domain::deploy::{
-    DeployResult::{Cancelled, Deployed, FailedRolledBack, Locked, MigrationFailed, Skipped, Superseded, Unchanged},
+    DeployResult::{Cancelled, Deployed, FailedRolledBack, MigrationFailed, Skipped, Superseded, Unchanged},
     DeployStep,
 };
 
@@ -36,12 +36,10 @@ use crate::domain::deploy::{
 const AFTER_STOP: Duration = Duration::from_secs(3);
 /// The reason of a report after a dry run.
 pub(super) const DRY_RUN: &str = "dry run";
-/// How often the lock is tried.
-const LOCK_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the containers are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a target that was reached before may be out of reach.
-const OUTAGE: Duration = Duration::from_mins(2);
+pub(super) const OUTAGE: Duration = Duration::from_mins(2);
 
 /// A deployment to one target.
 pub(super) struct Run<'a, T: Target> {
@@ -53,6 +51,9 @@ pub(super) struct Run<'a, T: Target> {
     pub(super) lock: Option<T::Lock>,
     /// The latest plan, for the report.
     pub(super) plan: Option<Plan>,
+    /// The last release that was deployed, and whether a note of this deployment is at the target, when the lock was held
+    /// last. Another deployment changes one of them.
+    pub(super) known: (Option<Recorded>, bool),
     /// What is going on, for the message about a stop.
     doing: &'static str,
 }
@@ -70,7 +71,7 @@ pub(super) enum Watched {
 
 impl<'a, T: Target> Run<'a, T> {
     pub(super) fn new(target: &'a T, settings: &'a Settings, release: &'a Release, cx: Context<'a>) -> Self {
-        Self { target, settings, release, cx, lock: None, plan: None, doing: "reading" }
+        Self { target, settings, release, cx, lock: None, plan: None, known: (None, false), doing: "reading" }
     }
 
     /// The deployment.
@@ -98,7 +99,7 @@ impl<'a, T: Target> Run<'a, T> {
         if self.cx.dry_run {
             return Err(End::new(Skipped).because(DRY_RUN).into());
         }
-        if plan.is_done() && present.unfinished.is_none() {
+        if plan.is_done() && present.unfinished.is_none() && present.last.is_some() {
             return Err(End::new(Unchanged).into());
         }
         self.doing = "waiting for the lock";
@@ -107,21 +108,28 @@ impl<'a, T: Target> Run<'a, T> {
         // Another deployment may have ended meanwhile.
         self.doing = "reading";
         let present = self.target.read().await?;
+        self.known.0.clone_from(&present.last);
         if let Some(unfinished) = &present.unfinished {
             self.notice(DeployStep::FoundUnfinished(unfinished.release.clone()));
         }
         let plan = self.plan(&present)?;
         self.stay_behind_newer(&present).await?;
         if plan.is_done() {
-            let end = End::new(Unchanged);
-            // Nothing of the unfinished deployment is left: its note is removed.
-            return Err(if present.unfinished.is_some() { self.record(&plan, end).await } else { end }.into());
+            if present.unfinished.is_none() && present.last.is_some() {
+                return Err(End::new(Unchanged).into());
+            }
+            // Nothing of the unfinished deployment is left, or this is the first release that is recorded here, to which a
+            // rollback may lead later.
+            self.save(&plan).await?;
+            return Err(self.record(&plan, End::new(Unchanged)).await.into());
         }
         self.doing = "preparing";
         self.notice(DeployStep::Preparing);
         self.target.prepare(&plan).await?;
+        self.keep_lock(&plan).await?;
         self.save(&plan).await?;
         self.migrate(&plan).await?;
+        self.keep_lock(&plan).await?;
         Ok(plan)
     }
 
@@ -130,30 +138,6 @@ impl<'a, T: Target> Run<'a, T> {
         let plan = plan.map_err(|error| TargetError::new(error.to_string()))?;
         self.plan = Some(plan.clone());
         Ok(plan)
-    }
-
-    async fn wait_for_lock(&mut self) -> Result<(), Box<End>> {
-        let (began, mut noticed) = (Instant::now(), None);
-        loop {
-            match self.target.lock(self.release).await? {
-                Attempt::Taken(lock) => {
-                    self.lock = Some(lock);
-                    return Ok(());
-                }
-                Attempt::Busy(holder) if began.elapsed() >= self.settings.lock_wait => {
-                    let waited = self.settings.lock_wait.as_secs();
-                    let reason = format!("another deployment is in progress ({holder}); gave up after {waited} s");
-                    return Err(End::new(Locked).because(reason).into());
-                }
-                Attempt::Busy(holder) => {
-                    if noticed.as_ref() != Some(&holder) {
-                        self.notice(DeployStep::Waiting(holder.clone()));
-                        noticed = Some(holder);
-                    }
-                    sleep(LOCK_INTERVAL).await;
-                }
-            }
-        }
     }
 
     /// Ends the deployment of a commit if the target has a newer one. An earlier release that is put back on purpose is older
@@ -172,7 +156,10 @@ impl<'a, T: Target> Run<'a, T> {
         let (target, release) = (self.target.name().to_owned(), self.release.clone());
         (self.cx.journal)(Some(&Saved { target, release, plan: plan.clone() }));
         match self.target.save(plan).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.known.1 = true;
+                Ok(())
+            }
             // A part of it may have been put in place.
             Err(error) => Err(self.record(plan, *Box::from(error)).await.into()),
         }
@@ -200,7 +187,7 @@ impl<'a, T: Target> Run<'a, T> {
         let mut switched = self.patiently(self.target.switch(plan, self.settings.timeout)).await;
         if matches!(&switched, Some(Err(error)) if error.is_outage) {
             // Once nothing of it is going on any more, another switch completes it.
-            self.regain(plan).await?;
+            self.regain(plan).await.map_err(|end| end.switched())?;
             switched = self.patiently(self.target.switch(plan, self.settings.timeout)).await;
         }
         match switched {
@@ -292,12 +279,12 @@ impl<'a, T: Target> Run<'a, T> {
         }
         self.notice(DeployStep::RollingBack { reason: end.reason.clone().unwrap_or_default() });
         if let Err(lost) = self.regain(plan).await {
-            return end.left(&lost.reason.unwrap_or_default(), by_hand);
+            return end.lost(*lost);
         }
         let mut restored = self.patiently(self.target.restore(plan, self.settings.timeout)).await;
         if matches!(&restored, Some(Err(error)) if error.is_outage) {
             if let Err(lost) = self.regain(plan).await {
-                return end.left(&lost.reason.unwrap_or_default(), by_hand);
+                return end.lost(*lost);
             }
             restored = self.patiently(self.target.restore(plan, self.settings.timeout)).await;
         }
@@ -325,34 +312,19 @@ impl<'a, T: Target> Run<'a, T> {
         }
     }
 
-    /// Makes sure that the lock is held, which may have been lost with a connection. A target gives it out only when nothing
-    /// of an earlier deployment is going on.
-    pub(super) async fn regain(&mut self, plan: &Plan) -> Result<(), Box<End>> {
-        let began = Instant::now();
-        let by_hand = || self.target.by_hand(plan);
-        while !self.lock.as_ref().is_some_and(|lock| self.target.is_held(lock)) {
-            let problem = match self.target.lock(self.release).await {
-                Ok(Attempt::Taken(lock)) => {
-                    self.lock = Some(lock);
-                    return Ok(());
-                }
-                Ok(Attempt::Busy(holder)) => {
-                    format!("the connection was lost, and another deployment has the lock now ({holder})")
-                }
-                Err(error) => error.chain(),
-            };
-            if began.elapsed() >= OUTAGE || self.cx.cancel.reason().is_some() {
-                return Err(End::not_rolled_back(&problem, by_hand()).into());
-            }
-            sleep(LOCK_INTERVAL).await;
-        }
-        Ok(())
-    }
-
     /// Records the end at the target. A deployment never fails because of its record.
     pub(super) async fn record(&mut self, plan: &Plan, end: End) -> End {
-        if let Some(Err(error)) = self.patiently(self.target.record(plan, self.release, end.result)).await {
-            self.notice(DeployStep::Warning(format!("the release could not be recorded: {}", error.chain())));
+        let problem = match self.regain(plan).await {
+            Ok(()) => match self.patiently(self.target.record(plan, self.release, end.result)).await {
+                Some(Err(error)) => Some(error.chain()),
+                _ => None,
+            },
+            // What runs is theirs.
+            Err(lost) if lost.result == Superseded && end.result == Deployed => return lost.switched(),
+            Err(lost) => lost.reason,
+        };
+        if let Some(problem) = problem {
+            self.notice(DeployStep::Warning(format!("the release could not be recorded: {problem}")));
         }
         if !end.is_open() {
             (self.cx.journal)(None);
@@ -373,7 +345,7 @@ impl<'a, T: Target> Run<'a, T> {
         }
     }
 
-    fn notice(&self, step: DeployStep) {
+    pub(super) fn notice(&self, step: DeployStep) {
         (self.cx.notice)(self.target.name(), step);
     }
 }

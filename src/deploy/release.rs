@@ -40,6 +40,9 @@ pub struct Image {
     pub repository: String,
     /// Its digest.
     pub digest: Digest,
+    /// The services of the checkout's compose files that run it.
+    #[serde(default)]
+    pub services: Vec<String>,
 }
 
 /// The image of one service.

@@ -38,6 +38,7 @@ impl<T: Target> Run<'_, T> {
                     .caused_by(&error);
             }
         };
+        self.known = (present.last.clone(), present.unfinished.is_some());
         let interrupted = "the deployment was interrupted";
         let progress = progress(&present, plan);
         if present.unfinished.as_ref().is_none_or(|unfinished| unfinished.release != plan.release) {

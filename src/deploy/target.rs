@@ -26,11 +26,12 @@ pub trait Target {
     /// The kind of target.
     fn kind(&self) -> &'static str;
 
-    /// Checks that the target can be reached and that all rights for a deployment are there.
+    /// Checks that the target can be reached and that all rights for a deployment are there. Returns the names of its
+    /// services.
     ///
     /// # Errors
     /// A deployment could not succeed.
-    fn check(&self) -> impl Future<Output = Result<(), TargetError>>;
+    fn check(&self) -> impl Future<Output = Result<BTreeSet<String>, TargetError>>;
 
     /// Reads what runs now.
     ///
@@ -51,14 +52,14 @@ pub trait Target {
     /// Frees the lock. Dropping it would do the same, without waiting for it.
     fn unlock(&self, lock: Self::Lock) -> impl Future<Output = ()>;
 
-    /// Puts everything in place that the switch and the way back need, such as images.
+    /// Fetches what the switch and the way back need, such as images.
     ///
     /// # Errors
     /// Something is missing or not allowed.
     fn prepare(&self, plan: &Plan) -> impl Future<Output = Result<(), TargetError>>;
 
-    /// Notes at the target that the plan is about to be carried out, until [`Target::record`] is called. From then on, what
-    /// belongs to the release besides images may be put in place.
+    /// Notes at the target that the plan is about to be carried out, and the way back, until [`Target::record`] is called.
+    /// From then on, what belongs to the release besides images may be put in place.
     ///
     /// # Errors
     /// It could not be written.
@@ -96,8 +97,8 @@ pub trait Target {
     /// The last lines that a service printed; empty if they cannot be read.
     fn logs(&self, service: &str) -> impl Future<Output = Vec<String>>;
 
-    /// Records the end of a deployment, and removes what old releases need no longer. Removes the note of
-    /// [`Target::save`], unless the release was not rolled back.
+    /// Records the end of a deployment, and removes what no release needs any longer, also what killed deployments left.
+    /// Removes the note of [`Target::save`], unless the release was not rolled back.
     ///
     /// # Errors
     /// It could not be written.

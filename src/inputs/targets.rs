@@ -71,7 +71,7 @@ pub struct TargetInput {
     pub jump: Option<ServerAddress>,
     /// Globs over the names of branches and tags that are deployed. If empty, the default branch.
     pub refs: Vec<String>,
-    /// The image of each service. If empty, services are matched by repository or name.
+    /// The image of each service. If empty, services are matched by repository, service or name.
     pub services: Vec<(String, String)>,
     /// Commands to run before the switch: a service, and the program with its arguments.
     pub migrations: Vec<(String, Vec<String>)>,

@@ -20,7 +20,7 @@ pub struct DeployPlan {
     pub name: String,
     /// The servers, each with the project's directory, separated by commas.
     pub target: String,
-    /// The image of each service; empty if services are matched by repository or name.
+    /// The image of each service; empty if services are matched by repository, service or name.
     pub services: BTreeMap<String, String>,
     /// Globs over the names of branches and tags; empty for the default branch.
     pub refs: Vec<String>,

@@ -42,7 +42,8 @@ fn given(plan: &Plan, name: &str, value: &str) -> Result<Image, Failure> {
         let hint = "name an image of this project, or write `repository@digest`";
         return Err(invalid("is not an image of this project", hint));
     };
-    Ok(Image { name: name.to_owned(), repository, digest })
+    let services = planned().map(|image| image.services.clone()).unwrap_or_default();
+    Ok(Image { name: name.to_owned(), repository, digest, services })
 }
 
 async fn of_first_tag(plan: &Plan, credentials: &Credentials) -> Result<Vec<Image>, Failure> {
@@ -65,7 +66,10 @@ async fn published(image: &ImagePlan, registries: &Registries) -> Result<Image, 
     let remote = registries.repository(&repository, Access::Pull);
     let remote = remote.ok_or_else(|| failed(format!("{repository}: not a repository in a registry")))?;
     match remote.digest(tag).await {
-        Ok(Some(digest)) => Ok(Image { name: image.name.clone(), repository, digest }),
+        Ok(Some(digest)) => {
+            let (name, services) = (image.name.clone(), image.services.clone());
+            Ok(Image { name, repository, digest, services })
+        }
         Ok(None) => Err(failed(format!("{repository}:{tag} does not exist"))),
         Err(error) => Err(failed(format!("{repository}:{tag}: {error}"))),
     }

@@ -1,6 +1,7 @@
 //! Deployments with Docker Compose to the lab's server: a real sshd, a real engine and a real Compose.
 
 use std::{
+    fs,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -10,12 +11,11 @@ use build_deploy::{
     deploy::{
         self, HttpCheck, Settings, TargetSpec,
         compose::{ComposeSettings, ComposeTarget},
-        target::Migration,
     },
     domain::{
         credentials::{Credentials, Login},
         deploy::{
-            DeployResult::{Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Superseded, Unchanged},
+            DeployResult::{Deployed, FailedNotRolledBack, FailedRolledBack, Superseded, Unchanged},
             DeployStep,
         },
         secret::Secret,
@@ -113,36 +113,6 @@ async fn a_service_that_does_its_work_and_exits() {
         assert_eq!(site.runs("job"), [format!("{version} exited")]);
     }
     assert_eq!(site.deploy("v2").await.result, Unchanged);
-}
-
-#[tokio::test]
-async fn migrations() {
-    let site = Site::new("migrate", USUAL).await;
-    let first = site.migrate("v1", &["-c", "echo $VERSION > /data/schema"]).await;
-    assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
-    let schema = || engine(&["exec", &site.containers("web")[0], "cat", "/data/schema"]);
-    assert_eq!(schema().trim(), "v1");
-    let before = site.containers("web");
-
-    let failed = site.migrate("v2", &["-c", "echo no such table; exit 4"]).await;
-    assert_eq!((failed.result, failed.was_switched), (MigrationFailed, false));
-    assert!(failed.reason.unwrap().contains("failed with exit code 4"));
-    assert!(failed.log.iter().any(|line| line.contains("no such table")), "{:?}", failed.log);
-    site.assert_runs("v1");
-    site.assert_clean();
-    assert_eq!(site.containers("web"), before, "nothing was switched");
-
-    let mut endless = site.spec();
-    endless.settings.timeout = Duration::from_secs(2);
-    let command = ["-c", "trap 'exit 5' TERM; while :; do sleep 1 & wait $!; done"].map(String::from).to_vec();
-    endless.settings.migrations = vec![Migration { service: "web".into(), command }];
-    let late = site.deploy_with(endless, &site.release("v2")).await;
-    assert_eq!(late.result, MigrationFailed);
-    assert!(late.reason.as_ref().unwrap().ends_with("timed out"), "{:?}", late.reason);
-    site.assert_clean();
-
-    assert_eq!(site.migrate("v2", &["-c", "echo $VERSION > /data/schema"]).await.result, Deployed);
-    assert_eq!(schema().trim(), "v2", "with the new image");
 }
 
 #[tokio::test]
@@ -272,6 +242,10 @@ async fn what_is_missing_is_said_before_anything_is_built() {
         headline.ends_with("the directory /srv/none does not exist") && hint.starts_with("create it"),
         "{headline}"
     );
+    let mut mapped = site.spec();
+    mapped.settings.services = [("celery".to_owned(), "site".to_owned())].into();
+    let headline = deploy::check(&[mapped]).await.unwrap_err().headline;
+    assert!(headline.ends_with("the target has no service `celery`; its services are: db, web, worker"), "{headline}");
     let (headline, ..) = check(&|settings| settings.files = vec!["prod.yml".into()]).await;
     assert!(headline.ends_with("/prod.yml does not exist"), "{headline}");
     site.write("broken.yml", "services:\n  web:\n    env_file: [.env.production]\n    image: x\n");
@@ -294,7 +268,7 @@ async fn a_full_disk_changes_nothing() {
     assert_eq!(site.deploy("v1").await.result, Deployed);
     let own = site.directory.join(".build-deploy");
     // As the server sees it: sshd has mounts of its own.
-    let pid = std::fs::read_to_string(Path::new(&var("LAB_SERVER_DIR")).join("sshd.pid")).unwrap();
+    let pid = fs::read_to_string(Path::new(&var("LAB_SERVER_DIR")).join("sshd.pid")).unwrap();
     let on_server = |script: &str| {
         stdout(Command::new("nsenter").args(["-m", "-t", pid.trim(), "sh", "-c", script, "sh"]).arg(&own))
     };
@@ -323,6 +297,25 @@ async fn a_service_that_is_down_is_started_by_the_same_release() {
     site.assert_clean();
     assert_eq!(site.containers("web"), web);
     assert_eq!(site.deploy("v1").await.result, Unchanged);
+}
+
+#[tokio::test]
+async fn a_rollback_leads_to_a_release_that_ran_before_the_first_record() {
+    let site = Site::new("adopted", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    fs::remove_dir_all(site.directory.join(".build-deploy")).unwrap();
+    let before = site.containers("web");
+    assert_eq!(site.deploy("v1").await.result, Unchanged);
+    assert_eq!(site.containers("web"), before);
+    assert!(site.file("current.yml").contains(pushed("v1").as_str()));
+    site.assert_clean();
+    assert_eq!(site.deploy("v2").await.result, Deployed);
+    let releases = site.spec().target.releases().await.unwrap();
+    assert_eq!(releases.iter().map(|release| release.id.as_str()).collect::<Vec<_>>(), ["v2-1", "v1-1"]);
+    let back = site.deploy_with(site.spec(), &releases[1]).await;
+    assert_eq!(back.result, Deployed, "{:?}", back.reason);
+    site.assert_runs("v1");
+    site.assert_clean();
 }
 
 #[tokio::test]

@@ -141,6 +141,7 @@ async fn a_cancelled_deployment_is_finished_or_undone_by_the_post_stage() {
     }
     assert!(!cancelled("v1", "Preparing").await);
     site.assert_runs("v3");
+    site.assert_clean();
     // One of two services is gone, as after a crash of the server in the middle.
     assert!(cancelled("v1", "Watching").await);
     engine(&["rm", "-f", &site.containers("worker")[0]]);

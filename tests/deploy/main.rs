@@ -9,6 +9,8 @@ mod interrupted;
 #[expect(dead_code, reason = "the tests of the action use the rest of it")]
 #[path = "../action/lab.rs"]
 mod lab;
+mod lost;
+mod migrations;
 mod policy;
 mod rollout;
 mod script;

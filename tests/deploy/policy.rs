@@ -25,30 +25,30 @@ use tokio::time::{Instant, sleep};
 use super::script::{Does, Script, image, release, running, spec};
 
 /// What a deployment came to.
-struct Done {
+pub(super) struct Done {
     reports: Vec<DeployReport>,
     specs: Vec<TargetSpec<Script>>,
     /// The journal's entries: whether there was a way back to note.
-    journal: Vec<Option<Saved>>,
+    pub(super) journal: Vec<Option<Saved>>,
     steps: Vec<DeployStep>,
     seconds: u64,
 }
 
 impl Done {
-    fn result(&self) -> DeployResult {
+    pub(super) fn result(&self) -> DeployResult {
         self.reports[0].result
     }
 
-    fn reason(&self) -> &str {
+    pub(super) fn reason(&self) -> &str {
         self.reports[0].reason.as_deref().unwrap_or_default()
     }
 
-    fn script(&self) -> &Script {
+    pub(super) fn script(&self) -> &Script {
         &self.specs[0].target
     }
 
     /// What runs in the end, if it is the same everywhere.
-    fn runs(&self) -> String {
+    pub(super) fn runs(&self) -> String {
         let runs = self.script().runs.borrow();
         let all: Vec<&str> = runs.values().map(String::as_str).collect();
         if all.windows(2).all(|pair| pair[0] == pair[1]) { all.first().map(|one| (*one).to_owned()) } else { None }
@@ -97,7 +97,7 @@ async fn deploy_all(specs: Vec<TargetSpec<Script>>, release: &Release, options: 
     done
 }
 
-async fn deploy(script: Script, content: &str) -> Done {
+pub(super) async fn deploy(script: Script, content: &str) -> Done {
     deploy_all(vec![spec(script)], &release(content), Options::default()).await
 }
 
@@ -106,7 +106,7 @@ async fn deploy_until(script: Script, content: &str, stop_after: f64) -> Done {
     deploy_all(vec![spec(script)], &release(content), options).await
 }
 
-fn with(steps: &[(&'static str, Does)]) -> Script {
+pub(super) fn with(steps: &[(&'static str, Does)]) -> Script {
     Script { steps: RefCell::new(steps.to_vec()), ..running() }
 }
 
@@ -129,9 +129,17 @@ async fn a_good_release() {
 
 #[tokio::test(start_paused = true)]
 async fn what_runs_already_is_left_alone() {
-    let done = deploy(running(), "old").await;
+    let last = Some(Recorded { id: "9".into(), commit: "c-old".into() });
+    let done = deploy(Script { last, ..running() }, "old").await;
     assert_eq!((done.result(), done.script().calls().as_str()), (Unchanged, "read"));
     assert!(done.journal.is_empty());
+    let first = deploy(running(), "old").await;
+    let calls = "read lock read save record unlock";
+    assert_eq!(
+        (first.result(), first.script().calls().as_str()),
+        (Unchanged, calls),
+        "a rollback may lead to it later"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,19 +242,6 @@ async fn never_over_somebody_else() {
 
     let done = deploy(with(&[("observe", Does::Intrude("other"))]), "bad").await;
     assert_eq!((done.result(), done.runs().as_str()), (Superseded, "other"), "their release is not rolled back");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_connection_is_made_again() {
-    let done = deploy(with(&[("switch", Does::Lose)]), "new").await;
-    assert_eq!((done.result(), done.runs().as_str()), (Deployed, "new"));
-    let calls = done.script().calls().replace(" observe", "");
-    assert_eq!(calls, "read lock read prepare save migrate switch lock switch record unlock");
-    let done = deploy(with(&[("switch", Does::Lose), ("restore", Does::Lose)]), "bad").await;
-    assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"));
-    let done = deploy(with(&[("observe", Does::Lose)]), "bad").await;
-    assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"), "the lock is taken again first");
-    assert!(done.script().calls().replace(" observe", "").contains("switch lock restore"), "{}", done.script().calls());
 }
 
 #[tokio::test(start_paused = true)]
@@ -361,4 +356,23 @@ async fn the_first_target_that_fails_stops_those_after_it() {
     assert_eq!(done.specs[2].target.calls(), "");
     let check = deploy::check(&[named("one", &[]), named("two", &[("check", Does::Fail("no docker"))])]).await;
     assert_eq!(check.unwrap_err().headline, "two: no docker");
+}
+
+#[tokio::test]
+async fn services_that_do_not_exist_are_found_before_the_build() {
+    assert_eq!(deploy::check(&[spec(running())]).await, Ok(()));
+    let mut mapped = spec(running());
+    mapped.settings.services = BTreeMap::from([("web".into(), "site".into()), ("celery".into(), "site".into())]);
+    let problem = deploy::check(&[mapped]).await.unwrap_err();
+    assert_eq!(
+        problem.headline,
+        "production: `services`: the target has no service `celery`; its services are: web, worker"
+    );
+    let mut migrated = spec(running());
+    migrated.settings.migrations[0].service = "django".into();
+    let problem = deploy::check(&[migrated]).await.unwrap_err();
+    assert_eq!(
+        problem.headline,
+        "production: `migrate`: the target has no service `django`; its services are: web, worker"
+    );
 }

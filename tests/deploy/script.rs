@@ -52,6 +52,10 @@ pub(super) enum Does {
     FailAfter(u64, &'static str),
     /// Its work is done, but the connection is lost before the answer.
     Lose,
+    /// The same, and somebody else deploys this before the connection is there again.
+    LoseTo(&'static str),
+    /// It is done on a new connection.
+    Reconnect,
     /// It takes so many seconds.
     Take(u64),
     /// Somebody else deploys this.
@@ -69,7 +73,12 @@ impl Drop for Held {
 }
 
 pub(super) fn image(content: &str) -> Image {
-    Image { name: "site".into(), repository: "ghcr.io/octo/site".into(), digest: Digest::of(content.as_bytes()) }
+    Image {
+        name: "site".into(),
+        repository: "ghcr.io/octo/site".into(),
+        digest: Digest::of(content.as_bytes()),
+        services: Vec::new(),
+    }
 }
 
 pub(super) fn release(content: &str) -> Release {
@@ -143,6 +152,17 @@ impl Script {
                 self.lost.set(true);
                 return Err(TargetError { is_outage: true, ..TargetError::new("connection lost") });
             }
+            Some(Does::LoseTo(content)) => {
+                work();
+                self.runs.borrow_mut().values_mut().for_each(|runs| content.clone_into(runs));
+                *self.unfinished.borrow_mut() = None;
+                self.lost.set(true);
+                return Err(TargetError { is_outage: true, ..TargetError::new("connection lost") });
+            }
+            Some(Does::Reconnect) => {
+                work();
+                self.lost.set(true);
+            }
             // As a command on a server: it goes on if nobody waits for it.
             Some(Does::Take(seconds)) => {
                 work();
@@ -178,8 +198,9 @@ impl Target for Script {
         "script"
     }
 
-    async fn check(&self) -> Result<(), TargetError> {
-        self.step("check", || {}).await
+    async fn check(&self) -> Result<BTreeSet<String>, TargetError> {
+        self.step("check", || {}).await?;
+        Ok(["web", "worker"].map(String::from).into())
     }
 
     async fn read(&self) -> Result<Present, TargetError> {

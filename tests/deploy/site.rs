@@ -158,7 +158,8 @@ impl Site {
 
     /// The release with the image of this version.
     pub(super) fn release(&self, version: &str) -> Release {
-        let image = Image { name: "site".into(), repository: self.repository(), digest: pushed(version) };
+        let (name, repository) = ("site".into(), self.repository());
+        let image = Image { name, repository, digest: pushed(version), services: Vec::new() };
         Release {
             id: format!("{version}-1"),
             commit: format!("commit-{version}"),
@@ -242,13 +243,20 @@ impl Site {
         }
     }
 
-    /// Everything that is left of deployments: no lock, no note of an unfinished one, no credentials.
+    /// What is left of deployments: no lock, no files but those of releases, no credentials.
     #[track_caller]
     pub(super) fn assert_clean(&self) {
         let directory = self.directory.join(".build-deploy");
-        for file in ["holder", "unfinished.json"] {
-            assert!(!directory.join(file).exists(), "{file} is left");
-        }
+        let is_needed = |name: &str| {
+            let id = name.strip_prefix("release-").and_then(|name| name.rsplit_once('.')).map(|(id, _)| id);
+            let known = ["current.yml", "lock", "operation.lock", "releases.jsonl"];
+            known.contains(&name)
+                || id.is_some_and(|id| self.file("releases.jsonl").contains(&format!(r#"{{"id":"{id}","#)))
+        };
+        let entries = fs::read_dir(&directory).into_iter().flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let left: Vec<String> = names.filter(|name| !is_needed(name)).collect();
+        assert!(left.is_empty(), "left of a deployment: {left:?}");
         let free = Command::new("flock").arg("-n").arg(directory.join("lock")).arg("true").status().unwrap();
         assert!(free.success(), "the lock is held");
         let home = Path::new(&var("LAB_SERVER_DIR")).join("home");

@@ -53,24 +53,34 @@ cat >/dev/null
 rm -f holder
 "#;
 
-/// `write DIRECTORY FILE BYTES`: writes its input to a file, whole or not at all.
+/// `write DIRECTORY BYTES [FILE LINES]...`: writes its input to files, in this order, each whole or not at all. Nothing is
+/// written if the input breaks off.
 pub(super) const WRITE: &str = r#"
 umask 077
 cd "$1" && mkdir -p .build-deploy && cd .build-deploy || exit 73
-cat >"$2.new" || exit 74
-if [ "$(wc -c <"$2.new")" -ne "$3" ]; then rm -f "$2.new"; exit 74; fi
-mv -f "$2.new" "$2"
+trap 'rm -f input.new file.new' EXIT
+cat >input.new && [ "$(wc -c <input.new)" -eq "$2" ] || exit 74
+shift 2
+first=1
+while [ $# -gt 0 ]; do
+  last=$((first + $2 - 1))
+  sed -n "$first,${last}p" input.new >file.new && [ "$(wc -l <file.new)" -eq "$2" ] && mv -f file.new "$1" || exit 74
+  first=$((last + 1))
+  shift 2
+done
 "#;
 
 /// `operate DIRECTORY LOG SECONDS COMMAND...`: runs a command that changes what runs. It goes on if the connection breaks:
 /// its output goes to a file, so that it is not ended by a closed pipe. Nothing else of a deployment runs at the same time.
+/// Prints `timed out` as an error if it did: the exit code alone can also be that of the command.
 pub(super) const OPERATE: &str = r#"
 umask 077
 cd "$1" || exit 73
-log=.build-deploy/$2; limit=$3; shift 3
+log=.build-deploy/$2; limit=$3; began=$(date +%s); shift 3
 flock .build-deploy/operation.lock timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
 code=$?
 tail -c 32768 "$log"
+case $code in 124 | 137) [ $(($(date +%s) - began)) -lt "$limit" ] || echo "timed out" >&2 ;; esac
 exit $code
 "#;
 
@@ -140,13 +150,17 @@ exit $code
 "#;
 
 /// `finish DIRECTORY CURRENT CLOSED [FILE...]`: points `current.yml` to a file unless CURRENT is empty, removes the note
-/// of an unfinished deployment and what was saved for it if CLOSED is `closed`, and removes the files.
+/// of an unfinished deployment and what was saved for it if CLOSED is `closed`, and removes the files of all releases but
+/// these. Those of a deployment that was killed are in no record.
 pub(super) const FINISH: &str = r#"
 cd "$1/.build-deploy" || exit 73
 if [ -n "$2" ]; then ln -sf "$2" current.new && mv -f current.new current.yml || exit 74; fi
 if [ "$3" = closed ]; then rm -rf unfinished.json before; fi
 shift 3
-rm -rf -- "$@"
+for file in release-*.yml release-*.log restore-*.yml *.new; do
+  for kept; do [ "$file" != "$kept" ] || continue 2; done
+  rm -f -- "$file"
+done
 # What killed deployments have staged.
 find . -maxdepth 1 -name 'stage-*' -mmin +60 -exec rm -rf {} +
 "#;

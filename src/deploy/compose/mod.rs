@@ -93,10 +93,11 @@ impl Target for ComposeTarget {
         "compose"
     }
 
-    async fn check(&self) -> Result<(), TargetError> {
+    async fn check(&self) -> Result<BTreeSet<String>, TargetError> {
         let engine = &self.found().await?.engine;
-        self.project().await?;
-        engine.get::<serde_json::Value>("/version").await.map(drop)
+        let (project, _) = self.project().await?;
+        engine.get::<serde_json::Value>("/version").await?;
+        Ok(project.services.into_keys().collect())
     }
 
     async fn read(&self) -> Result<Present, TargetError> {
@@ -117,14 +118,18 @@ impl Target for ComposeTarget {
 
     async fn prepare(&self, plan: &Plan) -> Result<(), TargetError> {
         let seen = self.seen().await?;
-        self.fetch(plan, &seen.project.name).await?;
-        self.write(&release_file(&plan.release), &Self::pins_of_release(plan, &seen)).await?;
-        self.write(&restore_file(&plan.release), &self.pins_of_restore(plan, &seen).await?).await
+        self.fetch(plan, &seen.project.name).await
     }
 
     async fn save(&self, plan: &Plan) -> Result<(), TargetError> {
-        let text = serde_json::to_string(plan).unwrap_or_default();
-        self.write("unfinished.json", &(text + "\n")).await?;
+        let seen = self.seen().await?;
+        let note = serde_json::to_string(plan).unwrap_or_default() + "\n";
+        let (release, restore) = (release_file(&plan.release), restore_file(&plan.release));
+        // Whoever finds the note finds the others.
+        let pins = self.pins_of_restore(plan, &seen).await?;
+        let files =
+            [(release.as_str(), Self::pins_of_release(plan, &seen)), (&restore, pins), ("unfinished.json", note)];
+        self.write(&files).await?;
         // From here on, whoever finds the note finds the way back for the files, too.
         self.place_files().await
     }

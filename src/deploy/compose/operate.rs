@@ -11,7 +11,7 @@ use super::{
     ComposeTarget,
     commands::{DIRECTORY, FINISH, LOGS, OPERATE, WRITE, compose, script},
     engine::encoded,
-    records::{self, Record, Rubbish},
+    records::{self, Record},
     remote::with_queue,
     settings::{Strategy, login_by_hand},
 };
@@ -22,7 +22,7 @@ use crate::{
         target::{Migration, TargetError},
     },
     domain::{
-        deploy::DeployResult::{self, Deployed, FailedNotRolledBack},
+        deploy::DeployResult::{self, FailedNotRolledBack},
         failure::Failure,
     },
     ssh::{Command, quote},
@@ -32,11 +32,16 @@ use crate::{
 const REMOVALS: usize = 20;
 
 impl ComposeTarget {
-    /// Writes a file of ours on the server.
-    pub(super) async fn write(&self, file: &str, content: &str) -> Result<(), TargetError> {
-        let bytes = content.len().to_string();
-        let command = Command::new(script(WRITE, [self.settings.path.as_str(), file, &bytes])).input(content);
-        self.remote.run(&format!("write {DIRECTORY}/{file}"), &command).await.map(drop)
+    /// Writes files of ours on the server, in this order. They consist of whole lines.
+    pub(super) async fn write(&self, files: &[(&str, String)]) -> Result<(), TargetError> {
+        let input: String = files.iter().map(|(_, content)| content.as_str()).collect();
+        let mut words = script(WRITE, [self.settings.path.as_str(), &input.len().to_string()]);
+        for (name, content) in files {
+            words.extend([(*name).to_owned(), content.matches('\n').count().to_string()]);
+        }
+        let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        let what = format!("write {} in {DIRECTORY}", names.join(", "));
+        self.remote.run(&what, &Command::new(words).input(input)).await.map(drop)
     }
 
     /// Starts the services that a migration needs and that do not run, then runs it.
@@ -54,9 +59,9 @@ impl ComposeTarget {
                 format!("`migrate`: the project has no service `{service}`; its services are: {}", names.join(", "));
             return Err(TargetError::new(problem));
         }
+        // Also those with an image of the release: at the first deployment, its database does not run.
         let needed = seen.project.dependencies([service.as_str()]);
-        let is_ours = |name: &&str| plan.changes.contains_key(*name) || plan.same.contains_key(*name);
-        let missing: Vec<&str> = needed.into_iter().filter(|name| !is_ours(name) && !seen.up.contains(*name)).collect();
+        let missing: Vec<&str> = needed.into_iter().filter(|name| !seen.up.contains(*name)).collect();
         let files = self.files_with(&release_file(&plan.release)).await?;
         if !missing.is_empty() {
             let mut argv = compose(self.settings.project.as_deref(), &files);
@@ -215,7 +220,7 @@ impl ComposeTarget {
         result: DeployResult,
     ) -> Result<(), TargetError> {
         let seen = self.seen().await?;
-        let mut all = seen.records.clone();
+        let (_, mut all) = self.state().await?;
         let mut services = records::deployed(&all).first().map(|last| last.services.clone()).unwrap_or_default();
         services.retain(|service, _| seen.project.services.contains_key(service));
         for (service, change) in plan.changes.iter().chain(&plan.same) {
@@ -231,34 +236,30 @@ impl ComposeTarget {
             is_rollback: matches!(release.content, Content::Services(_)),
             services,
         });
-        self.write("releases.jsonl", &records::render(&all)).await?;
+        self.write(&[("releases.jsonl", records::render(&all))]).await?;
 
         let rubbish = records::rubbish(&all, self.settings.keep);
         let is_open = result == FailedNotRolledBack;
-        if !matches!(result, Deployed | FailedNotRolledBack) {
+        let runs = records::runs(result);
+        if !runs && !is_open {
             self.put_files_back().await?;
         }
-        let current = if result == Deployed { release_file(&release.id) } else { String::new() };
+        let current = if runs { release_file(&release.id) } else { String::new() };
         let closed = if is_open { "open" } else { "closed" };
-        let files = Self::unneeded_files(&rubbish, &release.id, is_open);
+        let mut files: Vec<String> = records::kept(&all, self.settings.keep)
+            .into_iter()
+            .flat_map(|record| [release_file(&record.id), log_file(&record.id)])
+            .collect();
+        if is_open {
+            files.extend([release_file(&release.id), restore_file(&release.id), log_file(&release.id)]);
+        }
         let arguments = [self.settings.path.as_str(), &current, closed];
         let arguments = arguments.into_iter().chain(files.iter().map(String::as_str));
         self.remote.run("finish", &Command::new(script(FINISH, arguments))).await?;
         if let Some(seen) = self.seen.lock().await.as_mut() {
             seen.records = all;
         }
-        if result == Deployed { self.remove_images(&seen.project.name, &rubbish).await } else { Ok(()) }
-    }
-
-    fn unneeded_files(rubbish: &Rubbish, release: &str, is_open: bool) -> Vec<String> {
-        let mut files = Vec::new();
-        for id in rubbish.releases.iter().filter(|id| !is_open || **id != file_part(release)) {
-            files.extend([release_file(id), restore_file(id), log_file(id)]);
-        }
-        if !is_open {
-            files.push(restore_file(release));
-        }
-        files
+        if runs { self.remove_images(&seen.project.name, &rubbish).await } else { Ok(()) }
     }
 }
 

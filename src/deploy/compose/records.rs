@@ -52,35 +52,39 @@ pub(super) fn render(records: &[Record]) -> String {
     last.iter().filter_map(|record| serde_json::to_string(record).ok()).map(|line| line + "\n").collect()
 }
 
+/// Whether the release runs after a deployment with this result.
+pub(super) fn runs(result: DeployResult) -> bool {
+    matches!(result, DeployResult::Deployed | DeployResult::Unchanged)
+}
+
 /// The releases that were deployed, the newest first. Each id once.
 pub(super) fn deployed(records: &[Record]) -> Vec<&Record> {
     let mut seen = BTreeSet::new();
-    let deployed = records.iter().rev().filter(|record| record.result == DeployResult::Deployed);
+    let deployed = records.iter().rev().filter(|record| runs(record.result));
     deployed.filter(|record| seen.insert(&record.id)).collect()
 }
 
-/// What is not needed any more.
+/// The newest deployed releases, whose files and images are kept.
+pub(super) fn kept(records: &[Record], keep: usize) -> Vec<&Record> {
+    deployed(records).into_iter().take(keep.max(1)).collect()
+}
+
+/// Images that are not needed any more.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rubbish {
-    /// Ids of releases whose files are not needed.
-    pub(super) releases: BTreeSet<String>,
     /// References of images.
     pub(super) images: BTreeSet<String>,
     /// Digests of the same images.
     pub(super) digests: BTreeSet<String>,
 }
 
-/// What is not needed once the newest `keep` deployed releases are kept.
+/// The images that are not needed once the newest `keep` deployed releases are kept.
 pub(super) fn rubbish(records: &[Record], keep: usize) -> Rubbish {
-    let kept: Vec<&Record> = deployed(records).into_iter().take(keep.max(1)).collect();
+    let kept = kept(records, keep);
     let pins = |record: &Record| record.services.values().map(|service| service.pin.clone()).collect::<Vec<_>>();
     let needed: BTreeSet<_> = kept.iter().flat_map(|record| pins(record)).collect();
-    let ids: BTreeSet<&String> = kept.iter().map(|record| &record.id).collect();
     let mut rubbish = Rubbish::default();
     for record in records {
-        if !ids.contains(&record.id) {
-            rubbish.releases.insert(record.id.clone());
-        }
         for pin in pins(record).into_iter().filter(|pin| !needed.contains(pin)) {
             // Another name of an image that is needed stays out of this.
             if !needed.iter().any(|one| one.digest == pin.digest) {
@@ -131,9 +135,9 @@ mod tests {
 
     #[test]
     fn only_what_no_kept_release_needs_is_removed() {
-        use DeployResult::{Deployed, FailedRolledBack};
+        use DeployResult::{Deployed, FailedRolledBack, Unchanged};
         let records = [
-            record("1", "a", Deployed),
+            record("1", "a", Unchanged),
             record("2", "b", Deployed),
             record("3", "bad", FailedRolledBack),
             record("4", "a", Deployed),
@@ -142,7 +146,6 @@ mod tests {
         let ids: Vec<&str> = deployed(&records).iter().map(|record| record.id.as_str()).collect();
         assert_eq!(ids, ["5", "4", "2", "1"]);
         let rubbish = rubbish(&records, 2);
-        assert_eq!(rubbish.releases.iter().map(String::as_str).collect::<Vec<_>>(), ["1", "2", "3"]);
         let digests: Vec<&String> = rubbish.digests.iter().collect();
         assert_eq!(digests.len(), 2, "b and bad; a is in release 4");
         assert!(!rubbish.digests.contains(Digest::of(b"a").as_str()));

@@ -66,8 +66,7 @@ impl Remote {
         let problem = match &output.status {
             ExitStatus::Exited(0) if output.is_cut => "printed too much".to_owned(),
             ExitStatus::Exited(0) => return Ok(text(&output.stdout)),
-            // Of `timeout`: it ended the command, or had to kill it.
-            ExitStatus::Exited(124 | 137) => "timed out".to_owned(),
+            ExitStatus::Exited(124 | 137) if output.stderr.ends_with(b"timed out\n") => "timed out".to_owned(),
             ExitStatus::Exited(code) => format!("failed with exit code {code}"),
             ExitStatus::Killed(signal) => format!("was killed by the signal {signal}"),
         };

@@ -1,0 +1,58 @@
+//! Migrations on the lab's server.
+
+use std::time::Duration;
+
+use build_deploy::{
+    deploy::target::Migration,
+    domain::deploy::DeployResult::{Deployed, MigrationFailed},
+};
+
+use super::site::{Site, USUAL, engine};
+
+#[tokio::test]
+async fn migrations() {
+    let site = Site::new("migrate", USUAL).await;
+    let first = site.migrate("v1", &["-c", "echo $VERSION > /data/schema"]).await;
+    assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
+    let schema = || engine(&["exec", &site.containers("web")[0], "cat", "/data/schema"]);
+    assert_eq!(schema().trim(), "v1");
+    let before = site.containers("web");
+
+    let failed = site.migrate("v2", &["-c", "echo no such table; exit 4"]).await;
+    assert_eq!((failed.result, failed.was_switched), (MigrationFailed, false));
+    assert!(failed.reason.unwrap().contains("failed with exit code 4"));
+    assert!(failed.log.iter().any(|line| line.contains("no such table")), "{:?}", failed.log);
+    site.assert_runs("v1");
+    site.assert_clean();
+    assert_eq!(site.containers("web"), before, "nothing was switched");
+    let own = site.migrate("v2", &["-c", "exit 124"]).await;
+    assert!(own.reason.as_ref().unwrap().ends_with("failed with exit code 124"), "{:?}", own.reason);
+
+    let mut endless = site.spec();
+    endless.settings.timeout = Duration::from_secs(2);
+    let command = ["-c", "trap 'exit 5' TERM; while :; do sleep 1 & wait $!; done"].map(String::from).to_vec();
+    endless.settings.migrations = vec![Migration { service: "web".into(), command }];
+    let late = site.deploy_with(endless, &site.release("v2")).await;
+    assert_eq!(late.result, MigrationFailed);
+    assert!(late.reason.as_ref().unwrap().ends_with("timed out"), "{:?}", late.reason);
+    site.assert_clean();
+
+    assert_eq!(site.migrate("v2", &["-c", "echo $VERSION > /data/schema"]).await.result, Deployed);
+    assert_eq!(schema().trim(), "v2", "with the new image");
+}
+
+#[tokio::test]
+async fn a_migration_finds_the_database_of_the_same_release() {
+    let compose =
+        USUAL.replace("  worker:\n", "  worker:\n    healthcheck: {test: [CMD, test, -e, /ready], interval: 1s}\n");
+    let compose = compose.replace("depends_on: [db]", "depends_on: {worker: {condition: service_healthy}}");
+    let compose = compose.replace(
+        "    environment: {PASSWORD: s3cret-canary-env}\n",
+        "    environment: {PASSWORD: s3cret-canary-env}\n    command: [\"-c\", \"touch /ready; exec sleep 99\"]\n    init: true\n",
+    );
+    let site = Site::new("stateful", &compose).await;
+    let first = site.migrate("v1", &["-c", "getent hosts worker || nslookup worker"]).await;
+    assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
+    site.assert_runs("v1");
+    site.assert_clean();
+}
