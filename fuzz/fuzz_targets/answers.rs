@@ -7,7 +7,7 @@ use build_deploy_fuzz::{
     github::untrusted,
     notify::{
         discord::{Discord, webhook::DiscordWebhook},
-        service::{Attention, Call, Manner, Place, Posted, Reply, Service},
+        service::{Alert, Call, DeliveryMode, Destination, Posted, Reply, Service},
         slack, teams,
     },
 };
@@ -16,7 +16,7 @@ use libfuzzer_sys::fuzz_target;
 fn services() -> Vec<Box<dyn Service>> {
     let mut services: Vec<Box<dyn Service>> = Vec::new();
     if let Ok(webhook) = DiscordWebhook::parse("https://discord.com/api/webhooks/123456789012345678/abcdef", None) {
-        services.push(Box::new(Discord::new(webhook, Default::default(), Manner::Live)));
+        services.push(Box::new(Discord::new(webhook, Default::default(), DeliveryMode::Edit)));
     }
     if let Ok(webhook) =
         slack::SlackWebhook::parse("https://hooks.slack.com/services/T0/B0/xyz", slack::Look::default())
@@ -37,20 +37,20 @@ fuzz_target!(|data: &[u8]| {
     let part = |i: usize| parts.get(i).cloned().unwrap_or_default();
     let status = part(0).parse().unwrap_or(200);
     let reply = Reply { status, body: part(1), retry_after: Some(part(2)), ..Reply::default() };
-    let posted = Posted::parse(&part(3)).unwrap_or(Posted { message_id: "1".to_owned(), place: None });
+    let posted = Posted::parse(&part(3)).unwrap_or(Posted { message_id: "1".to_owned(), channel_id: None });
     let services = services();
     bounded(|| {
         let _ = reply.wait();
         for service in &services {
             for call in [
-                Call::Create(Attention::Usual, Place::Channel),
-                Call::Create(Attention::Silent, Place::NewThread),
+                Call::Create(Alert::Normal, Destination::Channel),
+                Call::Create(Alert::Silent, Destination::NewThread),
                 Call::Edit(&posted),
                 Call::Mention(Some(&posted)),
             ] {
-                let _ = service.read(call, &reply);
+                let _ = service.parse_reply(call, &reply);
             }
-            let _ = service.runs(&reply.json());
+            let _ = service.shows_running(&reply.json());
             let _ = service.posted_at(&posted.message_id);
         }
         let _ = untrusted::inert(&reply.body);

@@ -17,10 +17,12 @@ pub mod tags;
 pub mod yaml;
 
 pub mod agent;
+pub mod deploy;
 pub mod filesync;
 pub mod github;
 pub mod notify;
 pub mod registry;
+pub mod ssh;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -3,7 +3,6 @@
 pub mod color;
 pub mod discord;
 pub mod message;
-pub mod occasion;
 pub mod service;
 pub mod slack;
 pub mod teams;

@@ -1,1 +1,0 @@
-../../../src/notify/occasion.rs
