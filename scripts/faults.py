@@ -16,6 +16,7 @@ read: `--out` keeps everything, and the errors and warnings of each case are pri
 import argparse
 import asyncio
 import collections
+import contextlib
 import hashlib
 import http
 import itertools
@@ -514,14 +515,20 @@ async def interrupt(options, number):
     process = await run.start("run")
     moved = await wait_for_tags(run, process)
     sent = time.monotonic()
-    if process.returncode is None:
-        process.send_signal(signal.SIGINT)
+    send(process, signal.SIGINT)
     report = await run.report(process)
     report["after_signal"] = round(time.monotonic() - sent, 1)
     report["name"] += f" after {moved} tags, {report['after_signal']} s"
     report["late"] = report["after_signal"] > 5
     await run.close()
     return report
+
+
+def send(process, number):
+    """Sends a signal. `Process.send_signal` would take the exit status of a process that has just ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 async def wait_for_tags(run, process):
@@ -547,8 +554,7 @@ async def kill(options, number):
     await run.prepare("", "", "always", slow=0.6)
     process = await run.start("run")
     moved = await wait_for_tags(run, process)
-    if process.returncode is None:
-        process.kill()
+    send(process, signal.SIGKILL)
     main = await run.report(process)
     run.proxy.target, run.proxy.fault, middle = *after, main["after"]
     report = await run.report(await run.start("post", main["state"]), "post")
