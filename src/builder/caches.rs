@@ -25,6 +25,8 @@ impl CacheCredentials {
         for cache in build.cache_from.iter_mut().chain(&mut build.cache_to) {
             match (cache.kind.as_str(), &self.github) {
                 ("gha", Some(service)) if cache.attribute("token").is_none() => {
+                    // A daemon that does not know `url_v2` would send the token there.
+                    cache.attributes.retain(|(name, _)| name != "url");
                     cache.set("token", service.token.expose());
                     cache.set("url_v2", &service.url);
                     cache.set("version", "2");
@@ -173,7 +175,11 @@ mod tests {
         };
         let credentials = CacheCredentials { github: Some(service), s3: vec![("access_key_id", Secret::new("AKIA"))] };
         let mut build = Build {
-            cache_from: vec![cache("type=gha,scope=a"), cache("type=gha,token=own,url=u"), cache("r/x:c")],
+            cache_from: vec![
+                cache("type=gha,scope=a,url=u,url_v2=u,version=1"),
+                cache("type=gha,token=own,url=u"),
+                cache("r/x:c"),
+            ],
             cache_to: vec![cache("type=s3,bucket=b"), cache("type=s3,bucket=b,access_key_id=own")],
             ..Build::default()
         };
@@ -181,6 +187,8 @@ mod tests {
         let has = |cache: &Cache, name: &str| cache.attribute(name).map(str::to_owned);
         assert_eq!(has(&build.cache_from[0], "url_v2").as_deref(), Some("https://results.example/"));
         assert_eq!(has(&build.cache_from[0], "token").as_deref(), Some("t0ken"));
+        assert_eq!(has(&build.cache_from[0], "url"), None, "an address of the compose file gets no token");
+        assert_eq!(has(&build.cache_from[0], "version").as_deref(), Some("2"));
         assert_eq!(has(&build.cache_from[1], "token").as_deref(), Some("own"));
         assert_eq!(has(&build.cache_from[1], "version"), None);
         assert_eq!(build.cache_from[2], cache("r/x:c"));
