@@ -36,7 +36,7 @@ pub async fn size_of(client: &Client, top: &[u8]) -> Option<u64> {
     let mut total = top.size();
     for child in top.children() {
         let blob = client.manifest(child).await.ok()?;
-        total += serde_json::from_slice::<Manifest>(&blob).ok()?.size();
+        total = total.saturating_add(serde_json::from_slice::<Manifest>(&blob).ok()?.size());
     }
     Some(total)
 }

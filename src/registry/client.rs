@@ -8,7 +8,7 @@ pub async fn image_size(remote: &Remote, digest: &Digest) -> Option<u64> {
     let top = manifest(remote, digest.as_str()).await?;
     let mut total = top.size();
     for child in top.children() {
-        total += manifest(remote, child).await?.size();
+        total = total.saturating_add(manifest(remote, child).await?.size());
     }
     Some(total)
 }

@@ -26,7 +26,7 @@ struct Descriptor {
 impl Manifest {
     /// The compressed size of layers and configuration in bytes; 0 for an index.
     pub fn size(&self) -> u64 {
-        self.layers.iter().chain(&self.config).map(|part| part.size).sum()
+        self.layers.iter().chain(&self.config).fold(0, |total, part| total.saturating_add(part.size))
     }
 
     /// The digest of a manifest's configuration.
@@ -43,6 +43,13 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::Manifest;
+
+    #[test]
+    fn a_size_beyond_all_bounds_is_the_largest() {
+        let layer = format!(r#"{{"digest":"sha256:b","size":{}}}"#, u64::MAX);
+        let manifest: Manifest = serde_json::from_str(&format!(r#"{{"layers":[{layer},{layer}]}}"#)).unwrap();
+        assert_eq!(manifest.size(), u64::MAX);
+    }
 
     #[test]
     fn counts_layers_and_configuration() {

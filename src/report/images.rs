@@ -95,10 +95,12 @@ pub(super) fn totals(run: &RunState) -> String {
     }
     let sizes: Option<Vec<u64>> = results.iter().map(|result| result.size).collect();
     if let Some(sizes) = sizes.filter(|sizes| !sizes.is_empty()) {
-        let total = sizes.iter().sum();
+        // A registry may name any size.
+        let sum = |sizes: &[u64]| sizes.iter().fold(0, |total: u64, size| total.saturating_add(*size));
+        let total = sum(&sizes);
         let done = run.images.iter().filter(|image| result(image).is_some());
         let before: Option<Vec<u64>> = done.map(previous_size).collect();
-        let change = before.map(|before| format!(" ({})", difference(total, before.iter().sum())));
+        let change = before.map(|before| format!(" ({})", difference(total, sum(&before))));
         parts.push(human::bytes(total) + &change.unwrap_or_default());
     }
     parts.join(", ")
