@@ -9,6 +9,7 @@ use crate::domain::{
     diagnostic::{Place, Severity},
     secrecy::Parts,
     secret::Secret,
+    visible::bare,
 };
 
 use super::untrusted::inert;
@@ -67,11 +68,12 @@ pub fn annotation(severity: Severity, title: &str, message: &str, place: Option<
     if let (Some(place), Some((line, end_line))) = (place, &lines) {
         properties.extend([("file", place.file.as_str()), ("line", line), ("endLine", end_line)]);
     }
-    let title = inert(title).join(" ");
+    // GitHub does not show colors in annotations.
+    let title = bare(&inert(title).join(" "));
     if !title.is_empty() {
         properties.push(("title", &title));
     }
-    let mut text = inert(message).join("\n");
+    let mut text = bare(&inert(message).join("\n"));
     if let Some((end, _)) = text.char_indices().nth(LONGEST_MESSAGE - 1) {
         text.truncate(end);
         text.push('…');
@@ -142,6 +144,7 @@ mod tests {
             "::warning file=a%2Cb%3Ac.Dockerfile,line=3,endLine=3,title=50%25%3A x::one%0Atwo"
         );
         assert_eq!(annotation(Severity::Error, "", "m", None), "::error::m");
+        assert_eq!(annotation(Severity::Error, "", "a \u{1b}[31mred\u{1b}[0m b", None), "::error::a red b");
         assert_eq!(group("django ##[error]x"), "::group::django #\u{200b}#[error]x");
     }
 
