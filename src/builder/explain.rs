@@ -117,7 +117,8 @@ fn build(message: &str, instruction: Option<&str>) -> (String, Option<String>) {
         return ("no disk space is left for the build".to_owned(), Some(FREE_SPACE.to_owned()));
     }
     if let Some(image) = base_image(message) {
-        return missing_base(&image, message);
+        let is_frontend = instruction.is_some_and(|text| text.trim_start().starts_with('#'));
+        return missing_base(&image, message, is_frontend);
     }
     if is_layer_pull(message) {
         let base =
@@ -260,7 +261,9 @@ fn refused_pull(message: &str) -> Option<String> {
     (reason.contains(": 401 ") || reason.contains(": 403 ")).then(|| format!("a base image on {host}"))
 }
 
-fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
+/// Explains why an image cannot be pulled: a base image, or that of the frontend that `# syntax=` names.
+fn missing_base(image: &str, message: &str, is_frontend: bool) -> (String, Option<String>) {
+    let (kind, place) = if is_frontend { ("Dockerfile frontend", "`# syntax=`") } else { ("base image", "FROM") };
     let lower = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     if image.contains("syft-scanner") {
@@ -268,16 +271,18 @@ fn missing_base(image: &str, message: &str) -> (String, Option<String>) {
                     `registries`";
         (format!("{image}, which generates the SBOM, cannot be pulled"), Some(hint.to_owned()))
     } else if has(&["content at http"]) && has(&["not found"]) {
-        let headline = format!("the registry lists a manifest of base image {image} that it does not have");
+        let headline = format!("the registry lists a manifest of {kind} {image} that it does not have");
         (headline, Some(DAMAGED_PULL.to_owned()))
     } else if has(&["not found", "does not exist"]) && !has(&["no such host", "access denied"]) {
-        let hint = "check the name and tag in FROM; if the image is private, add a login to the input `registries`";
-        (format!("base image {image} does not exist"), Some(hint.to_owned()))
+        let hint = format!(
+            "check the name and tag in {place}; if the image is private, add a login to the input `registries`"
+        );
+        (format!("{kind} {image} does not exist"), Some(hint))
     } else if has(&["denied", "unauthorized", "403 forbidden"]) {
-        let hint = "check FROM, and the login for its registry in the input `registries`";
-        (format!("base image {image} does not exist or needs a login"), Some(hint.to_owned()))
+        let hint = format!("check {place}, and the login for its registry in the input `registries`");
+        (format!("{kind} {image} does not exist or needs a login"), Some(hint))
     } else {
-        failed_pull(&format!("base image {image}"), message)
+        failed_pull(&format!("{kind} {image}"), message)
     }
 }
 
@@ -505,6 +510,14 @@ mod tests {
             let shown = explained.hint.unwrap_or_default();
             assert!(shown.contains(hint), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_frontend_is_no_base_image() {
+        let message = "failed to resolve source metadata for docker.io/docker/dockerfile:9: docker.io/docker/dockerfile:9: not found";
+        let explained = explain(&error(message), Some("# syntax=docker/dockerfile:9"), GHCR);
+        assert_eq!(explained.headline, "Dockerfile frontend docker/dockerfile:9 does not exist");
+        assert!(explained.hint.is_some_and(|hint| hint.starts_with("check the name and tag in `# syntax=`")));
     }
 
     #[test]
