@@ -7,7 +7,7 @@ use crate::{
     buildkit::{
         client::Observer,
         steps::{Outcome, StepId, Steps, Update, Warning},
-        transfers::Wait,
+        transfers::{Received, Wait},
     },
     domain::{
         diagnostic::{Diagnostic, Place, Severity},
@@ -141,8 +141,11 @@ impl Report {
                 events
             }
             Update::Pushing => vec![self.event(ImageEvent::Pushing)],
-            Update::Stalled { name, wait, time } => vec![Event::Note(match wait {
-                Wait::Registry(host) => no_progress(&self.image, &host, &name, time),
+            Update::Stalled { name, wait, time, received } => vec![Event::Note(match wait {
+                Wait::Registry(host) => {
+                    let received = received.map_or_else(String::new, |received| format!(", {}", share(received)));
+                    no_progress(&self.image, &host, &format!("{name}{received}"), time)
+                }
                 Wait::Upload => {
                     format!("{}: still uploading to {} after {} s", self.image, self.registry, time.as_secs())
                 }
@@ -186,6 +189,12 @@ pub fn no_progress(image: &str, registry: &str, step: &str, time: Duration) -> S
     format!("{image}: no progress for {} s, still waiting for {registry}: {step}", time.as_secs())
 }
 
+/// How much of an image has arrived: `3.1 of 40.0 MB`.
+fn share(received: Received) -> String {
+    let megabytes = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes % 1_000_000 / 100_000);
+    format!("{} of {} MB", megabytes(received.bytes), megabytes(received.total))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -198,7 +207,10 @@ mod tests {
 
     use super::Progress;
     use crate::{
-        buildkit::steps::{Outcome, Update},
+        buildkit::{
+            steps::{Outcome, Update},
+            transfers::{Received, Wait},
+        },
         domain::{
             event::{Event, ImageEvent, StepOutcome},
             redact::Redactor,
@@ -309,6 +321,21 @@ mod tests {
         let outcome = StepOutcome::Cancelled;
         let event = ImageEvent::StepFinished { step: 0, outcome, duration: Duration::ZERO };
         assert_eq!(events, [Event::Image { image: "django".into(), event }]);
+    }
+
+    #[test]
+    fn a_download_that_stands_still_says_how_much_has_arrived() {
+        let mut progress = progress("");
+        let mut note = |received| {
+            let wait = Wait::Registry("docker.io".into());
+            let name = "[1/2] FROM docker.io/library/python:3.13".into();
+            progress.report.events_of(Update::Stalled { name, wait, time: Duration::from_secs(30), received })
+        };
+        let text =
+            "django: no progress for 30 s, still waiting for docker.io: [1/2] FROM docker.io/library/python:3.13";
+        assert_eq!(note(None), [Event::Note(text.to_owned())]);
+        let received = Received { bytes: 12_345_678, total: 40_000_000 };
+        assert_eq!(note(Some(received)), [Event::Note(format!("{text}, 12.3 of 40.0 MB"))]);
     }
 
     #[test]

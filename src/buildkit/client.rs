@@ -170,8 +170,7 @@ async fn watch(
     let (mut cache, mut stalls) = (CacheTimeout::default(), Stalls::default());
     loop {
         for (step, wait, time) in stalls.due(Instant::now()) {
-            let name = steps.all().get(step).map(|step| step.name.clone()).unwrap_or_default();
-            observer.update(Update::Stalled { name, wait, time }).await;
+            observer.update(steps.stalled(step, wait, time)).await;
         }
         let message = match cache.deadline().into_iter().chain(stalls.next()).min() {
             None => stream.next().await,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{steps::StepId, transfers::Wait};
 
 /// How long a step may wait before the first notice. The time until each further notice doubles.
-const FIRST: Duration = Duration::from_mins(1);
+const FIRST: Duration = Duration::from_secs(30);
 
 /// The waiting steps, with the time at which each began to wait.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ mod tests {
     use super::{Stalls, Wait};
 
     #[test]
-    fn a_stall_is_told_after_a_minute_and_then_less_and_less_often() {
+    fn a_stall_is_told_after_half_a_minute_and_then_less_and_less_often() {
         let (began, second) = (Instant::now(), Duration::from_secs(1));
         let mut stalls = Stalls::default();
         let waiting = |changes| vec![(3, Wait::Upload, changes)];
@@ -76,7 +76,7 @@ mod tests {
             stalls.update(waiting(u64::from(passed >= 10)), now);
             due.extend(stalls.due(now).into_iter().map(|(step, _, time)| (step, passed, time.as_secs())));
         }
-        assert_eq!(due, [(3, 70, 60), (3, 130, 120), (3, 250, 240)]);
+        assert_eq!(due, [(3, 40, 30), (3, 70, 60), (3, 130, 120), (3, 250, 240)]);
         assert_eq!(stalls.next(), Some(began + second * 490));
         stalls.update(Vec::new(), began);
         assert_eq!(stalls.next(), None);

@@ -16,7 +16,7 @@ use bollard_buildkit_proto::{
 
 use super::{
     caches::{self, CacheStep},
-    transfers::{self, Transfers, Wait},
+    transfers::{self, Received, Transfers, Wait},
 };
 
 /// Number of a step within one build, in order of appearance.
@@ -76,6 +76,8 @@ pub enum Update {
         wait: Wait,
         /// How long it has waited.
         time: Duration,
+        /// How much of its layers has arrived, if it downloads any.
+        received: Option<Received>,
     },
     /// A build check found something. Reported once for each line of the Dockerfile.
     Warning(Warning),
@@ -194,14 +196,24 @@ impl Steps {
         of_caches.min_by_key(|(kind, _)| *kind == CacheStep::Export)
     }
 
-    /// The running steps that wait for a registry, and how many changes their transfers have seen.
+    /// The steps that wait for a registry, and how many changes their transfers have seen.
     pub(super) fn waiting(&self) -> Vec<(StepId, Wait, u64)> {
-        let running = self.all.iter().enumerate().filter(|(_, step)| !step.finished && step.attempt == self.attempt);
-        running
+        let of_attempt = || self.all.iter().enumerate().filter(|(_, step)| step.attempt == self.attempt);
+        // BuildKit calls a base image done, and downloads its layers when another step needs them.
+        let is_idle = of_attempt().all(|(_, step)| step.finished);
+        of_attempt()
+            .filter(|(_, step)| !step.finished || (is_idle && step.transfers.is_downloading()))
             .filter_map(|(id, step)| {
                 Some((id, transfers::wait(&step.name, &step.transfers)?, step.transfers.changes()))
             })
             .collect()
+    }
+
+    /// The notice about a step that waits for a registry.
+    pub(super) fn stalled(&self, step: StepId, wait: Wait, time: Duration) -> Update {
+        let step = self.all.get(step);
+        let name = step.map(|step| step.name.clone()).unwrap_or_default();
+        Update::Stalled { name, wait, time, received: step.and_then(|step| step.transfers.received()) }
     }
 
     /// Ends the cache steps that still run, since the next attempt uses no caches.
@@ -242,8 +254,10 @@ impl Steps {
         if let (Some(started), Some(completed)) = (&vertex.started, &vertex.completed) {
             step.ran(nanoseconds(started), nanoseconds(completed));
         }
-        // A step ends only once; after that, only a failure is reported.
-        if vertex.completed.is_none() || (step.finished && (vertex.error.is_empty() || step.error.is_some())) {
+        // A step ends only once; after that, only a failure is reported. BuildKit also calls steps canceled that are done.
+        let is_failure = !vertex.error.is_empty() && !is_cancellation(&vertex.error);
+        let may_fail = is_failure && step.error.is_none() && caches::step(&step.name).is_none();
+        if vertex.completed.is_none() || (step.finished && !may_fail) {
             return;
         }
         step.finished = true;
@@ -331,7 +345,7 @@ mod tests {
         pb::{Position, Range},
     };
 
-    use super::{CacheStep, Outcome, Steps, Update, Warning};
+    use super::{CacheStep, Outcome, Steps, Update, Wait, Warning};
 
     fn at(millis: i64) -> Timestamp {
         Timestamp { seconds: millis / 1000, nanos: i32::try_from(millis % 1000).unwrap() * 1_000_000 }
@@ -368,6 +382,10 @@ mod tests {
         assert_eq!(short(steps.decode(&vertex("1", (Some(9000), Some(9001)), true, ""))), Vec::<String>::new());
         assert!(steps.all()[0].cached, "called cached after done counts as cached");
         assert_eq!(steps.all()[0].duration(), Duration::from_millis(501));
+        let canceled = steps.decode(&vertex("1", (Some(9000), Some(9002)), false, "rpc error: context canceled"));
+        assert_eq!(short(canceled), Vec::<String>::new(), "a step that is done cannot be canceled");
+        let failed = steps.decode(&vertex("1", (Some(9000), Some(9002)), false, "error from sender: x"));
+        assert_eq!(short(failed), ["Failed(\"error from sender: x\") 0 502"], "but it can fail");
         let cached = steps.decode(&vertex("2", (Some(1000), Some(1000)), true, ""));
         assert_eq!(short(cached), ["start 1", "Cached 1 0"]);
     }
@@ -403,6 +421,9 @@ mod tests {
         assert_eq!(steps.running_cache_step(), Some((CacheStep::Import, "importing cache manifest from r/x:c")));
         assert_eq!(short(steps.cancel_cache_steps()), ["Canceled 1 0"]);
         assert_eq!(steps.running_cache_step(), None);
+        message.vertexes[1].completed = Some(at(7));
+        message.vertexes[1].error = "500 Internal Server Error".into();
+        assert_eq!(short(steps.decode(&message)), Vec::<String>::new(), "it ended already");
         assert_eq!(short(steps.decode(&vertex("1", (Some(0), Some(5)), false, ""))), ["Done 0 5"]);
     }
 
@@ -424,6 +445,24 @@ mod tests {
         assert_eq!(steps.decode(&message), []);
         steps.begin_attempt();
         assert_eq!(steps.decode(&message), [Update::Pushing]);
+    }
+
+    #[test]
+    fn a_base_image_is_waited_for_after_its_step() {
+        let mut steps = Steps::default();
+        let mut message = vertex("1", (Some(0), Some(5)), false, "");
+        message.vertexes[0].name = "[1/2] FROM r.example/x:1".into();
+        let layer = VertexStatus { id: "sha256:ab".into(), vertex: "1".into(), total: 9, ..VertexStatus::default() };
+        message.statuses = vec![layer.clone()];
+        steps.decode(&message);
+        assert_eq!(steps.waiting(), [(0, Wait::Registry("r.example".into()), 1)]);
+        steps.decode(&vertex("2", (Some(6), None), false, ""));
+        assert_eq!(steps.waiting(), [], "something else happens");
+        steps.decode(&vertex("2", (Some(6), Some(7)), false, ""));
+        assert_eq!(steps.waiting().len(), 1);
+        let ended = VertexStatus { current: 9, completed: Some(at(8)), ..layer };
+        steps.decode(&StatusResponse { statuses: vec![ended], ..StatusResponse::default() });
+        assert_eq!(steps.waiting(), []);
     }
 
     #[test]

@@ -13,11 +13,22 @@ pub enum Wait {
     Upload,
 }
 
+/// The bytes of an image that have been downloaded, of those whose download has begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// The bytes that have arrived.
+    pub bytes: u64,
+    /// The bytes of all layers so far.
+    pub total: u64,
+}
+
 /// The transfers of a step.
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
     /// Bytes transferred so far, by BuildKit's id of the transfer.
     open: HashMap<String, i64>,
+    /// The latest report about each layer.
+    layers: HashMap<String, Received>,
     changes: u64,
 }
 
@@ -33,6 +44,23 @@ impl Transfers {
             self.open.insert(status.id.clone(), status.current) != Some(status.current)
         };
         self.changes += u64::from(change);
+        if status.id.starts_with(LAYER) {
+            let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
+            let received = Received { bytes: bytes(status.current), total: bytes(status.total) };
+            self.layers.insert(status.id.clone(), received);
+        }
+    }
+
+    /// Whether the download of a layer has not ended.
+    pub(super) fn is_downloading(&self) -> bool {
+        self.has(LAYER)
+    }
+
+    /// Returns how much of the layers has arrived; `None` if BuildKit does not report their size.
+    pub(super) fn received(&self) -> Option<Received> {
+        let sum = |of: fn(&Received) -> u64| self.layers.values().map(of).fold(0, u64::saturating_add);
+        let all = Received { bytes: sum(|one| one.bytes), total: sum(|one| one.total) };
+        (all.total > 0).then_some(all)
     }
 
     /// Returns the number of changes, which stays the same while nothing is transferred.
@@ -70,7 +98,7 @@ fn registry_of(image: &str) -> &str {
 mod tests {
     use bollard_buildkit_proto::{google::protobuf::Timestamp, moby::buildkit::v1::VertexStatus};
 
-    use super::{Transfers, Wait, wait};
+    use super::{Received, Transfers, Wait, wait};
 
     fn status(id: &str, current: i64, ended: bool) -> VertexStatus {
         let completed = ended.then(Timestamp::default);
@@ -110,5 +138,18 @@ mod tests {
             transfers.take(&status("sha256:ab", current, false));
             assert_eq!(transfers.changes(), changes, "{current}");
         }
+    }
+
+    #[test]
+    fn all_layers_of_a_step_count() {
+        let mut transfers = Transfers::default();
+        assert_eq!(transfers.received(), None);
+        transfers.take(&status("sha256:ab", 5, false));
+        assert_eq!(transfers.received(), None, "without a size");
+        for (id, current, total) in [("sha256:ab", 7, 7), ("sha256:cd", 1, 9), ("sha256:cd", 3, 9), ("pushing x", 1, 2)]
+        {
+            transfers.take(&VertexStatus { total, ..status(id, current, false) });
+        }
+        assert_eq!(transfers.received(), Some(Received { bytes: 10, total: 16 }));
     }
 }

@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use super::{
     deploy::DeployStep,
-    event::{Event, ImageEvent},
+    event::{Event, ImageEvent, StepOutcome},
     stage::Stage,
 };
 
@@ -62,6 +62,7 @@ enum Progress {
 enum Step {
     Running,
     Finished,
+    Failed,
 }
 
 impl Order {
@@ -125,10 +126,13 @@ impl Image {
             (ImageEvent::StepLog { step, .. }, Building) if building && self.steps.get(*step).is_some() => {
                 return Ok(());
             }
-            (ImageEvent::StepFinished { step, .. }, Building)
-                if building && self.steps.get(*step) == Some(&Step::Running) =>
-            {
-                self.steps[*step] = Step::Finished;
+            (ImageEvent::StepFinished { step, outcome, .. }, Building) if building => {
+                // BuildKit may report that a step is done, and later that it failed.
+                match (self.steps.get_mut(*step), outcome) {
+                    (Some(state @ (Step::Running | Step::Finished)), StepOutcome::Failed(_)) => *state = Step::Failed,
+                    (Some(state @ Step::Running), _) => *state = Step::Finished,
+                    _ => return Err(format!("{event:?} of a step that does not run")),
+                }
                 return Ok(());
             }
             (ImageEvent::Pushing | ImageEvent::Retrying { .. }, Building) if building => return Ok(()),
@@ -233,6 +237,23 @@ mod tests {
             events.push(event);
             assert_eq!(taken(&events), after, "{:?}", events.last());
         }
+    }
+
+    #[test]
+    fn a_step_that_is_done_may_fail_once() {
+        let failed = || {
+            image(ImageEvent::StepFinished {
+                step: 0,
+                outcome: StepOutcome::Failed("no".into()),
+                duration: Duration::ZERO,
+            })
+        };
+        let events =
+            |last: Event| [Event::StageStarted(Stage::Build), image(ImageEvent::Started), step(0), ended(0), last];
+        assert_eq!(taken(&events(failed())), 5);
+        assert_eq!(taken(&events(ended(0))), 4);
+        let [stage, started, begun, end, last] = events(failed());
+        assert_eq!(taken(&[stage, started, begun, end, last, failed()]), 5);
     }
 
     #[test]
