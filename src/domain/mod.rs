@@ -25,4 +25,5 @@ pub mod secrecy;
 pub mod secret;
 pub mod stage;
 pub mod tag;
+pub mod unfinished;
 pub mod visible;

@@ -35,6 +35,9 @@ pub fn summary(run: &RunState) -> String {
     if let Some(failure) = run.failure() {
         page.add(&failure_section(failure, &run.info.job_url));
     }
+    for error in run.diagnostics.iter().filter(|one| one.severity == Severity::Error) {
+        page.add(&format!("\n**Error**: {}\n", lines(&error.message)));
+    }
     if !run.images.is_empty() {
         page.add(
             "\n| Image | Services | Tags | Digest | Size | Time | Cached | Result |\n\
@@ -121,7 +124,7 @@ fn first_own_tag(image: &ImageState) -> Option<&str> {
 
 fn warnings(run: &RunState, page: &mut Page) {
     let all = folded(&run.diagnostics);
-    let warnings: Vec<&Diagnostic> = all.iter().filter(|one| one.severity >= Severity::Warning).collect();
+    let warnings: Vec<&Diagnostic> = all.iter().filter(|one| one.severity == Severity::Warning).collect();
     if warnings.is_empty() {
         return;
     }
@@ -247,8 +250,7 @@ fn slow(slow: &Slow<'_>) -> String {
 pub(super) fn failure_section(failure: &Failure, job_url: &str) -> String {
     let of_image = failure.image().map(|image| format!(" of {}", code(image)));
     let of = of_image.or_else(|| failure.target().map(|target| format!(" to {}", code(target)))).unwrap_or_default();
-    let lines: Vec<String> = failure.headline.lines().map(code).collect();
-    let headline = format!("\n**{}{of} failed**: {}\n", failure.stage.word(), lines.join("<br>"));
+    let headline = format!("\n**{}{of} failed**: {}\n", failure.stage.word(), lines(&failure.headline));
     let place = |place: &Place| format!("\nat {}\n", code(&format!("{}:{}", place.file, place.line)));
     let last = failure.log.len().saturating_sub(Failure::LOG_LINES);
     let log = failure.log.iter().skip(last).map(String::as_str);
@@ -262,6 +264,11 @@ pub(super) fn failure_section(failure: &Failure, job_url: &str) -> String {
         (!job_url.is_empty()).then(|| format!("\n{}\n", link("full log", job_url))),
     ];
     parts.into_iter().flatten().collect()
+}
+
+/// A text of several lines.
+fn lines(text: &str) -> String {
+    text.lines().map(code).collect::<Vec<_>>().join("<br>")
 }
 
 fn warning(diagnostic: &Diagnostic) -> String {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     lab::Engine,
-    run::{Run, images, line_with, log},
+    run::{Run, images, line_with, log, the_error},
 };
 
 /// Longest time until the step has ended and the engine has stopped.
@@ -108,5 +108,6 @@ async fn the_time_limit_is_a_failure() {
     let run = run.with("timeout", "4s");
     let report = run.expect(1).await;
     gone_soon(&sleep).await;
-    assert!(log(&report).contains("`timeout`"), "{}", log(&report));
+    let error = the_error(&report);
+    assert!(error.message.contains("`timeout`") && error.message.contains("RUN "), "{error:?}");
 }

@@ -126,6 +126,8 @@ async fn an_engine_that_says_nothing_any_more_is_left_at_the_time_limit() {
     let run = world.run(&[("Dockerfile", &format!("{BASE}RUN echo one\n"))]).with("timeout", "2s");
     let report = run.expect(1).await;
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
-    assert!(log(&report).contains("`timeout`"), "{}", log(&report));
+    let error = the_error(&report);
+    assert!(error.message.contains("`timeout`") && error.message.contains("RUN echo one (for "), "{error:?}");
+    assert!(report.summary.contains("**Error**") && report.summary.contains("RUN echo one"), "{}", report.summary);
     assert_eq!(world.engine.builds()[0].end, Some(BuildEnd::Cancelled));
 }

@@ -4,6 +4,7 @@ use crate::domain::{
     diagnostic::Severity,
     event::{ImageResult, StepOutcome},
     failure::Failure,
+    outcome::RunOutcome,
     run::{ImageState, ImageStatus, RunState, is_dockerfile_step},
     tag::Tag,
 };
@@ -15,11 +16,14 @@ pub(super) fn image_field(image: &ImageState, run: &RunState) -> Field {
     let explained = run.failure().and_then(Failure::image) == Some(&image.name);
     let (emoji, mut lines) = match &image.status {
         ImageStatus::Waiting => ("🕓", vec![vec![Span::text("waiting")]]),
-        ImageStatus::Building => ("🔨", vec![building(image)]),
+        ImageStatus::Building => ("🔨", vec![at_step("building", image)]),
         ImageStatus::Pushing => ("📤", vec![pushing(image)]),
         ImageStatus::Done(result) => done(image, result, run),
         ImageStatus::Failed(_) if explained => ("❌", vec![vec![Span::text("failed")]]),
         ImageStatus::Failed(failure) => ("❌", vec![vec![Span::text(format!("failed: {}", failure.headline))]]),
+        ImageStatus::Cancelled if matches!(run.outcome, Some((RunOutcome::TimedOut, _))) => {
+            ("⏹️", vec![at_step("not finished", image)])
+        }
         ImageStatus::Cancelled => ("⏹️", vec![vec![Span::text("cancelled")]]),
     };
     let others = image.services.iter().any(|service| *service != image.name);
@@ -30,8 +34,8 @@ pub(super) fn image_field(image: &ImageState, run: &RunState) -> Field {
 }
 
 /// `building · step 5/12 · RUN pip install …`.
-fn building(image: &ImageState) -> Line {
-    let mut line = vec![Span::text("building")];
+fn at_step(label: &str, image: &ImageState) -> Line {
+    let mut line = vec![Span::text(label)];
     let running = |dockerfile: bool| {
         let mut steps = image.steps.iter().rev();
         steps.find(|step| step.outcome.is_none() && is_dockerfile_step(&step.name) == dockerfile)
