@@ -68,12 +68,12 @@ pub fn annotation(severity: Severity, title: &str, message: &str, place: Option<
     if let (Some(place), Some((line, end_line))) = (place, &lines) {
         properties.extend([("file", place.file.as_str()), ("line", line), ("endLine", end_line)]);
     }
-    // GitHub does not show colors in annotations.
-    let title = bare(&inert(title).join(" "));
+    // GitHub does not show colors in annotations. They are removed first, so that nothing that `inert` inserts is.
+    let title = inert(&bare(title)).join(" ");
     if !title.is_empty() {
         properties.push(("title", &title));
     }
-    let mut text = bare(&inert(message).join("\n"));
+    let mut text = inert(&bare(message)).join("\n");
     if let Some((end, _)) = text.char_indices().nth(LONGEST_MESSAGE - 1) {
         text.truncate(end);
         text.push('…');
