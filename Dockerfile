@@ -11,6 +11,8 @@ RUN --mount=type=cache,id=build-deploy-registry,target=/usr/local/cargo/registry
     && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" \
     && mkdir -p /image/etc/ssl/certs \
     && cp "target/$target/release/build-deploy" /image/build-deploy \
+    && cargo fetch --locked --target "$target" \
+    && scripts/third-party.sh "$target" > /image/THIRD-PARTY \
     # The post stage is the same program under another name: an action's post-entrypoint is one word.
     && ln -s /build-deploy /image/build-deploy-post \
     && printf '[safe]\n\tdirectory = *\n' > /image/etc/gitconfig

@@ -22,7 +22,7 @@ client() {
 }
 
 sources_hash() {
-  (cd "$root" && find Cargo.toml Cargo.lock Dockerfile .dockerignore src crates/*/Cargo.toml -type f -print0 | LC_ALL=C sort -z |
+  (cd "$root" && find Cargo.toml Cargo.lock Dockerfile .dockerignore src crates/*/Cargo.toml scripts/third-party.sh -type f -print0 | LC_ALL=C sort -z |
     xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1)
 }
 

@@ -25,7 +25,7 @@ In a registry (needs crane and cosign):
   pin IMAGE...               print each image with its current digest
   index NAME:TAG REF...      join the images of single platforms into one index; print its REF
   check-image REF VERSION    run the image on this machine's platform: version and a plan
-  binaries REF VERSION DIR   take the programs out of the image, with SHA256SUMS
+  binaries REF VERSION DIR   take the programs and the licenses out of the image, with SHA256SUMS
   sign REF                   sign the image, and sign BuildKit's provenance of each platform
   verify REF COMMIT          verify these signatures, and that the provenance names COMMIT
   retag REF TAG              add a tag to the image; the bytes stay the same
@@ -254,6 +254,10 @@ binaries() {
     crane export "${ref%@*}@$digest" - | tar -xO build-deploy >"$out/$name"
     [ -s "$out/$name" ] || fail "$ref: no program for $platform"
     chmod +x "$out/$name"
+    if [ "$platform" = linux/amd64 ]; then
+      crane export "${ref%@*}@$digest" - | tar -xO THIRD-PARTY >"$out/THIRD-PARTY"
+      [ -s "$out/THIRD-PARTY" ] || fail "$ref: no licenses of third parties"
+    fi
   done < <(platforms "$ref")
   (cd "$out" && sha256sum build-deploy-* | tee SHA256SUMS)
 }
