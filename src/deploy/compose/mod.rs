@@ -94,10 +94,8 @@ impl Target for ComposeTarget {
     }
 
     async fn check(&self) -> Result<BTreeSet<String>, TargetError> {
-        let engine = &self.found().await?.engine;
-        let (project, _) = self.project().await?;
-        engine.get::<serde_json::Value>("/version").await?;
-        Ok(project.services.into_keys().collect())
+        // Asks the engine, too.
+        Ok(self.seen().await?.project.services.into_keys().collect())
     }
 
     async fn read(&self) -> Result<Present, TargetError> {

@@ -1,6 +1,9 @@
 //! What runs on the server, and what is recorded there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -24,11 +27,17 @@ use crate::{
     ssh::Command,
 };
 
+/// How long a project is taken as read if no deployment has ended meanwhile. Compose takes a moment to read it.
+const KNOWN: Duration = Duration::from_secs(30);
+
 /// What was read last. Later steps go by it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) project: Project,
+    is_outdated: bool,
     pub(super) records: Vec<Record>,
+    unfinished: Option<Plan>,
+    at: Instant,
     /// The services with a container that is up.
     pub(super) up: BTreeSet<String>,
 }
@@ -99,9 +108,16 @@ impl ComposeTarget {
 
     pub(super) async fn present(&self) -> Result<Present, TargetError> {
         self.found().await?;
-        let ((project, is_outdated), state) = tokio::try_join!(self.project(), self.state())?;
+        let (unfinished, records) = self.state().await?;
+        let known =
+            self.seen.lock().await.clone().filter(|seen| {
+                seen.at.elapsed() < KNOWN && (&seen.unfinished, &seen.records) == (&unfinished, &records)
+            });
+        let (project, is_outdated) = match known {
+            Some(seen) => (seen.project, seen.is_outdated),
+            None => self.project().await?,
+        };
         let containers = self.containers(&project.name, |_| true).await?;
-        let (unfinished, records) = state;
 
         let mut services: BTreeMap<String, PresentService> = BTreeMap::new();
         for (name, service) in project.services.iter().filter(|(_, service)| !service.is_disabled()) {
@@ -120,7 +136,8 @@ impl ComposeTarget {
             .first()
             .map(|record| Recorded { id: record.id.clone(), commit: record.commit.clone() });
         let up = services.iter().filter(|(_, now)| now.is_up).map(|(name, _)| name.clone()).collect();
-        *self.seen.lock().await = Some(Seen { project, records, up });
+        let seen = Seen { project, is_outdated, records, unfinished: unfinished.clone(), at: Instant::now(), up };
+        *self.seen.lock().await = Some(seen);
         Ok(Present { services, last, unfinished, is_outdated })
     }
 
