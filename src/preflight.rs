@@ -4,7 +4,10 @@
 mod builder;
 mod caches;
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 pub use builder::builder;
 
@@ -24,8 +27,11 @@ use crate::{
     },
     plan::{Plan, images::Purpose},
     registry::permissions::PushTarget,
-    regular_file,
+    regular_file::{self, ReadError},
 };
+
+/// Maximum size in bytes up to which an ignore file is read here, to find out its type.
+const LARGEST_IGNORE_FILE: u64 = 1 << 20;
 
 /// Returns the build specs of the plan's images with every path resolved; fails if a path does not exist.
 pub fn build_specs(plan: &Plan, cx: &RunContext) -> Result<Vec<BuildSpec>, Failure> {
@@ -93,12 +99,36 @@ fn missing_paths(plan: &Plan, cx: &RunContext, spec: &BuildSpec) -> Vec<Failure>
     if let Dockerfile::File { directory, name } = &spec.build.dockerfile
         && !directory.join(name).is_file()
     {
-        let headline = format!("the Dockerfile {} does not exist", shown(&directory.join(name), cx));
+        let path = directory.join(name);
+        let problem = if path.exists() { "is not a regular file" } else { "does not exist" };
+        let headline = format!("the Dockerfile {} {problem}", shown(&path, cx));
         let hint = "check `dockerfile`, which is relative to the build context, or the input `file`, which is relative to the \
                     working directory";
         problems.push(at(wrong(&spec.name, headline, hint), &Access::Dockerfile));
     }
+    for path in ignore_files(spec) {
+        if let Err(error @ ReadError::Special(_)) = regular_file::read(&path, LARGEST_IGNORE_FILE) {
+            let headline = format!("{}: {error}", shown(&path, cx));
+            problems.push(wrong(&spec.name, headline, "replace it with a regular file, or remove it"));
+        }
+    }
     problems
+}
+
+/// Returns the ignore files that the daemon may read. It would wait forever for a named pipe.
+fn ignore_files(spec: &BuildSpec) -> Vec<PathBuf> {
+    let contexts =
+        std::iter::once(&spec.build.context).chain(spec.build.named_contexts.iter().map(|(_, context)| context));
+    let mut files: Vec<PathBuf> = contexts
+        .filter_map(|context| match context {
+            Context::Directory(path) => Some(path.join(".dockerignore")),
+            _ => None,
+        })
+        .collect();
+    if let Dockerfile::File { directory, name } = &spec.build.dockerfile {
+        files.push(directory.join(format!("{name}.dockerignore")));
+    }
+    files
 }
 
 /// Combines failures into one that lists all of them.

@@ -36,13 +36,14 @@ mod tests;
 mod typed;
 mod variables;
 
-pub use crate::yaml::Position;
-
 pub use self::{
     error::{ComposeError, WantedBy},
     load::{DEFAULT_FILES, Request, discover, load},
     loader::Files,
-    model::{Access, Build, BuildSecret, ContextSource, KeyPosition, Project, SecretSource, Service, SshKey, Ulimit},
+    model::{
+        Access, Build, BuildSecret, ContextSource, EmptyVariable, KeyPosition, Project, SecretSource, Service, SshKey,
+        Ulimit,
+    },
     path::{is_remote, join, normalize},
     size::bytes,
 };

@@ -19,8 +19,19 @@ pub struct Project {
     pub warnings: Vec<String>,
     /// Notices for the user.
     pub notices: Vec<String>,
-    /// Values that use an unset variable, which counts as empty, and the variable's name.
-    pub unset: Vec<(yaml::Position, String)>,
+    /// Values that use a variable that counts as empty.
+    pub unset: Vec<EmptyVariable>,
+}
+
+/// A variable that counts as empty in a value of a compose file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmptyVariable {
+    /// The position of the value.
+    pub at: yaml::Position,
+    /// The variable's name.
+    pub name: String,
+    /// Whether it is hidden from compose files. Otherwise it is not set.
+    pub is_hidden: bool,
 }
 
 /// A service of the project.

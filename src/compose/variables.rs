@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{budget::Budget, error::ComposeError, interpolate::Lookup};
+use super::{budget::Budget, error::ComposeError, interpolate::Lookup, model::EmptyVariable};
 use crate::yaml::Position;
 
 /// The variables of the process.
@@ -72,14 +72,15 @@ pub(super) struct Unset {
     named: Vec<(String, String, Cause)>,
     is_more: bool,
     /// The values that name them.
-    pub(super) places: Vec<(Position, String)>,
+    pub(super) places: Vec<EmptyVariable>,
 }
 
 impl Unset {
     fn add(&mut self, name: &str, file: &str, at: &Position, cause: Cause) {
         let name: String = name.chars().take(MAX_NAME).collect();
         if self.places.len() < MAX_PLACES {
-            self.places.push((at.clone(), name.clone()));
+            let is_hidden = cause == Cause::Withheld;
+            self.places.push(EmptyVariable { at: at.clone(), name: name.clone(), is_hidden });
         }
         if self.named.iter().any(|(known, ..)| *known == name) {
             return;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::images::ImageSpec;
 use crate::{
-    compose::{Access, KeyPosition, Position, SecretSource},
+    compose::{Access, EmptyVariable, KeyPosition, SecretSource},
     domain::{diagnostic::Place, failure::Failure, repository::Repository, stage::Stage},
     inputs::{
         cache::{CacheSpec, cache_spec},
@@ -246,14 +246,15 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// Returns a failure that lists all refusals, one per line; `None` if there are none. `unset` lists the positions of values
-/// that contain an unset variable. `place` converts a place in the project to one in the repository.
-pub fn failure(refusals: &[Refusal], unset: &[(Position, String)], place: impl Fn(Place) -> Place) -> Option<Failure> {
+/// Returns a failure that lists all refusals, one per line; `None` if there are none. `unset` lists the values that contain
+/// a variable that counts as empty. `place` converts a place in the project to one in the repository.
+pub fn failure(refusals: &[Refusal], unset: &[EmptyVariable], place: impl Fn(Place) -> Place) -> Option<Failure> {
     let first = refusals.first()?;
     let empty = |refusal: &Refusal| {
         let at = &refusal.position.as_ref()?.at;
-        let (_, name) = unset.iter().find(|(found, _)| (&found.file, found.line) == (&at.file, at.line))?;
-        Some(format!(" (the variable `{name}` in it is not set and counts as empty)"))
+        let EmptyVariable { name, is_hidden, .. } = unset.iter().find(|empty| empty.at == *at)?;
+        let reason = if *is_hidden { "is hidden from compose files" } else { "is not set" };
+        Some(format!(" (the variable `{name}` in it {reason} and counts as empty)"))
     };
     let mut problems = Vec::new();
     for refusal in refusals {

@@ -91,7 +91,7 @@ pub(super) fn refused(
     specs: &[ImageSpec],
     boundary: &Boundary,
     (inputs, env, context): (&Inputs, &RunnerEnv, &JobContext),
-    unset: &[(compose::Position, String)],
+    unset: &[compose::EmptyVariable],
     place: impl Fn(Place) -> Place,
 ) -> Option<Failure> {
     let caches = &inputs.registry.caches;
@@ -183,5 +183,7 @@ fn local(context: &build::Context) -> Option<PathBuf> {
     }
 }
 
+#[cfg(test)]
+mod stranger_tests;
 #[cfg(test)]
 mod tests;

@@ -6,15 +6,15 @@ use tempfile::TempDir;
 
 use crate::{commands::dispatch, inputs::runner::RunnerEnv};
 
-const CANARY: &str = "canary-of-the-runner-5f1d";
+pub(super) const CANARY: &str = "canary-of-the-runner-5f1d";
 
 /// A runner's directories: a checkout, and the directories next to it.
-struct World {
+pub(super) struct World {
     base: TempDir,
 }
 
 impl World {
-    fn new(files: &[(&str, &str)]) -> Self {
+    pub(super) fn new(files: &[(&str, &str)]) -> Self {
         let world = Self { base: tempfile::tempdir().unwrap() };
         for (path, text) in [
             ("workspace/Dockerfile", "FROM scratch\n"),
@@ -42,7 +42,7 @@ impl World {
         world
     }
 
-    fn path(&self, path: &str) -> std::path::PathBuf {
+    pub(super) fn path(&self, path: &str) -> std::path::PathBuf {
         self.base.path().join(path)
     }
 
@@ -53,7 +53,7 @@ impl World {
     }
 
     /// Runs the command `plan`: returns its exit status and its output.
-    fn plan(&self, event: &str, env: &[(&str, &str)]) -> (u8, String) {
+    pub(super) fn plan(&self, event: &str, env: &[(&str, &str)]) -> (u8, String) {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/events");
         let of_event = fs::read_to_string(fixtures.join(format!("{event}.env"))).unwrap();
         let path = |path: &str| self.path(path).to_str().unwrap().to_owned();
@@ -93,7 +93,7 @@ impl World {
 
 /// The events: a pull request of a fork, one of the repository itself, and a push, where it is the author's own
 /// mistake.
-const EVENTS: [&str; 3] = ["pull_request_fork", "pull_request", "push_branch"];
+pub(super) const EVENTS: [&str; 3] = ["pull_request_fork", "pull_request", "push_branch"];
 
 /// Asserts that the request of the files is refused with these words, whatever else is allowed.
 #[track_caller]
@@ -125,7 +125,7 @@ fn accepted(files: &[(&str, &str)], env: &[(&str, &str)]) -> String {
 }
 
 /// The only service's `build:`.
-fn build(keys: &str) -> String {
+pub(super) fn build(keys: &str) -> String {
     format!("services:\n  web:\n    build: {{{keys}}}\n")
 }
 
@@ -407,6 +407,26 @@ fn a_refused_value_says_that_a_variable_in_it_is_not_set() {
     let compose = build("context: '${APP_ROOT}/', additional_contexts: {g: /srv}");
     let words = ["is /, which is outside the checkout (the variable `APP_ROOT` in it is not set and counts as empty)"];
     refused(&[("compose.yaml", &compose)], &[], &words);
+    // Each way of writing a value.
+    for keys in [
+        "additional_contexts: ['g=${APP_ROOT}/']",
+        "additional_contexts: {g: \"/$APP_ROOT\"}",
+        "x-bake: {contexts: {g: '${APP_ROOT}/'}}",
+        "x-bake: {secret: ['id=p,src=${APP_ROOT}/etc/x']}",
+    ] {
+        let compose = build(&format!("context: ., {keys}"));
+        refused(&[("compose.yaml", &compose)], &[], &["(the variable `APP_ROOT` in it is not set"]);
+    }
+    let compose = build("context: '${GITHUB_TOKEN}/'");
+    refused(
+        &[("compose.yaml", &compose)],
+        &[],
+        &["the variable `GITHUB_TOKEN` in it is hidden from compose files and"],
+    );
+    // Other values of the same line have nothing to do with it.
+    let compose = build("context: ., target: '${APP_ROOT}', network: host");
+    let (_, out) = World::new(&[("compose.yaml", &compose)]).plan("push_branch", &[]);
+    assert!(out.contains("requires the entitlement") && !out.contains("counts as empty"), "{out}");
     let set = World::new(&[("compose.yaml", &build("context: '${APP_ROOT}/'"))]);
     let (status, out) = set.plan("push_branch", &[("APP_ROOT", "/etc")]);
     assert!(status == 2 && out.contains("is /etc, which") && !out.contains("counts as empty"), "{out}");
