@@ -191,8 +191,9 @@ pub fn no_progress(image: &str, registry: &str, step: &str, time: Duration) -> S
 
 /// How much of an image has arrived: `3.1 of 40.0 MB`.
 fn share(received: Received) -> String {
-    let megabytes = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes % 1_000_000 / 100_000);
-    format!("{} of {} MB", megabytes(received.bytes), megabytes(received.total))
+    let (unit, name) = if received.total < 1_000_000 { (1_000, "kB") } else { (1_000_000, "MB") };
+    let amount = |bytes: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    format!("{} of {} {name}", amount(received.bytes), amount(received.total))
 }
 
 #[cfg(test)]
@@ -336,6 +337,8 @@ mod tests {
         assert_eq!(note(None), [Event::Note(text.to_owned())]);
         let received = Received { bytes: 12_345_678, total: 40_000_000 };
         assert_eq!(note(Some(received)), [Event::Note(format!("{text}, 12.3 of 40.0 MB"))]);
+        let received = Received { bytes: 0, total: 5_150 };
+        assert_eq!(note(Some(received)), [Event::Note(format!("{text}, 0.0 of 5.1 kB"))]);
     }
 
     #[test]
