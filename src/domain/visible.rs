@@ -39,6 +39,14 @@ pub fn bare(text: &str) -> String {
     keep(text, |kind| kind == Kind::Shown)
 }
 
+/// Like [`clean`], but removes colors too.
+pub fn colorless(text: &str) -> String {
+    let is_kept = |(part, kind): &(Range<usize>, Kind)| {
+        *kind != Kind::Hidden && !text[part.clone()].starts_with(['\u{1b}', '\u{9b}'])
+    };
+    parts(text, Escapes::Whole).filter(is_kept).map(|(part, _)| &text[part]).collect()
+}
+
 /// Returns the length in bytes of an incomplete escape sequence at the end of the text.
 pub fn unfinished(text: &str) -> usize {
     let last = parts(text, Escapes::Whole).last();

@@ -9,7 +9,7 @@ use crate::domain::{
     diagnostic::{Place, Severity},
     secrecy::Parts,
     secret::Secret,
-    visible::bare,
+    visible::colorless,
 };
 
 use super::untrusted::inert;
@@ -68,12 +68,12 @@ pub fn annotation(severity: Severity, title: &str, message: &str, place: Option<
     if let (Some(place), Some((line, end_line))) = (place, &lines) {
         properties.extend([("file", place.file.as_str()), ("line", line), ("endLine", end_line)]);
     }
-    // GitHub does not show colors in annotations. They are removed first, so that nothing that `inert` inserts is.
-    let title = inert(&bare(title)).join(" ");
+    // GitHub does not show colors in annotations.
+    let title = inert(&colorless(title)).join(" ");
     if !title.is_empty() {
         properties.push(("title", &title));
     }
-    let mut text = inert(&bare(message)).join("\n");
+    let mut text = inert(&colorless(message)).join("\n");
     if let Some((end, _)) = text.char_indices().nth(LONGEST_MESSAGE - 1) {
         text.truncate(end);
         text.push('…');
@@ -144,7 +144,10 @@ mod tests {
             "::warning file=a%2Cb%3Ac.Dockerfile,line=3,endLine=3,title=50%25%3A x::one%0Atwo"
         );
         assert_eq!(annotation(Severity::Error, "", "m", None), "::error::m");
-        assert_eq!(annotation(Severity::Error, "", "a \u{1b}[31mred\u{1b}[0m b", None), "::error::a red b");
+        assert_eq!(
+            annotation(Severity::Error, "", "a\u{fffd} \u{1b}[31mred\u{1b}[0m b", None),
+            "::error::a\u{fffd} red b"
+        );
         assert_eq!(group("django ##[error]x"), "::group::django #\u{200b}#[error]x");
     }
 
