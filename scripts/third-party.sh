@@ -50,7 +50,7 @@ if [ -f "$work/without" ]; then
   printf '\nPackages without a file with their license:\n'
   cat "$work/without"
 fi
-for names in $(LC_ALL=C ls "$work"/*.names | while read -r file; do echo "$(head -1 "$file" | cut -d' ' -f1) $file"; done | LC_ALL=C sort | cut -d' ' -f2); do
+for names in $(find "$work" -name '*.names' | while read -r file; do echo "$(head -1 "$file" | cut -d' ' -f1) $file"; done | LC_ALL=C sort | cut -d' ' -f2); do
   printf '\n%s\n' '--------------------------------------------------------------------------------'
   cat "$names"
   echo
