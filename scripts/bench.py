@@ -312,7 +312,8 @@ class Contest:
         bake = [self.args.buildx, "bake", "--push", "--progress=plain", "-f", "compose.yaml"]
         for service in services:
             name = f"{self.args.registry}/script-{space}/{service}"
-            bake += ["--set", f"{service}.tags={name}:main,{name}:sha-{SHA[:7]},{name}:latest"]
+            for tag in ("main", f"sha-{SHA[:7]}", "latest"):
+                bake += ["--set", f"{service}.tags={name}:{tag}"]
         curl = f"curl -sf -o /dev/null -H 'content-type: application/json' -d '{{\"content\":\"x\"}}' {self.webhook}"
         return self.measure(["sh", "-ec", f'{curl}; "$@"; {curl}', "sh", *bake], self.client(), project)
 
