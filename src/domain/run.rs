@@ -135,6 +135,24 @@ pub struct ImageState {
     pub publication: Option<Publication>,
 }
 
+impl ImageState {
+    /// The state of an image before its build. `publishes` says whether the run should move its tags.
+    pub fn waiting(name: String, services: Vec<String>, destinations: Destinations, publishes: bool) -> Self {
+        Self {
+            name,
+            services,
+            destinations,
+            publishes,
+            status: ImageStatus::Waiting,
+            steps: Vec::new(),
+            pushing: None,
+            ended: None,
+            previous: None,
+            publication: None,
+        }
+    }
+}
+
 /// The progress of an image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ImageStatus {

@@ -103,7 +103,7 @@ mod tests {
         event::{Event, ImageEvent, ImageResult, StepOutcome},
         publication::{Publication, TagResult, TagState},
         repository::Repository,
-        run::{ImageState, ImageStatus, RunInfo, RunState},
+        run::{ImageState, RunInfo, RunState},
         stage::Stage,
     };
 
@@ -113,21 +113,10 @@ mod tests {
 
     fn state(images: &[&str]) -> RunState {
         let mut state = RunState::new(RunInfo::default(), at(0));
-        let image = |name: &&str| ImageState {
-            name: (*name).to_owned(),
-            services: Vec::new(),
-            destinations: Destinations {
-                repository: Repository::parse(&format!("ghcr.io/acme/{name}")).unwrap(),
-                copies: Vec::new(),
-                tags: Vec::new(),
-            },
-            publishes: true,
-            status: ImageStatus::Waiting,
-            steps: Vec::new(),
-            pushing: None,
-            ended: None,
-            previous: None,
-            publication: None,
+        let image = |name: &&str| {
+            let repository = Repository::parse(&format!("ghcr.io/acme/{name}")).unwrap();
+            let destinations = Destinations { repository, copies: Vec::new(), tags: Vec::new() };
+            ImageState::waiting((*name).to_owned(), Vec::new(), destinations, true)
         };
         state.images = images.iter().map(image).collect();
         state

@@ -39,7 +39,7 @@ use crate::{
         failure::Failure,
         git_event::{GitEvent, GitRef},
         repository::Repository,
-        run::{ImageState, ImageStatus},
+        run::ImageState,
         stage::Stage,
         tag::Tag,
     },
@@ -312,17 +312,10 @@ impl Plan {
     pub fn image_states(&self) -> Vec<ImageState> {
         self.images
             .iter()
-            .map(|image| ImageState {
-                name: image.name.clone(),
-                services: image.services.clone(),
-                destinations: image.destinations.clone(),
-                publishes: self.push.enabled && image.purpose == Purpose::Wanted,
-                status: ImageStatus::Waiting,
-                steps: Vec::new(),
-                pushing: None,
-                ended: None,
-                previous: None,
-                publication: None,
+            .map(|image| {
+                let publishes = self.push.enabled && image.purpose == Purpose::Wanted;
+                let ImagePlan { name, services, destinations, .. } = image;
+                ImageState::waiting(name.clone(), services.clone(), destinations.clone(), publishes)
             })
             .collect()
     }
