@@ -133,6 +133,11 @@ fn build(message: &str, instruction: Option<&str>) -> (String, Option<String>) {
         let hint = "check the path, which is relative to the build context, and whether .dockerignore excludes it";
         return (format!("{path} is not in the build context"), Some(hint.to_owned()));
     }
+    if message.contains("header key \"followpaths\" contains value with non-printable") {
+        let headline = "a path in COPY or ADD contains a control character, such as a tab or a line break";
+        let hint = "rename the file, or copy the directory that contains it; BuildKit cannot transfer such a path";
+        return (headline.to_owned(), Some(hint.to_owned()));
+    }
     let hint = if message.contains("target stage ") && message.contains("could not be found") {
         "set `target` to a stage of the Dockerfile"
     } else if message.contains("secret ") && message.contains("not found") {
@@ -403,6 +408,13 @@ mod tests {
                 Stage::Build,
                 "`/missing.txt` is not in the build context",
                 ".dockerignore",
+            ),
+            (
+                "failed to compute cache key: rpc error: code = Internal desc = header key \"followpaths\" contains value \
+                 with non-printable ASCII characters",
+                Stage::Build,
+                "a path in COPY or ADD contains a control character, such as a tab or a line break",
+                "rename the file",
             ),
             ("failed to load LLB: network.host is not allowed", Stage::Build, "network.host is not allowed", "`allow`"),
             (
