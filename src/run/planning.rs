@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::Path,
 };
 
@@ -143,7 +144,9 @@ fn compose_project(
     if wanted.lone.is_some() {
         return Ok((None, Vec::new()));
     }
-    let lone = || ["Dockerfile", "dockerfile"].iter().any(|name| context.project.join(name).is_file());
+    // A pipe counts, so that the error about it names it.
+    let is_there = |name: &&str| fs::metadata(context.project.join(name)).is_ok_and(|found| !found.is_dir());
+    let lone = || ["Dockerfile", "dockerfile"].iter().any(is_there);
     let can_do_without = wanted.compose_files.is_empty() && (!wanted.images.is_empty() || lone());
     let (open, withheld) = visible(env, context);
     let request = compose::Request {

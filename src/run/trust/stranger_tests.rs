@@ -229,6 +229,11 @@ fn special_files_and_endless_ones_do_not_hang() {
             assert!(status == 2 || special != "Dockerfile" && special != "pipe", "{special}: {out}");
         }
     }
+    let alone = World::new(&[]);
+    pipe(&alone, "Dockerfile");
+    for (status, out) in plans(&alone, &[]) {
+        assert!(status == 2 && out.contains("the Dockerfile Dockerfile is not a regular file"), "{out}");
+    }
     for special in ["compose.yaml", ".env", "Dockerfile", ".git/HEAD", ".git/packed-refs"] {
         let world =
             World::new(&[("compose.yaml", "services: {web: {build: .}}"), (".git/HEAD", "ref: refs/heads/main\n")]);
