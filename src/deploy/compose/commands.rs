@@ -16,8 +16,10 @@ cd "$1" 2>/dev/null || { echo "no-directory"; exit 0; }
 shift
 for tool in docker flock timeout; do command -v "$tool" >/dev/null || echo "no-tool $tool"; done
 if [ -e .build-deploy ]; then [ -w .build-deploy ]; else [ -w . ]; fi || echo "not-writable"
-echo "compose $(docker compose version --short 2>&1 | head -n 1)"
+# Docker's client takes a moment to start, so its two runs overlap.
+echo "compose $(docker compose version --short 2>&1 | head -n 1)" &
 echo "engine $(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>&1 | head -n 1)"
+wait
 if [ $# -gt 0 ]; then
   for file; do if [ -f "$file" ]; then echo "file $file"; else echo "no-file $file"; fi; done
   exit 0

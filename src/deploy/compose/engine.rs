@@ -40,8 +40,8 @@ pub(super) struct Engine {
     remote: Arc<Remote>,
     /// The address that the user's Docker client uses, such as `unix:///var/run/docker.sock`.
     address: String,
-    /// The connection, while it is idle.
-    idle: Mutex<Option<SendRequest<Empty<Bytes>>>>,
+    /// Connections that are idle.
+    idle: Mutex<Vec<SendRequest<Empty<Bytes>>>>,
 }
 
 /// A line of a pull's progress, or the body of a failed answer.
@@ -129,7 +129,10 @@ impl Engine {
         let late = |_| TargetError { is_outage: true, ..self.wrong(&format!("{method} {path} timed out")) };
         timeout(USUAL, async {
             let mut idle = self.idle.lock().await;
-            let mut sender = match idle.take().filter(|sender| !sender.is_closed()) {
+            idle.retain(|sender| !sender.is_closed());
+            let known = idle.pop();
+            drop(idle);
+            let mut sender = match known {
                 Some(sender) => sender,
                 None => self.open().await?,
             };
@@ -147,7 +150,7 @@ impl Engine {
                 }
                 text.extend_from_slice(&data);
             }
-            *idle = Some(sender);
+            self.idle.lock().await.push(sender);
             Ok((status, text.freeze()))
         })
         .await

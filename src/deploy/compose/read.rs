@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
 use super::{
@@ -27,6 +28,8 @@ use crate::{
     ssh::Command,
 };
 
+/// Maximum number of concurrent requests to the engine of a server.
+const CONCURRENT: usize = 8;
 /// How long a project is taken as read if no deployment has ended meanwhile. Compose takes a moment to read it.
 const KNOWN: Duration = Duration::from_secs(30);
 
@@ -160,25 +163,27 @@ impl ComposeTarget {
         let filter = json!({"label": [format!("com.docker.compose.project={project}")]}).to_string();
         let listed: Option<Vec<Listed>> =
             engine.get(&format!("/containers/json?all=true&filters={}", encoded(&filter))).await?;
-        let (mut containers, mut images): (Vec<Located>, BTreeMap<String, Image>) = (Vec::new(), BTreeMap::new());
-        for one in listed.unwrap_or_default() {
-            let Some(service) = one.service().filter(|service| wanted(service)) else { continue };
-            // It may have been removed meanwhile.
-            let Some(inspected) = engine.get::<Inspected>(&format!("/containers/{}/json", encoded(&one.id))).await?
-            else {
-                continue;
-            };
-            let id = inspected.image.clone();
-            let image = if let Some(image) = images.get(&id) {
-                image.clone()
-            } else {
-                let image = engine.get::<Image>(&format!("/images/{}/json", encoded(&id))).await?;
-                Image { id: id.clone(), ..image.unwrap_or_default() }
-            };
-            images.insert(id, image.clone());
-            containers.push(Located { service: service.to_owned(), inspected, image });
-        }
-        Ok(containers)
+        let listed = listed.unwrap_or_default();
+        let wanted = listed.iter().filter(|one| one.service().is_some_and(&wanted));
+        // Requests overlap, because a server may be far away.
+        let inspected = stream::iter(wanted.map(async |one| {
+            let inspected = engine.get::<Inspected>(&format!("/containers/{}/json", encoded(&one.id))).await?;
+            Ok::<_, TargetError>(inspected.map(|inspected| (one, inspected)))
+        }));
+        let inspected: Vec<_> = inspected.buffered(CONCURRENT).try_collect().await?;
+        // What is missing was removed meanwhile.
+        let inspected: Vec<_> = inspected.into_iter().flatten().collect();
+        let ids: BTreeSet<String> = inspected.iter().map(|(_, inspected)| inspected.image.clone()).collect();
+        let images = stream::iter(ids.into_iter().map(async |id| {
+            let image = engine.get::<Image>(&format!("/images/{}/json", encoded(&id))).await?;
+            Ok::<_, TargetError>((id.clone(), Image { id, ..image.unwrap_or_default() }))
+        }));
+        let images: BTreeMap<String, Image> = images.buffered(CONCURRENT).try_collect().await?;
+        let located = |(one, inspected): (&Listed, Inspected)| {
+            let (service, image) = (one.service()?.to_owned(), images.get(&inspected.image)?.clone());
+            Some(Located { service, inspected, image })
+        };
+        Ok(inspected.into_iter().filter_map(located).collect())
     }
 
     /// What was read last.
