@@ -32,15 +32,10 @@ pub fn complete(env: RunnerEnv) -> RunnerEnv {
 /// Returns the keys and logins in a home directory.
 fn of_user(home: &Path, env: &RunnerEnv) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
-    let mut ssh = |name: &'static str, file: &str| {
-        if let Ok(text) = fs::read_to_string(home.join(".ssh").join(file)) {
-            found.push((name, text));
-            return true;
-        }
-        false
-    };
-    let _ = ssh("INPUT_SSH-KNOWN-HOSTS", "known_hosts");
-    let _ = KEYS.iter().any(|file| ssh("INPUT_SSH-KEY", file));
+    let ssh = |file: &str| fs::read_to_string(home.join(".ssh").join(file)).ok();
+    found.extend(ssh("known_hosts").map(|hosts| ("INPUT_SSH-KNOWN-HOSTS", hosts)));
+    let keys: Vec<String> = KEYS.into_iter().filter_map(ssh).collect();
+    found.extend((!keys.is_empty()).then(|| ("INPUT_SSH-KEY", keys.join("\n"))));
     let docker = home.join(".docker");
     if docker.join("config.json").is_file() {
         found.push(("DOCKER_CONFIG", docker.display().to_string()));
@@ -186,9 +181,11 @@ mod tests {
         fs::create_dir_all(home.path().join(".ssh")).unwrap();
         fs::write(home.path().join(".ssh/known_hosts"), "hosts").unwrap();
         fs::write(home.path().join(".ssh/id_rsa"), "rsa").unwrap();
+        fs::write(home.path().join(".ssh/id_ed25519"), "ed25519").unwrap();
         let env = RunnerEnv::new([("GH_TOKEN", "t0ken")]);
         let found = of_user(home.path(), &env);
-        let want = [("INPUT_SSH-KNOWN-HOSTS", "hosts"), ("INPUT_SSH-KEY", "rsa"), ("INPUT_GITHUB-TOKEN", "t0ken")];
+        let want =
+            [("INPUT_SSH-KNOWN-HOSTS", "hosts"), ("INPUT_SSH-KEY", "ed25519\nrsa"), ("INPUT_GITHUB-TOKEN", "t0ken")];
         assert_eq!(found, want.map(|(name, value)| (name, value.to_owned())));
     }
 }

@@ -164,15 +164,21 @@ async fn stream(server: &Server) -> Result<(Box<dyn Stream>, Option<Box<Connecti
 }
 
 fn private_keys(server: &Server) -> Result<Vec<Arc<PrivateKey>>, SshError> {
-    let parse = |identity: &Identity| {
-        match key::parse(&identity.key, identity.passphrase.as_ref()) {
-            Ok(key) => Some(Ok(Arc::new(key))),
-            // The agent may hold the same key, decrypted.
-            Err(KeyError::NoPassphrase) if server.agent.is_some() => None,
-            Err(error) => Some(Err(SshError::Key { server: server.to_string(), error })),
+    let parse = |identity: &Identity| key::parse(&identity.key, identity.passphrase.as_ref()).map(Arc::new);
+    let (mut keys, mut errors) = (Vec::new(), Vec::new());
+    for identity in &server.identities {
+        match parse(identity) {
+            Ok(key) => keys.push(key),
+            Err(error) => errors.push(error),
         }
-    };
-    server.identities.iter().filter_map(parse).collect()
+    }
+    // The agent may hold the same key, decrypted.
+    let unusable = |error: &KeyError| server.agent.is_none() || !matches!(error, KeyError::NoPassphrase);
+    match errors.into_iter().find(unusable) {
+        // Of several keys, one is enough.
+        Some(error) if keys.is_empty() => Err(SshError::Key { server: server.to_string(), error }),
+        _ => Ok(keys),
+    }
 }
 
 fn config(server: &Server) -> client::Config {
