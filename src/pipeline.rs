@@ -49,8 +49,8 @@ pub struct Outcome {
 pub struct Journal<'a> {
     /// Receives the tags that are about to move, right before they do.
     pub moves: &'a dyn Fn(&[Move]),
-    /// Receives the way back of a deployment, right before anything is changed, and `None` once it is not needed.
-    pub deployment: &'a dyn Fn(Option<&deploy::Saved>),
+    /// Receives the way back of a target, by its name, right before anything is changed, and `None` once it is not needed.
+    pub deployment: &'a dyn Fn(&str, Option<&deploy::Saved>),
 }
 
 /// Why a run ended early.
@@ -97,7 +97,8 @@ pub async fn run(
             let content = Content::Images(releases.iter().map(|release| image(plan, release)).collect());
             let release = deploy::release::Release { content, ..deployment.release.clone() };
             let Deployment { targets, descent, .. } = &**deployment;
-            deploy::stage::run(targets, &release, descent.as_ref(), false, cancel, journal.deployment, events).await?
+            let targets = deploy::stage::same(targets, &release);
+            deploy::stage::run(&targets, descent.as_ref(), false, cancel, journal.deployment, events).await?
         }
         _ => Vec::new(),
     };

@@ -36,7 +36,8 @@ use crate::{
     reporter,
     run::{
         allowance::{Allowance, LEFT, Pace},
-        deploying, job, moves,
+        deploying::Ongoing,
+        job, moves,
         observers::{
             chat::{self, Chat, Open, warning},
             comment,
@@ -107,7 +108,8 @@ pub async fn run<W: Write>(call: Call<W>, task: Work) -> u8 {
         moving.set(true);
         moves::begin(&env, tags);
     };
-    let save_deployment = |deployment: Option<&deploy::Saved>| deploying::save(&env, deployment);
+    let ongoing = Ongoing::new(&env);
+    let save_deployment = |target: &str, saved: Option<&deploy::Saved>| ongoing.save(target, saved);
     let journal = Journal { moves: &journal, deployment: &save_deployment };
     let work = async {
         for diagnostic in context.warnings.iter().chain(&chat.warnings).chain(&warnings).cloned() {

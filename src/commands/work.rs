@@ -72,8 +72,7 @@ impl Work {
         }
         let done = match self {
             Self::Pipeline => Box::pin(pipeline::run(plan, cx, cancel, journal, events)).await.map(drop),
-            Self::Deploy => Box::pin(deploying(plan, cx, inputs, cancel, journal, events)).await,
-            Self::Rollback => Box::pin(rolling_back(plan, cx, inputs, cancel, journal, events)).await,
+            Self::Deploy | Self::Rollback => Box::pin(deploying(self, plan, cx, inputs, cancel, journal, events)).await,
         };
         match done {
             Ok(()) => (RunOutcome::Success, exit::SUCCESS),
@@ -87,8 +86,9 @@ impl Work {
     }
 }
 
-/// Deploys images that exist to all targets.
+/// Deploys what exists already: images, or an earlier release of each target.
 async fn deploying(
+    work: Work,
     plan: &Plan,
     cx: &RunContext,
     inputs: &Inputs,
@@ -97,38 +97,31 @@ async fn deploying(
     events: &Events,
 ) -> Result<(), Unfinished> {
     let dry_run = inputs.github.dry_run;
-    let Some(Deployment { targets, release, descent }) = deployment(plan, cx, events).await? else { return Ok(()) };
+    let Some(deployment) = deployment(plan, cx, events).await? else { return Ok(()) };
     events.emit(Event::StageStarted(Stage::Preflight)).await;
-    let ready = async { tokio::try_join!(deploy::check(targets), contents::images(plan, inputs, &cx.credentials)) };
-    let ((), images) = cancel.unless(ready).await??;
+    let releases = cancel.unless(releases(work, plan, cx, inputs, deployment)).await??;
     events.emit(Event::StageStarted(Stage::Deploy)).await;
-    let release = Release { content: Content::Images(images), ..release.clone() };
-    deploy::stage::run(targets, &release, descent.as_ref(), dry_run, cancel, journal.deployment, events).await?;
+    let targets: Vec<_> = deployment.targets.iter().zip(&releases).collect();
+    let descent = deployment.descent.as_ref();
+    deploy::stage::run(&targets, descent, dry_run, cancel, journal.deployment, events).await?;
     Ok(())
 }
 
-/// Puts back an earlier release on all targets, each of which has releases of its own.
-async fn rolling_back(
+/// Returns the release for each target.
+async fn releases(
+    work: Work,
     plan: &Plan,
     cx: &RunContext,
     inputs: &Inputs,
-    cancel: &Cancel,
-    journal: Journal<'_>,
-    events: &Events,
-) -> Result<(), Unfinished> {
-    let dry_run = inputs.github.dry_run;
-    let Some(Deployment { targets, release, descent }) = deployment(plan, cx, events).await? else { return Ok(()) };
-    events.emit(Event::StageStarted(Stage::Preflight)).await;
-    let find = try_join_all(targets.iter().map(|spec| contents::earlier(&spec.target, inputs.deploy.to.as_deref())));
-    let earlier = cancel.unless(find).await??;
-    events.emit(Event::StageStarted(Stage::Deploy)).await;
-    for (spec, earlier) in targets.iter().zip(earlier) {
-        let Release { commit, content, .. } = earlier;
-        let release = Release { commit, content, ..release.clone() };
-        let target = std::slice::from_ref(spec);
-        deploy::stage::run(target, &release, descent.as_ref(), dry_run, cancel, journal.deployment, events).await?;
+    Deployment { targets, release, .. }: &Deployment,
+) -> Result<Vec<Release>, Failure> {
+    if work == Work::Rollback {
+        let find = targets.iter().map(|spec| contents::earlier(&spec.target, inputs.deploy.to.as_deref()));
+        let again = |Release { commit, content, .. }| Release { commit, content, ..release.clone() };
+        return Ok(try_join_all(find).await?.into_iter().map(again).collect());
     }
-    Ok(())
+    let ((), images) = tokio::try_join!(deploy::check(targets), contents::images(plan, inputs, &cx.credentials))?;
+    Ok(vec![Release { content: Content::Images(images), ..release.clone() }; targets.len()])
 }
 
 /// Returns the deployment, or a notice why there is none.

@@ -64,7 +64,7 @@ impl<T: Target> Run<'_, T> {
                     match self.target.read().await {
                         Ok(present) if self.is_alone(&present, plan) => return Ok(()),
                         Ok(_) => {
-                            (self.cx.journal)(None);
+                            (self.cx.journal)(self.target.name(), None);
                             let reason = "the connection was lost, and another deployment has ended meanwhile";
                             return Err(End::new(Superseded).because(reason).into());
                         }

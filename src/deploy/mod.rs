@@ -51,6 +51,8 @@ pub struct TargetSpec<T> {
     pub target: T,
     /// The settings that all kinds of targets have.
     pub settings: Settings,
+    /// Whether it is deployed at the same time as the target before it.
+    pub joins_previous: bool,
 }
 
 /// The settings that all kinds of targets have.
@@ -96,8 +98,9 @@ pub struct Context<'a> {
     pub cancel: &'a Cancel,
     /// Whether to stop once the difference is known.
     pub dry_run: bool,
-    /// Receives the way back right before anything is changed, and `None` once it is not needed any more.
-    pub journal: &'a dyn Fn(Option<&Saved>),
+    /// Receives the way back of a target, by its name, right before anything is changed, and `None` once it is not needed any
+    /// more.
+    pub journal: &'a dyn Fn(&str, Option<&Saved>),
     /// Hears each step of a target, by the target's name.
     pub notice: &'a dyn Fn(&str, DeployStep),
     /// Whether a commit that was deployed is a descendant of the one that is being deployed. Unknown means no.
@@ -129,7 +132,9 @@ pub struct Saved {
 pub async fn check<T: Target>(specs: &[TargetSpec<T>]) -> Result<(), Failure> {
     let checks = join_all(specs.iter().map(async |spec| (spec, spec.target.check().await))).await;
     for (spec, result) in checks {
-        let fits = |has| plan::check_names(&has, &spec.settings).map_err(|error| TargetError::new(error.to_string()));
+        let Settings { services, migrations, .. } = &spec.settings;
+        let fits =
+            |has| plan::check_names(&has, services, migrations).map_err(|error| TargetError::new(error.to_string()));
         if let Err(error) = result.and_then(fits) {
             let headline = format!("{}: {}", spec.target.name(), error.chain());
             let failure = Failure::new(Stage::Preflight, headline, error.hint);
@@ -139,21 +144,29 @@ pub async fn check<T: Target>(specs: &[TargetSpec<T>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deploys a release to the targets, in their order. The first one that fails stops those after it, which are reported as
-/// skipped.
-pub async fn all<T: Target>(specs: &[TargetSpec<T>], release: &Release, cx: Context<'_>) -> Vec<DeployReport> {
+/// Deploys releases to targets, in their order. The first one that fails stops those after it, which are reported as skipped.
+/// Targets that join the previous one are deployed at the same time, and do not stop each other.
+pub async fn all<T: Target>(targets: &[(&TargetSpec<T>, &Release)], cx: Context<'_>) -> Vec<DeployReport> {
     let mut reports: Vec<DeployReport> = Vec::new();
-    for spec in specs {
+    let mut rest = targets;
+    while !rest.is_empty() {
+        let joined = rest[1..].iter().take_while(|(spec, _)| spec.joins_previous).count();
+        let (batch, later) = rest.split_at(1 + joined);
         let stopper = reports.iter().find(|report| !report.result.lets_others_follow());
-        let report = match stopper {
-            Some(stopper) => {
-                let end = End::new(DeployResult::Skipped).because(format!("the deployment to {} failed", stopper.name));
-                report(spec, None, end, Duration::ZERO)
-            }
-            None => one(spec, release, cx, None).await,
-        };
-        (cx.notice)(spec.target.name(), DeployStep::Finished(Box::new(report.clone())));
-        reports.push(report);
+        let batch = batch.iter().map(async |(spec, release)| {
+            let report = match stopper {
+                Some(stopper) => {
+                    let reason = format!("the deployment to {} failed", stopper.name);
+                    report(spec, None, End::new(DeployResult::Skipped).because(reason), Duration::ZERO)
+                }
+                None => one(spec, release, cx, None).await,
+            };
+            (cx.notice)(spec.target.name(), DeployStep::Finished(Box::new(report.clone())));
+            report
+        });
+        let batch = join_all(batch).await;
+        reports.extend(batch);
+        rest = later;
     }
     reports
 }

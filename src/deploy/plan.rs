@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    Settings,
     judge::Expected,
     release::{Content, Image, Release, ServiceImage},
-    target::{Present, PresentService},
+    target::{Migration, Present, PresentService},
 };
 use crate::domain::{
     deploy::{DeployedService, Pin},
@@ -67,16 +66,20 @@ pub enum PlanError {
     UnknownImage(String, String),
 }
 
-/// Checks that a target has the services that the inputs name.
+/// Checks that a target has the services that the inputs `services` and `migrate` name.
 ///
 /// # Errors
 /// The first unknown service.
-pub fn check_names(has: &BTreeSet<String>, settings: &Settings) -> Result<(), PlanError> {
+pub fn check_names(
+    has: &BTreeSet<String>,
+    mapping: &BTreeMap<String, String>,
+    migrations: &[Migration],
+) -> Result<(), PlanError> {
     let known = || has.iter().map(String::as_str);
-    if let Some(service) = settings.services.keys().find(|service| !has.contains(*service)) {
+    if let Some(service) = mapping.keys().find(|service| !has.contains(*service)) {
         return Err(PlanError::UnknownService(service.clone(), listed(known())));
     }
-    let mut migrated = settings.migrations.iter().map(|migration| &migration.service);
+    let mut migrated = migrations.iter().map(|migration| &migration.service);
     match migrated.find(|service| !has.contains(*service)) {
         Some(service) => Err(PlanError::UnknownMigration(service.clone(), listed(known()))),
         None => Ok(()),

@@ -153,8 +153,9 @@ impl<'a, T: Target> Run<'a, T> {
 
     /// Saves the way back: for the post stage of this run, and at the target for the next deployment.
     async fn save(&mut self, plan: &Plan) -> Result<(), Box<End>> {
-        let (target, release) = (self.target.name().to_owned(), self.release.clone());
-        (self.cx.journal)(Some(&Saved { target, release, plan: plan.clone() }));
+        let name = self.target.name();
+        let saved = Saved { target: name.to_owned(), release: self.release.clone(), plan: plan.clone() };
+        (self.cx.journal)(name, Some(&saved));
         match self.target.save(plan).await {
             Ok(()) => {
                 self.known.1 = true;
@@ -249,7 +250,7 @@ impl<'a, T: Target> Run<'a, T> {
                 End::new(Cancelled).because(reason).switched()
             }
             Watched::Foreign(fault) => {
-                (self.cx.journal)(None);
+                (self.cx.journal)(self.target.name(), None);
                 End::new(Superseded).with_fault(&fault, Vec::new()).switched()
             }
             Watched::Unknown(error) => {
@@ -327,7 +328,7 @@ impl<'a, T: Target> Run<'a, T> {
             self.notice(DeployStep::Warning(format!("the release could not be recorded: {problem}")));
         }
         if !end.is_open() {
-            (self.cx.journal)(None);
+            (self.cx.journal)(self.target.name(), None);
         }
         end
     }

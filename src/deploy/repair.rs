@@ -43,7 +43,7 @@ impl<T: Target> Run<'_, T> {
         let progress = progress(&present, plan);
         if present.unfinished.as_ref().is_none_or(|unfinished| unfinished.release != plan.release) {
             // It ended right before or right after the note was at the target, or somebody else has dealt with it.
-            (self.cx.journal)(None);
+            (self.cx.journal)(self.target.name(), None);
             return match (&present.unfinished, progress) {
                 (None, Progress::Nothing) => {
                     End::new(Cancelled).because(format!("{interrupted}; nothing was switched"))

@@ -42,6 +42,9 @@ pub struct Deployment {
     pub descent: Option<Descent>,
 }
 
+/// A target and the release that is deployed to it.
+pub type Job<'a> = (&'a TargetSpec<ComposeTarget>, &'a Release);
+
 /// How to ask GitHub whether another commit is a descendant of the run's.
 #[derive(Clone, Debug)]
 pub struct Descent {
@@ -64,23 +67,27 @@ pub async fn differences(targets: &[TargetSpec<ComposeTarget>], release: &Releas
     };
     let is_newer = |_: String| -> LocalBoxFuture<'static, bool> { Box::pin(async { false }) };
     let (_canceller, cancel) = crate::cancel::channel();
-    let journal = |_: Option<&Saved>| {};
+    let journal = |_: &str, _: Option<&Saved>| {};
     let cx = super::Context { cancel: &cancel, dry_run: true, journal: &journal, notice: &notice, is_newer: &is_newer };
-    all(targets, release, cx).await;
+    all(&same(targets, release), cx).await;
     steps.into_inner()
 }
 
-/// Deploys a release to all targets.
+/// The same release for all targets.
+pub fn same<'a>(targets: &'a [TargetSpec<ComposeTarget>], release: &'a Release) -> Vec<Job<'a>> {
+    targets.iter().map(|spec| (spec, release)).collect()
+}
+
+/// Deploys to all targets.
 ///
 /// # Errors
 /// The failure of the first target that failed, or the stop that was requested. The events report every target.
 pub async fn run(
-    targets: &[TargetSpec<ComposeTarget>],
-    release: &Release,
+    targets: &[Job<'_>],
     descent: Option<&Descent>,
     dry_run: bool,
     cancel: &Cancel,
-    journal: &dyn Fn(Option<&Saved>),
+    journal: &dyn Fn(&str, Option<&Saved>),
     events: &Events,
 ) -> Result<Vec<DeployReport>, Undeployed> {
     // The policy reports its steps without waiting.
@@ -96,7 +103,7 @@ pub async fn run(
             })
         };
         let cx = super::Context { cancel, dry_run, journal, notice: &notice, is_newer: &is_newer };
-        let reports = all(targets, release, cx).await;
+        let reports = all(targets, cx).await;
         drop(sender);
         reports
     };

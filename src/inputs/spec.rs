@@ -329,9 +329,9 @@ pub const INPUTS: &[InputSpec] = &[
         "deploy",
         "Servers that the images are deployed to: a list of maps, a single map, or the path of a YAML file. Keys: `compose` \
          (required), `jump`, `name`, `refs`, `services`, `migrate`, `http-check`, `files`, `project`, `sync`, `strategy`, \
-         `timeout`, `settle`, `lock-wait`, `rollback`, `keep`, `environment`, `url`.",
+         `timeout`, `settle`, `lock-wait`, `rollback`, `keep`, `at-once`, `environment`, `url`.",
     ),
-    deploy(Secret, "ssh-key", "Private key for the servers of `deploy`."),
+    deploy(Secret, "ssh-key", "Private key for the servers of `deploy`, or several keys, one below the other."),
     deploy(Secret, "ssh-passphrase", "Passphrase of `ssh-key`."),
     deploy(
         Text,

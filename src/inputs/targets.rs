@@ -20,7 +20,7 @@ const INPUT: &str = "deploy";
 const HINT: &str = "write a YAML list of mappings, each with `compose: ssh://user@host/path`";
 
 /// The keys of a target.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "compose",
     "jump",
     "name",
@@ -39,14 +39,14 @@ const KEYS: [&str; 18] = [
     "sync",
     "keep",
     "strategy",
+    "at-once",
 ];
 
 /// Kinds of targets and keys of later versions.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 11] = [
     "ecs",
     "kubernetes",
     "portainer",
-    "at-once",
     "region",
     "role",
     "circuit-breaker",
@@ -65,8 +65,10 @@ const KEEP: usize = 5;
 pub struct TargetInput {
     /// Name in messages and outputs. The first server if it is not specified.
     pub name: String,
-    /// The servers with Docker Compose, which are deployed to one after the other.
+    /// The servers with Docker Compose.
     pub servers: Vec<ServerAddress>,
+    /// The number of servers that are deployed to at the same time, at least 1.
+    pub at_once: usize,
     /// The server through which they are reached.
     pub jump: Option<ServerAddress>,
     /// Globs over the names of branches and tags that are deployed. If empty, the default branch.
@@ -160,6 +162,7 @@ fn target(item: &Node, mistakes: &mut Vec<InputError>) -> Option<TargetInput> {
     let mut target = TargetInput {
         name: String::new(),
         servers: Vec::new(),
+        at_once: 1,
         jump: None,
         refs: Vec::new(),
         services: Vec::new(),
@@ -240,8 +243,10 @@ fn set(target: &mut TargetInput, key: &Key, value: &Node) -> Result<(), Mistake>
         "project" => target.project = text(value)?,
         "sync" => target.sync = texts(value)?,
         "keep" => {
-            let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
-            target.keep = valid(value, &written(value)?, number, ("is not a number of releases", "use 1 or more"))?;
+            target.keep = valid(value, &written(value)?, count, ("is not a number of releases", "use 1 or more"))?;
+        }
+        "at-once" => {
+            target.at_once = valid(value, &written(value)?, count, ("is not a number of servers", "use 1 or more"))?;
         }
         _ => {
             let strategy = |text: &str| match text {
@@ -278,6 +283,10 @@ fn valid<T>(
 
 fn written(node: &Node) -> Result<String, Mistake> {
     text(node)?.ok_or_else(|| Mistake::new(node.at.line_number(), "is empty", "write a value, or remove the key"))
+}
+
+fn count(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|number| *number > 0)
 }
 
 fn no_value(line: usize, form: &str) -> Mistake {
@@ -368,7 +377,7 @@ mod tests {
     #[test]
     fn a_target_takes_few_or_many_keys() {
         let one = targets("compose: ssh://deploy@shop.example/srv/shop").unwrap().remove(0);
-        assert_eq!((one.name.as_str(), one.keep, one.rolls_back), ("deploy@shop.example", 5, true));
+        assert_eq!((one.name.as_str(), one.keep, one.at_once, one.rolls_back), ("deploy@shop.example", 5, 1, true));
         assert_eq!((one.settle, one.timeout), (Duration::from_secs(15), Duration::from_mins(10)));
         let many = "\
 - name: production
@@ -382,6 +391,7 @@ mod tests {
   rollback: off
   files: [compose.yml, compose.prod.yml]
   keep: 3
+  at-once: 2
 - name: staging
   compose: ssh://b@three/srv/x
   url: https://staging.example
@@ -394,7 +404,7 @@ mod tests {
         assert_eq!(first.migrations[0].1, ["python", "manage.py", "migrate", "--noinput"]);
         assert_eq!(first.migrations[1].1, ["a", "b c"]);
         assert_eq!(first.http_check.as_ref().unwrap().status, Some(200));
-        assert!(!first.rolls_back);
+        assert!(!first.rolls_back && first.at_once == 2);
         assert_eq!(all[1].name, "staging");
     }
 
@@ -410,6 +420,7 @@ mod tests {
             ),
             ("- {compose: 'ssh://a@b/c', settle: 15}", "line 1, `settle`: `15` is not a duration"),
             ("- {compose: 'ssh://a@b/c', ref: main}", "line 1: `ref` is not a known key; did you mean `refs`?"),
+            ("- {compose: 'ssh://a@b/c', at-once: 0}", "`at-once`: `0` is not a number of servers"),
             ("- ecs: cluster/service", "`ecs` is reserved for a later version"),
             ("- {compose: 'ssh://a@b/c', strategy: canary}", "`strategy`: `canary` is not a known strategy"),
             (

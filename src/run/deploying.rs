@@ -1,11 +1,13 @@
-//! The deployment that a run is carrying out, saved for the post stage in case the run is killed.
+//! The deployments that a run is carrying out, saved for the post stage in case the run is killed.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
+
+use futures_util::future::{LocalBoxFuture, join_all};
 
 use super::{observers::chat::warning, saved, targets as deploy_targets};
 use crate::{
     cancel,
-    deploy::{self, Context, Saved},
+    deploy::{self, Context, Saved, TargetSpec, compose::ComposeTarget, target::Target as _},
     domain::{
         deploy::{DeployReport, DeployResult, DeployStep},
         diagnostic::Diagnostic,
@@ -24,36 +26,69 @@ const REPAIR: Duration = Duration::from_mins(5);
 /// limits to 128 KiB.
 const LARGEST: usize = 96 << 10;
 
-/// Saves the way back of a deployment, or that there is none any more. If this fails, the next deployment finds what the
-/// target itself saved.
-pub fn save(env: &RunnerEnv, deployment: Option<&Saved>) {
-    let text = deployment.and_then(|saved| serde_json::to_string(saved).ok()).filter(|text| text.len() <= LARGEST);
-    let _ = saved::write(env, &[(DEPLOYING, text.as_deref().unwrap_or_default())]);
+/// The deployments that are going on. If one cannot be saved, the next deployment finds what the target itself saved.
+#[derive(Debug)]
+pub struct Ongoing<'a> {
+    env: &'a RunnerEnv,
+    saved: RefCell<Vec<Saved>>,
 }
 
-/// Finishes or undoes the deployment of a run that was killed. Returns nothing if no deployment was interrupted.
+impl<'a> Ongoing<'a> {
+    /// None yet.
+    pub fn new(env: &'a RunnerEnv) -> Self {
+        Self { env, saved: RefCell::default() }
+    }
+
+    /// Saves the way back of a target, or that there is none any more.
+    pub fn save(&self, target: &str, saved: Option<&Saved>) {
+        let mut all = self.saved.borrow_mut();
+        all.retain(|other| other.target != target);
+        all.extend(saved.cloned());
+        let mut size = 0;
+        let texts = all.iter().filter_map(|saved| serde_json::to_string(saved).ok()).filter(|text| {
+            let fits = size + text.len() < LARGEST;
+            size += if fits { text.len() + 1 } else { 0 };
+            fits
+        });
+        let texts: Vec<String> = texts.collect();
+        let _ = saved::write(self.env, &[(DEPLOYING, &format!("[{}]", texts.join(",")))]);
+    }
+}
+
+/// Finishes or undoes the deployments of a run that was killed. Returns nothing if none was interrupted.
 pub async fn repair(inputs: &Inputs, env: &RunnerEnv, known: &[TargetInput]) -> (Vec<DeployReport>, Vec<Diagnostic>) {
-    let text = env.state(DEPLOYING).filter(|text| !text.is_empty());
-    let Some(saved) = text.and_then(|text| serde_json::from_str::<Saved>(text).ok()) else { return Default::default() };
-    let problem = |message: String| (Vec::new(), vec![warning("deployment", message)]);
+    let saved: Vec<Saved> = env.state(DEPLOYING).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    if saved.is_empty() {
+        return Default::default();
+    }
     // The files of the release are on the server already.
     let targets: Vec<_> = known.iter().map(|target| (target, Vec::new())).collect();
     let specs = match deploy_targets::specs(&targets, inputs, env, &Logins::given(inputs, env).credentials) {
         Ok(specs) => specs,
-        Err(failure) => return problem(format!("the interrupted deployment cannot be checked: {}", failure.headline)),
+        Err(failure) => {
+            let problem = format!("the interrupted deployment cannot be checked: {}", failure.headline);
+            return (Vec::new(), vec![warning("deployment", problem)]);
+        }
     };
-    let Some(spec) = specs.iter().find(|spec| deploy::target::Target::name(&spec.target) == saved.target) else {
+    let (reports, warnings): (Vec<_>, Vec<_>) =
+        join_all(saved.iter().map(|saved| repair_one(&specs, saved))).await.into_iter().unzip();
+    (reports.into_iter().flatten().collect(), warnings)
+}
+
+async fn repair_one(specs: &[TargetSpec<ComposeTarget>], saved: &Saved) -> (Option<DeployReport>, Diagnostic) {
+    let problem = |message: String| (None, warning("deployment", message));
+    let Some(spec) = specs.iter().find(|spec| spec.target.name() == saved.target) else {
         return problem(format!("the interrupted deployment to {} cannot be checked: no such target", saved.target));
     };
     let (_canceller, cancel) = cancel::channel();
     let notice = |_: &str, _: DeployStep| {};
-    let is_newer = |_: String| -> futures_util::future::LocalBoxFuture<'static, bool> { Box::pin(async { false }) };
-    let journal = |_: Option<&Saved>| {};
+    let is_newer = |_: String| -> LocalBoxFuture<'static, bool> { Box::pin(async { false }) };
+    let journal = |_: &str, _: Option<&Saved>| {};
     let cx = Context { cancel: &cancel, dry_run: false, journal: &journal, notice: &notice, is_newer: &is_newer };
-    match tokio::time::timeout(REPAIR, deploy::repair(spec, &saved, cx)).await {
+    match tokio::time::timeout(REPAIR, deploy::repair(spec, saved, cx)).await {
         Ok(report) => {
             let message = format!("{}: {}", report.name, after_kill(&report));
-            (vec![report], vec![warning("interrupted deployment", message)])
+            (Some(report), warning("interrupted deployment", message))
         }
         Err(_) => problem(format!(
             "checking the interrupted deployment to {} timed out after {} s; the next deployment checks it again",
@@ -79,4 +114,51 @@ fn after_kill(report: &DeployReport) -> String {
         format!("; continue by hand: {}", report.by_hand.join("; "))
     };
     format!("{end}{reason}{by_hand}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs};
+
+    use super::{Ongoing, Saved};
+    use crate::{
+        deploy::{
+            plan::Plan,
+            release::{Content, Release},
+        },
+        inputs::runner::RunnerEnv,
+    };
+
+    fn saved(target: &str, commit: &str) -> Saved {
+        let release = Release {
+            id: "1".into(),
+            commit: commit.into(),
+            actor: String::new(),
+            run_url: String::new(),
+            content: Content::Images(Vec::new()),
+        };
+        let plan = Plan { release: "1".into(), changes: BTreeMap::new(), same: BTreeMap::new() };
+        Saved { target: target.into(), release, plan }
+    }
+
+    #[test]
+    fn the_post_stage_finds_all_deployments_that_have_not_ended() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let env = RunnerEnv::new([("GITHUB_STATE", file.path().to_str().unwrap())]);
+        // The last assignment counts: name and delimiter, value, delimiter.
+        let state = || -> Vec<Saved> {
+            let text = fs::read_to_string(file.path()).unwrap();
+            serde_json::from_str(text.lines().rev().nth(1).unwrap()).unwrap()
+        };
+        let ongoing = Ongoing::new(&env);
+        let [one, two] = ["one", "two"].map(|target| saved(target, "c"));
+        ongoing.save("one", Some(&one));
+        ongoing.save("two", Some(&two));
+        assert_eq!(state(), [one.clone(), two.clone()]);
+        ongoing.save("one", None);
+        assert_eq!(state(), std::slice::from_ref(&two));
+        // The kernel would refuse a variable of this size.
+        ongoing.save("three", Some(&saved("three", &"c".repeat(128 << 10))));
+        assert_eq!(state(), [two]);
+    }
 }

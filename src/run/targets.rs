@@ -67,7 +67,9 @@ pub fn specs(
     let login = Login::new(&inputs.deploy.ssh, env)?;
     let mut specs = Vec::new();
     for (input, synced) in targets {
-        for server in &input.servers {
+        // Servers may share a database, which the first one migrates.
+        let alone = usize::from(!input.migrations.is_empty());
+        for (place, server) in input.servers.iter().enumerate() {
             let name = name(input, server);
             let target = ComposeTarget::new(ComposeSettings {
                 name,
@@ -83,7 +85,8 @@ pub fn specs(
                 keep: input.keep,
                 credentials: credentials.clone(),
             });
-            specs.push(TargetSpec { target, settings: settings(input) });
+            let joins_previous = place > alone && !(place - alone).is_multiple_of(input.at_once);
+            specs.push(TargetSpec { target, settings: settings(input), joins_previous });
         }
     }
     Ok(specs)
@@ -147,6 +150,14 @@ pub fn descent(inputs: &Inputs, env: &RunnerEnv, event: &GitEvent) -> Option<Des
     (!event.sha.is_empty()).then(|| Descent { client, commit: event.sha.clone() })
 }
 
+/// Splits the input `ssh-key`, which may contain several keys.
+fn keys(all: &Secret) -> Vec<Secret> {
+    let text = all.expose();
+    let ends = text.match_indices("-----BEGIN ").skip(1).map(|(at, _)| at).chain([text.len()]);
+    let mut start = 0;
+    ends.map(|end| Secret::new(&text[std::mem::replace(&mut start, end)..end])).collect()
+}
+
 /// How to log in to servers.
 struct Login {
     identities: Vec<Identity>,
@@ -177,8 +188,8 @@ impl Login {
             let hint = "pass lines as `ssh-keyscan HOST` prints them".to_owned();
             Failure::invalid(Stage::Plan, format!("input `ssh-known-hosts`: {error}"), Some(hint))
         })?;
-        let identity = |key: &Secret| Identity { key: key.clone(), passphrase: ssh.passphrase.clone() };
-        Ok(Self { identities: ssh.key.iter().map(identity).collect(), known_hosts, agent })
+        let identity = |key: Secret| Identity { key, passphrase: ssh.passphrase.clone() };
+        Ok(Self { identities: ssh.key.iter().flat_map(keys).map(identity).collect(), known_hosts, agent })
     }
 
     fn to(&self, server: &ServerAddress, jump: Option<&ServerAddress>) -> Server {
@@ -191,5 +202,21 @@ impl Login {
             agent: self.agent.clone(),
             jump: jump.map(|jump| Box::new(self.to(jump, None))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Secret, keys};
+
+    #[test]
+    fn several_keys_are_split() {
+        let [one, two] = ["a", "b"].map(|text| format!("-----BEGIN KEY-----\n{text}\n-----END KEY-----\n"));
+        let split = |text: &str| -> Vec<String> {
+            keys(&Secret::new(text)).iter().map(|key| key.expose().to_owned()).collect()
+        };
+        assert_eq!(split(&one), [one.as_str()]);
+        assert_eq!(split(&format!("{one}{two}")), [one.as_str(), &two]);
+        assert_eq!(split("no key"), ["no key"], "its parser says what is wrong");
     }
 }

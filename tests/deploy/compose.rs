@@ -234,7 +234,8 @@ async fn what_is_missing_is_said_before_anything_is_built() {
         let mut settings = site.settings();
         change(&mut settings);
         let target = ComposeTarget::new(settings);
-        let failure = deploy::check(&[TargetSpec { target, settings: Settings::default() }]).await.unwrap_err();
+        let spec = TargetSpec { target, settings: Settings::default(), joins_previous: false };
+        let failure = deploy::check(&[spec]).await.unwrap_err();
         (failure.headline, failure.hint.unwrap_or_default(), failure.log)
     };
     let (headline, hint, _) = check(&|settings| settings.path = "/srv/none".into()).await;

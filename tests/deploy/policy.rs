@@ -70,7 +70,7 @@ async fn deploy_all(specs: Vec<TargetSpec<Script>>, release: &Release, options: 
     let cx = Context {
         cancel: &cancel,
         dry_run: options.dry_run,
-        journal: &|saved| journal.borrow_mut().push(saved.cloned()),
+        journal: &|_, saved| journal.borrow_mut().push(saved.cloned()),
         notice: &|_, step| steps.borrow_mut().push(step),
         is_newer: &|_| async move { options.is_newer }.boxed(),
     };
@@ -84,8 +84,9 @@ async fn deploy_all(specs: Vec<TargetSpec<Script>>, release: &Release, options: 
         }
         std::future::pending::<()>().await;
     };
+    let jobs: Vec<_> = specs.iter().map(|spec| (spec, release)).collect();
     let reports = tokio::select! {
-        reports = deploy::all(&specs, release, cx) => reports,
+        reports = deploy::all(&jobs, cx) => reports,
         () = stop => unreachable!(),
     };
     let seconds = began.elapsed().as_secs();
@@ -326,7 +327,7 @@ async fn the_post_stage_finishes_or_undoes() {
         let cx = Context {
             cancel: &cancel,
             dry_run: false,
-            journal: &|saved: Option<&Saved>| journal.borrow_mut().push(saved.is_some()),
+            journal: &|_, saved| journal.borrow_mut().push(saved.is_some()),
             notice: &|_, _| {},
             is_newer: &|_| async { false }.boxed(),
         };
@@ -342,7 +343,7 @@ async fn the_post_stage_finishes_or_undoes() {
 
 /// A context in which nobody hears anything.
 fn deaf(cancel: &cancel::Cancel) -> Context<'_> {
-    Context { cancel, dry_run: false, journal: &|_| {}, notice: &|_, _| {}, is_newer: &|_| async { false }.boxed() }
+    Context { cancel, dry_run: false, journal: &|_, _| {}, notice: &|_, _| {}, is_newer: &|_| async { false }.boxed() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -354,6 +355,18 @@ async fn the_first_target_that_fails_stops_those_after_it() {
     assert_eq!(results, [("one", Deployed), ("two", MigrationFailed), ("three", Skipped)]);
     assert_eq!(done.reports[2].reason.as_deref(), Some("the deployment to two failed"));
     assert_eq!(done.specs[2].target.calls(), "");
+    let together = |name, steps: &_| TargetSpec { joins_previous: true, ..named(name, steps) };
+    let specs = vec![
+        named("one", &[("migrate", Does::Fail("no"))]),
+        together("two", &[]),
+        named("three", &[]),
+        together("four", &[]),
+    ];
+    let done = deploy_all(specs, &release("new"), Options::default()).await;
+    let results: Vec<_> = done.reports.iter().map(|report| report.result).collect();
+    assert_eq!(results, [MigrationFailed, Deployed, Skipped, Skipped], "those at the same time do not stop each other");
+    let done = deploy_all(vec![named("one", &[]), together("two", &[])], &release("new"), Options::default()).await;
+    assert_eq!(done.seconds, 15, "both settle at the same time");
     let check = deploy::check(&[named("one", &[]), named("two", &[("check", Does::Fail("no docker"))])]).await;
     assert_eq!(check.unwrap_err().headline, "two: no docker");
 }

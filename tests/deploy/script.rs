@@ -117,7 +117,7 @@ pub(super) fn spec(target: Script) -> TargetSpec<Script> {
         url: Some("https://site.example".into()),
         ..Settings::default()
     };
-    TargetSpec { target, settings }
+    TargetSpec { target, settings, joins_previous: false }
 }
 
 fn content_of(digest: &Digest) -> String {

@@ -153,7 +153,7 @@ impl Site {
             lock_wait: Duration::from_mins(1),
             ..Settings::default()
         };
-        TargetSpec { target: ComposeTarget::new(self.settings()), settings }
+        TargetSpec { target: ComposeTarget::new(self.settings()), settings, joins_previous: false }
     }
 
     /// The release with the image of this version.
@@ -191,7 +191,7 @@ impl Site {
         release: &Release,
         cancel: &Cancel,
     ) -> DeployReport {
-        let mut reports = Box::pin(self.within(cancel, async |cx| deploy::all(&[spec], release, cx).await)).await;
+        let mut reports = Box::pin(self.within(cancel, async |cx| deploy::all(&[(&spec, release)], cx).await)).await;
         reports.remove(0)
     }
 
@@ -206,7 +206,7 @@ impl Site {
         work(Context {
             cancel,
             dry_run: false,
-            journal: &|saved: Option<&Saved>| *self.saved.borrow_mut() = saved.cloned(),
+            journal: &|_: &str, saved: Option<&Saved>| *self.saved.borrow_mut() = saved.cloned(),
             notice: &|_, step| self.steps.borrow_mut().push(step),
             is_newer: &|_| async { false }.boxed(),
         })
