@@ -105,11 +105,11 @@ fn default_template(registry: &str, project: Project) -> &'static str {
 }
 
 fn value_of(name: &str, names: Names<'_>, image: &str) -> Result<String, NamingError> {
-    let in_action = "GITHUB_REPOSITORY is not set: write `image-name` without it";
+    let of_repository = "add the Git remote `origin`, or set `image-name` without this placeholder";
     let (placeholder, value, fix) = match name {
         "registry" => return Ok(names.registry.to_owned()),
-        "owner" => ("owner", names.owner, in_action),
-        "repo" => ("repo", names.repo, in_action),
+        "owner" => ("owner", names.owner, of_repository),
+        "repo" => ("repo", names.repo, of_repository),
         "username" => ("username", names.username, "set the input `username`"),
         "image" => ("image", image, "give the image a name"),
         _ => return Err(NamingError::Placeholder(format!("{{{name}}}"))),
