@@ -204,7 +204,10 @@ fn set(target: &mut TargetInput, key: &Key, value: &Node) -> Result<(), Mistake>
     match key.text.as_str() {
         "compose" => {
             for address in texts(value)? {
-                target.servers.push(valid(value, &address, server, SERVER)?);
+                let server = valid(value, &address, server, SERVER)?;
+                let is_new = |_: &str| (!target.servers.contains(&server)).then_some(());
+                valid(value, &address, is_new, ("is listed twice", "remove one of them"))?;
+                target.servers.push(server);
             }
         }
         "jump" => target.jump = Some(valid(value, &written(value)?, jump_host, JUMP)?),
@@ -420,6 +423,7 @@ mod tests {
             ),
             ("- {compose: 'ssh://a@b/c', settle: 15}", "line 1, `settle`: `15` is not a duration"),
             ("- {compose: 'ssh://a@b/c', ref: main}", "line 1: `ref` is not a known key; did you mean `refs`?"),
+            ("- compose: [ssh://a@b/c, ssh://a@b:22/c]", "`compose`: `ssh://a@b:22/c` is listed twice"),
             ("- {compose: 'ssh://a@b/c', at-once: 0}", "`at-once`: `0` is not a number of servers"),
             ("- ecs: cluster/service", "`ecs` is reserved for a later version"),
             ("- {compose: 'ssh://a@b/c', strategy: canary}", "`strategy`: `canary` is not a known strategy"),

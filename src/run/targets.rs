@@ -103,9 +103,15 @@ pub fn names_of(input: &TargetInput) -> Vec<String> {
     input.servers.iter().map(|server| name(input, server)).collect()
 }
 
-/// A target with several servers is several targets, each named after its server too.
+/// A target with several servers is several targets, each named after its server too: after its host, or after its whole
+/// address if another one has the same host.
 fn name(input: &TargetInput, server: &ServerAddress) -> String {
-    if input.servers.len() > 1 { format!("{} ({})", input.name, server.host) } else { input.name.clone() }
+    if input.servers.len() < 2 {
+        return input.name.clone();
+    }
+    let of_host = input.servers.iter().filter(|other| other.host == server.host).count();
+    let place = if of_host > 1 { server.authority() + &server.path } else { server.host.clone() };
+    format!("{} ({place})", input.name)
 }
 
 fn settings(input: &TargetInput) -> Settings {

@@ -12,6 +12,7 @@ mod lab;
 mod lost;
 mod migrations;
 mod policy;
+mod program;
 mod rollout;
 mod script;
 mod site;

@@ -34,12 +34,13 @@ use super::{
 };
 
 /// What the image of each version does.
-const VERSIONS: [(&str, &str); 9] = [
+const VERSIONS: [(&str, &str); 10] = [
     ("v1", RUNS),
     ("v2", RUNS),
     ("v3", RUNS),
     ("sick", RUNS),
     ("crash", "echo starting; echo boom >&2; sleep 0.5; exit 3"),
+    ("late", "echo starting; sleep 4; exit 3"),
     ("done", "echo done"),
     ("site1", SERVES),
     ("site2", SERVES),
@@ -114,10 +115,7 @@ impl Site {
     }
 
     pub(super) fn server(&self) -> Server {
-        let ssh = Path::new(&var("LAB_SERVER_DIR")).join("ssh");
-        let known = fs::read_to_string(ssh.join("known_hosts")).unwrap();
-        let known = known.replace(&var("LAB_SERVER"), &format!("[127.0.0.1]:{}", self.ssh.port));
-        let key = Secret::new(fs::read_to_string(ssh.join("id_ed25519")).unwrap());
+        let key = Secret::new(Self::private_key());
         Server {
             host: "127.0.0.1".into(),
             port: self.ssh.port,
@@ -125,8 +123,19 @@ impl Site {
             identities: vec![Identity { key, passphrase: None }],
             agent: None,
             jump: None,
-            known_hosts: KnownHosts::parse(&known).unwrap(),
+            known_hosts: KnownHosts::parse(&self.known_hosts()).unwrap(),
         }
+    }
+
+    /// The server's keys, by the address that this project is reached at.
+    pub(super) fn known_hosts(&self) -> String {
+        let known = fs::read_to_string(Path::new(&var("LAB_SERVER_DIR")).join("ssh/known_hosts")).unwrap();
+        known.replace(&var("LAB_SERVER"), &format!("[127.0.0.1]:{}", self.ssh.port))
+    }
+
+    /// The key that the server accepts.
+    pub(super) fn private_key() -> String {
+        fs::read_to_string(Path::new(&var("LAB_SERVER_DIR")).join("ssh/id_ed25519")).unwrap()
     }
 
     pub(super) fn settings(&self) -> ComposeSettings {
