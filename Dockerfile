@@ -22,7 +22,7 @@ RUN export LC_ALL=C && cat /usr/share/ca-certificates/mozilla/*.crt > /image/etc
 FROM scratch
 COPY --from=build /image/ /
 LABEL org.opencontainers.image.title="build-deploy" \
-      org.opencontainers.image.description="Builds the images of a Compose project, pushes them, and reports the run in Discord, Slack or Teams" \
+      org.opencontainers.image.description="Builds the images of a Compose project, pushes them, deploys them over SSH, and reports the run in Discord, Slack or Teams" \
       org.opencontainers.image.source="https://github.com/izhan/build-deploy" \
       org.opencontainers.image.licenses="MIT"
 # No USER and no WORKDIR: the runner needs root for the engine's socket and sets the directory itself.

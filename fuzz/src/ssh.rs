@@ -20,13 +20,11 @@ pub fn known_hosts(text: &str, host: &str, port: u16, offered: &PublicKey) {
 
 /// Reads a private key. An error shows nothing of its text.
 pub fn private_key(text: &str, passphrase: &str) {
-    let parse = |text: &str| key::parse(&Secret::new(text), Some(&Secret::new(passphrase)));
-    // A fuzzer writes what the error says into its input.
-    let usual = parse("").err().map(|error| error.to_string()).unwrap_or_default();
-    if let Err(error) = parse(text) {
+    if let Err(error) = key::parse(&Secret::new(text), Some(&Secret::new(passphrase))) {
         let _ = error.hint();
         let shown = error.to_string();
-        let is_shown = |line: &str| line.len() >= 24 && shown.contains(line) && !usual.contains(line);
+        // A fuzzer writes sentences of errors into its input, but keys contain no spaces.
+        let is_shown = |line: &str| line.len() >= 24 && !line.contains(' ') && shown.contains(line);
         assert!(!text.lines().map(str::trim).any(is_shown), "{shown}");
     }
 }

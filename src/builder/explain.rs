@@ -134,7 +134,7 @@ fn build(message: &str, instruction: Option<&str>) -> (String, Option<String>) {
         return (format!("{path} is not in the build context"), Some(hint.to_owned()));
     }
     if message.contains("header key \"followpaths\" contains value with non-printable") {
-        let headline = "a path in COPY or ADD contains a control character, such as a tab or a line break";
+        let headline = "a path in the Dockerfile contains a control character, such as a tab or a line break";
         let hint = "rename the file, or copy the directory that contains it; BuildKit cannot transfer such a path";
         return (headline.to_owned(), Some(hint.to_owned()));
     }
@@ -413,7 +413,7 @@ mod tests {
                 "failed to compute cache key: rpc error: code = Internal desc = header key \"followpaths\" contains value \
                  with non-printable ASCII characters",
                 Stage::Build,
-                "a path in COPY or ADD contains a control character, such as a tab or a line break",
+                "a path in the Dockerfile contains a control character, such as a tab or a line break",
                 "rename the file",
             ),
             ("failed to load LLB: network.host is not allowed", Stage::Build, "network.host is not allowed", "`allow`"),
@@ -436,7 +436,7 @@ mod tests {
                  403 Forbidden",
                 Stage::Publish,
                 "ghcr.io refuses the push",
-                "`permissions: packages: write`",
+                "`packages: write`",
             ),
             (
                 "failed to push x/o/r:main: unexpected status from HEAD request to \
@@ -465,7 +465,7 @@ mod tests {
                  authorization: server message: insufficient_scope: authorization failed",
                 Stage::Publish,
                 "ghcr.io refuses the push",
-                "`permissions: packages: write`",
+                "`packages: write`",
             ),
         ] {
             let explained = explain(&error(message), None, GHCR);

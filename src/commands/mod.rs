@@ -14,6 +14,7 @@ use crate::{
         event::Event,
         failure::Failure,
         outcome::RunOutcome,
+        run::Work,
         stage::Stage,
     },
     github::commands::StopToken,
@@ -99,9 +100,9 @@ pub async fn dispatch<W: Write>(argv: impl IntoIterator<Item = OsString>, env: R
         post_stage::request(&call.env);
     }
     match command {
-        Subcommand::Run => run::run(call, work::Work::Pipeline).await,
-        Subcommand::Deploy => run::run(call, work::Work::Deploy).await,
-        Subcommand::Rollback => run::run(call, work::Work::Rollback).await,
+        Subcommand::Run => run::run(call, Work::Pipeline).await,
+        Subcommand::Deploy => run::run(call, Work::Deploy).await,
+        Subcommand::Rollback => run::run(call, Work::Rollback).await,
         Subcommand::Post => post::post(call).await,
         Subcommand::Plan(format, difference) => plan::plan(call, format, difference).await,
         Subcommand::Notify => notify::notify(call).await,

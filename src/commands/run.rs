@@ -13,15 +13,18 @@ use chrono::Utc;
 use futures_util::future::{Either, select};
 use tokio::sync::watch;
 
-use super::{
-    Call, exit,
-    work::{TIMED_OUT, Work},
-};
+use super::{Call, exit, work::TIMED_OUT};
 use crate::{
     builder::container::ContainerLeases,
     cancel::{self, Canceller, Stop},
     deploy,
-    domain::{diagnostic::Diagnostic, event::Event, outcome::RunOutcome, run::RunState, secret::Secret},
+    domain::{
+        diagnostic::Diagnostic,
+        event::Event,
+        outcome::RunOutcome,
+        run::{RunState, Work},
+        secret::Secret,
+    },
     events::Events,
     github::files::{FileError, RunnerFile, assignments},
     inputs::{runner::RunnerEnv, typed::Inputs},

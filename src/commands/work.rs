@@ -16,7 +16,7 @@ use crate::{
         event::Event,
         failure::{Blame, Failure},
         outcome::RunOutcome,
-        run::{RunState, TargetState},
+        run::{RunState, TargetState, Work},
         stage::Stage,
     },
     events::Events,
@@ -29,20 +29,10 @@ use crate::{
 /// The outcome of a run that timed out.
 pub(super) const TIMED_OUT: (RunOutcome, u8) = (RunOutcome::TimedOut, exit::FAILED);
 
-/// What a run does after its plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// The whole pipeline.
-    Pipeline,
-    /// Deploys images that exist.
-    Deploy,
-    /// Puts back an earlier release.
-    Rollback,
-}
-
 impl Work {
     /// Adds the images and targets that the work is about.
     pub(super) fn begin(self, mut state: RunState, planned: Option<&(Plan, RunContext)>) -> RunState {
+        state.work = self;
         let Some((plan, cx)) = planned else { return state };
         if self == Self::Pipeline {
             state.images = plan.image_states();

@@ -17,14 +17,23 @@ pub enum Verdict {
     Failed(Box<Failure>),
 }
 
-/// Judges the reports of a run. The first target that failed decides.
-pub fn verdict(reports: &[DeployReport]) -> Verdict {
-    let stopper = reports.iter().find(|report| !report.result.lets_others_follow());
-    match stopper {
+/// Judges the reports of a run, and returns the failures besides that of the verdict. The worst failure decides, of equal
+/// ones the first. A stop decides if nothing failed.
+pub fn verdict(reports: &[DeployReport]) -> (Verdict, Vec<Failure>) {
+    let mut failed: Vec<&DeployReport> = reports.iter().filter(|report| !report.result.lets_others_follow()).collect();
+    failed.sort_by_key(|report| match report.result {
+        DeployResult::FailedNotRolledBack => 0,
+        DeployResult::Cancelled => 2,
+        _ => 1,
+    });
+    let mut failed = failed.into_iter();
+    let verdict = match failed.next() {
         None => Verdict::Good,
         Some(report) if report.result == DeployResult::Cancelled => Verdict::Stopped,
         Some(report) => Verdict::Failed(Box::new(failure(report))),
-    }
+    };
+    let others = failed.filter(|report| report.result != DeployResult::Cancelled).map(failure).collect();
+    (verdict, others)
 }
 
 fn failure(report: &DeployReport) -> Failure {
@@ -86,15 +95,22 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_decides() {
+    fn the_worst_failure_decides() {
         use DeployResult::{Cancelled, Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed, Skipped};
         let of = |results: &[(DeployResult, bool)]| {
             let reports: Vec<DeployReport> =
                 results.iter().enumerate().map(|(i, (result, on))| report(&format!("t{i}"), *result, *on)).collect();
-            verdict(&reports)
+            verdict(&reports).0
         };
         assert_eq!(of(&[(Deployed, true), (Skipped, false)]), Verdict::Good);
         assert_eq!(of(&[(Cancelled, false)]), Verdict::Stopped);
+        let several = [(MigrationFailed, false), (Cancelled, true), (FailedNotRolledBack, true)];
+        assert!(
+            matches!(of(&several), Verdict::Failed(failure) if failure.blame == Blame::BadRelease && failure.target() == Some("t2"))
+        );
+        let reports = several.map(|(result, switched)| report("x", result, switched));
+        let [other] = &verdict(&reports).1[..] else { panic!("the migration failed, too") };
+        assert_eq!(other.headline, "web: exited with code 3; nothing was switched");
         for (result, switched, headline, blame) in [
             (FailedRolledBack, true, "web: exited with code 3; rolled back to the previous release", Blame::World),
             (FailedRolledBack, false, "web: exited with code 3; nothing was switched", Blame::World),

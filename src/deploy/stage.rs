@@ -15,6 +15,7 @@ use crate::{
     cancel::{Cancel, Stop},
     domain::{
         deploy::{DeployReport, DeployStep},
+        diagnostic::{Diagnostic, Severity},
         event::Event,
         failure::Failure,
     },
@@ -113,9 +114,21 @@ pub async fn run(
         }
     };
     let (reports, ()) = join(work, forward).await;
-    match verdict(&reports) {
+    let (verdict, others) = verdict(&reports);
+    for failure in others {
+        events.emit(Event::Diagnostic(further(&failure))).await;
+    }
+    match verdict {
         Verdict::Good => Ok(reports),
         Verdict::Failed(failure) => Err(Undeployed::Failed(failure)),
         Verdict::Stopped => Err(Undeployed::Stopped(cancel.reason().unwrap_or(Stop::Signal))),
     }
+}
+
+/// The report of a failure besides the one that the run ends with.
+fn further(failure: &Failure) -> Diagnostic {
+    let target = failure.target().unwrap_or_default();
+    let lines = std::iter::once(format!("{target}: {}", failure.headline)).chain(failure.log.iter().cloned());
+    let message: Vec<String> = lines.chain(failure.hint.clone()).collect();
+    Diagnostic { severity: Severity::Error, title: "deploy".to_owned(), message: message.join("\n"), place: None }
 }

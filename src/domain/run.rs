@@ -43,9 +43,23 @@ pub struct RunInfo {
     pub commit_url: String,
 }
 
+/// What a run does after its plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Work {
+    /// The whole pipeline.
+    #[default]
+    Pipeline,
+    /// Deploys images that exist.
+    Deploy,
+    /// Puts back an earlier release.
+    Rollback,
+}
+
 /// The state of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunState {
+    /// What it does.
+    pub work: Work,
     /// The cause of the run, and links to it.
     pub info: RunInfo,
     /// The time at which it started.
@@ -185,6 +199,7 @@ impl RunState {
     /// Creates the state of a run that has just started and has no images.
     pub fn new(info: RunInfo, started: DateTime<Utc>) -> Self {
         Self {
+            work: Work::default(),
             info,
             started,
             stage: Stage::Plan,

@@ -177,10 +177,10 @@ pub fn command() -> Command {
     };
     Command::new("build-deploy")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Builds the images of a project, pushes them to a registry and reports to a chat")
+        .about("Builds the images of a project, pushes them, deploys them to servers, and reports to a chat")
         .term_width(HELP_WIDTH)
         .args(INPUTS.iter().map(argument))
-        .subcommand(Command::new("run").about("Builds, pushes and reports; the default"))
+        .subcommand(Command::new("run").about("Builds, pushes, deploys and reports; the default"))
         .subcommand(Command::new("post").about("Repairs what a killed run left behind"))
         .subcommand(
             Command::new("plan")

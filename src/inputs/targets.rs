@@ -191,6 +191,10 @@ fn target(item: &Node, mistakes: &mut Vec<InputError>) -> Option<TargetInput> {
             mistakes.push(mistake.of(INPUT, &key.text));
         }
     }
+    if target.at_once > 1 && !target.migrations.is_empty() {
+        let hint = "servers often share a database: give the first one `migrate`, as a target of its own";
+        mistakes.push(InputError::hidden(INPUT, "has both `at-once` and `migrate`", hint).at_line(line));
+    }
     if target.servers.is_empty() && mistakes.len() == before {
         mistakes.push(InputError::hidden(INPUT, "has no `compose`", HINT).at_line(line));
     }
@@ -394,9 +398,9 @@ mod tests {
   rollback: off
   files: [compose.yml, compose.prod.yml]
   keep: 3
-  at-once: 2
 - name: staging
   compose: ssh://b@three/srv/x
+  at-once: 2
   url: https://staging.example
 ";
         let all = targets(many).unwrap();
@@ -407,8 +411,8 @@ mod tests {
         assert_eq!(first.migrations[0].1, ["python", "manage.py", "migrate", "--noinput"]);
         assert_eq!(first.migrations[1].1, ["a", "b c"]);
         assert_eq!(first.http_check.as_ref().unwrap().status, Some(200));
-        assert!(!first.rolls_back && first.at_once == 2);
-        assert_eq!(all[1].name, "staging");
+        assert!(!first.rolls_back);
+        assert_eq!((all[1].name.as_str(), all[1].at_once), ("staging", 2));
     }
 
     #[test]
@@ -423,6 +427,7 @@ mod tests {
             ),
             ("- {compose: 'ssh://a@b/c', settle: 15}", "line 1, `settle`: `15` is not a duration"),
             ("- {compose: 'ssh://a@b/c', ref: main}", "line 1: `ref` is not a known key; did you mean `refs`?"),
+            ("- {compose: 'ssh://a@b/c', at-once: 2, migrate: {web: a}}", "line 1: has both `at-once` and `migrate`"),
             ("- compose: [ssh://a@b/c, ssh://a@b:22/c]", "`compose`: `ssh://a@b:22/c` is listed twice"),
             ("- {compose: 'ssh://a@b/c', at-once: 0}", "`at-once`: `0` is not a number of servers"),
             ("- ecs: cluster/service", "`ecs` is reserved for a later version"),

@@ -18,7 +18,7 @@ use crate::domain::{
     deploy::DeployResult,
     failure::Failure,
     history::Change,
-    run::{ImageStatus, RunInfo, RunState, TargetState},
+    run::{ImageStatus, RunInfo, RunState, TargetState, Work},
     stage::Stage,
 };
 
@@ -189,6 +189,7 @@ fn status(state: &RunState, phase: Phase, failure: Option<&Failure>) -> String {
                 all => format!("{label} {done} of {all} images done"),
             }
         }
+        Phase::Succeeded if state.work == Work::Rollback => format!("rolled back on request{}", took("in")),
         Phase::Succeeded => format!("{label}{}", took("in")),
         Phase::Failed => match failure {
             Some(failure) => format!("{label} {}", what_failed(failure)),
@@ -237,10 +238,11 @@ fn intro(state: &RunState, phase: Phase, scope: Scope) -> Vec<Line> {
     let info = &state.info;
     let mut who = Line::new();
     if !info.actor.is_empty() {
-        let did = match info.event_name.as_str() {
-            "push" => " pushed ",
-            "pull_request" | "pull_request_target" => " wants to merge ",
-            "merge_group" => " is merging ",
+        let did = match (state.work, info.event_name.as_str()) {
+            (Work::Rollback, _) => " requested a rollback in a run of ",
+            (_, "push") => " pushed ",
+            (_, "pull_request" | "pull_request_target") => " wants to merge ",
+            (_, "merge_group") => " is merging ",
             _ => " started a run of ",
         };
         who.extend([Span::Strong(info.actor.clone()), Span::text(did)]);
@@ -284,10 +286,17 @@ fn success(state: &RunState) -> String {
     };
     let deployed = state.targets.iter().filter_map(TargetState::report).map(|report| report.result);
     let deployed = deployed.filter(|result| *result == DeployResult::Deployed).count();
-    let done = match (deployed, state.targets.len()) {
-        (0, _) => done,
-        (1, 1) => format!("{done}, deployed"),
-        (n, _) => format!("{done}, deployed to {n} target{}", if n == 1 { "" } else { "s" }),
+    let targets = |preposition: &str| match (deployed, state.targets.len()) {
+        (1, 1) => String::new(),
+        (n, _) => format!(" {preposition} {n} target{}", if n == 1 { "" } else { "s" }),
+    };
+    let done = match (state.work, deployed) {
+        (Work::Pipeline, 0) => done,
+        (Work::Pipeline, _) => format!("{done}, deployed{}", targets("to")),
+        (Work::Deploy, 0) => "Nothing to deploy".to_owned(),
+        (Work::Deploy, _) => format!("Deployed{}", targets("to")),
+        (Work::Rollback, 0) => "Nothing to roll back".to_owned(),
+        (Work::Rollback, _) => format!("An earlier release runs again{}", targets("on")),
     };
     match state.superseded.as_deref().and_then(|newer| newer.get(..7)) {
         Some(newer) => format!("{done}; superseded by the newer commit {newer}"),

@@ -35,21 +35,21 @@ pub fn push_hint(target: PushTarget<'_>, message: &str) -> Option<String> {
     Some(match host {
         "ghcr.io" if contains(&["expected scopes"]) => {
             "the token in `password` lacks the scope `write:packages`; remove `username` and `password` to use the job's \
-             own token, with `permissions: packages: write`"
+             own token, with `packages: write` in the job's `permissions`"
                 .to_owned()
         }
         "ghcr.io" if contains(&["create organization package"]) => {
-            "add `permissions: packages: write` to the job; if it is already there, an owner of the organization must allow \
+            "add `packages: write` to the job's `permissions`; if it is already there, an owner of the organization must allow \
              the creation of packages (Settings > Packages) or create this one"
                 .to_owned()
         }
         "ghcr.io" if unknown_user => {
             "ghcr.io does not accept the user name and password; remove `username` and `password` to use the job's own \
-             token, with `permissions: packages: write`, or use a classic token with the scope `write:packages`"
+             token, with `packages: write` in the job's `permissions`, or use a classic token with the scope `write:packages`"
                 .to_owned()
         }
         "ghcr.io" => {
-            "add `permissions: packages: write` to the job; if it is already there, the package belongs to another \
+            "add `packages: write` to the job's `permissions`; if it is already there, the package belongs to another \
              repository or was pushed by hand: grant this repository the role Write in the package's settings, under \
              Manage Actions access"
                 .to_owned()
@@ -135,11 +135,7 @@ mod tests {
     fn refusals_seen_in_the_wild_have_a_fix() {
         for (host, message, want) in [
             ("ghcr.io", "denied: permission_denied: write_package", "Manage Actions access"),
-            (
-                "ghcr.io",
-                "denied: installation not allowed to Write organization package",
-                "`permissions: packages: write`",
-            ),
+            ("ghcr.io", "denied: installation not allowed to Write organization package", "`packages: write`"),
             ("ghcr.io", "denied: installation not allowed to Create organization package", "creation of packages"),
             (
                 "ghcr.io",

@@ -67,8 +67,6 @@ pub fn specs(
     let login = Login::new(&inputs.deploy.ssh, env)?;
     let mut specs = Vec::new();
     for (input, synced) in targets {
-        // Servers may share a database, which the first one migrates.
-        let alone = usize::from(!input.migrations.is_empty());
         for (place, server) in input.servers.iter().enumerate() {
             let name = name(input, server);
             let target = ComposeTarget::new(ComposeSettings {
@@ -85,7 +83,7 @@ pub fn specs(
                 keep: input.keep,
                 credentials: credentials.clone(),
             });
-            let joins_previous = place > alone && !(place - alone).is_multiple_of(input.at_once);
+            let joins_previous = !place.is_multiple_of(input.at_once);
             specs.push(TargetSpec { target, settings: settings(input), joins_previous });
         }
     }

@@ -13,34 +13,58 @@ use russh::{
 use super::{
     client::{Connection, Server, describe},
     error::SshError,
+    key::KeyError,
 };
 
-/// Logs in with the first key that the server accepts: those that were given, then those of the agent.
+/// Logs in with the first key that the server accepts: those that were given, then those of the agent. `unusable` says why
+/// other keys were not tried.
 pub(super) async fn log_in(
     connection: &mut Connection,
     server: &Server,
     keys: Vec<Arc<PrivateKey>>,
+    unusable: &[KeyError],
 ) -> Result<(), SshError> {
     let mut tried = Vec::new();
+    match try_all(connection, server, keys, &mut tried).await {
+        Ok(true) => return Ok(()),
+        // After some refusals, a server closes the connection.
+        Err(SshError::Lost { .. }) if tried.len() > 1 => {}
+        Err(error) => return Err(error),
+        Ok(false) => {}
+    }
+    let key = if tried.is_empty() { "(none is given)".to_owned() } else { tried.join(", ") };
+    let unusable: Vec<String> = unusable.iter().map(|error| format!("; another key was not tried: {error}")).collect();
+    Err(SshError::Login { server: server.to_string(), user: server.user.clone(), key, unusable: unusable.concat() })
+}
+
+async fn try_all(
+    connection: &mut Connection,
+    server: &Server,
+    keys: Vec<Arc<PrivateKey>>,
+    tried: &mut Vec<String>,
+) -> Result<bool, SshError> {
     for key in keys {
         let hash = hash_for(connection, key.public_key()).await?;
         tried.push(describe(key.public_key()));
         let key = PrivateKeyWithHashAlg::new(key, hash);
         let answer = connection.handle.authenticate_publickey(&server.user, key).await;
         if answer.map_err(|error| connection.lost(error))?.success() {
-            return Ok(());
+            return Ok(true);
         }
     }
     if let Some(agent) = &server.agent {
         for key in agent_keys(server, agent).await? {
-            tried.push(describe(&key));
+            let name = describe(&key);
+            if tried.contains(&name) {
+                continue;
+            }
+            tried.push(name);
             if with_agent(connection, server, agent, key).await?.success() {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
-    let key = if tried.is_empty() { "(none is given)".to_owned() } else { tried.join(", ") };
-    Err(SshError::Login { server: server.to_string(), user: server.user.clone(), key })
+    Ok(false)
 }
 
 /// The hash of a signature with this key. Servers of today refuse signatures of RSA keys with SHA-1, and say what they

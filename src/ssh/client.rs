@@ -133,7 +133,7 @@ impl Connection {
 }
 
 async fn open(server: &Server) -> Result<Connection, SshError> {
-    let keys = private_keys(server)?;
+    let (keys, unusable) = private_keys(server)?;
     let refusal = Arc::new(OnceLock::new());
     let guard = Guard { server: server.clone(), refusal: refusal.clone() };
     let (stream, via) = stream(server).await?;
@@ -144,7 +144,7 @@ async fn open(server: &Server) -> Result<Connection, SshError> {
         }
     };
     let mut connection = Connection { handle, server: server.to_string(), _via: via };
-    auth::log_in(&mut connection, server, keys).await?;
+    auth::log_in(&mut connection, server, keys, &unusable).await?;
     Ok(connection)
 }
 
@@ -163,7 +163,8 @@ async fn stream(server: &Server) -> Result<(Box<dyn Stream>, Option<Box<Connecti
     Ok((Box::new(channel.into_stream()), Some(via)))
 }
 
-fn private_keys(server: &Server) -> Result<Vec<Arc<PrivateKey>>, SshError> {
+/// The keys to try, and why others cannot be used. Of several keys, one is enough.
+fn private_keys(server: &Server) -> Result<(Vec<Arc<PrivateKey>>, Vec<KeyError>), SshError> {
     let parse = |identity: &Identity| key::parse(&identity.key, identity.passphrase.as_ref()).map(Arc::new);
     let (mut keys, mut errors) = (Vec::new(), Vec::new());
     for identity in &server.identities {
@@ -172,13 +173,11 @@ fn private_keys(server: &Server) -> Result<Vec<Arc<PrivateKey>>, SshError> {
             Err(error) => errors.push(error),
         }
     }
-    // The agent may hold the same key, decrypted.
-    let unusable = |error: &KeyError| server.agent.is_none() || !matches!(error, KeyError::NoPassphrase);
-    match errors.into_iter().find(unusable) {
-        // Of several keys, one is enough.
-        Some(error) if keys.is_empty() => Err(SshError::Key { server: server.to_string(), error }),
-        _ => Ok(keys),
+    // An agent may hold the same key, decrypted.
+    if keys.is_empty() && server.agent.is_none() && !errors.is_empty() {
+        return Err(SshError::Key { server: server.to_string(), error: errors.swap_remove(0) });
     }
+    Ok((keys, errors))
 }
 
 fn config(server: &Server) -> client::Config {

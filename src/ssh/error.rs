@@ -61,14 +61,16 @@ pub enum SshError {
         limit: Duration,
     },
     /// The server accepts none of the keys.
-    #[error("{server}: the server does not accept the key {key} for the user `{user}`")]
+    #[error("{server}: the server does not accept the key {key} for the user `{user}`{unusable}")]
     Login {
         /// The server.
         server: String,
         /// The user.
         user: String,
-        /// Type and fingerprint of the key.
+        /// Type and fingerprint of each key that was tried.
         key: String,
+        /// Why other keys were not tried, as the end of the message.
+        unusable: String,
     },
     /// The agent cannot be used.
     #[error("{server}: cannot use the agent at {socket}")]

@@ -102,9 +102,9 @@ async fn ghcr_takes_the_jobs_own_token() {
 #[tokio::test]
 async fn ghcr_refuses_and_the_permission_is_named() {
     let denied = to_ghcr("octocat", "ghs_wr0ng-canary").expect(1).await;
-    says(&denied, &["ghcr.io does not accept the credentials", "`permissions: packages: write`"]);
+    says(&denied, &["ghcr.io does not accept the credentials", "`packages: write`"]);
     let read_only = to_ghcr("hubot", &lab::var("LAB_JOB_TOKEN_READ")).expect(1).await;
-    says(&read_only, &["ghcr.io refuses the push", "`permissions: packages: write`"]);
+    says(&read_only, &["ghcr.io refuses the push", "`packages: write`"]);
 }
 
 #[tokio::test]
@@ -162,11 +162,11 @@ async fn what_keeps_aws_from_giving_a_login_is_named() {
     says(&to_ecr(false).expect(1).await, &["no AWS credentials were found", "`aws-role`", "AWS_ACCESS_KEY_ID"]);
     // A role, but no permission to ask for a token.
     let run = to_ecr(false).with("aws-role", ROLE);
-    says(&run.expect(1).await, &["OIDC token", "`permissions: id-token: write`"]);
+    says(&run.expect(1).await, &["OIDC token", "`id-token: write`"]);
     // GitHub does not know the request's own token.
     let (run, _service) = github(to_ecr(false).with("aws-role", ROLE)).await;
     let run = run.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "another-canary");
-    says(&run.expect(1).await, &["401 Unauthorized", "`permissions: id-token: write`"]);
+    says(&run.expect(1).await, &["401 Unauthorized", "`id-token: write`"]);
     // The role's trust policy is for another repository: in AWS's words.
     let sts = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>Not authorized to perform \
                sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>";

@@ -173,7 +173,7 @@ django.core.exceptions.ImproperlyConfigured: Set the DJANGO_ADMIN_URL environmen
         failed_service: is_bad.then(|| "django".to_owned()),
         log: if is_bad { log.lines().map(str::to_owned).collect() } else { Vec::new() },
     };
-    let outcome = match verdict(std::slice::from_ref(&report)) {
+    let outcome = match verdict(std::slice::from_ref(&report)).0 {
         Verdict::Failed(failure) => RunOutcome::Failure(failure),
         _ => RunOutcome::Success,
     };

@@ -70,6 +70,28 @@ async fn keys_of_every_kind() {
 }
 
 #[tokio::test]
+async fn several_keys() {
+    let site = Site::new("several", USUAL).await;
+    let identity = |key: String| Identity { key: Secret::new(key), passphrase: None };
+    let good = || identity(lab_file("id_ed25519"));
+    let others = ["id_ecdsa.pub", "ssh_host_rsa_key", "ssh_host_ed25519_key"].map(|name| identity(lab_file(name)));
+    let [unusable, foreign, another] = others;
+    let mut server = site.server();
+    server.identities = vec![unusable.clone(), foreign.clone(), another.clone(), good()];
+    Connection::open(&server).await.unwrap();
+    server.identities = vec![unusable.clone(), foreign.clone()];
+    let error = Connection::open(&server).await.unwrap_err().to_string();
+    assert!(error.ends_with("; another key was not tried: expected a private key, found a public key"), "{error}");
+    server.identities = vec![unusable];
+    let error = Connection::open(&server).await.unwrap_err();
+    assert!(matches!(error, SshError::Key { .. }), "{error}");
+    // A server closes the connection after some refusals.
+    server.identities = vec![foreign; 9];
+    let error = Connection::open(&server).await.unwrap_err();
+    assert!(matches!(error, SshError::Login { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn host_keys_that_are_not_known_are_refused() {
     let site = Site::new("hosts", USUAL).await;
     let mut server = site.server();

@@ -3,7 +3,13 @@
 //! A pull through the API carries its credentials in a header, so that none are stored on the server or shown in its list
 //! of processes. API: <https://docs.docker.com/reference/api/engine/>.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use bytes::{Bytes, BytesMut};
@@ -27,6 +33,8 @@ use crate::{
 
 /// How long a usual request may take.
 const USUAL: Duration = Duration::from_secs(20);
+/// Maximum number of concurrent requests.
+const CONCURRENT: usize = 8;
 /// How long a pull may take.
 const PULL: Duration = Duration::from_mins(10);
 /// An answer is read up to this many bytes.
@@ -42,6 +50,8 @@ pub(super) struct Engine {
     address: String,
     /// Connections that are idle.
     idle: Mutex<Vec<SendRequest<Empty<Bytes>>>>,
+    /// Whether it is reached through a Docker client on the server.
+    by_client: AtomicBool,
 }
 
 /// A line of a pull's progress, or the body of a failed answer.
@@ -53,7 +63,13 @@ struct Message {
 
 impl Engine {
     pub(super) fn new(remote: Arc<Remote>, address: String) -> Self {
-        Self { remote, address, idle: Mutex::default() }
+        Self { remote, address, idle: Mutex::default(), by_client: AtomicBool::new(false) }
+    }
+
+    /// The number of concurrent requests, after the first one. A Docker client for each is a burden for the server, and a
+    /// session, of which a server may allow few.
+    pub(super) fn concurrency(&self) -> usize {
+        if self.by_client.load(Relaxed) { 1 } else { CONCURRENT }
     }
 
     /// The answer to a `GET`; `None` if there is no such thing.
@@ -168,16 +184,19 @@ impl Engine {
     /// server forwards none.
     async fn stream(&self) -> Result<Box<dyn Stream>, TargetError> {
         let connection = self.remote.connection().await?;
-        if let Some(path) = self.address.strip_prefix("unix://") {
-            match connection.socket(path).await {
-                Err(SshError::Socket { .. }) => {}
-                stream => return Ok(stream?),
+        if !self.by_client.load(Relaxed) {
+            if let Some(path) = self.address.strip_prefix("unix://") {
+                match connection.socket(path).await {
+                    Err(SshError::Socket { .. }) => {}
+                    stream => return Ok(stream?),
+                }
             }
+            // Its error would be lost later: that client prints it, and the stream just ends.
+            self.remote
+                .run("docker version", &Command::new(["docker", "version", "--format", "{{.Server.Version}}"]))
+                .await?;
+            self.by_client.store(true, Relaxed);
         }
-        // Its error would be lost: that client prints it, and the stream just ends.
-        self.remote
-            .run("docker version", &Command::new(["docker", "version", "--format", "{{.Server.Version}}"]))
-            .await?;
         Ok(connection.stream(&Command::new(["docker", "system", "dial-stdio"])).await?)
     }
 

@@ -28,8 +28,6 @@ use crate::{
     ssh::Command,
 };
 
-/// Maximum number of concurrent requests to the engine of a server.
-const CONCURRENT: usize = 8;
 /// How long a project is taken as read if no deployment has ended meanwhile. Compose takes a moment to read it.
 const KNOWN: Duration = Duration::from_secs(30);
 
@@ -166,11 +164,12 @@ impl ComposeTarget {
         let listed = listed.unwrap_or_default();
         let wanted = listed.iter().filter(|one| one.service().is_some_and(&wanted));
         // Requests overlap, because a server may be far away.
+        let concurrency = engine.concurrency();
         let inspected = stream::iter(wanted.map(async |one| {
             let inspected = engine.get::<Inspected>(&format!("/containers/{}/json", encoded(&one.id))).await?;
             Ok::<_, TargetError>(inspected.map(|inspected| (one, inspected)))
         }));
-        let inspected: Vec<_> = inspected.buffered(CONCURRENT).try_collect().await?;
+        let inspected: Vec<_> = inspected.buffered(concurrency).try_collect().await?;
         // What is missing was removed meanwhile.
         let inspected: Vec<_> = inspected.into_iter().flatten().collect();
         let ids: BTreeSet<String> = inspected.iter().map(|(_, inspected)| inspected.image.clone()).collect();
@@ -178,7 +177,7 @@ impl ComposeTarget {
             let image = engine.get::<Image>(&format!("/images/{}/json", encoded(&id))).await?;
             Ok::<_, TargetError>((id.clone(), Image { id, ..image.unwrap_or_default() }))
         }));
-        let images: BTreeMap<String, Image> = images.buffered(CONCURRENT).try_collect().await?;
+        let images: BTreeMap<String, Image> = images.buffered(concurrency).try_collect().await?;
         let located = |(one, inspected): (&Listed, Inspected)| {
             let (service, image) = (one.service()?.to_owned(), images.get(&inspected.image)?.clone());
             Some(Located { service, inspected, image })

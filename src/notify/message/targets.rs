@@ -109,7 +109,7 @@ mod tests {
             event::Event,
             failure::Failure,
             outcome::RunOutcome,
-            run::{RunInfo, RunState, TargetState},
+            run::{RunInfo, RunState, TargetState, Work},
             stage::Stage,
         },
         notify::message::{Message, Phase, Span},
@@ -149,6 +149,23 @@ mod tests {
             state.apply(&event, DateTime::UNIX_EPOCH);
         }
         state
+    }
+
+    #[test]
+    fn a_rollback_on_request_is_no_deployment_of_the_newest_commit() {
+        let of = |work, result| {
+            let mut state = ended(report(result, true));
+            state.work = work;
+            state.info.actor = "octocat".into();
+            state.outcome = Some((RunOutcome::Success, Duration::ZERO));
+            let message = Message::of(&state);
+            (message.status, message.intro.iter().map(|line| text(line)).collect::<Vec<_>>().join("|"))
+        };
+        let (status, intro) = of(Work::Rollback, DeployResult::Deployed);
+        assert_eq!(status, "rolled back on request");
+        assert!(intro.contains("requested a rollback") && intro.ends_with("|An earlier release runs again"), "{intro}");
+        let (status, intro) = of(Work::Deploy, DeployResult::Deployed);
+        assert!(status == "succeeded" && intro.ends_with("|Deployed"), "{status} {intro}");
     }
 
     fn text(spans: &[Span]) -> String {

@@ -64,9 +64,10 @@ impl<'a> KeySource<'a> {
             }),
             _ => Err(NoKeys {
                 headline: "no AWS credentials were found".to_owned(),
-                hint: "set `aws-role` and give the job `permissions: id-token: write`, or set AWS_ACCESS_KEY_ID and \
+                hint:
+                    "set `aws-role` and add `id-token: write` to the job's `permissions`, or set AWS_ACCESS_KEY_ID and \
                        AWS_SECRET_ACCESS_KEY in `env:`, or `username` and `password`"
-                    .to_owned(),
+                        .to_owned(),
                 is_absent: true,
             }),
         }
@@ -85,12 +86,12 @@ impl<'a> KeySource<'a> {
         else {
             return Err(failed(
                 "the job is not allowed to request an OIDC token from GitHub, which `aws-role` requires".to_owned(),
-                "give the job `permissions: id-token: write`; pull requests from forks never have it".to_owned(),
+                "add `id-token: write` to the job's `permissions`; pull requests from forks never have it".to_owned(),
             ));
         };
-        let token = oidc::id_token(http, url, &Secret::new(bearer), sts::AUDIENCE)
-            .await
-            .map_err(|error| failed(error.to_string(), "give the job `permissions: id-token: write`".to_owned()))?;
+        let token = oidc::id_token(http, url, &Secret::new(bearer), sts::AUDIENCE).await.map_err(|error| {
+            failed(error.to_string(), "add `id-token: write` to the job's `permissions`".to_owned())
+        })?;
         secrets.push(token.clone());
         let given =
             self.inputs.aws.region.as_deref().or_else(|| var("AWS_REGION")).or_else(|| var("AWS_DEFAULT_REGION"));

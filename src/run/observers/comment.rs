@@ -76,7 +76,7 @@ fn slow() -> ApiError {
 }
 
 fn refused(error: &ApiError) -> Diagnostic {
-    let fix = if error.is_refusal() { "; it needs `permissions: pull-requests: write`" } else { "" };
+    let fix = if error.is_refusal() { "; it needs `pull-requests: write` in `permissions`" } else { "" };
     let message = format!("no comment was written: {error}{fix}");
     Diagnostic { severity: Severity::Notice, title: "pull request comment".to_owned(), message, place: None }
 }

@@ -336,7 +336,7 @@ fn description(run: &RunState) -> String {
 }
 
 fn refused(environment: &str, error: &ApiError) -> Diagnostic {
-    let fix = if error.is_refusal() { "; it needs `permissions: deployments: write`" } else { "" };
+    let fix = if error.is_refusal() { "; it needs `deployments: write` in `permissions`" } else { "" };
     notice(format!("no deployment was created for {environment}: {error}{fix}"))
 }
 
