@@ -43,6 +43,9 @@ fn quoted_messages_are_printed_by_the_program() {
     let (_, section) = readme.split_once("\n## Troubleshooting\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     quoted.extend(rows(section).iter().flat_map(|row| codes(&row[0])));
+    let (_, section) = page.split_once("\n## Rollbacks\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    quoted.extend(rows(section).iter().flat_map(|row| codes(&row[0])));
     assert!(quoted.len() > 20, "only {} messages were found", quoted.len());
     let source = source();
     let missing: Vec<&String> = quoted
