@@ -420,9 +420,9 @@ def document(args, lines):
 # Benchmarks
 
 `make bench` wrote this page on {today}. All players build the same projects with the same engine and push them to the same
-registry. They take turns in random order, each on an idle machine, {args.rounds} rounds each; the projects with 20 images and
-with 500 MB have {few_rounds(args)} rounds. The ratio compares medians with `docker buildx bake --push`, and for the whole step
-with a script of curl, bake and curl.
+registry. They take turns in random order, each on an idle machine, {args.rounds} rounds each, and {few_rounds(args)} with 20 images or
+500 MB. The ratio compares medians with `docker buildx bake --push`, and for the whole step with a script of curl, bake and
+curl.
 
 """
     notes = """

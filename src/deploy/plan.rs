@@ -121,6 +121,17 @@ impl Plan {
         Ok(Self { release: release.id.clone(), changes, same })
     }
 
+    /// Leaves services what they run.
+    pub fn leave(&mut self, services: &BTreeSet<String>) {
+        for service in services {
+            let Some((service, change)) = self.changes.remove_entry(service) else { continue };
+            match change.previous.clone() {
+                Some(next) => self.same.insert(service, Change { next, ..change }),
+                None => self.changes.insert(service, change),
+            };
+        }
+    }
+
     /// Whether the release runs already.
     pub fn is_done(&self) -> bool {
         self.changes.is_empty()

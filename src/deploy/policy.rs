@@ -112,25 +112,40 @@ impl<'a, T: Target> Run<'a, T> {
         if let Some(unfinished) = &present.unfinished {
             self.notice(DeployStep::FoundUnfinished(unfinished.release.clone()));
         }
-        let plan = self.plan(&present)?;
+        let mut plan = self.plan(&present)?;
         self.stay_behind_newer(&present).await?;
         if plan.is_done() {
-            if present.unfinished.is_none() && present.last.is_some() {
-                return Err(End::new(Unchanged).into());
-            }
-            // Nothing of the unfinished deployment is left, or this is the first release that is recorded here, to which a
-            // rollback may lead later.
-            self.save(&plan).await?;
-            return Err(self.record(&plan, End::new(Unchanged)).await.into());
+            return Err(self.unchanged(&plan, &present).await);
         }
         self.doing = "preparing";
         self.notice(DeployStep::Preparing);
-        self.target.prepare(&plan).await?;
+        let alike = self.target.prepare(&plan, &may_stay(&present)).await?;
+        if !alike.is_empty() {
+            plan.leave(&alike);
+            self.plan = Some(plan.clone());
+            self.notice(DeployStep::Alike(alike));
+        }
         self.keep_lock(&plan).await?;
+        if plan.is_done() {
+            return Err(self.unchanged(&plan, &present).await);
+        }
         self.save(&plan).await?;
         self.migrate(&plan).await?;
         self.keep_lock(&plan).await?;
         Ok(plan)
+    }
+
+    /// The end of a deployment that switches nothing.
+    async fn unchanged(&mut self, plan: &Plan, present: &Present) -> Box<End> {
+        if present.unfinished.is_none() && present.last.is_some() {
+            return End::new(Unchanged).into();
+        }
+        // Nothing of the unfinished deployment is left, or this is the first release that is recorded here, to which a
+        // rollback may lead later.
+        match self.save(plan).await {
+            Ok(()) => self.record(plan, End::new(Unchanged)).await.into(),
+            Err(end) => end,
+        }
     }
 
     pub(super) fn plan(&mut self, present: &Present) -> Result<Plan, Box<End>> {
@@ -349,4 +364,13 @@ impl<'a, T: Target> Run<'a, T> {
     pub(super) fn notice(&self, step: DeployStep) {
         (self.cx.notice)(self.target.name(), step);
     }
+}
+
+/// The services that run well, and need no switch if their new image contains the same.
+fn may_stay(present: &Present) -> BTreeSet<String> {
+    if present.is_outdated || present.unfinished.is_some() {
+        return BTreeSet::new();
+    }
+    let well = present.services.iter().filter(|(_, now)| now.is_up && !now.has_failed && now.runs.len() == 1);
+    well.map(|(service, _)| service.clone()).collect()
 }

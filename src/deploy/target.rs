@@ -52,11 +52,16 @@ pub trait Target {
     /// Frees the lock. Dropping it would do the same, without waiting for it.
     fn unlock(&self, lock: Self::Lock) -> impl Future<Output = ()>;
 
-    /// Fetches what the switch and the way back need, such as images.
+    /// Fetches what the switch and the way back need, such as images. Returns which of the services in `may_stay` need no
+    /// switch, because what they run contains the same as their new image: only labels about the commit differ.
     ///
     /// # Errors
     /// Something is missing or not allowed.
-    fn prepare(&self, plan: &Plan) -> impl Future<Output = Result<(), TargetError>>;
+    fn prepare(
+        &self,
+        plan: &Plan,
+        may_stay: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<BTreeSet<String>, TargetError>>;
 
     /// Notes at the target that the plan is about to be carried out, and the way back, until [`Target::record`] is called.
     /// From then on, what belongs to the release besides images may be put in place.

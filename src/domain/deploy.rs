@@ -1,6 +1,9 @@
 //! The deployment of a release to one target: its steps as they happen, and the report at its end.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -151,6 +154,8 @@ pub enum DeployStep {
     Waiting(String),
     /// The images are fetched, and everything else that the switch needs is put in place.
     Preparing,
+    /// What these services run contains the same as their new image. They do not change after all.
+    Alike(BTreeSet<String>),
     /// A migration runs.
     Migrating {
         /// The service whose image it runs in.

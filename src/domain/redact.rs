@@ -280,6 +280,7 @@ impl Redactor {
             }
             DeployStep::Planned(_)
             | DeployStep::Preparing
+            | DeployStep::Alike(_)
             | DeployStep::Switching
             | DeployStep::Watching
             | DeployStep::WatchingPrevious => {}

@@ -115,6 +115,7 @@ impl TargetState {
     fn apply(&mut self, step: &DeployStep) {
         match step {
             DeployStep::Planned(services) => self.services.clone_from(services),
+            DeployStep::Alike(services) => self.services.retain(|name, _| !services.contains(name)),
             // They do not replace the step that is in progress.
             DeployStep::Warning(_) | DeployStep::FoundUnfinished(_) => return,
             _ => {}

@@ -17,6 +17,10 @@ pub fn step_lines(target: &str, step: &DeployStep) -> Vec<String> {
         DeployStep::FoundUnfinished(release) => line(format!("the deployment of release {release} was not finished")),
         DeployStep::Waiting(holder) => line(format!("waiting for another deployment ({holder})")),
         DeployStep::Preparing => line("preparing the images".to_owned()),
+        DeployStep::Alike(services) => {
+            let names: Vec<&str> = services.iter().map(String::as_str).collect();
+            line(format!("not replaced, because only labels of the image differ: {}", names.join(", ")))
+        }
         DeployStep::Migrating { service, command } => line(format!("migrating: {service}: {command}")),
         DeployStep::Switching => line("switching".to_owned()),
         DeployStep::Watching => line("watching the new release".to_owned()),

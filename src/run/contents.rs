@@ -75,7 +75,8 @@ async fn published(image: &ImagePlan, registries: &Registries) -> Result<Image, 
     }
 }
 
-/// Returns the release that a target is to put back: the one with the id `to`, or else the one before the current release.
+/// Returns the release that a target is to put back: the one with the id `to`, or else the one before the current release. The
+/// target takes the files of that release.
 ///
 /// # Errors
 /// If the target cannot be reached or does not have the release.
@@ -89,7 +90,7 @@ pub async fn earlier(target: &ComposeTarget, to: Option<&str>) -> Result<Release
         Some(id) => releases.iter().find(|one| one.id == id),
         None => before_current(&releases, &present),
     };
-    found.cloned().ok_or_else(|| {
+    let found = found.cloned().ok_or_else(|| {
         let known: Vec<&str> = releases.iter().map(|one| one.id.as_str()).collect();
         let hint = format!("set `to` to one of {}", known.join(", "));
         match (to, known.is_empty()) {
@@ -97,7 +98,9 @@ pub async fn earlier(target: &ComposeTarget, to: Option<&str>) -> Result<Release
             (Some(id), false) => failed(format!("has no release {id}"), Some(hint)),
             (None, false) => failed("has no earlier release".to_owned(), Some(hint)),
         }
-    })
+    })?;
+    target.take_files_of(&found.id).await.map_err(|error| failed(error.chain(), error.hint))?;
+    Ok(found)
 }
 
 /// Returns the release before the one that runs; the newest one if none of them runs, such as after a deployment that failed

@@ -37,7 +37,7 @@ pub(super) fn deployment(
     credentials: &Credentials,
 ) -> Result<Option<Arc<Deployment>>, Failure> {
     let boundary = trust::boundary(inputs, env, context);
-    // An earlier release brings none of the files of this checkout.
+    // An earlier release brings its own files, not those of this checkout.
     let synced = |input: &TargetInput| match inputs.command {
         CommandInput::Rollback => Ok(Vec::new()),
         _ => synced::files(&input.sync, &context.project, &boundary),

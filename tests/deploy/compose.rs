@@ -11,6 +11,7 @@ use build_deploy::{
     deploy::{
         self, HttpCheck, Settings, TargetSpec,
         compose::{ComposeSettings, ComposeTarget},
+        release::Content,
     },
     domain::{
         credentials::{Credentials, Login},
@@ -26,7 +27,7 @@ use tokio::time::sleep;
 
 use super::{
     lab::{stdout, var},
-    site::{Site, USUAL, engine, has_image, pushed},
+    site::{Site, USUAL, engine, has_image, pushed, relabeled},
 };
 
 #[tokio::test]
@@ -113,6 +114,25 @@ async fn a_service_that_does_its_work_and_exits() {
         assert_eq!(site.runs("job"), [format!("{version} exited")]);
     }
     assert_eq!(site.deploy("v2").await.result, Unchanged);
+}
+
+#[tokio::test]
+async fn an_image_with_other_labels_only_replaces_nothing() {
+    let site = Site::new("labels", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    let containers = || [site.containers("web"), site.containers("worker")];
+    let before = containers();
+    let mut again = site.release("v1");
+    let Content::Images(images) = &mut again.content else { unreachable!() };
+    images[0].digest = relabeled("v1");
+    let reference = format!("{}@{}", site.repository(), images[0].digest);
+    let report = site.deploy_with(site.spec(), &again).await;
+    assert_eq!((report.result, containers()), (Unchanged, before), "{:?}", report.reason);
+    assert!(!has_image(&reference), "it is not needed");
+    site.assert_runs("v1");
+    site.assert_clean();
+    assert_eq!(site.deploy("v2").await.result, Deployed);
+    site.assert_runs("v2");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use build_deploy::{
     deploy::{
         self, TargetSpec,
         compose::{ComposeTarget, SyncedFile},
+        release::Release,
         target::Migration,
     },
     domain::deploy::DeployResult::{Deployed, FailedRolledBack, MigrationFailed, Unchanged},
@@ -45,8 +46,9 @@ async fn the_files_of_a_release_come_and_go_with_it() {
     };
     site.assert_runs("v1");
     assert_eq!(color(), "red");
-    let kept = ["current.yml", "lock", "operation.lock", "release-v1-1.log", "release-v1-1.yml", "releases.jsonl"];
-    assert_eq!(files(), kept);
+    let kept = ["current.yml", "lock", "operation.lock"].map(String::from).into_iter();
+    let of_release = ["log", "tar", "yml"].map(|end| format!("release-v1-1.{end}"));
+    assert_eq!(files(), kept.chain(of_release).chain(["releases.jsonl".to_owned()]).collect::<Vec<_>>());
     let before = site.containers("worker");
     assert_eq!(site.deploy_with(with_files(&site, "red", &[]), &v1).await.result, Unchanged);
 
@@ -78,4 +80,15 @@ async fn the_files_of_a_release_come_and_go_with_it() {
     site.assert_runs("v2");
     site.assert_clean();
     assert!(files().iter().all(|name| !name.starts_with("stage") && name != "before"), "{:?}", files());
+
+    // A rollback on request brings the files of the earlier release, without any checkout.
+    let back = site.spec();
+    let earlier = back.target.releases().await.unwrap().into_iter().find(|one| one.id == v1.id).unwrap();
+    back.target.take_files_of(&earlier.id).await.unwrap();
+    let again = Release { id: "back-1".into(), ..earlier };
+    let report = site.deploy_with(back, &again).await;
+    assert_eq!((report.result, color().as_str()), (Deployed, "green"), "{:?} {:?}", report.reason, report.log);
+    assert_eq!(in_place(), "COLOR=green\n");
+    site.assert_runs("v1");
+    site.assert_clean();
 }

@@ -144,6 +144,24 @@ async fn what_runs_already_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_runs_the_same_content_is_left_alone() {
+    let done = deploy(Script { alike: vec!["worker"], ..running() }, "new").await;
+    let runs = done.script().runs.borrow().clone();
+    assert_eq!((done.result(), runs["web"].as_str(), runs["worker"].as_str()), (Deployed, "new", "old"));
+    let worker = &done.reports[0].services["worker"];
+    assert_eq!((&worker.digest, &worker.previous), (&image("old").digest, &Some(image("old").digest)));
+    let last = Some(Recorded { id: "9".into(), commit: "c-old".into() });
+    let done = deploy(Script { alike: vec!["web", "worker"], last, ..running() }, "new").await;
+    assert_eq!((done.result(), done.script().calls().as_str()), (Unchanged, "read lock read prepare unlock"));
+    // What runs is not known to be whole.
+    let half = Script { alike: vec!["web", "worker"], ..running() };
+    let plan = Plan { release: "r".into(), changes: BTreeMap::new(), same: BTreeMap::new() };
+    *half.unfinished.borrow_mut() = Some(plan);
+    let done = deploy(half, "new").await;
+    assert_eq!((done.result(), done.runs().as_str()), (Deployed, "new"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_stops_at_the_difference() {
     let options = Options { dry_run: true, ..Options::default() };
     let done = deploy_all(vec![spec(running())], &release("new"), options).await;

@@ -30,6 +30,8 @@ pub(super) struct Script {
     pub(super) bad: Vec<&'static str>,
     /// What each step does besides its work: fail, lose the connection, or take some seconds.
     pub(super) steps: RefCell<Vec<(&'static str, Does)>>,
+    /// The services that run the same content as any release.
+    pub(super) alike: Vec<&'static str>,
     /// Who holds the lock, and how many seconds longer.
     pub(super) holder: Option<(&'static str, u64)>,
     pub(super) last: Option<Recorded>,
@@ -98,6 +100,7 @@ pub(super) fn running() -> Script {
         runs: RefCell::new(runs),
         bad: vec!["bad", "worse"],
         steps: RefCell::default(),
+        alike: Vec::new(),
         holder: None,
         last: None,
         unfinished: RefCell::default(),
@@ -235,8 +238,9 @@ impl Target for Script {
         self.calls.borrow_mut().push("unlock".to_owned());
     }
 
-    async fn prepare(&self, _: &Plan) -> Result<(), TargetError> {
-        self.step("prepare", || {}).await
+    async fn prepare(&self, _: &Plan, may_stay: &BTreeSet<String>) -> Result<BTreeSet<String>, TargetError> {
+        self.step("prepare", || {}).await?;
+        Ok(may_stay.iter().filter(|service| self.alike.contains(&service.as_str())).cloned().collect())
     }
 
     async fn save(&self, plan: &Plan) -> Result<(), TargetError> {

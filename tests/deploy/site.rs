@@ -27,6 +27,7 @@ use build_deploy::{
     ssh::{Identity, KnownHosts, Server},
 };
 use futures_util::FutureExt as _;
+use tempfile::TempDir;
 
 use super::{
     gate::Gate,
@@ -332,17 +333,10 @@ fn docker(args: &[&str]) -> Command {
 
 /// Pushes the image of a version to the registry that asks for a password.
 pub(super) fn pushed(version: &str) -> Digest {
-    let config = tempfile::tempdir().unwrap();
-    let (basic, base) = (var("LAB_BASIC"), format!("{}:5900/library/busybox:1.36", var("LAB_ADDR")));
-    let auth = STANDARD.encode(format!("{}:{}", var("LAB_USER"), var("LAB_PASSWORD")));
-    let text = format!(r#"{{"auths": {{"{basic}": {{"auth": "{auth}"}}}}}}"#);
-    fs::write(config.path().join("config.json"), text).unwrap();
-    let crane = |args: &[&str]| {
-        let mut command = Command::new(var("LAB_CRANE"));
-        command.arg("--insecure").args(args).env("DOCKER_CONFIG", config.path());
-        command
-    };
-    let name = format!("{basic}/deploy/site:{version}");
+    let config = login();
+    let crane = |args: &[&str]| crane(&config, args);
+    let base = format!("{}:5900/library/busybox:1.36", var("LAB_ADDR"));
+    let name = format!("{}/deploy/site:{version}", var("LAB_BASIC"));
     if let Ok(digest) = String::from_utf8_lossy(&crane(&["digest", &name]).output().unwrap().stdout).trim().parse() {
         return digest;
     }
@@ -352,4 +346,29 @@ pub(super) fn pushed(version: &str) -> Digest {
     let entrypoint = ["--entrypoint", "/bin/sh", "--cmd", &format!("-c,{script}")];
     stdout(&mut crane(&[&["mutate", &name, "-t", &name, "-e", &environment][..], &entrypoint].concat()));
     stdout(&mut crane(&["digest", &name])).trim().parse().unwrap()
+}
+
+/// Pushes the image of a version with the label of another commit.
+pub(super) fn relabeled(version: &str) -> Digest {
+    pushed(version);
+    let config = login();
+    let name = format!("{}/deploy/site:{version}", var("LAB_BASIC"));
+    let (again, label) = (format!("{name}-again"), "org.opencontainers.image.revision=another");
+    stdout(&mut crane(&config, &["mutate", &name, "-t", &again, "--label", label]));
+    stdout(&mut crane(&config, &["digest", &again])).trim().parse().unwrap()
+}
+
+/// The login at the registry that asks for a password.
+fn login() -> TempDir {
+    let config = tempfile::tempdir().unwrap();
+    let auth = STANDARD.encode(format!("{}:{}", var("LAB_USER"), var("LAB_PASSWORD")));
+    let text = format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, var("LAB_BASIC"));
+    fs::write(config.path().join("config.json"), text).unwrap();
+    config
+}
+
+fn crane(config: &TempDir, args: &[&str]) -> Command {
+    let mut command = Command::new(var("LAB_CRANE"));
+    command.arg("--insecure").args(args).env("DOCKER_CONFIG", config.path());
+    command
 }

@@ -86,14 +86,16 @@ case $code in 124 | 137) [ $(($(date +%s) - began)) -lt "$limit" ] || echo "time
 exit $code
 "#;
 
-/// `stage DIRECTORY STAGE NAME FILE...`: unpacks the files of a release from its input to `STAGE/files`, and makes the view
-/// of the directory with them: `STAGE/view/NAME`. Prints `differs` if any file differs from the one in the directory.
+/// `stage DIRECTORY STAGE NAME ARCHIVE FILE...`: unpacks the files of a release to `STAGE/files`, from its input (`-`) or from
+/// an archive that PLACE has made, and makes the view of the directory with them: `STAGE/view/NAME`. Prints `differs` if any
+/// file differs from the one in the directory.
 pub(super) const STAGE: &str = r#"
 umask 022
-root=$1; own=.build-deploy/$2/files; view=.build-deploy/$2/view/$3
+root=$1; own=.build-deploy/$2/files; view=.build-deploy/$2/view/$3; archive=$4
+[ "$archive" = - ] || archive=.build-deploy/$archive
 cd "$root" && (umask 077; mkdir -p .build-deploy) && rm -rf ".build-deploy/$2" || exit 73
-mkdir -p "$own" "$view" && tar -xf - -C "$own" || exit 74
-shift 3
+mkdir -p "$own" "$view" && tar -xf "$archive" -C "$own" || exit 74
+shift 4
 for file; do
   # A name may begin with a hyphen.
   file=./$file
@@ -111,13 +113,14 @@ find "$view" -type d | while IFS= read -r directory; do
 done
 "#;
 
-/// `place DIRECTORY STAGE FILE...`: puts the files of a release in place, each whole or not at all, and saves the former ones
-/// in `before`. What is saved there already is older, and stays.
+/// `place DIRECTORY STAGE ARCHIVE FILE...`: puts the files of a release in place, each whole or not at all, and saves the former
+/// ones in `before`. What is saved there already is older, and stays. Keeps the files in an archive, for a rollback.
 pub(super) const PLACE: &str = r#"
 umask 022
 cd "$1" || exit 73
 own=.build-deploy/$2/files; old=.build-deploy/before
-shift 2
+(umask 077; tar -cf .build-deploy/archive.new -C "$own" . && mv -f .build-deploy/archive.new ".build-deploy/$3") || exit 74
+shift 3
 for file; do
   file=./$file
   directory=${file%/*}
@@ -159,7 +162,7 @@ cd "$1/.build-deploy" || exit 73
 if [ -n "$2" ]; then ln -sf "$2" current.new && mv -f current.new current.yml || exit 74; fi
 if [ "$3" = closed ]; then rm -rf unfinished.json before; fi
 shift 3
-for file in release-*.yml release-*.log restore-*.yml *.new; do
+for file in release-*.yml release-*.log release-*.tar restore-*.yml *.new; do
   for kept; do [ "$file" != "$kept" ] || continue 2; done
   rm -f -- "$file"
 done

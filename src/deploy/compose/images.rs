@@ -53,6 +53,41 @@ impl ComposeTarget {
         Ok(())
     }
 
+    /// Which of these services run the same content already. Their new images are removed again.
+    pub(super) async fn alike(
+        &self,
+        plan: &Plan,
+        may_stay: &BTreeSet<String>,
+        project: &str,
+    ) -> Result<BTreeSet<String>, TargetError> {
+        let engine = &self.found().await?.engine;
+        let mut alike = BTreeSet::new();
+        for (service, change) in &plan.changes {
+            let Some(previous) = &change.previous else { continue };
+            if !may_stay.contains(service) {
+                continue;
+            }
+            let contents = async |pin: &Pin| {
+                let image = lookup(engine, &kept_tag(project, pin.digest.as_str())).await?;
+                Ok::<_, TargetError>(image.and_then(|image| image.content()))
+            };
+            let next = contents(&change.next).await?;
+            if next.is_some() && next == contents(previous).await? {
+                alike.insert(service.clone());
+            }
+        }
+        let (stay, switch): (Vec<_>, Vec<_>) =
+            plan.changes.iter().partition(|(service, _)| alike.contains(service.as_str()));
+        let needed: BTreeSet<&Pin> = switch.into_iter().map(|(_, change)| &change.next).collect();
+        let left: BTreeSet<&Pin> = stay.into_iter().map(|(_, change)| &change.next).collect();
+        for pin in left.difference(&needed) {
+            for name in [kept_tag(project, pin.digest.as_str()), pin.reference.clone()] {
+                engine.request(Method::DELETE, &format!("/images/{}", encoded(&name))).await?;
+            }
+        }
+        Ok(alike)
+    }
+
     async fn check_space(&self, engine: &Engine) -> Result<(), TargetError> {
         let info: Option<serde_json::Value> = engine.get("/info").await?;
         let root = info.and_then(|info| info.get("DockerRootDir")?.as_str().map(String::from)).unwrap_or_default();

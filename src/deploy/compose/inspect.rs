@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     deploy::{
@@ -94,9 +95,42 @@ pub(super) struct Image {
     /// `repository@digest`, for each registry that it came from or went to.
     #[serde(default)]
     pub(super) repo_digests: Option<Vec<String>>,
+    #[serde(default, rename = "RootFS")]
+    root_fs: RootFs,
+    #[serde(default)]
+    config: Value,
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
 }
 
+/// The file system of an image.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "PascalCase")]
+struct RootFs {
+    #[serde(default)]
+    layers: Option<Vec<String>>,
+}
+
+/// The labels about where an image comes from: commit, version, time and so on
+/// (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>). Containers do not read them.
+const ORIGIN: &str = "org.opencontainers.image.";
+
 impl Image {
+    /// Everything that a container is made of, without the labels about the image's origin; `None` if it is unknown.
+    pub(super) fn content(&self) -> Option<(Vec<String>, Value, String, String)> {
+        let layers = self.root_fs.layers.clone().filter(|layers| !layers.is_empty())?;
+        let mut config = self.config.clone();
+        if let Some(labels) = config.get_mut("Labels").and_then(Value::as_object_mut) {
+            labels.retain(|name, _| !name.starts_with(ORIGIN));
+            if labels.is_empty() {
+                config["Labels"] = Value::Null;
+            }
+        }
+        Some((layers, config, self.os.clone(), self.architecture.clone()))
+    }
+
     /// The digests under which it is known, its id first.
     fn digests(&self) -> Vec<String> {
         let of_registries = self.repo_digests.iter().flatten().filter_map(|name| name.split_once('@'));
@@ -201,7 +235,8 @@ mod tests {
 
     #[test]
     fn containers() {
-        let image = Image { id: hex('a'), repo_digests: Some(vec![format!("ghcr.io/x/y@{}", hex('b'))]) };
+        let image =
+            Image { id: hex('a'), repo_digests: Some(vec![format!("ghcr.io/x/y@{}", hex('b'))]), ..Image::default() };
         let container = inspected("running", "x").container("web", &image);
         assert_eq!(container.image, [hex('a'), hex('b')]);
         assert_eq!((container.state, container.health, container.restarts), (State::Running, Health::Unhealthy, 2));
@@ -215,7 +250,7 @@ mod tests {
     fn an_image_is_pinned_by_the_name_that_it_was_started_with() {
         let names =
             [("ghcr.io/x/one", 'b'), ("ghcr.io/x/two", 'c')].map(|(name, digit)| format!("{name}@{}", hex(digit)));
-        let image = Image { id: hex('a'), repo_digests: Some(names.to_vec()) };
+        let image = Image { id: hex('a'), repo_digests: Some(names.to_vec()), ..Image::default() };
         let pin = |name: &str| inspected("running", name).pin(&image, |_| "kept".into()).unwrap();
         assert_eq!(pin("ghcr.io/x/two:latest").reference, names[1]);
         assert_eq!(pin(&names[1]).digest.as_str(), hex('c'));
@@ -232,5 +267,24 @@ mod tests {
             serde_json::from_value(json!({"Id": "c", "Labels": labels})).unwrap()
         };
         assert_eq!((listed("False").service(), listed("True").service()), (Some("web"), None));
+    }
+
+    #[test]
+    fn only_labels_about_the_origin_do_not_count() {
+        let image = |revision: &str, own: &str, layer: &str, command: &str| -> Image {
+            let labels = json!({"org.opencontainers.image.revision": revision, "own": own});
+            let config = json!({"Labels": labels, "Cmd": [command]});
+            serde_json::from_value(json!({"Id": revision, "RootFS": {"Type": "layers", "Layers": [layer]},
+                "Config": config, "Os": "linux", "Architecture": "amd64"}))
+            .unwrap()
+        };
+        let one = image("1", "a", "sha256:1", "run");
+        assert_eq!(one.content(), image("2", "a", "sha256:1", "run").content());
+        for other in
+            [image("1", "b", "sha256:1", "run"), image("1", "a", "sha256:2", "run"), image("1", "a", "sha256:1", "x")]
+        {
+            assert_ne!(one.content(), other.content());
+        }
+        assert_eq!(Image::default().content(), None, "nothing is known of it");
     }
 }

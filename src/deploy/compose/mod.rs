@@ -33,7 +33,11 @@ mod rollout;
 mod settings;
 mod sync;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::{Mutex, OnceCell};
 
@@ -42,6 +46,7 @@ use self::{
     operate::{release_file, restore_file},
     read::Seen,
     remote::Remote,
+    sync::Again,
 };
 pub use self::{
     lock::Lock,
@@ -62,6 +67,8 @@ pub struct ComposeTarget {
     remote: Arc<Remote>,
     found: OnceCell<Found>,
     seen: Mutex<Option<Seen>>,
+    /// The files of the earlier release that is deployed again.
+    again: OnceLock<Again>,
     /// Distinguishes this process from others that deploy to the same project.
     nonce: u32,
 }
@@ -78,7 +85,14 @@ impl ComposeTarget {
     /// Creates the target. Connects when it is used.
     pub fn new(settings: ComposeSettings) -> Self {
         let remote = Arc::new(Remote::new(settings.server.clone()));
-        Self { settings, remote, found: OnceCell::new(), seen: Mutex::default(), nonce: rand::random() }
+        Self {
+            settings,
+            remote,
+            found: OnceCell::new(),
+            seen: Mutex::default(),
+            again: OnceLock::new(),
+            nonce: rand::random(),
+        }
     }
 }
 
@@ -114,9 +128,10 @@ impl Target for ComposeTarget {
         lock.free().await;
     }
 
-    async fn prepare(&self, plan: &Plan) -> Result<(), TargetError> {
-        let seen = self.seen().await?;
-        self.fetch(plan, &seen.project.name).await
+    async fn prepare(&self, plan: &Plan, may_stay: &BTreeSet<String>) -> Result<BTreeSet<String>, TargetError> {
+        let project = self.seen().await?.project.name;
+        self.fetch(plan, &project).await?;
+        self.alike(plan, may_stay, &project).await
     }
 
     async fn save(&self, plan: &Plan) -> Result<(), TargetError> {
@@ -129,7 +144,7 @@ impl Target for ComposeTarget {
             [(release.as_str(), Self::pins_of_release(plan, &seen)), (&restore, pins), ("unfinished.json", note)];
         self.write(&files).await?;
         // From here on, whoever finds the note finds the way back for the files, too.
-        self.place_files().await
+        self.place_files(&plan.release).await
     }
 
     async fn migrate(&self, plan: &Plan, migration: &Migration, limit: Duration) -> Result<(), TargetError> {

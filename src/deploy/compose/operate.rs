@@ -164,7 +164,7 @@ impl ComposeTarget {
             argv
         };
         let mut commands = vec![ssh, cd];
-        if !self.settings.sync.is_empty() {
+        if !self.file_names().is_empty() {
             commands.push(format!("cp -a {DIRECTORY}/before/files/. ."));
         }
         commands.push(quote(command));
@@ -235,6 +235,7 @@ impl ComposeTarget {
             result,
             is_rollback: matches!(release.content, Content::Services(_)),
             services,
+            files: self.file_names().into_iter().map(String::from).collect(),
         });
         self.write(&[("releases.jsonl", records::render(&all))]).await?;
 
@@ -248,10 +249,10 @@ impl ComposeTarget {
         let closed = if is_open { "open" } else { "closed" };
         let mut files: Vec<String> = records::kept(&all, self.settings.keep)
             .into_iter()
-            .flat_map(|record| [release_file(&record.id), log_file(&record.id)])
+            .flat_map(|record| [release_file(&record.id), log_file(&record.id), archive_file(&record.id)])
             .collect();
         if is_open {
-            files.extend([release_file(&release.id), restore_file(&release.id), log_file(&release.id)]);
+            files.extend([release_file, restore_file, log_file, archive_file].map(|name| name(&release.id)));
         }
         let arguments = [self.settings.path.as_str(), &current, closed];
         let arguments = arguments.into_iter().chain(files.iter().map(String::as_str));
@@ -280,4 +281,9 @@ pub(super) fn restore_file(id: &str) -> String {
 
 fn log_file(id: &str) -> String {
     format!("release-{}.log", file_part(id))
+}
+
+/// The archive with the files of a release.
+pub(super) fn archive_file(id: &str) -> String {
+    format!("release-{}.tar", file_part(id))
 }

@@ -175,7 +175,9 @@ impl ComposeTarget {
         let ids: BTreeSet<String> = inspected.iter().map(|(_, inspected)| inspected.image.clone()).collect();
         let images = stream::iter(ids.into_iter().map(async |id| {
             let image = engine.get::<Image>(&format!("/images/{}/json", encoded(&id))).await?;
-            Ok::<_, TargetError>((id.clone(), Image { id, ..image.unwrap_or_default() }))
+            let mut image = image.unwrap_or_default();
+            image.id.clone_from(&id);
+            Ok::<_, TargetError>((id, image))
         }));
         let images: BTreeMap<String, Image> = images.buffered(concurrency).try_collect().await?;
         let located = |(one, inspected): (&Listed, Inspected)| {

@@ -24,7 +24,7 @@ pub(super) fn target_field(target: &TargetState, run: &RunState) -> Field {
 
 fn progress(step: &DeployStep) -> Line {
     match step {
-        DeployStep::Planned(_) | DeployStep::Preparing => vec![Span::text("preparing")],
+        DeployStep::Planned(_) | DeployStep::Preparing | DeployStep::Alike(_) => vec![Span::text("preparing")],
         DeployStep::Waiting(holder) => vec![Span::text("waiting for another deployment: "), Span::text(holder)],
         DeployStep::Migrating { service, command } => {
             vec![Span::text("migrating: "), Span::code(format!("{service}: {command}"))]
