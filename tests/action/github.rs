@@ -164,8 +164,8 @@ async fn what_github_refuses_is_a_notice_and_no_more() {
     no_faults(&github);
     let notices: Vec<String> = report.console.of_kind("notice").map(|notice| notice.message.clone()).collect();
     let [deployment, comment] = &notices[..] else { panic!("{notices:?}") };
-    assert!(deployment.ends_with("it needs `permissions: deployments: write`"), "{deployment}");
-    assert!(comment.ends_with("it needs `permissions: pull-requests: write`"), "{comment}");
+    assert!(deployment.ends_with("it needs `deployments: write` in `permissions`"), "{deployment}");
+    assert!(comment.ends_with("it needs `pull-requests: write` in `permissions`"), "{comment}");
     assert_eq!(report.console.of_kind("warning").count(), 0, "{}", log(&report));
     assert_eq!(report.outputs["deployment-id"], "");
 }

@@ -310,7 +310,7 @@ async fn a_rejected_deployment_is_a_notice() {
     let message = notice.unwrap().message;
     assert_eq!(made, None);
     assert!(message.contains("Resource not accessible by integration"), "{message}");
-    assert!(message.ends_with("it needs `permissions: deployments: write`"), "{message}");
+    assert!(message.ends_with("it needs `deployments: write` in `permissions`"), "{message}");
     let dry = Job::new(&[], &[("environment", "production"), ("dry-run", "true")], &[]).await;
     let notice = Environment::start(&dry.inputs, &dry.env, &dry.event, &dry.plan(), JOB).unwrap_err();
     assert!(notice.message.contains("nothing is pushed"), "{}", notice.message);
@@ -514,7 +514,7 @@ async fn a_pull_request_has_one_comment() {
     assert_eq!(comment::put(&job.inputs, &job.env, &job.event, &job.ended(failed()), SECOND).await, None, "no request");
     job.github.permit("pull-requests", Access::Read);
     let notice = put(RunOutcome::Success).await.unwrap();
-    assert!(notice.message.ends_with("it needs `permissions: pull-requests: write`"), "{}", notice.message);
+    assert!(notice.message.ends_with("it needs `pull-requests: write` in `permissions`"), "{}", notice.message);
 }
 
 /// Creates a deployment that is in progress.
