@@ -131,6 +131,16 @@ async fn an_image_with_other_labels_only_replaces_nothing() {
     assert!(!has_image(&reference), "it is not needed");
     site.assert_runs("v1");
     site.assert_clean();
+
+    // What is down is started with the new image. The release before it keeps its own image, also if it is alike.
+    for id in containers().concat() {
+        engine(&["stop", &id]);
+    }
+    again.id = "again-1".into();
+    assert_eq!(site.deploy_with(site.spec(), &again).await.result, Deployed);
+    assert!(has_image(&reference));
+    assert_eq!(site.deploy("v1").await.result, Unchanged);
+    assert!(has_image(&format!("{}@{}", site.repository(), pushed("v1"))), "a rollback may need it");
     assert_eq!(site.deploy("v2").await.result, Deployed);
     site.assert_runs("v2");
 }

@@ -53,34 +53,37 @@ impl ComposeTarget {
         Ok(())
     }
 
-    /// Which of these services run the same content already. Their new images are removed again.
+    /// Which of these services run the same content already. Their new images are removed again, unless a release that is
+    /// recorded has them.
     pub(super) async fn alike(
         &self,
         plan: &Plan,
         may_stay: &BTreeSet<String>,
-        project: &str,
+        seen: &Seen,
     ) -> Result<BTreeSet<String>, TargetError> {
         let engine = &self.found().await?.engine;
-        let mut alike = BTreeSet::new();
-        for (service, change) in &plan.changes {
-            let Some(previous) = &change.previous else { continue };
-            if !may_stay.contains(service) {
-                continue;
-            }
-            let contents = async |pin: &Pin| {
+        let (project, mut contents) = (&seen.project.name, BTreeMap::new());
+        let candidates = plan.changes.iter().filter(|(service, _)| may_stay.contains(*service));
+        for pin in candidates.clone().flat_map(|(_, change)| change.previous.iter().chain([&change.next])) {
+            // Several services use one image.
+            if !contents.contains_key(pin) {
                 let image = lookup(engine, &kept_tag(project, pin.digest.as_str())).await?;
-                Ok::<_, TargetError>(image.and_then(|image| image.content()))
-            };
-            let next = contents(&change.next).await?;
-            if next.is_some() && next == contents(previous).await? {
-                alike.insert(service.clone());
+                contents.insert(pin, image.and_then(|image| image.content()));
             }
         }
+        let content = |pin: &Pin| contents.get(pin).and_then(Option::as_ref);
+        let is_alike = |change: &Change| {
+            content(&change.next).is_some() && content(&change.next) == change.previous.as_ref().and_then(content)
+        };
+        let alike: BTreeSet<String> =
+            candidates.filter(|(_, change)| is_alike(change)).map(|(service, _)| service.clone()).collect();
         let (stay, switch): (Vec<_>, Vec<_>) =
             plan.changes.iter().partition(|(service, _)| alike.contains(service.as_str()));
-        let needed: BTreeSet<&Pin> = switch.into_iter().map(|(_, change)| &change.next).collect();
+        let recorded = seen.records.iter().flat_map(|record| record.services.values()).map(|one| &one.pin);
+        let needed = switch.into_iter().map(|(_, change)| &change.next).chain(recorded);
+        let needed: BTreeSet<_> = needed.map(|pin| &pin.digest).collect();
         let left: BTreeSet<&Pin> = stay.into_iter().map(|(_, change)| &change.next).collect();
-        for pin in left.difference(&needed) {
+        for pin in left.into_iter().filter(|pin| !needed.contains(&pin.digest)) {
             for name in [kept_tag(project, pin.digest.as_str()), pin.reference.clone()] {
                 engine.request(Method::DELETE, &format!("/images/{}", encoded(&name))).await?;
             }

@@ -129,9 +129,9 @@ impl Target for ComposeTarget {
     }
 
     async fn prepare(&self, plan: &Plan, may_stay: &BTreeSet<String>) -> Result<BTreeSet<String>, TargetError> {
-        let project = self.seen().await?.project.name;
-        self.fetch(plan, &project).await?;
-        self.alike(plan, may_stay, &project).await
+        let seen = self.seen().await?;
+        self.fetch(plan, &seen.project.name).await?;
+        self.alike(plan, may_stay, &seen).await
     }
 
     async fn save(&self, plan: &Plan) -> Result<(), TargetError> {
