@@ -47,7 +47,7 @@ async fn the_files_of_a_release_come_and_go_with_it() {
     site.assert_runs("v1");
     assert_eq!(color(), "red");
     let kept = ["current.yml", "lock", "operation.lock"].map(String::from).into_iter();
-    let of_release = ["log", "tar", "yml"].map(|end| format!("release-v1-1.{end}"));
+    let of_release = ["list", "log", "tar", "yml"].map(|end| format!("release-v1-1.{end}"));
     assert_eq!(files(), kept.chain(of_release).chain(["releases.jsonl".to_owned()]).collect::<Vec<_>>());
     let before = site.containers("worker");
     assert_eq!(site.deploy_with(with_files(&site, "red", &[]), &v1).await.result, Unchanged);

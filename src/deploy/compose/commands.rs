@@ -114,13 +114,15 @@ done
 "#;
 
 /// `place DIRECTORY STAGE ARCHIVE FILE...`: puts the files of a release in place, each whole or not at all, and saves the former
-/// ones in `before`. What is saved there already is older, and stays. Keeps the files in an archive, for a rollback.
+/// ones in `before`. What is saved there already is older, and stays. Keeps the files in an archive and their names in a list
+/// beside it, for a rollback.
 pub(super) const PLACE: &str = r#"
 umask 022
 cd "$1" || exit 73
-own=.build-deploy/$2/files; old=.build-deploy/before
+own=.build-deploy/$2/files; old=.build-deploy/before; list=.build-deploy/${3%.tar}.list
 (umask 077; tar -cf .build-deploy/archive.new -C "$own" . && mv -f .build-deploy/archive.new ".build-deploy/$3") || exit 74
 shift 3
+(umask 077; printf '%s\n' "$@" >"$list") || exit 74
 for file; do
   file=./$file
   directory=${file%/*}
@@ -130,6 +132,12 @@ for file; do
   fi
   cp -p "$own/$file" "$file.build-deploy" && mv -f "$file.build-deploy" "$file" || exit 74
 done
+"#;
+
+/// `list DIRECTORY LIST`: prints the names of a release's files, if it had any.
+pub(super) const LIST: &str = r#"
+cd "$1/.build-deploy" || exit 73
+[ ! -f "$2" ] || cat "$2"
 "#;
 
 /// `put-back DIRECTORY`: puts back the files that PLACE has saved.
@@ -162,7 +170,7 @@ cd "$1/.build-deploy" || exit 73
 if [ -n "$2" ]; then ln -sf "$2" current.new && mv -f current.new current.yml || exit 74; fi
 if [ "$3" = closed ]; then rm -rf unfinished.json before; fi
 shift 3
-for file in release-*.yml release-*.log release-*.tar restore-*.yml *.new; do
+for file in release-*.yml release-*.log release-*.tar release-*.list restore-*.yml *.new; do
   for kept; do [ "$file" != "$kept" ] || continue 2; done
   rm -f -- "$file"
 done

@@ -235,7 +235,6 @@ impl ComposeTarget {
             result,
             is_rollback: matches!(release.content, Content::Services(_)),
             services,
-            files: self.file_names().into_iter().map(String::from).collect(),
         });
         self.write(&[("releases.jsonl", records::render(&all))]).await?;
 
@@ -249,10 +248,10 @@ impl ComposeTarget {
         let closed = if is_open { "open" } else { "closed" };
         let mut files: Vec<String> = records::kept(&all, self.settings.keep)
             .into_iter()
-            .flat_map(|record| [release_file(&record.id), log_file(&record.id), archive_file(&record.id)])
+            .flat_map(|record| [release_file, log_file, archive_file, list_file].map(|name| name(&record.id)))
             .collect();
         if is_open {
-            files.extend([release_file, restore_file, log_file, archive_file].map(|name| name(&release.id)));
+            files.extend([release_file, restore_file, log_file, archive_file, list_file].map(|name| name(&release.id)));
         }
         let arguments = [self.settings.path.as_str(), &current, closed];
         let arguments = arguments.into_iter().chain(files.iter().map(String::as_str));
@@ -286,4 +285,9 @@ fn log_file(id: &str) -> String {
 /// The archive with the files of a release.
 pub(super) fn archive_file(id: &str) -> String {
     format!("release-{}.tar", file_part(id))
+}
+
+/// The names of these files.
+pub(super) fn list_file(id: &str) -> String {
+    format!("release-{}.list", file_part(id))
 }

@@ -26,9 +26,6 @@ pub(super) struct Record {
     pub(super) is_rollback: bool,
     /// Everything that is pinned, also what this release did not change.
     pub(super) services: BTreeMap<String, ServiceImage>,
-    /// The paths of the files that were copied to the server for it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) files: Vec<String>,
 }
 
 impl Record {
@@ -124,7 +121,6 @@ mod tests {
             result,
             is_rollback: false,
             services: BTreeMap::from([("web".into(), ServiceImage { image: "web".into(), pin })]),
-            files: Vec::new(),
         }
     }
 

@@ -6,9 +6,8 @@
 
 use super::{
     ComposeTarget, archive,
-    commands::{DIRECTORY, PLACE, PUT_BACK, STAGE, script},
-    operate::archive_file,
-    records,
+    commands::{DIRECTORY, LIST, PLACE, PUT_BACK, STAGE, script},
+    operate::{archive_file, list_file},
     settings::SyncedFile,
 };
 use crate::{deploy::target::TargetError, ssh::Command};
@@ -65,9 +64,8 @@ impl ComposeTarget {
     /// # Errors
     /// The server cannot be reached.
     pub async fn take_files_of(&self, release: &str) -> Result<(), TargetError> {
-        let (_, records) = self.state().await?;
-        let names = records::deployed(&records).into_iter().find(|record| record.id == release);
-        let names = names.map(|record| record.files.clone()).unwrap_or_default();
+        let command = Command::new(script(LIST, [self.settings.path.as_str(), &list_file(release)]));
+        let names: Vec<String> = self.remote.run("cat", &command).await?.lines().map(String::from).collect();
         if !names.is_empty() {
             let _ = self.again.set(Again { archive: archive_file(release), names });
             // The project is another one with these files.
