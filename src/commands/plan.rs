@@ -27,7 +27,6 @@ use crate::{
     report::deployments::step_lines,
     run::{
         contents,
-        logins::Logins,
         observers::chat::{self, Chat},
         setup::RunSetup,
     },
@@ -45,7 +44,7 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat, difference: Diffe
         biased;
         signal = signals.next() => Err(stopped_by(signal)),
         () = tokio::time::sleep(inputs.github.timeout.unwrap_or(NO_LIMIT)) => Err(TIMED_OUT),
-        setup = RunSetup::without_logins(&inputs, &env) => Ok(setup),
+        setup = RunSetup::of_plan(&inputs, &env, difference) => Ok(setup),
     };
     let setup = match gathered {
         Ok(setup) => setup,
@@ -54,7 +53,7 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat, difference: Diffe
             return status;
         }
     };
-    let RunSetup { context, planned, secrets, likely, warnings, no_login: _ } = setup;
+    let RunSetup { context, planned, secrets, likely, warnings, no_login } = setup;
     let redactor = Redactor::new(inputs.secrets().chain(&secrets).chain(&likely));
     let mut unchecked = Vec::new();
     // The same checks of paths as in a run, so that a plan without an error is one that can be built.
@@ -74,7 +73,11 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat, difference: Diffe
             return exit::WRONG_INPUT;
         }
     };
-    let differences = match Box::pin(differences(difference, &plan, &cx, &inputs, &env)).await {
+    let compared = match no_login {
+        Some(failure) => Err(failure),
+        None => Box::pin(differences(difference, &plan, &cx, &inputs)).await,
+    };
+    let differences = match compared {
         Ok(lines) => lines,
         Err(failure) => {
             let failure = RunOutcome::Failure(Box::new(failure));
@@ -109,13 +112,12 @@ async fn differences(
     plan: &Plan,
     cx: &RunContext,
     inputs: &Inputs,
-    env: &RunnerEnv,
 ) -> Result<Vec<String>, Failure> {
     let Some(Deployment { targets, release, .. }) = cx.deployment.as_deref().filter(|_| difference == Difference::Read)
     else {
         return Ok(Vec::new());
     };
-    let images = contents::images(plan, inputs, &Logins::given(inputs, env).credentials).await?;
+    let images = contents::images(plan, inputs, &cx.credentials).await?;
     let release = Release { content: Content::Images(images), ..release.clone() };
     let steps = deploy::stage::differences(targets, &release).await;
     Ok(steps.iter().flat_map(|(target, step)| step_lines(target, step)).collect())

@@ -1,7 +1,7 @@
 //! Parses the logins in Docker's `config.json`, which `DOCKER_CONFIG` names. Pure.
 //!
 //! Format: <https://github.com/docker/cli/blob/master/cli/config/configfile/file.go>. Credential helpers are
-//! programs on the runner, which this container cannot run; they are only listed.
+//! only listed.
 
 use std::collections::BTreeMap;
 

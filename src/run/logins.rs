@@ -1,13 +1,15 @@
 //! Registry logins: collects the credentials of a run from all their sources.
 //!
 //! The first source that matches a host is used: the inputs; the workflow's `DOCKER_CONFIG`; for `ghcr.io` the job's
-//! own token; for Amazon ECR a login from AWS. The credentials are secret and must be masked before anything is shown.
+//! own token; on a laptop, the credential helpers of its user; for Amazon ECR a login from AWS. The credentials are secret and must be masked before anything is shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     time::Duration,
 };
+
+use futures_util::future::join_all;
 
 use super::{job::JobContext, observers::chat::warning};
 use crate::{
@@ -33,15 +35,19 @@ use crate::{
 };
 
 use aws_keys::{KeySource, NoKeys};
+use helpers::{Helpers, Unused};
 
 mod aws_keys;
+mod helpers;
 
-/// Time limit for AWS and GitHub together.
+/// Time limit for AWS and GitHub together, and for the credential helpers, which may ask their user.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Maximum size of Docker's `config.json` in bytes.
 const LARGEST_CONFIG: u64 = 1 << 20;
 /// The registry that accepts GitHub's own token as password.
 const GHCR: &str = "ghcr.io";
+/// The registry of base images without one.
+const DOCKER_HUB: &str = "docker.io";
 
 /// The logins of a run.
 #[derive(Debug, Default)]
@@ -54,6 +60,7 @@ pub struct Logins {
     pub warnings: Vec<Diagnostic>,
     /// The reason why the run cannot push.
     pub failure: Option<Failure>,
+    helpers: Helpers,
 }
 
 /// An Amazon registry that the run needs.
@@ -90,7 +97,9 @@ impl Logins {
         let given = inputs.registry.credentials.iter();
         let keys: Vec<_> = given.filter_map(|given| Some((given.registry.clone(), key_of(given)?))).collect();
         let hosts = hosts(plan, inputs);
-        let wanted = wanted(plan, inputs, context, &hosts);
+        let texts = texts(plan, context);
+        let absent = logins.ask_helpers(&hosts, &texts, env).await;
+        let wanted = wanted(plan, inputs, &hosts, &texts);
         if tokio::time::timeout(LIMIT, logins.ecr(&wanted, &keys, inputs, env)).await.is_err() {
             logins.failure = Some(Failure::new(
                 Stage::Preflight,
@@ -98,6 +107,7 @@ impl Logins {
                 Some("run the job again".to_owned()),
             ));
         }
+        logins.warn_of_absent(&absent, env);
         logins
     }
 
@@ -127,21 +137,62 @@ impl Logins {
             self.secrets.push(login.password.clone());
             self.credentials.insert_missing(&registry, login);
         }
+        self.helpers = Helpers::new(shown.to_string(), config.helpers);
+    }
+
+    /// Asks the credential helpers for the registries without a login. Returns those whose helper cannot run here.
+    async fn ask_helpers(&mut self, hosts: &BTreeSet<&str>, texts: &[String], env: &RunnerEnv) -> Vec<String> {
+        let named = texts.iter().flat_map(|text| self.helpers.named_in(text));
+        // Base images come from Docker Hub unless they name another registry.
+        let registries: BTreeSet<&str> = hosts.iter().copied().chain([DOCKER_HUB]).chain(named).collect();
+        let missing = registries.into_iter().filter(|registry| self.credentials.for_host(registry).is_none());
+        let asked = missing.filter_map(|registry| Some((registry, self.helpers.of(registry)?)));
+        let answers = asked.map(|(registry, helper)| async move {
+            let answer = tokio::time::timeout(LIMIT, helpers::login(helper, registry, env)).await;
+            let slow = |_| Err(Unused::Failed(format!("no answer within {} s", LIMIT.as_secs())));
+            (registry.to_owned(), helper.to_owned(), answer.unwrap_or_else(slow))
+        });
+        let mut absent = Vec::new();
+        for (registry, helper, answer) in join_all(answers).await {
+            match answer {
+                Ok(Some(login)) => {
+                    self.secrets.extend([login.password.clone(), Secret::new(login.basic_token())]);
+                    self.credentials.insert(&registry, login);
+                }
+                Ok(None) => {}
+                Err(Unused::Absent) => absent.push(registry),
+                Err(Unused::Failed(problem)) => {
+                    let message = format!(
+                        "the credential helper `docker-credential-{helper}` failed for {registry}: {problem}; run `docker \
+                         login {registry}`"
+                    );
+                    self.warnings.push(warning("DOCKER_CONFIG", message));
+                }
+            }
+        }
+        absent
+    }
+
+    /// Warns of helpers that cannot run, if their registries have no login from elsewhere either.
+    fn warn_of_absent(&mut self, registries: &[String], env: &RunnerEnv) {
         // `gcloud auth configure-docker` writes the same one for six registries.
-        let mut helpers: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
-        for (registry, helper) in config.helpers {
-            helpers.entry(helper).or_default().push(registry);
+        let mut by_helper: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for registry in registries.iter().filter(|registry| self.credentials.for_host(registry).is_none()) {
+            if let Some(helper) = self.helpers.of(registry) {
+                by_helper.entry(helper).or_default().push(registry);
+            }
         }
-        for (helper, registries) in helpers {
-            // A helper without a registry applies to all.
-            let named: Option<Vec<String>> = registries.into_iter().collect();
-            let whose = named.map(|registries| format!(" for {}", registries.join(", "))).unwrap_or_default();
+        let file = &self.helpers.file;
+        let why = if env.is_github_actions() { "cannot run inside this action" } else { "was not found" };
+        let message = |(helper, registries): (&str, Vec<&str>)| {
+            let registries = registries.join(", ");
             let message = format!(
-                "the credential helper `{helper}`{whose} in {shown} cannot run inside this action; pass the \
-                 credentials with `username` and `password` or with `registries`"
+                "the credential helper `docker-credential-{helper}` for {registries} in {file} {why}; pass the credentials \
+                 with `username` and `password` or with `registries`"
             );
-            self.warnings.push(warning("DOCKER_CONFIG", message));
-        }
+            warning("DOCKER_CONFIG", message)
+        };
+        self.warnings.extend(by_helper.into_iter().map(message));
     }
 
     /// Requests the logins of Amazon registries from AWS.
@@ -237,28 +288,29 @@ fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
     hosts
 }
 
-/// Returns the Amazon registries of the run, including those of base images in its Dockerfiles.
-fn wanted(plan: &Plan, inputs: &Inputs, context: &JobContext, hosts: &BTreeSet<&str>) -> Vec<Wanted> {
-    let mut wanted: Vec<Wanted> = hosts.iter().filter_map(|host| Wanted::new(host, plan, true)).collect();
+/// Returns everything in which builds name registries: Dockerfiles, build arguments and additional contexts.
+fn texts(plan: &Plan, context: &JobContext) -> Vec<String> {
     let mut read = BTreeSet::new();
+    let mut texts = Vec::new();
     for image in &plan.images {
-        let file = image
-            .dockerfile
-            .as_ref()
-            .filter(|path| read.insert(path.as_str()))
-            .and_then(|path| regular_file::read_text(&context.project.join(path), LARGEST_DOCKERFILE).ok());
-        let inline = image.build.dockerfile_inline.clone();
-        let values = image.build_args.values().cloned();
+        let file = image.dockerfile.as_ref().filter(|path| read.insert(path.as_str()));
+        let file = file.and_then(|path| regular_file::read_text(&context.project.join(path), LARGEST_DOCKERFILE).ok());
         let contexts = image.build.additional_contexts.iter().filter_map(|(_, source)| match source {
             ContextSource::Remote(url) => Some(url.clone()),
             ContextSource::Path(_) | ContextSource::Service(_) => None,
         });
-        for text in values.chain(contexts).chain(file).chain(inline) {
-            for host in EcrHost::private_in(&text) {
-                if !wanted.iter().any(|known| known.host == host) {
-                    wanted.extend(Wanted::new(host, plan, inputs.aws.role.is_some()));
-                }
-            }
+        texts.extend(image.build_args.values().cloned().chain(contexts).chain(file));
+        texts.extend(image.build.dockerfile_inline.clone());
+    }
+    texts
+}
+
+/// Returns the Amazon registries of the run, including those that its builds name.
+fn wanted(plan: &Plan, inputs: &Inputs, hosts: &BTreeSet<&str>, texts: &[String]) -> Vec<Wanted> {
+    let mut wanted: Vec<Wanted> = hosts.iter().filter_map(|host| Wanted::new(host, plan, true)).collect();
+    for host in texts.iter().flat_map(|text| EcrHost::private_in(text)) {
+        if !wanted.iter().any(|known| known.host == host) {
+            wanted.extend(Wanted::new(host, plan, inputs.aws.role.is_some()));
         }
     }
     wanted

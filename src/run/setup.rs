@@ -25,7 +25,11 @@ use crate::{
         stage::Stage,
     },
     github::{api, client::ApiError},
-    inputs::{runner::RunnerEnv, typed::Inputs},
+    inputs::{
+        cli::Difference,
+        runner::RunnerEnv,
+        typed::{Inputs, MissingRepository, RegistryInputs},
+    },
     plan::Plan,
     report::log::Log,
 };
@@ -63,10 +67,18 @@ impl RunSetup {
         setup
     }
 
-    /// Collects the same without logins, for the command `plan`. GitHub is asked, so that the plan is that of a run.
-    pub async fn without_logins(inputs: &Inputs, env: &RunnerEnv) -> Self {
+    /// Collects the same for the command `plan`, with logins only if it compares with what is deployed. GitHub is asked, so
+    /// that the plan is that of a run. Nothing is created.
+    pub async fn of_plan(inputs: &Inputs, env: &RunnerEnv, difference: Difference) -> Self {
         let (context, planned, warning) = Self::plan(inputs, env, &mut Allowance::default()).await;
-        let logins = Logins::default();
+        let logins = match &planned {
+            Ok(plan) if difference == Difference::Read => {
+                let registry =
+                    RegistryInputs { missing_repository: MissingRepository::Refuse, ..inputs.registry.clone() };
+                Logins::gather(plan, &Inputs { registry, ..inputs.clone() }, env, &context).await
+            }
+            _ => Logins::default(),
+        };
         let mut setup = Self::new((inputs, env), context, planned, logins, &ContainerLeases::default()).await;
         setup.warnings.extend(warning);
         setup
@@ -113,7 +125,7 @@ impl RunSetup {
         logins: Logins,
         leases: &ContainerLeases,
     ) -> Self {
-        let Logins { credentials, mut secrets, warnings, failure: no_login } = logins;
+        let Logins { credentials, mut secrets, warnings, failure: no_login, .. } = logins;
         secrets.extend(env.secrets());
         let mut likely = likely::of_environment(env);
         let planned = match planned {

@@ -211,7 +211,32 @@ impl Login {
 
 #[cfg(test)]
 mod tests {
-    use super::{Secret, keys};
+    use super::{Credentials, RunnerEnv, Secret, keys, specs};
+    use crate::{
+        deploy::target::Target as _,
+        inputs::{cli::RawInputs, parse::parse, typed::TargetsInput},
+    };
+
+    #[test]
+    fn servers_are_deployed_in_groups() {
+        let deploy = "
+- {name: web, at-once: 2, compose: [ssh://u@a/srv, ssh://u@b/srv, ssh://u@c/srv]}
+- {name: jobs, compose: [ssh://u@d/srv, ssh://u@e/srv]}";
+        let mut raw = RawInputs::default();
+        for (name, value) in [("deploy", deploy), ("ssh-key", "key")] {
+            raw.set(name, value).unwrap();
+        }
+        let env = RunnerEnv::new([("HOME", "/root")]);
+        let mut inputs = parse(&raw, &env).unwrap();
+        inputs.deploy.ssh.known_hosts = Some(String::new());
+        let TargetsInput::Listed(targets) = &inputs.deploy.targets else { panic!("no targets") };
+        let targets: Vec<_> = targets.iter().map(|target| (target, Vec::new())).collect();
+        let specs = specs(&targets, &inputs, &env, &Credentials::default()).unwrap();
+        let groups: Vec<(&str, bool)> = specs.iter().map(|spec| (spec.target.name(), spec.joins_previous)).collect();
+        let want =
+            [("web (a)", false), ("web (b)", true), ("web (c)", false), ("jobs (d)", false), ("jobs (e)", false)];
+        assert_eq!(groups, want);
+    }
 
     #[test]
     fn several_keys_are_split() {

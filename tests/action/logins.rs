@@ -127,13 +127,15 @@ async fn a_docker_config_of_the_workflows_is_used() {
     for registry in [lab::var("LAB_BASIC"), lab::var("LAB_TOKEN")] {
         let config = json!({
             "auths": {(registry.clone()): {"auth": auth}},
-            "credHelpers": {"gcr.io": "gcloud", "eu.gcr.io": "gcloud"},
+            "credHelpers": {"gcr.io": "gcloud", "eu.gcr.io": "gcloud", "us.gcr.io": "gcloud"},
         });
         for engine in Engine::ALL {
             let run = with_config(run(engine, &registry, "", ""), &config.to_string());
+            // Only the registries that a build names are of interest.
+            run.write("Dockerfile", &format!("{BASE}COPY stamp /\n# gcr.io/one/two eu.gcr.io/three\n"));
             let report = run.secret(&password).secret(&auth).expect(0).await;
             let warnings: Vec<_> = report.console.of_kind("warning").collect();
-            let helper = "credential helper `gcloud` for eu.gcr.io, gcr.io in /github/runner_temp/docker/config.json";
+            let helper = "helper `docker-credential-gcloud` for eu.gcr.io, gcr.io in /github/runner_temp/docker/config.json cannot";
             assert!(warnings.len() == 1 && warnings[0].message.contains(helper), "{warnings:?}");
         }
     }
