@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use build_deploy::{
     cancel::{self, Stop},
+    deploy::release::Release,
     domain::deploy::{
         DeployResult::{Cancelled, Deployed, FailedRolledBack, Unchanged},
         DeployStep,
@@ -116,7 +117,7 @@ async fn the_way_back_leads_past_a_killed_deployment() {
 async fn a_cancelled_deployment_is_finished_or_undone_by_the_post_stage() {
     let site = Site::new("cancelled", USUAL).await;
     assert_eq!(site.deploy("v1").await.result, Deployed);
-    let cancelled = async |version: &str, step: &str| {
+    let cancelled = async |spec, version: &str, step: &str| {
         let (canceller, cancel) = cancel::channel();
         site.steps.borrow_mut().clear();
         let stop = async {
@@ -127,26 +128,38 @@ async fn a_cancelled_deployment_is_finished_or_undone_by_the_post_stage() {
             Instant::now()
         };
         let release = site.release(version);
-        let (report, stopped) = tokio::join!(site.deploy_until(site.spec(), &release, &cancel), stop);
+        let (report, stopped) = tokio::join!(site.deploy_until(spec, &release, &cancel), stop);
         assert_eq!(report.result, Cancelled, "{:?}", report.reason);
         assert!(stopped.elapsed() < Duration::from_secs(4), "{:?}", stopped.elapsed());
         report.was_switched
     };
-    for (version, step) in [("v2", "Watching"), ("v3", "Switching")] {
-        assert!(cancelled(version, step).await);
+    let files = with_files(&site, "red", &[]);
+    for (spec, version, step) in [(files, "v2", "Watching"), (site.spec(), "v3", "Switching")] {
+        assert!(cancelled(spec, version, step).await);
         let repaired = site.repair().await;
         assert_eq!((repaired.result, site.saved.borrow().is_some()), (Deployed, false), "{:?}", repaired.reason);
         site.assert_runs(version);
         site.assert_clean();
     }
-    assert!(!cancelled("v1", "Preparing").await);
+    assert!(!cancelled(site.spec(), "v1", "Preparing").await);
     site.assert_runs("v3");
     site.assert_clean();
     // One of two services is gone, as after a crash of the server in the middle.
-    assert!(cancelled("v1", "Watching").await);
+    assert!(cancelled(site.spec(), "v1", "Watching").await);
     engine(&["rm", "-f", &site.containers("worker")[0]]);
     let repaired = site.repair().await;
     assert_eq!(repaired.result, FailedRolledBack, "{:?}", repaired.reason);
     site.assert_runs("v3");
+    site.assert_clean();
+
+    // A rollback also brings the files of a release that the post stage has finished.
+    std::fs::write(site.directory.join(".env"), "COLOR=changed\n").unwrap();
+    let back = site.spec();
+    let earlier = back.target.releases().await.unwrap().into_iter().find(|one| one.id == "v2-1").unwrap();
+    back.target.take_files_of(&earlier.id).await.unwrap();
+    let report = site.deploy_with(back, &Release { id: "back-1".into(), ..earlier }).await;
+    assert_eq!(report.result, Deployed, "{:?} {:?}", report.reason, report.log);
+    assert_eq!(std::fs::read_to_string(site.directory.join(".env")).unwrap(), "COLOR=red\n");
+    site.assert_runs("v2");
     site.assert_clean();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use build_deploy::{
     deploy::target::Migration,
-    domain::deploy::DeployResult::{Deployed, MigrationFailed},
+    domain::deploy::DeployResult::{Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed},
 };
 
 use super::site::{Site, USUAL, engine};
@@ -53,6 +53,21 @@ async fn a_migration_finds_the_database_of_the_same_release() {
     let site = Site::new("stateful", &compose).await;
     let first = site.migrate("v1", &["-c", "getent hosts worker || nslookup worker"]).await;
     assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
+    site.assert_runs("v1");
+    site.assert_clean();
+}
+
+#[tokio::test]
+async fn a_release_that_was_left_as_it_failed_is_never_the_way_back() {
+    let site = Site::new("stayed", USUAL).await;
+    assert_eq!(site.deploy("v1").await.result, Deployed);
+    let mut stays = site.spec();
+    stays.settings.rolls_back = false;
+    assert_eq!(site.deploy_with(stays, &site.release("crash")).await.result, FailedNotRolledBack);
+    // It replaces the note of the failed one, then removes its own.
+    assert_eq!(site.migrate("v2", &["-c", "exit 4"]).await.result, MigrationFailed);
+    let report = site.deploy("done").await;
+    assert_eq!(report.result, FailedRolledBack, "{:?}", report.reason);
     site.assert_runs("v1");
     site.assert_clean();
 }

@@ -136,10 +136,13 @@ impl ComposeTarget {
         let last = records::deployed(&records)
             .first()
             .map(|record| Recorded { id: record.id.clone(), commit: record.commit.clone() });
+        let left = records::left_running(&records, |service, digest| {
+            services.get(service).is_some_and(|now| now.runs.iter().any(|pin| pin.digest == *digest))
+        });
         let up = services.iter().filter(|(_, now)| now.is_up).map(|(name, _)| name.clone()).collect();
         let seen = Seen { project, is_outdated, records, unfinished: unfinished.clone(), at: Instant::now(), up };
         *self.seen.lock().await = Some(seen);
-        Ok(Present { services, last, unfinished, is_outdated })
+        Ok(Present { services, last, unfinished: unfinished.or(left), is_outdated })
     }
 
     /// A sample of these services.

@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    deploy::release::{Content, Release, ServiceImage},
-    domain::deploy::DeployResult,
+    deploy::{
+        plan::{Change, Plan},
+        release::{Content, Release, ServiceImage},
+    },
+    domain::{deploy::DeployResult, digest::Digest},
 };
 
 /// How many releases are remembered; of most of them only this line.
@@ -69,6 +72,22 @@ pub(super) fn kept(records: &[Record], keep: usize) -> Vec<&Record> {
     deployed(records).into_iter().take(keep.max(1)).collect()
 }
 
+/// What is left of a deployment that failed and was not rolled back, if it still runs: the way back leads to the last release
+/// that was good. Its own note is gone once a later deployment ended before it switched anything.
+pub(super) fn left_running(records: &[Record], runs: impl Fn(&str, &Digest) -> bool) -> Option<Plan> {
+    let good = deployed(records).first().copied();
+    let since = records.iter().rev().take_while(|record| !self::runs(record.result));
+    let failed = since.into_iter().find(|record| record.result == DeployResult::FailedNotRolledBack)?;
+    let change = |(service, ServiceImage { image, pin }): (&String, &ServiceImage)| {
+        let previous = good.and_then(|good| good.services.get(service)).map(|before| before.pin.clone());
+        let is_left = runs(service, &pin.digest) && previous.as_ref().is_none_or(|before| before.digest != pin.digest);
+        let change = Change { image: image.clone(), next: pin.clone(), previous, was_up: true };
+        is_left.then(|| (service.clone(), change))
+    };
+    let changes: BTreeMap<String, Change> = failed.services.iter().filter_map(change).collect();
+    (!changes.is_empty()).then(|| Plan { release: failed.id.clone(), changes, same: BTreeMap::new() })
+}
+
 /// Images that are not needed any more.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rubbish {
@@ -100,7 +119,7 @@ pub(super) fn rubbish(records: &[Record], keep: usize) -> Rubbish {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Record, deployed, parse, render, rubbish};
+    use super::{Record, deployed, left_running, parse, render, rubbish};
     use crate::{
         deploy::release::ServiceImage,
         domain::{
@@ -149,5 +168,26 @@ mod tests {
         let digests: Vec<&String> = rubbish.digests.iter().collect();
         assert_eq!(digests.len(), 2, "b and bad; a is in release 4");
         assert!(!rubbish.digests.contains(Digest::of(b"a").as_str()));
+    }
+
+    #[test]
+    fn the_way_back_from_a_release_that_stayed_leads_to_the_last_good_one() {
+        use DeployResult::{Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed};
+        let way_back = |records: &[Record], running: &str| {
+            let running = Digest::of(running.as_bytes());
+            let plan = left_running(records, |service, digest| service == "web" && *digest == running)?;
+            let previous = plan.changes["web"].previous.as_ref().map(|pin| pin.digest.clone());
+            Some((plan.release, previous))
+        };
+        let good = record("1", "a", Deployed);
+        let bad = record("2", "bad", FailedNotRolledBack);
+        let migration = record("3", "c", MigrationFailed);
+        let want = Some(("2".to_owned(), Some(Digest::of(b"a"))));
+        assert_eq!(way_back(&[good.clone(), bad.clone(), migration.clone()], "bad"), want);
+        assert_eq!(way_back(&[good.clone(), bad.clone(), migration.clone()], "a"), None, "put back by hand");
+        assert_eq!(way_back(&[bad.clone(), migration], "bad"), Some(("2".to_owned(), None)), "the first release");
+        let rolled_back = record("3", "c", FailedRolledBack);
+        assert_eq!(way_back(&[good.clone(), bad.clone(), rolled_back], "a"), None);
+        assert_eq!(way_back(&[good, bad, record("3", "bad", Deployed)], "bad"), None, "it was proved to run later");
     }
 }
