@@ -1,7 +1,8 @@
 //! Registry logins: collects the credentials of a run from all their sources.
 //!
-//! The first source that matches a host is used: the inputs; the workflow's `DOCKER_CONFIG`; for `ghcr.io` the job's
-//! own token; on a laptop, the credential helpers of its user; for Amazon ECR a login from AWS. The credentials are secret and must be masked before anything is shown.
+//! The first source that matches a host is used: the inputs; the workflow's `DOCKER_CONFIG`; on a laptop, the credential
+//! helpers of its user; for `ghcr.io` the job's own token; for Amazon ECR a login from AWS. The credentials are secret and
+//! must be masked before anything is shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -77,6 +78,13 @@ impl Logins {
     /// Returns the logins that need no request: those of the inputs, of `DOCKER_CONFIG`, and the job's own for
     /// `ghcr.io`.
     pub fn given(inputs: &Inputs, env: &RunnerEnv) -> Self {
+        let mut logins = Self::written(inputs, env);
+        logins.of_job(inputs);
+        logins
+    }
+
+    /// Returns the logins of the inputs and of `DOCKER_CONFIG`.
+    fn written(inputs: &Inputs, env: &RunnerEnv) -> Self {
         let mut logins = Self::default();
         for given in inputs.registry.credentials.iter().filter(|given| key_of(given).is_none()) {
             logins.credentials.insert(&given.registry, login_of(given));
@@ -84,21 +92,30 @@ impl Logins {
         if let Some(directory) = env.var("DOCKER_CONFIG") {
             logins.docker_config(Path::new(directory));
         }
-        if let Some(github) = &inputs.registry.github {
-            logins.credentials.insert_missing(GHCR, login_of(github));
-        }
         logins
+    }
+
+    /// Adds the job's own login for `ghcr.io`.
+    fn of_job(&mut self, inputs: &Inputs) {
+        if let Some(github) = &inputs.registry.github {
+            self.credentials.insert_missing(GHCR, login_of(github));
+        }
     }
 
     /// Collects the logins for the registries of the plan. Asks AWS only for Amazon registries without a login.
     pub async fn gather(plan: &Plan, inputs: &Inputs, env: &RunnerEnv, context: &JobContext) -> Self {
-        let mut logins = Self::given(inputs, env);
+        let mut logins = Self::written(inputs, env);
         // As in docker/login-action, user name and password may be an access key, which AWS exchanges for a login.
         let given = inputs.registry.credentials.iter();
         let keys: Vec<_> = given.filter_map(|given| Some((given.registry.clone(), key_of(given)?))).collect();
         let hosts = hosts(plan, inputs);
         let texts = texts(plan, context);
-        let absent = logins.ask_helpers(&hosts, &texts, env).await;
+        let mut asked = hosts.clone();
+        // Base images come from Docker Hub unless they name another registry.
+        asked.insert(DOCKER_HUB);
+        asked.retain(|host| !keys.iter().any(|(registry, _)| registry == host));
+        let absent = logins.ask_helpers(asked, &texts, env).await;
+        logins.of_job(inputs);
         let wanted = wanted(plan, inputs, &hosts, &texts);
         if tokio::time::timeout(LIMIT, logins.ecr(&wanted, &keys, inputs, env)).await.is_err() {
             logins.failure = Some(Failure::new(
@@ -141,10 +158,9 @@ impl Logins {
     }
 
     /// Asks the credential helpers for the registries without a login. Returns those whose helper cannot run here.
-    async fn ask_helpers(&mut self, hosts: &BTreeSet<&str>, texts: &[String], env: &RunnerEnv) -> Vec<String> {
+    async fn ask_helpers(&mut self, hosts: BTreeSet<&str>, texts: &[String], env: &RunnerEnv) -> Vec<String> {
         let named = texts.iter().flat_map(|text| self.helpers.named_in(text));
-        // Base images come from Docker Hub unless they name another registry.
-        let registries: BTreeSet<&str> = hosts.iter().copied().chain([DOCKER_HUB]).chain(named).collect();
+        let registries: BTreeSet<&str> = hosts.into_iter().chain(named).collect();
         let missing = registries.into_iter().filter(|registry| self.credentials.for_host(registry).is_none());
         let asked = missing.filter_map(|registry| Some((registry, self.helpers.of(registry)?)));
         let answers = asked.map(|(registry, helper)| async move {

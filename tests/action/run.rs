@@ -149,8 +149,8 @@ impl Run {
     pub(crate) fn check(&self, report: &StageReport, container: &str) {
         let log = report.console.log.join("\n");
         assert!(report.console.refused.is_empty(), "{:?}\n{log}", report.console.refused);
-        let left = self.engine.docker(&["ps", "-aq", "--filter", &format!("name={container}")]);
-        assert_eq!(left, "", "the container is still there");
+        let left = lab::containers(&self.engine.socket(), &json!({"name": [container]}));
+        assert!(left.is_empty(), "the container is still there");
         let without_masks: Vec<&str> =
             report.console.raw.lines().filter(|line| !line.starts_with("::add-mask::")).collect();
         let shown =

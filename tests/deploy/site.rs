@@ -2,10 +2,12 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
     time::Duration,
 };
 
@@ -27,11 +29,12 @@ use build_deploy::{
     ssh::{Identity, KnownHosts, Server},
 };
 use futures_util::FutureExt as _;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
     gate::Gate,
-    lab::{stdout, var},
+    lab::{self, stdout, var},
 };
 
 /// What the image of each version does.
@@ -225,24 +228,23 @@ impl Site {
 
     /// Ids of the containers of a service, sorted.
     pub(super) fn containers(&self, service: &str) -> Vec<String> {
-        let project = format!("label=com.docker.compose.project={}", self.name);
-        let service = format!("label=com.docker.compose.service={service}");
-        let ids = engine(&["ps", "-aq", "--no-trunc", "--filter", &project, "--filter", &service]);
-        let mut ids: Vec<String> = ids.lines().map(String::from).collect();
+        let project = format!("com.docker.compose.project={}", self.name);
+        let service = format!("com.docker.compose.service={service}");
+        let found = lab::containers(&socket(), &json!({"label": [project, service]}));
+        let mut ids: Vec<String> = found.iter().map(|one| one["Id"].as_str().unwrap().to_owned()).collect();
         ids.sort();
         ids
     }
 
-    /// The version that a service runs, if all of its containers are up.
+    /// The version that a service runs, and the state of its container, for each of its containers.
     pub(super) fn runs(&self, service: &str) -> Vec<String> {
-        let ids = self.containers(service);
         let version = |id: &String| {
-            let format = "{{.State.Status}} {{range .Config.Env}}{{println .}}{{end}}";
-            let text = engine(&["inspect", "-f", format, id]);
-            let version = text.lines().find_map(|line| line.split("VERSION=").nth(1)).unwrap_or("?");
-            format!("{version} {}", text.split(' ').next().unwrap())
+            let container = lab::get(&socket(), &format!("/containers/{id}/json"));
+            let variables = container["Config"]["Env"].as_array().unwrap().iter().filter_map(Value::as_str);
+            let version = variables.into_iter().find_map(|one| one.strip_prefix("VERSION=")).unwrap_or("?").to_owned();
+            format!("{version} {}", container["State"]["Status"].as_str().unwrap())
         };
-        ids.iter().map(version).collect()
+        self.containers(service).iter().map(version).collect()
     }
 
     /// Whether web and worker run this version, whole.
@@ -272,15 +274,9 @@ impl Site {
         let home = Path::new(&var("LAB_SERVER_DIR")).join("home");
         let found = Command::new("grep").args(["-rl", &var("LAB_PASSWORD")]).arg(&home).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the password is stored");
-        let one_off = engine(&[
-            "ps",
-            "-aq",
-            "--filter",
-            "label=com.docker.compose.oneoff=True",
-            "--filter",
-            &format!("name={}", self.name),
-        ]);
-        assert_eq!(one_off, "", "the container of a migration is left");
+        let project = format!("com.docker.compose.project={}", self.name);
+        let one_off = lab::containers(&socket(), &json!({"label": ["com.docker.compose.oneoff=True", project]}));
+        assert!(one_off.is_empty(), "the container of a migration is left: {one_off:?}");
     }
 
     pub(super) fn file(&self, name: &str) -> String {
@@ -302,14 +298,14 @@ impl Drop for Site {
         remove(&["ps", "-aq"], &["rm", "-fv"]);
         remove(&["network", "ls", "-q"], &["network", "rm"]);
         remove(&["volume", "ls", "-q"], &["volume", "rm"]);
-        let images = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).output().unwrap();
+        let format = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}";
+        let images = docker(&["images", "--digests", "--format", format]).output().unwrap();
         let images = String::from_utf8_lossy(&images.stdout).into_owned();
-        let kept = format!("build-deploy/kept:{}-", self.name);
-        for image in images.lines().filter(|image| image.starts_with(&kept)) {
-            let _ = docker(&["rmi", image]).output();
-        }
-        for (version, _) in VERSIONS {
-            let _ = docker(&["rmi", &format!("{}@{}", self.repository(), pushed(version))]).output();
+        let (kept, own) = (format!("build-deploy/kept:{}-", self.name), format!("{}@", self.repository()));
+        let images: Vec<&str> =
+            images.split_whitespace().filter(|image| image.starts_with(&kept) || image.starts_with(&own)).collect();
+        if !images.is_empty() {
+            let _ = docker(&[&["rmi"], &images[..]].concat()).output();
         }
         let _ = fs::remove_dir_all(&self.directory);
     }
@@ -320,6 +316,10 @@ pub(super) fn engine(args: &[&str]) -> String {
     stdout(&mut docker(args))
 }
 
+fn socket() -> PathBuf {
+    Path::new(&var("LAB_SERVER_DIR")).join("docker.sock")
+}
+
 /// Whether the server has an image of this name.
 pub(super) fn has_image(name: &str) -> bool {
     docker(&["image", "inspect", name]).output().unwrap().status.success()
@@ -327,12 +327,17 @@ pub(super) fn has_image(name: &str) -> bool {
 
 fn docker(args: &[&str]) -> Command {
     let mut command = Command::new(var("LAB_DOCKER"));
-    command.args(args).env("DOCKER_HOST", format!("unix://{}/docker.sock", var("LAB_SERVER_DIR")));
+    command.args(args).env("DOCKER_HOST", format!("unix://{}", socket().display()));
     command
 }
 
 /// Pushes the image of a version to the registry that asks for a password.
 pub(super) fn pushed(version: &str) -> Digest {
+    static KNOWN: Mutex<BTreeMap<String, Digest>> = Mutex::new(BTreeMap::new());
+    KNOWN.lock().unwrap().entry(version.to_owned()).or_insert_with(|| push(version)).clone()
+}
+
+fn push(version: &str) -> Digest {
     let config = login();
     let crane = |args: &[&str]| crane(&config, args);
     let base = format!("{}:5900/library/busybox:1.36", var("LAB_ADDR"));

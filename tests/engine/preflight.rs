@@ -1,12 +1,14 @@
 //! What is found out before anything is built.
 
 use std::{
-    os::unix::net::UnixListener,
+    fs::Permissions,
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
     time::{Duration, Instant},
 };
 
 use http::Method;
 use stand_ins::engine::{Fault, Seen, Setup};
+use tokio::process::Command;
 
 use crate::run::{BASE, World, log, the_error};
 
@@ -75,6 +77,42 @@ async fn a_login_is_used_for_the_upload_and_for_the_tags() {
         let report = run.expect(0).await;
         assert_eq!(world.tagged("", "latest").as_ref(), Some(&report.outputs["digest"]), "{setup:?}: {}", log(&report));
     }
+}
+
+#[tokio::test]
+async fn on_a_laptop_a_credential_helper_has_the_login() {
+    let world = World::new(Setup::containerd()).await;
+    world.registry.require("ci", "s3cret-canary");
+    let run = world.run(&[("Dockerfile", BASE)]);
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    std::fs::create_dir(at(".docker")).unwrap();
+    std::fs::write(at(".docker/config.json"), r#"{"credsStore": "test"}"#).unwrap();
+    let answer = r#"{"ServerURL": "x", "Username": "ci", "Secret": "s3cret-canary"}"#;
+    let host = &world.registry.host;
+    let script = format!(
+        "#!/bin/sh\nread -r server\n[ \"$server\" = {host} ] && echo '{answer}' && exit\n\
+         echo 'credentials not found in native keychain'; exit 1\n"
+    );
+    std::fs::write(at("docker-credential-test"), script).unwrap();
+    std::fs::set_permissions(at("docker-credential-test"), Permissions::from_mode(0o755)).unwrap();
+    let program = || {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_build-deploy"));
+        program.args(["--image-name", "{registry}/acme/shop", "--tags", "v1", "--registry", host]);
+        program.current_dir(&run.step.workspace).env_clear().env("HOME", home.path());
+        program.env("DOCKER_HOST", format!("unix://{}", run.machine.socket.display()));
+        program
+    };
+    let path = format!("{}:/usr/bin:/bin", home.path().display());
+    let done = program().env("PATH", path).output().await.unwrap();
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && !text.contains("canary"), "{text}");
+    assert!(world.tagged("", "v1").is_some(), "{text}");
+
+    let without = program().env("PATH", "/usr/bin:/bin").output().await.unwrap();
+    let text = String::from_utf8_lossy(&without.stdout);
+    let warning = format!("the credential helper `docker-credential-test` for {host}, docker.io in ");
+    assert!(!without.status.success() && text.contains(&warning) && text.contains("was not found"), "{text}");
 }
 
 #[tokio::test]
