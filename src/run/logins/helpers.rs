@@ -14,7 +14,7 @@ use crate::{
         credentials::{Login, as_in_images},
         secret::Secret,
     },
-    inputs::runner::RunnerEnv,
+    inputs::runner::{Owner, RunnerEnv},
 };
 
 /// The name that helpers know Docker Hub by.
@@ -92,7 +92,8 @@ pub(super) async fn login(helper: &str, registry: &str, env: &RunnerEnv) -> Resu
     let started = Command::new(format!("docker-credential-{helper}"))
         .arg("get")
         .env_clear()
-        .envs(env.vars())
+        // All that its user has set, such as keys of a cloud, but nothing of ours, such as the user's SSH keys.
+        .envs(env.vars().filter(|(name, _)| Owner::of(name) != Owner::Internal))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -143,12 +144,14 @@ mod tests {
             "get site.azurecr.io") echo '{"ServerURL":"x","Username":"<token>","Secret":"refresh"}' ;;
             "get broken.example") echo 'the keychain is locked'; exit 1 ;;
             "get odd.example") echo 'hunter2' ;;
+            "get keys.example") echo "${AWS_ACCESS_KEY_ID}-${INPUT_KEY}"; exit 1 ;;
             *) echo 'credentials not found in native keychain'; exit 1 ;;
             esac
         "#;
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        RunnerEnv::new([("PATH", format!("{}:/bin:/usr/bin", directory.display()))])
+        let path = format!("{}:/bin:/usr/bin", directory.display());
+        RunnerEnv::new([("PATH", &*path), ("AWS_ACCESS_KEY_ID", "AKIA"), ("INPUT_KEY", "ours")])
     }
 
     #[tokio::test]
@@ -163,6 +166,7 @@ mod tests {
         let failed = |problem: &str| Err(Unused::Failed(problem.to_owned()));
         assert_eq!(login("test", "broken.example", &env).await, failed("the keychain is locked"));
         assert_eq!(login("test", "odd.example", &env).await, failed("it did not print a login"));
+        assert_eq!(login("test", "keys.example", &env).await, failed("AKIA-"));
         assert_eq!(login("other", "ghcr.io", &env).await, Err(Unused::Absent));
         let path = "the name of a helper must not contain a path";
         assert_eq!(login("../test", "ghcr.io", &env).await, failed(path));
