@@ -94,13 +94,17 @@ engine_down() {
   done
 }
 
-# engine_prune NAME: frees what builds and pushes left in a running engine, its localhost:5000 included.
+# engine_prune NAME: frees what builds and pushes left in a running engine, its localhost:5000 included. What cache mounts
+# contain stays, such as the crates of the action's image.
 engine_prune() {
-  local name=$1 dir
+  local name=$1 dir type
   dir=$(engine_dir "$name")
   alive "$dir/docker.pid" "$dir/daemon.json" || return 0
   say "emptying the engine $name"
   DOCKER_HOST=unix://$dir/docker.sock "$LAB/bin/docker" image prune -af --filter 'label!=build-deploy.sources' >/dev/null
+  for type in regular source.local source.git.checkout; do
+    DOCKER_HOST=unix://$dir/docker.sock "$LAB/bin/docker" builder prune -af --filter "type=$type" >/dev/null
+  done
   stop "$dir/registry.pid" "$dir/registry.yml"
   rm -rf "$dir/registry"
   local_registry_up "$name"
