@@ -175,7 +175,7 @@ for file in release-*.yml release-*.log release-*.tar release-*.list restore-*.y
   rm -f -- "$file"
 done
 # What killed deployments have staged.
-find . -maxdepth 1 -name 'stage-*' -mmin +60 -exec rm -rf {} +
+find . -maxdepth 1 -name 'stage-*' -mmin +10 -exec rm -rf {} +
 "#;
 
 /// `logs CONTAINER LINES`: the last lines of a container, in the order in which they were printed.
