@@ -10,6 +10,7 @@ use crate::{
         self,
         release::{Content, Release},
         stage::Deployment,
+        target::Target as _,
     },
     domain::{
         diagnostic::{Diagnostic, Severity},
@@ -57,8 +58,7 @@ impl Work {
             events.emit(Event::Diagnostic(warning("plan", message.clone()))).await;
         }
         for message in &plan.notices {
-            let notice = Diagnostic { severity: Severity::Notice, ..warning("plan", message.clone()) };
-            events.emit(Event::Diagnostic(notice)).await;
+            events.emit(Event::Diagnostic(notice("plan", message.clone()))).await;
         }
         let done = match self {
             Self::Pipeline => Box::pin(pipeline::run(plan, cx, cancel, journal, events)).await.map(drop),
@@ -89,7 +89,7 @@ async fn deploying(
     let dry_run = inputs.github.dry_run;
     let Some(deployment) = deployment(plan, cx, events).await? else { return Ok(()) };
     events.emit(Event::StageStarted(Stage::Preflight)).await;
-    let releases = cancel.unless(releases(work, plan, cx, inputs, deployment)).await??;
+    let releases = cancel.unless(releases(work, plan, cx, inputs, deployment, events)).await??;
     events.emit(Event::StageStarted(Stage::Deploy)).await;
     let targets: Vec<_> = deployment.targets.iter().zip(&releases).collect();
     let descent = deployment.descent.as_ref();
@@ -104,11 +104,18 @@ async fn releases(
     cx: &RunContext,
     inputs: &Inputs,
     Deployment { targets, release, .. }: &Deployment,
+    events: &Events,
 ) -> Result<Vec<Release>, Failure> {
     if work == Work::Rollback {
         let find = targets.iter().map(|spec| contents::earlier(&spec.target, inputs.deploy.to.as_deref()));
+        let found = try_join_all(find).await?;
+        for (spec, Release { id, commit, .. }) in targets.iter().zip(&found) {
+            let of_commit = if commit.is_empty() { String::new() } else { format!(" of commit {commit}") };
+            let message = format!("{}: back to release {id}{of_commit}", spec.target.name());
+            events.emit(Event::Diagnostic(notice("rollback", message))).await;
+        }
         let again = |Release { commit, content, .. }| Release { commit, content, ..release.clone() };
-        return Ok(try_join_all(find).await?.into_iter().map(again).collect());
+        return Ok(found.into_iter().map(again).collect());
     }
     let ((), images) = tokio::try_join!(deploy::check(targets), contents::images(plan, inputs, &cx.credentials))?;
     Ok(vec![Release { content: Content::Images(images), ..release.clone() }; targets.len()])
@@ -122,10 +129,13 @@ async fn deployment<'a>(plan: &Plan, cx: &'a RunContext, events: &Events) -> Res
     }
     for (name, reason) in plan.deploy.iter().filter_map(|target| Some((&target.name, target.skipped.as_ref()?))) {
         let message = format!("{name} is skipped: {reason}");
-        let notice = Diagnostic { severity: Severity::Notice, ..warning("deploy", message) };
-        events.emit(Event::Diagnostic(notice)).await;
+        events.emit(Event::Diagnostic(notice("deploy", message))).await;
     }
     Ok(cx.deployment.as_deref())
+}
+
+fn notice(title: &str, message: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Notice, ..warning(title, message) }
 }
 
 /// Returns the exit status of a failed run.

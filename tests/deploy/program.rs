@@ -1,6 +1,10 @@
 //! The program, started as the runner does, and killed while it deploys.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use build_deploy::domain::deploy::DeployResult::Deployed;
 use serde_json::json;
@@ -25,17 +29,10 @@ async fn killed_while_two_servers_are_deployed_to_at_the_same_time() {
     let discord = Receiver::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let (workspace, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let step = step(&sites, &discord, workspace.path().to_owned());
-    let nowhere = temp.path().join("docker.sock");
-    let machine = Machine {
-        docker: PathBuf::from("docker"),
-        socket: nowhere.clone(),
-        mounted_socket: nowhere,
-        temp: temp.path().to_owned(),
-    };
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_build-deploy"));
+    let machine = machine(temp.path());
 
     let (sender, mut lines) = unbounded_channel();
-    let running = machine.start_program(&program, &step, StageKind::Main, &BTreeMap::new(), Some(sender)).unwrap();
+    let running = machine.start_program(&program(), &step, StageKind::Main, &BTreeMap::new(), Some(sender)).unwrap();
     let (mut seen, mut switched) = (Vec::new(), 0);
     while switched < 2 {
         let line = lines.recv().await.unwrap_or_else(|| panic!("it ended:\n{}", seen.join("\n")));
@@ -45,7 +42,7 @@ async fn killed_while_two_servers_are_deployed_to_at_the_same_time() {
     let killed = running.kill().await.unwrap();
     assert_eq!(killed.exit_code, 137);
 
-    let post = machine.start_program(&program, &step, StageKind::Post, &killed.state, None).unwrap();
+    let post = machine.start_program(&program(), &step, StageKind::Post, &killed.state, None).unwrap();
     let post = post.finish().await.unwrap();
     let log = post.console.log.join("\n");
     assert_eq!(post.exit_code, 0, "{log}");
@@ -61,19 +58,53 @@ async fn killed_while_two_servers_are_deployed_to_at_the_same_time() {
     assert_eq!(body.matches("failed, rolled back").count(), 2, "{body}");
 }
 
-/// A step that deploys the bad release to both sites.
-fn step(sites: &[Site; 2], discord: &Receiver, workspace: PathBuf) -> Step {
+#[tokio::test]
+async fn a_rollback_says_which_release_it_puts_back() {
+    let sites = [Site::new("back", USUAL).await];
+    let [site] = &sites;
+    for version in ["v1", "v2"] {
+        assert_eq!(site.deploy(version).await.result, Deployed);
+    }
+    let discord = Receiver::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let (workspace, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut step = step(&sites, &discord, workspace.path().to_owned());
+    step.with.insert("command".to_owned(), "rollback".to_owned());
+    let machine = machine(temp.path());
+    let running = machine.start_program(&program(), &step, StageKind::Main, &BTreeMap::new(), None).unwrap();
+    let report = running.finish().await.unwrap();
+    let log = report.console.log.join("\n");
+    assert_eq!(report.exit_code, 0, "{log}");
+    assert!(log.contains("production: back to release v1-1 of commit commit-v1"), "{log}");
+    site.assert_runs("v1");
+    site.assert_clean();
+    let messages = discord.messages();
+    let [message] = &messages[..] else { panic!("{messages:?}") };
+    assert!(message.body.to_string().contains("rolled back on request"), "{}", message.body);
+}
+
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_build-deploy"))
+}
+
+/// A machine without an engine of its own.
+fn machine(temp: &Path) -> Machine {
+    let nowhere = temp.join("docker.sock");
+    Machine { docker: PathBuf::from("docker"), socket: nowhere.clone(), mounted_socket: nowhere, temp: temp.to_owned() }
+}
+
+/// A step that deploys the bad release to the sites.
+fn step(sites: &[Site], discord: &Receiver, workspace: PathBuf) -> Step {
     let text = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     fs::write(workspace.join("compose.yaml"), "services: {site: {build: .}}\n").unwrap();
     let address = |site: &Site| format!("ssh://deploy@127.0.0.1:{}{}", site.ssh.port, site.directory.display());
     let servers = json!([{
         "name": "production",
-        "compose": sites.each_ref().map(address),
+        "compose": sites.iter().map(address).collect::<Vec<_>>(),
         "at-once": 2,
         "settle": "6s",
         "services": {"web": "site", "worker": "site"},
     }]);
-    let servers_keys = sites.each_ref().map(Site::known_hosts).concat();
+    let servers_keys: String = sites.iter().map(Site::known_hosts).collect();
     let repository = sites[0].repository();
     let host = repository.split('/').next().unwrap();
     let images = json!({"site": format!("{repository}@{}", pushed("late"))});
