@@ -190,7 +190,14 @@ impl<'a, T: Target> Run<'a, T> {
             let (service, command) = (migration.service.clone(), migration.command.join(" "));
             self.notice(DeployStep::Migrating { service, command });
             if let Err(error) = self.target.migrate(plan, migration, self.settings.timeout).await {
-                let end = End::new(MigrationFailed).with(&migration.service, error);
+                let end = if error.is_outage {
+                    // It went on without the connection. The next deployment runs it again.
+                    let end = *Box::<End>::from(error);
+                    let problem = end.reason.clone().unwrap_or_default();
+                    end.because(format!("the migration of {} may have succeeded: {problem}", migration.service))
+                } else {
+                    End::new(MigrationFailed).with(&migration.service, error)
+                };
                 return Err(self.record(plan, end).await.into());
             }
         }

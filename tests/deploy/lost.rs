@@ -19,6 +19,12 @@ async fn a_lost_connection_is_made_again() {
     assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"), "the lock is taken again first");
     let calls = done.script().calls().replace(" observe", "");
     assert!(calls.contains("switch lock read restore"), "{calls}");
+    // Nobody knows how a migration ended; it is not said to have failed.
+    let done = deploy(with(&[("migrate", Does::Lose)]), "new").await;
+    assert_eq!((done.result(), done.runs().as_str()), (FailedRolledBack, "old"));
+    let reason = "the migration of web may have succeeded: connection lost; nothing was switched";
+    assert_eq!(done.reason(), reason);
+    assert!(done.script().unfinished.borrow().is_none() && matches!(&done.journal[..], [Some(_), None]));
     // A pull is tried again on another connection, which does not hold the lock.
     let done = deploy(with(&[("prepare", Does::Reconnect)]), "new").await;
     assert_eq!((done.result(), done.runs().as_str()), (Deployed, "new"));
