@@ -103,7 +103,7 @@ fn after_kill(report: &DeployReport) -> String {
     let end = match report.result {
         DeployResult::Deployed => "the interrupted deployment was checked: the new release runs",
         DeployResult::FailedRolledBack => "the interrupted deployment was rolled back",
-        DeployResult::Cancelled => "the deployment was interrupted before it changed anything",
+        DeployResult::Cancelled => "the deployment was interrupted before the switch",
         DeployResult::Superseded | DeployResult::Locked => "another deployment continued the interrupted one",
         _ => "the interrupted deployment may have left a failed release running",
     };
