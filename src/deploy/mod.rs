@@ -122,6 +122,8 @@ pub struct Saved {
     pub release: Release,
     /// What changes, and the way back.
     pub plan: Plan,
+    /// Why the release is being undone, once that has begun.
+    pub undone: Option<String>,
 }
 
 /// Checks that all targets can be reached, allow a deployment, and have the services that the inputs name. To be called
@@ -173,19 +175,19 @@ pub async fn all<T: Target>(targets: &[(&TargetSpec<T>, &Release)], cx: Context<
 
 /// Finishes or undoes a deployment whose process was killed, from what it saved.
 pub async fn repair<T: Target>(spec: &TargetSpec<T>, saved: &Saved, cx: Context<'_>) -> DeployReport {
-    one(spec, &saved.release, cx, Some(&saved.plan)).await
+    one(spec, &saved.release, cx, Some(saved)).await
 }
 
 async fn one<T: Target>(
     spec: &TargetSpec<T>,
     release: &Release,
     cx: Context<'_>,
-    interrupted: Option<&Plan>,
+    interrupted: Option<&Saved>,
 ) -> DeployReport {
     let began = Instant::now();
     let mut run = Run::new(&spec.target, &spec.settings, release, cx);
     let end = match interrupted {
-        Some(plan) => Box::pin(run.repair(plan)).await,
+        Some(saved) => Box::pin(run.repair(&saved.plan, saved.undone.as_deref())).await,
         None => Box::pin(run.deploy()).await,
     };
     if let Some(lock) = run.lock.take() {

@@ -168,9 +168,7 @@ impl<'a, T: Target> Run<'a, T> {
 
     /// Saves the way back: for the post stage of this run, and at the target for the next deployment.
     async fn save(&mut self, plan: &Plan) -> Result<(), Box<End>> {
-        let name = self.target.name();
-        let saved = Saved { target: name.to_owned(), release: self.release.clone(), plan: plan.clone() };
-        (self.cx.journal)(name, Some(&saved));
+        self.note(plan, None);
         match self.target.save(plan).await {
             Ok(()) => {
                 self.known.1 = true;
@@ -179,6 +177,12 @@ impl<'a, T: Target> Run<'a, T> {
             // A part of it may have been put in place.
             Err(error) => Err(self.record(plan, *Box::from(error)).await.into()),
         }
+    }
+
+    /// Notes for the post stage of this run what is to be finished, or undone because of `undone`.
+    fn note(&self, plan: &Plan, undone: Option<String>) {
+        let (target, release) = (self.target.name().to_owned(), self.release.clone());
+        (self.cx.journal)(self.target.name(), Some(&Saved { target, release, plan: plan.clone(), undone }));
     }
 
     async fn migrate(&mut self, plan: &Plan) -> Result<(), Box<End>> {
@@ -300,7 +304,9 @@ impl<'a, T: Target> Run<'a, T> {
         if !plan.has_way_back() {
             return self.record(plan, end.left("there is no previous release to roll back to", by_hand)).await;
         }
-        self.notice(DeployStep::RollingBack { reason: end.reason.clone().unwrap_or_default() });
+        let reason = end.reason.clone().unwrap_or_default();
+        self.note(plan, Some(reason.clone()));
+        self.notice(DeployStep::RollingBack { reason });
         if let Err(lost) = self.regain(plan).await {
             return end.lost(*lost);
         }

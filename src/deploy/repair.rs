@@ -17,8 +17,8 @@ enum Progress {
 
 impl<T: Target> Run<'_, T> {
     /// Finds out how far the deployment with this plan got. A release that was switched completely and proves to run is
-    /// kept; anything less is undone.
-    pub(super) async fn repair(&mut self, plan: &Plan) -> End {
+    /// kept; anything less is undone, and so is a release that was being undone because of `undone`.
+    pub(super) async fn repair(&mut self, plan: &Plan, undone: Option<&str>) -> End {
         self.plan = Some(plan.clone());
         match self.target.lock(self.release).await {
             Ok(Attempt::Taken(lock)) => self.lock = Some(lock),
@@ -45,12 +45,18 @@ impl<T: Target> Run<'_, T> {
             // It ended right before or right after the note was at the target, or somebody else has dealt with it.
             (self.cx.journal)(self.target.name(), None);
             return match (&present.unfinished, progress) {
+                (None, Progress::Nothing) if undone.is_some() => {
+                    End::new(FailedRolledBack).because(undone.unwrap_or_default()).switched()
+                }
                 (None, Progress::Nothing) => {
                     End::new(Cancelled).because(format!("{interrupted}; nothing was switched"))
                 }
                 (None, Progress::All) => End::new(Deployed).switched(),
                 _ => End::new(Superseded).because("another deployment has taken care of it"),
             };
+        }
+        if let Some(reason) = undone {
+            return self.restore(plan, End::new(FailedRolledBack).because(reason)).await;
         }
         match progress {
             Progress::Nothing => {

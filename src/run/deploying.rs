@@ -138,7 +138,7 @@ mod tests {
             content: Content::Images(Vec::new()),
         };
         let plan = Plan { release: "1".into(), changes: BTreeMap::new(), same: BTreeMap::new() };
-        Saved { target: target.into(), release, plan }
+        Saved { target: target.into(), release, plan, undone: None }
     }
 
     #[test]

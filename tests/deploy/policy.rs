@@ -177,7 +177,7 @@ async fn a_bad_release_is_rolled_back() {
     let report = &done.reports[0];
     assert!(report.was_switched && report.by_hand.is_empty());
     assert_eq!((report.failed_service.as_deref(), &report.log[..]), (Some("web"), &["web says boom".to_owned()][..]));
-    assert!(matches!(&done.journal[..], [Some(_), None]));
+    assert!(matches!(&done.journal[..], [Some(_), Some(_), None]));
     assert_eq!(done.seconds, 15, "the previous release has to prove itself too");
 }
 
@@ -188,7 +188,7 @@ async fn a_rollback_that_fails_is_told_apart() {
     assert_eq!((done.result(), done.runs().as_str()), (FailedNotRolledBack, "bad"));
     let want = "web: exited with code 3; the previous release could not be restored: no space left";
     assert_eq!((done.reason(), &done.reports[0].by_hand[..]), (want, &["put it back".to_owned()][..]));
-    assert!(matches!(&done.journal[..], [Some(_)]), "somebody still has to look after it");
+    assert!(matches!(&done.journal[..], [Some(_), Some(_)]), "somebody still has to look after it");
     assert!(done.script().unfinished.borrow().is_some());
 
     let runs = BTreeMap::from([("web", "worse".to_owned()), ("worker", "worse".to_owned())]);
@@ -351,11 +351,31 @@ async fn the_post_stage_finishes_or_undoes() {
         };
         let report = deploy::repair(spec, saved, cx).await;
         assert_eq!((report.result, killed.runs().as_str()), (result, want), "{content} {runs:?}: {:?}", report.reason);
-        assert_eq!(journal.into_inner(), [false]);
+        assert_eq!(journal.into_inner().last(), Some(&false));
         assert!(spec.target.unfinished.borrow().is_none());
         let again = deploy::repair(spec, saved, deaf(&cancel)).await;
         let want = if runs == ["new", "new"] { Deployed } else { Cancelled };
         assert_eq!((again.result, killed.runs().as_str()), (want, if want == Deployed { "new" } else { "old" }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_post_stage_finishes_a_rollback() {
+    for runs in [["old", "old"], ["old", "bad"], ["bad", "bad"]] {
+        let killed = deploy_until(with(&[("restore", Does::Take(300))]), "bad", 100.0).await;
+        let Some(Some(saved)) = killed.journal.last() else { panic!() };
+        let reason = saved.undone.as_deref().unwrap();
+        let spec = &killed.specs[0];
+        *spec.target.runs.borrow_mut() = [("web", runs[0].to_owned()), ("worker", runs[1].to_owned())].into();
+        spec.target.steps.take();
+        let (_canceller, cancel) = cancel::channel();
+        // The second time, it was killed right after the record.
+        for _ in 0..2 {
+            let report = deploy::repair(spec, saved, deaf(&cancel)).await;
+            assert_eq!((report.result, killed.runs().as_str()), (FailedRolledBack, "old"), "{runs:?}");
+            assert_eq!((report.reason.as_deref(), report.was_switched), (Some(reason), true));
+            assert!(spec.target.unfinished.borrow().is_none());
+        }
     }
 }
 
