@@ -343,10 +343,14 @@ impl<'a, T: Target> Run<'a, T> {
 
     /// Records the end at the target. A deployment never fails because of its record.
     pub(super) async fn record(&mut self, plan: &Plan, end: End) -> End {
+        let mut is_recorded = false;
         let problem = match self.regain(plan).await {
             Ok(()) => match self.patiently(self.target.record(plan, self.release, end.result)).await {
                 Some(Err(error)) => Some(error.chain()),
-                _ => None,
+                recorded => {
+                    is_recorded = recorded.is_some();
+                    None
+                }
             },
             // What runs is theirs.
             Err(lost) if lost.result == Superseded && end.result == Deployed => return lost.switched(),
@@ -355,7 +359,8 @@ impl<'a, T: Target> Run<'a, T> {
         if let Some(problem) = problem {
             self.notice(DeployStep::Warning(format!("the release could not be recorded: {problem}")));
         }
-        if !end.is_open() {
+        // What could be recorded is known; the post stage has nothing to find out.
+        if is_recorded || !end.is_open() {
             (self.cx.journal)(self.target.name(), None);
         }
         end

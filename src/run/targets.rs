@@ -76,6 +76,7 @@ pub fn specs(
                 project: input.project.clone(),
                 files: input.files.clone(),
                 sync: synced.clone(),
+                has_files: !input.sync.is_empty(),
                 strategy: match input.strategy {
                     Strategy::Recreate => compose::Strategy::Recreate,
                     Strategy::Rollout => compose::Strategy::Rollout,

@@ -153,6 +153,7 @@ impl Site {
             project: None,
             files: Vec::new(),
             sync: Vec::new(),
+            has_files: false,
             strategy: Strategy::Recreate,
             keep: 2,
             credentials,

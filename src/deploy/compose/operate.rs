@@ -111,11 +111,12 @@ impl ComposeTarget {
         }
         let seen = self.seen().await?;
         let changed = plan.changes.keys().map(String::as_str);
-        // Images that others have made are pulled at the first deployment only.
         let has_all = seen.project.dependencies(changed.clone()).into_iter().all(|name| seen.up.contains(name));
-        let pull = if has_all { "never" } else { "missing" };
+        // What others have made is pulled and started at the first deployment only. Later it is left alone, even if its
+        // definition has changed: it may be a database.
+        let others: &[&str] = if has_all { &["--pull", "never", "--no-deps"] } else { &["--pull", "missing"] };
         let files = self.files_with(&release_file(&plan.release)).await?;
-        self.operate("docker compose up", &plan.release, limit, self.up_command(&files, pull, changed)).await
+        self.operate("docker compose up", &plan.release, limit, self.up_command(&files, others, changed)).await
     }
 
     /// Starts what the services of the plan ran before, and removes those that did not exist.
@@ -126,7 +127,7 @@ impl ComposeTarget {
             |(name, change): (&_, &crate::deploy::plan::Change)| change.previous.is_some().then(|| String::clone(name));
         let old: Vec<String> = plan.changes.iter().filter_map(existed).collect();
         let new: Vec<String> = plan.changes.keys().filter(|name| !old.contains(name)).cloned().collect();
-        let argv = self.up_command(&files, "never", old.iter().map(String::as_str));
+        let argv = self.up_command(&files, &["--pull", "never"], old.iter().map(String::as_str));
         self.operate("docker compose up", &plan.release, limit, argv).await?;
         if new.is_empty() {
             return Ok(());
@@ -137,10 +138,15 @@ impl ComposeTarget {
         self.operate("docker compose rm", &plan.release, limit, argv).await
     }
 
-    fn up_command<'a>(&self, files: &[String], pull: &str, services: impl Iterator<Item = &'a str>) -> Vec<String> {
+    fn up_command<'a>(
+        &self,
+        files: &[String],
+        others: &[&'a str],
+        services: impl Iterator<Item = &'a str>,
+    ) -> Vec<String> {
         let mut argv = compose(self.settings.project.as_deref(), files);
-        argv.extend(["up", "-d", "--no-build", "--pull", pull, "--remove-orphans", "--"].map(String::from));
-        argv.extend(services.map(String::from));
+        let words = ["up", "-d", "--no-build", "--remove-orphans"].into_iter().chain(others.iter().copied());
+        argv.extend(words.chain(["--"]).chain(services).map(String::from));
         argv
     }
 
@@ -164,7 +170,7 @@ impl ComposeTarget {
             argv
         };
         let mut commands = vec![ssh, cd];
-        if !self.file_names().is_empty() {
+        if self.settings.has_files || !self.file_names().is_empty() {
             commands.push(format!("cp -a {DIRECTORY}/before/files/. ."));
         }
         commands.push(quote(command));

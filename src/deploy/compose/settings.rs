@@ -26,6 +26,8 @@ pub struct ComposeSettings {
     /// The files that belong to the release. They are put into the directory before the switch, and the former ones are put
     /// back with a rollback.
     pub sync: Vec<SyncedFile>,
+    /// Whether releases of this target have files, also if this run has none of them.
+    pub has_files: bool,
     /// How containers are replaced.
     pub strategy: Strategy,
     /// The number of releases to keep on the server, 1 or more.
