@@ -55,6 +55,7 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat, difference: Diffe
     };
     let RunSetup { context, planned, secrets, likely, warnings, no_login } = setup;
     let redactor = Redactor::new(inputs.secrets().chain(&secrets).chain(&likely));
+    log.redact(redactor.clone());
     let mut unchecked = Vec::new();
     // The same checks of paths as in a run, so that a plan without an error is one that can be built.
     if let Ok((plan, _)) = &planned {
@@ -73,13 +74,12 @@ pub async fn plan<W: Write>(call: Call<W>, format: PlanFormat, difference: Diffe
             return exit::WRONG_INPUT;
         }
     };
-    let compared = match no_login {
-        Some(failure) => Err(failure),
-        None => Box::pin(differences(difference, &plan, &cx, &inputs)).await,
-    };
-    let differences = match compared {
+    let differences = match Box::pin(differences(difference, &plan, &cx, &inputs, no_login)).await {
         Ok(lines) => lines,
         Err(failure) => {
+            for warning in &warnings {
+                let _ = log.late(warning);
+            }
             let failure = RunOutcome::Failure(Box::new(failure));
             let _ = log.event(&redactor.event(Event::Finished(failure)));
             return exit::FAILED;
@@ -112,11 +112,15 @@ async fn differences(
     plan: &Plan,
     cx: &RunContext,
     inputs: &Inputs,
+    no_login: Option<Failure>,
 ) -> Result<Vec<String>, Failure> {
     let Some(Deployment { targets, release, .. }) = cx.deployment.as_deref().filter(|_| difference == Difference::Read)
     else {
         return Ok(Vec::new());
     };
+    if let Some(failure) = no_login.filter(|_| inputs.deploy.digests.is_empty()) {
+        return Err(failure);
+    }
     let images = contents::images(plan, inputs, &cx.credentials).await?;
     let release = Release { content: Content::Images(images), ..release.clone() };
     let steps = deploy::stage::differences(targets, &release).await;

@@ -19,6 +19,8 @@ pub struct DockerConfig {
     pub encoded: Vec<Secret>,
     /// Credential helpers: the registry, unless the helper is for all, and the name of the helper.
     pub helpers: Vec<(Option<String>, String)>,
+    /// Registries without a login in the file. Docker lists those whose login is in the helper for all.
+    pub empty: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +51,10 @@ impl DockerConfig {
         let mut config = Self::default();
         for (registry, auth) in file.auths {
             config.encoded.extend((!auth.both.is_empty()).then(|| Secret::new(&*auth.both)));
-            config.logins.extend(auth.login().map(|login| (registry, login)));
+            match auth.login() {
+                Some(login) => config.logins.push((registry, login)),
+                None => config.empty.push(registry),
+            }
         }
         let store = (!file.store.is_empty()).then_some((None, file.store));
         config.helpers = store.into_iter().chain(file.helpers.into_iter().map(|(r, name)| (Some(r), name))).collect();
@@ -108,6 +113,7 @@ mod tests {
             ]
         );
         assert_eq!(config.helpers, [(None, "desktop".to_owned()), (Some("gcr.io".to_owned()), "gcloud".to_owned())]);
+        assert_eq!(config.empty, ["ghcr.io"]);
         assert!(!format!("{config:?}").contains("hunter2"));
         assert_eq!(DockerConfig::parse("{}"), Some(DockerConfig::default()));
         assert_eq!(DockerConfig::parse("nonsense"), None);

@@ -110,11 +110,12 @@ impl Logins {
         let keys: Vec<_> = given.filter_map(|given| Some((given.registry.clone(), key_of(given)?))).collect();
         let hosts = hosts(plan, inputs);
         let texts = texts(plan, context);
-        let mut asked = hosts.clone();
         // Base images come from Docker Hub unless they name another registry.
-        asked.insert(DOCKER_HUB);
-        asked.retain(|host| !keys.iter().any(|(registry, _)| registry == host));
-        let absent = logins.ask_helpers(asked, &texts, env).await;
+        let named = texts.iter().flat_map(|text| logins.helpers.named_in(text));
+        let asked = hosts.iter().copied().chain([DOCKER_HUB]).chain(named);
+        let asked = asked.filter(|host| !keys.iter().any(|(registry, _)| registry == host));
+        let asked = asked.map(String::from).collect();
+        let absent = logins.ask_helpers(asked, env).await;
         logins.of_job(inputs);
         let wanted = wanted(plan, inputs, &hosts, &texts);
         if tokio::time::timeout(LIMIT, logins.ecr(&wanted, &keys, inputs, env)).await.is_err() {
@@ -154,19 +155,17 @@ impl Logins {
             self.secrets.push(login.password.clone());
             self.credentials.insert_missing(&registry, login);
         }
-        self.helpers = Helpers::new(shown.to_string(), config.helpers);
+        self.helpers = Helpers::new(shown.to_string(), config.helpers, &config.empty);
     }
 
     /// Asks the credential helpers for the registries without a login. Returns those whose helper cannot run here.
-    async fn ask_helpers(&mut self, hosts: BTreeSet<&str>, texts: &[String], env: &RunnerEnv) -> Vec<String> {
-        let named = texts.iter().flat_map(|text| self.helpers.named_in(text));
-        let registries: BTreeSet<&str> = hosts.into_iter().chain(named).collect();
+    async fn ask_helpers(&mut self, registries: BTreeSet<String>, env: &RunnerEnv) -> Vec<String> {
         let missing = registries.into_iter().filter(|registry| self.credentials.for_host(registry).is_none());
-        let asked = missing.filter_map(|registry| Some((registry, self.helpers.of(registry)?)));
-        let answers = asked.map(|(registry, helper)| async move {
-            let answer = tokio::time::timeout(LIMIT, helpers::login(helper, registry, env)).await;
+        let asked = missing.filter_map(|registry| self.helpers.of(&registry).map(String::from).zip(Some(registry)));
+        let answers = asked.map(|(helper, registry)| async move {
+            let answer = tokio::time::timeout(LIMIT, helpers::login(&helper, &registry, env)).await;
             let slow = |_| Err(Unused::Failed(format!("no answer within {} s", LIMIT.as_secs())));
-            (registry.to_owned(), helper.to_owned(), answer.unwrap_or_else(slow))
+            (registry, helper, answer.unwrap_or_else(slow))
         });
         let mut absent = Vec::new();
         for (registry, helper, answer) in join_all(answers).await {
@@ -295,6 +294,8 @@ fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
     let mut hosts = plan.hosts();
     hosts.extend(inputs.registry.hosts.iter().map(String::as_str));
     hosts.extend(inputs.registry.credentials.iter().map(|given| given.registry.as_str()));
+    let references = inputs.deploy.digests.iter().filter_map(|(_, value)| value.rsplit_once('@'));
+    hosts.extend(references.filter_map(|(repository, _)| Some(repository.split_once('/')?.0)));
     for image in &plan.images {
         for cache in image.cache_from.iter().chain(&image.cache_to) {
             let references = cache.attributes.iter().filter(|(name, _)| name == "ref");

@@ -4,7 +4,10 @@
 //!
 //! Protocol: <https://github.com/docker/docker-credential-helpers#development>.
 
-use std::{collections::BTreeMap, process::Stdio};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Stdio,
+};
 
 use serde::Deserialize;
 use tokio::{io::AsyncWriteExt as _, process::Command};
@@ -35,6 +38,8 @@ pub(super) struct Helpers {
     store: Option<String>,
     /// Helpers by registry, as written in images.
     by_registry: BTreeMap<String, String>,
+    /// Registries whose login is in the helper of all others.
+    listed: BTreeSet<String>,
 }
 
 /// The reason why a helper was not used.
@@ -55,8 +60,10 @@ struct Answer {
 }
 
 impl Helpers {
-    pub(super) fn new(file: String, helpers: Vec<(Option<String>, String)>) -> Self {
-        let mut all = Self { file, ..Self::default() };
+    /// `listed` are the registries whose login is in the helper of all.
+    pub(super) fn new(file: String, helpers: Vec<(Option<String>, String)>, listed: &[String]) -> Self {
+        let listed = listed.iter().map(|registry| as_in_images(registry)).collect();
+        let mut all = Self { file, listed, ..Self::default() };
         for (registry, helper) in helpers {
             match registry {
                 Some(registry) => drop(all.by_registry.insert(as_in_images(&registry), helper)),
@@ -71,10 +78,11 @@ impl Helpers {
         self.by_registry.get(&as_in_images(registry)).or(self.store.as_ref()).map(String::as_str)
     }
 
-    /// Returns the registries that have a helper of their own and are named in a text, such as a Dockerfile.
+    /// Returns the registries whose login is known to be in a helper, and that are named in a text, such as a Dockerfile.
     pub(super) fn named_in<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
         let is_part = |c: char| c.is_ascii_alphanumeric() || ['.', '-', ':'].contains(&c);
-        text.split(move |c| !is_part(c)).filter(|word| self.by_registry.contains_key(*word))
+        text.split(move |c| !is_part(c))
+            .filter(|word| self.by_registry.contains_key(*word) || self.listed.contains(*word))
     }
 }
 
@@ -179,11 +187,12 @@ mod tests {
         let own = |registry: &str, helper: &str| (Some(registry.to_owned()), helper.to_owned());
         let all =
             vec![(None, "desktop".to_owned()), own("gcr.io", "gcloud"), own("https://index.docker.io/v1/", "hub")];
-        let helpers = Helpers::new("config.json".into(), all);
+        let helpers = Helpers::new("config.json".into(), all, &["quay.io".to_owned()]);
         assert_eq!(helpers.of("gcr.io"), Some("gcloud"));
         assert_eq!(helpers.of("docker.io"), Some("hub"));
         assert_eq!(helpers.of("ghcr.io"), Some("desktop"));
-        assert_eq!(helpers.named_in("FROM gcr.io/a/b\nCOPY --from=eu.gcr.io/c /d /e").collect::<Vec<_>>(), ["gcr.io"]);
+        let text = "FROM gcr.io/a/b\nCOPY --from=eu.gcr.io/c /d /e\nFROM quay.io/f";
+        assert_eq!(helpers.named_in(text).collect::<Vec<_>>(), ["gcr.io", "quay.io"]);
         assert_eq!(Helpers::default().of("gcr.io"), None);
     }
 }
