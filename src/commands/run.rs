@@ -139,6 +139,7 @@ pub async fn run<W: Write>(call: Call<W>, task: Work) -> u8 {
     let knows_tags = moves::end(&env, &moving, &state);
     // From here on, the post stage repeats reports of the outcome that fail.
     chat.save_outcome(&env, &state);
+    ongoing.forget_settled();
     let pace = if matches!(state.outcome, Some((RunOutcome::Cancelled, _))) { Pace::Cancelled } else { Pace::Usual };
     let final_reports = allowance.final_reports(pace);
     // On the heap: the future contains the calls to all of them.

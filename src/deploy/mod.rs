@@ -9,6 +9,7 @@ pub mod compose;
 mod end;
 mod hold;
 mod http_check;
+mod journal;
 pub mod judge;
 pub mod outcome;
 pub mod plan;
@@ -21,16 +22,18 @@ pub mod target;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use futures_util::future::{LocalBoxFuture, join_all};
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
-pub use self::http_check::HttpCheck;
 use self::{
     end::End,
     plan::Plan,
     policy::Run,
     release::Release,
     target::{Migration, Target, TargetError},
+};
+pub use self::{
+    http_check::HttpCheck,
+    journal::{Reached, Saved},
 };
 use crate::{
     cancel::Cancel,
@@ -113,19 +116,6 @@ impl fmt::Debug for Context<'_> {
     }
 }
 
-/// A deployment that is about to change a target, for those who must know of it should this process be killed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Saved {
-    /// The target's name.
-    pub target: String,
-    /// The release.
-    pub release: Release,
-    /// What changes, and the way back.
-    pub plan: Plan,
-    /// Why the release is being undone, once that has begun.
-    pub undone: Option<String>,
-}
-
 /// Checks that all targets can be reached, allow a deployment, and have the services that the inputs name. To be called
 /// before anything is built.
 ///
@@ -187,7 +177,7 @@ async fn one<T: Target>(
     let began = Instant::now();
     let mut run = Run::new(&spec.target, &spec.settings, release, cx);
     let end = match interrupted {
-        Some(saved) => Box::pin(run.repair(&saved.plan, saved.undone.as_deref())).await,
+        Some(saved) => Box::pin(run.repair(saved)).await,
         None => Box::pin(run.deploy()).await,
     };
     if let Some(lock) = run.lock.take() {

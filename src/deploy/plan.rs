@@ -103,7 +103,8 @@ impl Plan {
             // What has failed is started again, and judged.
             let is_same =
                 !now.runs.is_empty() && !now.has_failed && now.runs.iter().all(|one| one.digest == pin.digest);
-            let unproven = present.unfinished.as_ref().and_then(|plan| plan.changes.get(&service));
+            let mut open = [&present.unfinished, &present.left].into_iter().flatten();
+            let unproven = open.find_map(|plan| plan.changes.get(&service));
             // What a deployment that was not finished has switched was never proved: the way back leads to what ran before.
             let was_switched = unproven.filter(|change| now.runs.iter().any(|one| one.digest == change.next.digest));
             let previous = match was_switched {

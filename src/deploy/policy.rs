@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Context, Saved, Settings,
+    Context, Reached, Saved, Settings,
     end::End,
     http_check,
     judge::{Fault, Judge, Verdict},
@@ -54,6 +54,8 @@ pub(super) struct Run<'a, T: Target> {
     /// The last release that was deployed, and whether a note of this deployment is at the target, when the lock was held
     /// last. Another deployment changes one of them.
     pub(super) known: (Option<Recorded>, bool),
+    /// What was noted for the post stage last.
+    pub(super) noted: Option<Saved>,
     /// What is going on, for the message about a stop.
     doing: &'static str,
 }
@@ -71,7 +73,17 @@ pub(super) enum Watched {
 
 impl<'a, T: Target> Run<'a, T> {
     pub(super) fn new(target: &'a T, settings: &'a Settings, release: &'a Release, cx: Context<'a>) -> Self {
-        Self { target, settings, release, cx, lock: None, plan: None, known: (None, false), doing: "reading" }
+        Self {
+            target,
+            settings,
+            release,
+            cx,
+            lock: None,
+            plan: None,
+            known: (None, false),
+            noted: None,
+            doing: "reading",
+        }
     }
 
     /// The deployment.
@@ -168,7 +180,7 @@ impl<'a, T: Target> Run<'a, T> {
 
     /// Saves the way back: for the post stage of this run, and at the target for the next deployment.
     async fn save(&mut self, plan: &Plan) -> Result<(), Box<End>> {
-        self.note(plan, None);
+        self.note(plan, Reached::Saved);
         match self.target.save(plan).await {
             Ok(()) => {
                 self.known.1 = true;
@@ -177,12 +189,6 @@ impl<'a, T: Target> Run<'a, T> {
             // A part of it may have been put in place.
             Err(error) => Err(self.record(plan, *Box::from(error)).await.into()),
         }
-    }
-
-    /// Notes for the post stage of this run what is to be finished, or undone because of `undone`.
-    fn note(&self, plan: &Plan, undone: Option<String>) {
-        let (target, release) = (self.target.name().to_owned(), self.release.clone());
-        (self.cx.journal)(self.target.name(), Some(&Saved { target, release, plan: plan.clone(), undone }));
     }
 
     async fn migrate(&mut self, plan: &Plan) -> Result<(), Box<End>> {
@@ -209,7 +215,8 @@ impl<'a, T: Target> Run<'a, T> {
     }
 
     /// Switches to the release and watches it.
-    async fn switch(&mut self, plan: &Plan) -> Result<Watched, Box<End>> {
+    pub(super) async fn switch(&mut self, plan: &Plan) -> Result<Watched, Box<End>> {
+        self.note(plan, Reached::Switch);
         self.notice(DeployStep::Switching);
         let mut switched = self.patiently(self.target.switch(plan, self.settings.timeout)).await;
         if matches!(&switched, Some(Err(error)) if error.is_outage) {
@@ -305,7 +312,7 @@ impl<'a, T: Target> Run<'a, T> {
             return self.record(plan, end.left("there is no previous release to roll back to", by_hand)).await;
         }
         let reason = end.reason.clone().unwrap_or_default();
-        self.note(plan, Some(reason.clone()));
+        self.note(plan, Reached::Undo(reason.clone()));
         self.notice(DeployStep::RollingBack { reason });
         if let Err(lost) = self.regain(plan).await {
             return end.lost(*lost);
@@ -359,10 +366,7 @@ impl<'a, T: Target> Run<'a, T> {
         if let Some(problem) = problem {
             self.notice(DeployStep::Warning(format!("the release could not be recorded: {problem}")));
         }
-        // What could be recorded is known; the post stage has nothing to find out.
-        if is_recorded || !end.is_open() {
-            (self.cx.journal)(self.target.name(), None);
-        }
+        self.close(&end, is_recorded);
         end
     }
 
@@ -386,7 +390,7 @@ impl<'a, T: Target> Run<'a, T> {
 
 /// The services that run well, and need no switch if their new image contains the same.
 fn may_stay(present: &Present) -> BTreeSet<String> {
-    if present.is_outdated || present.unfinished.is_some() {
+    if present.is_outdated || present.unfinished.is_some() || present.left.is_some() {
         return BTreeSet::new();
     }
     let well = present.services.iter().filter(|(_, now)| now.is_up && !now.has_failed && now.runs.len() == 1);

@@ -127,6 +127,8 @@ pub struct Present {
     pub last: Option<Recorded>,
     /// A deployment that was not finished.
     pub unfinished: Option<Plan>,
+    /// What still runs of an earlier deployment that failed and was not rolled back.
+    pub left: Option<Plan>,
     /// Whether the release changes more than images, such as the files of the project. All of its services are switched
     /// then.
     pub is_outdated: bool,

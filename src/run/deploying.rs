@@ -44,6 +44,20 @@ impl<'a> Ongoing<'a> {
         let mut all = self.saved.borrow_mut();
         all.retain(|other| other.target != target);
         all.extend(saved.cloned());
+        self.write(&all);
+    }
+
+    /// Forgets the deployments whose end is recorded, now that the run's outcome is saved, which reports them.
+    pub fn forget_settled(&self) {
+        let mut all = self.saved.borrow_mut();
+        let before = all.len();
+        all.retain(|saved| !saved.is_settled);
+        if all.len() < before {
+            self.write(&all);
+        }
+    }
+
+    fn write(&self, all: &[Saved]) {
         let mut size = 0;
         let texts = all.iter().filter_map(|saved| serde_json::to_string(saved).ok()).filter(|text| {
             let fits = size + text.len() < LARGEST;
@@ -123,6 +137,7 @@ mod tests {
     use super::{Ongoing, Saved};
     use crate::{
         deploy::{
+            Reached,
             plan::Plan,
             release::{Content, Release},
         },
@@ -138,7 +153,7 @@ mod tests {
             content: Content::Images(Vec::new()),
         };
         let plan = Plan { release: "1".into(), changes: BTreeMap::new(), same: BTreeMap::new() };
-        Saved { target: target.into(), release, plan, undone: None }
+        Saved { target: target.into(), release, plan, reached: Reached::Saved, is_settled: false }
     }
 
     #[test]
@@ -155,6 +170,10 @@ mod tests {
         ongoing.save("one", Some(&one));
         ongoing.save("two", Some(&two));
         assert_eq!(state(), [one.clone(), two.clone()]);
+        ongoing.save("one", Some(&Saved { is_settled: true, ..one }));
+        assert_eq!(state().len(), 2, "the run has not reported it yet");
+        ongoing.forget_settled();
+        assert_eq!(state(), std::slice::from_ref(&two));
         ongoing.save("one", None);
         assert_eq!(state(), std::slice::from_ref(&two));
         // The kernel would refuse a variable of this size.

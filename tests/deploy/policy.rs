@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 use build_deploy::{
     cancel::{self, Stop},
     deploy::{
-        self, Context, Saved, TargetSpec,
+        self, Context, Reached, Saved, TargetSpec,
         plan::{Change, Plan},
         release::{Content, Release, ServiceImage},
         target::Recorded,
@@ -118,7 +118,8 @@ async fn a_good_release() {
     let calls = done.script().calls().replace(" observe", "");
     assert_eq!(calls, "read lock read prepare save migrate switch record unlock");
     assert_eq!(done.seconds, 15, "the settle time");
-    let [Some(saved), None] = &done.journal[..] else { panic!("{:?}", done.journal) };
+    let [Some(saved), Some(switch), None] = &done.journal[..] else { panic!("{:?}", done.journal) };
+    assert_eq!((&saved.reached, &switch.reached), (&Reached::Saved, &Reached::Switch));
     assert_eq!((saved.target.as_str(), saved.release.id.as_str()), ("production", "r-new"));
     assert_eq!(saved.plan.changes["web"].previous, Some(image("old").pin()));
     let service = &done.reports[0].services["worker"];
@@ -177,7 +178,7 @@ async fn a_bad_release_is_rolled_back() {
     let report = &done.reports[0];
     assert!(report.was_switched && report.by_hand.is_empty());
     assert_eq!((report.failed_service.as_deref(), &report.log[..]), (Some("web"), &["web says boom".to_owned()][..]));
-    assert!(matches!(&done.journal[..], [Some(_), Some(_), None]));
+    assert!(matches!(&done.journal[..], [Some(_), Some(_), Some(_), None]));
     assert_eq!(done.seconds, 15, "the previous release has to prove itself too");
 }
 
@@ -188,7 +189,8 @@ async fn a_rollback_that_fails_is_told_apart() {
     assert_eq!((done.result(), done.runs().as_str()), (FailedNotRolledBack, "bad"));
     let want = "web: exited with code 3; the previous release could not be restored: no space left";
     assert_eq!((done.reason(), &done.reports[0].by_hand[..]), (want, &["put it back".to_owned()][..]));
-    assert!(matches!(&done.journal[..], [Some(_), Some(_), None]), "the post stage has nothing to add");
+    let [.., Some(undo), Some(settled)] = &done.journal[..] else { panic!("{:?}", done.journal) };
+    assert!(!undo.is_settled && settled.is_settled, "the post stage has nothing to add once the run has reported it");
     assert!(done.script().unfinished.borrow().is_some());
 
     let runs = BTreeMap::from([("web", "worse".to_owned()), ("worker", "worse".to_owned())]);
@@ -283,7 +285,7 @@ async fn a_stop_never_starts_a_rollback() {
         assert_eq!((done.result(), done.runs().as_str()), (Cancelled, "bad"));
         assert!(done.seconds <= 8 && done.reason().contains(reason), "{} s: {}", done.seconds, done.reason());
         assert!(!done.script().calls().contains("restore"));
-        assert!(matches!(&done.journal[..], [Some(_)]) && done.script().unfinished.borrow().is_some());
+        assert!(matches!(&done.journal[..], [Some(_), Some(_)]) && done.script().unfinished.borrow().is_some());
     }
     let done = deploy_until(with(&[("switch", Does::FailAfter(6, "port is taken"))]), "new", 5.0).await;
     assert_eq!((done.result(), done.seconds), (Cancelled, 6));
@@ -354,7 +356,7 @@ async fn the_post_stage_finishes_or_undoes() {
         assert_eq!(journal.into_inner().last(), Some(&false));
         assert!(spec.target.unfinished.borrow().is_none());
         let again = deploy::repair(spec, saved, deaf(&cancel)).await;
-        let want = if runs == ["new", "new"] { Deployed } else { Cancelled };
+        let want = if runs == ["new", "new"] { Deployed } else { Superseded };
         assert_eq!((again.result, killed.runs().as_str()), (want, if want == Deployed { "new" } else { "old" }));
     }
 }
@@ -364,7 +366,7 @@ async fn the_post_stage_finishes_a_rollback() {
     for runs in [["old", "old"], ["old", "bad"], ["bad", "bad"]] {
         let killed = deploy_until(with(&[("restore", Does::Take(300))]), "bad", 100.0).await;
         let Some(Some(saved)) = killed.journal.last() else { panic!() };
-        let reason = saved.undone.as_deref().unwrap();
+        let Reached::Undo(reason) = &saved.reached else { panic!("{:?}", saved.reached) };
         let spec = &killed.specs[0];
         *spec.target.runs.borrow_mut() = [("web", runs[0].to_owned()), ("worker", runs[1].to_owned())].into();
         spec.target.steps.take();
@@ -373,7 +375,7 @@ async fn the_post_stage_finishes_a_rollback() {
         for _ in 0..2 {
             let report = deploy::repair(spec, saved, deaf(&cancel)).await;
             assert_eq!((report.result, killed.runs().as_str()), (FailedRolledBack, "old"), "{runs:?}");
-            assert_eq!((report.reason.as_deref(), report.was_switched), (Some(reason), true));
+            assert_eq!((report.reason.as_deref(), report.was_switched), (Some(reason.as_str()), true));
             assert!(spec.target.unfinished.borrow().is_none());
         }
     }

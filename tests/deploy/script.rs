@@ -215,7 +215,7 @@ impl Target for Script {
         };
         let services = ["web", "worker"].map(|name| (name.to_owned(), service(name)));
         let unfinished = self.unfinished.borrow().clone();
-        Ok(Present { services: services.into(), last: self.last.clone(), unfinished, is_outdated: false })
+        Ok(Present { services: services.into(), last: self.last.clone(), unfinished, left: None, is_outdated: false })
     }
 
     async fn lock(&self, _: &Release) -> Result<Attempt<Held>, TargetError> {

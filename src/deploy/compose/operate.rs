@@ -112,11 +112,10 @@ impl ComposeTarget {
         let seen = self.seen().await?;
         let changed = plan.changes.keys().map(String::as_str);
         let has_all = seen.project.dependencies(changed.clone()).into_iter().all(|name| seen.up.contains(name));
-        // What others have made is pulled and started at the first deployment only. Later it is left alone, even if its
-        // definition has changed: it may be a database.
-        let others: &[&str] = if has_all { &["--pull", "never", "--no-deps"] } else { &["--pull", "missing"] };
+        // Images that others have made are pulled at the first deployment only.
+        let pull = if has_all { "never" } else { "missing" };
         let files = self.files_with(&release_file(&plan.release)).await?;
-        self.operate("docker compose up", &plan.release, limit, self.up_command(&files, others, changed)).await
+        self.operate("docker compose up", &plan.release, limit, self.up_command(&files, pull, changed)).await
     }
 
     /// Starts what the services of the plan ran before, and removes those that did not exist.
@@ -127,7 +126,7 @@ impl ComposeTarget {
             |(name, change): (&_, &crate::deploy::plan::Change)| change.previous.is_some().then(|| String::clone(name));
         let old: Vec<String> = plan.changes.iter().filter_map(existed).collect();
         let new: Vec<String> = plan.changes.keys().filter(|name| !old.contains(name)).cloned().collect();
-        let argv = self.up_command(&files, &["--pull", "never"], old.iter().map(String::as_str));
+        let argv = self.up_command(&files, "never", old.iter().map(String::as_str));
         self.operate("docker compose up", &plan.release, limit, argv).await?;
         if new.is_empty() {
             return Ok(());
@@ -138,15 +137,10 @@ impl ComposeTarget {
         self.operate("docker compose rm", &plan.release, limit, argv).await
     }
 
-    fn up_command<'a>(
-        &self,
-        files: &[String],
-        others: &[&'a str],
-        services: impl Iterator<Item = &'a str>,
-    ) -> Vec<String> {
+    fn up_command<'a>(&self, files: &[String], pull: &str, services: impl Iterator<Item = &'a str>) -> Vec<String> {
         let mut argv = compose(self.settings.project.as_deref(), files);
-        let words = ["up", "-d", "--no-build", "--remove-orphans"].into_iter().chain(others.iter().copied());
-        argv.extend(words.chain(["--"]).chain(services).map(String::from));
+        argv.extend(["up", "-d", "--no-build", "--pull", pull, "--remove-orphans", "--"].map(String::from));
+        argv.extend(services.map(String::from));
         argv
     }
 
@@ -171,7 +165,9 @@ impl ComposeTarget {
         };
         let mut commands = vec![ssh, cd];
         if self.settings.has_files || !self.file_names().is_empty() {
-            commands.push(format!("cp -a {DIRECTORY}/before/files/. ."));
+            // They may have been put back already.
+            let saved = format!("{DIRECTORY}/before/files");
+            commands.push(format!("[ ! -d {saved} ] || cp -a {saved}/. ."));
         }
         commands.push(quote(command));
         commands
@@ -241,6 +237,7 @@ impl ComposeTarget {
             result,
             is_rollback: matches!(release.content, Content::Services(_)),
             services,
+            left: (result == FailedNotRolledBack).then(|| plan.clone()),
         });
         self.write(&[("releases.jsonl", records::render(&all))]).await?;
 

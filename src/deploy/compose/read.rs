@@ -142,7 +142,7 @@ impl ComposeTarget {
         let up = services.iter().filter(|(_, now)| now.is_up).map(|(name, _)| name.clone()).collect();
         let seen = Seen { project, is_outdated, records, unfinished: unfinished.clone(), at: Instant::now(), up };
         *self.seen.lock().await = Some(seen);
-        Ok(Present { services, last, unfinished: unfinished.or(left), is_outdated })
+        Ok(Present { services, last, unfinished, left, is_outdated })
     }
 
     /// A sample of these services.

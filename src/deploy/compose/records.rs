@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     deploy::{
-        plan::{Change, Plan},
+        plan::Plan,
         release::{Content, Release, ServiceImage},
     },
     domain::{deploy::DeployResult, digest::Digest},
@@ -29,6 +29,9 @@ pub(super) struct Record {
     pub(super) is_rollback: bool,
     /// Everything that is pinned, also what this release did not change.
     pub(super) services: BTreeMap<String, ServiceImage>,
+    /// What changed, and the way back, of a release that failed and was not rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) left: Option<Plan>,
 }
 
 impl Record {
@@ -72,20 +75,13 @@ pub(super) fn kept(records: &[Record], keep: usize) -> Vec<&Record> {
     deployed(records).into_iter().take(keep.max(1)).collect()
 }
 
-/// What is left of a deployment that failed and was not rolled back, if it still runs: the way back leads to the last release
-/// that was good. Its own note is gone once a later deployment ended before it switched anything.
+/// What still runs of the last deployment that failed and was not rolled back. Its own note is gone once a later deployment
+/// ended before it switched anything.
 pub(super) fn left_running(records: &[Record], runs: impl Fn(&str, &Digest) -> bool) -> Option<Plan> {
-    let good = deployed(records).first().copied();
     let since = records.iter().rev().take_while(|record| !self::runs(record.result));
-    let failed = since.into_iter().find(|record| record.result == DeployResult::FailedNotRolledBack)?;
-    let change = |(service, ServiceImage { image, pin }): (&String, &ServiceImage)| {
-        let previous = good.and_then(|good| good.services.get(service)).map(|before| before.pin.clone());
-        let is_left = runs(service, &pin.digest) && previous.as_ref().is_none_or(|before| before.digest != pin.digest);
-        let change = Change { image: image.clone(), next: pin.clone(), previous, was_up: true };
-        is_left.then(|| (service.clone(), change))
-    };
-    let changes: BTreeMap<String, Change> = failed.services.iter().filter_map(change).collect();
-    (!changes.is_empty()).then(|| Plan { release: failed.id.clone(), changes, same: BTreeMap::new() })
+    let mut plan = since.into_iter().find_map(|record| record.left.clone())?;
+    plan.changes.retain(|service, change| runs(service, &change.next.digest));
+    (!plan.changes.is_empty()).then_some(plan)
 }
 
 /// Images that are not needed any more.
@@ -121,7 +117,10 @@ mod tests {
 
     use super::{Record, deployed, left_running, parse, render, rubbish};
     use crate::{
-        deploy::release::ServiceImage,
+        deploy::{
+            plan::{Change, Plan},
+            release::ServiceImage,
+        },
         domain::{
             deploy::{DeployResult, Pin},
             digest::Digest,
@@ -140,6 +139,7 @@ mod tests {
             result,
             is_rollback: false,
             services: BTreeMap::from([("web".into(), ServiceImage { image: "web".into(), pin })]),
+            left: None,
         }
     }
 
@@ -171,23 +171,22 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_from_a_release_that_stayed_leads_to_the_last_good_one() {
+    fn the_way_back_from_a_release_that_stayed_is_that_of_its_own_plan() {
         use DeployResult::{Deployed, FailedNotRolledBack, FailedRolledBack, MigrationFailed};
-        let way_back = |records: &[Record], running: &str| {
+        let pin = |content: &str| record("", content, Deployed).services["web"].pin.clone();
+        let change = Change { image: "web".into(), next: pin("bad"), previous: Some(pin("by hand")), was_up: false };
+        let plan = Plan { release: "2".into(), changes: [("web".into(), change)].into(), same: BTreeMap::new() };
+        let left = |records: &[Record], running: &str| {
             let running = Digest::of(running.as_bytes());
-            let plan = left_running(records, |service, digest| service == "web" && *digest == running)?;
-            let previous = plan.changes["web"].previous.as_ref().map(|pin| pin.digest.clone());
-            Some((plan.release, previous))
+            left_running(records, |service, digest| service == "web" && *digest == running)
         };
         let good = record("1", "a", Deployed);
-        let bad = record("2", "bad", FailedNotRolledBack);
+        let bad = Record { left: Some(plan.clone()), ..record("2", "bad", FailedNotRolledBack) };
         let migration = record("3", "c", MigrationFailed);
-        let want = Some(("2".to_owned(), Some(Digest::of(b"a"))));
-        assert_eq!(way_back(&[good.clone(), bad.clone(), migration.clone()], "bad"), want);
-        assert_eq!(way_back(&[good.clone(), bad.clone(), migration.clone()], "a"), None, "put back by hand");
-        assert_eq!(way_back(&[bad.clone(), migration], "bad"), Some(("2".to_owned(), None)), "the first release");
-        let rolled_back = record("3", "c", FailedRolledBack);
-        assert_eq!(way_back(&[good.clone(), bad.clone(), rolled_back], "a"), None);
-        assert_eq!(way_back(&[good, bad, record("3", "bad", Deployed)], "bad"), None, "it was proved to run later");
+        assert_eq!(left(&[good.clone(), bad.clone(), migration.clone()], "bad"), Some(plan.clone()));
+        assert_eq!(left(&[good.clone(), bad.clone(), migration.clone()], "a"), None, "put back by hand");
+        assert_eq!(left(&[bad.clone(), migration], "bad"), Some(plan), "there was no good release");
+        assert_eq!(left(&[good.clone(), bad.clone(), record("3", "c", FailedRolledBack)], "a"), None);
+        assert_eq!(left(&[good, bad, record("3", "bad", Deployed)], "bad"), None, "it was proved to run later");
     }
 }
