@@ -8,8 +8,6 @@ lab=scripts/lab.sh
 
 cargo fmt --check
 "$lab" up all
-# What earlier runs have left slows containerd down, which looks through all of it each time it collects garbage.
-"$lab" prune
 "$lab" base-images
 # Built once, then copied into the other engines.
 for engine in c8d classic old named; do
