@@ -64,7 +64,8 @@ impl<T: Target> Run<'_, T> {
                     End::new(FailedRolledBack).because(format!("{interrupted} while services were being switched"));
                 self.restore(plan, end).await
             }
-            // Of services that change only in their files, nobody knows; what is done already is not done again.
+            // The image of a service that changes only in its files does not tell whether it was switched. Another switch
+            // replaces only what is still missing.
             Progress::All if plan.changes.values().any(keeps_its_image) => match Box::pin(self.switch(plan)).await {
                 Ok(watched) => self.keep_or_undo(plan, watched).await,
                 Err(end) => *end,

@@ -22,6 +22,7 @@ use crate::{
         diagnostic::Diagnostic,
         ecr::EcrHost,
         failure::Failure,
+        repository::{Repository, host_of},
         secret::Secret,
         stage::Stage,
     },
@@ -295,7 +296,9 @@ fn hosts<'a>(plan: &'a Plan, inputs: &'a Inputs) -> BTreeSet<&'a str> {
     hosts.extend(inputs.registry.hosts.iter().map(String::as_str));
     hosts.extend(inputs.registry.credentials.iter().map(|given| given.registry.as_str()));
     let references = inputs.deploy.digests.iter().filter_map(|(_, value)| value.rsplit_once('@'));
-    hosts.extend(references.filter_map(|(repository, _)| Some(repository.split_once('/')?.0)));
+    // Without a host, it is a name on Docker Hub.
+    let named = references.filter(|(repository, _)| Repository::parse(repository).is_ok());
+    hosts.extend(named.map(|(repository, _)| host_of(repository)));
     for image in &plan.images {
         for cache in image.cache_from.iter().chain(&image.cache_to) {
             let references = cache.attributes.iter().filter(|(name, _)| name == "ref");

@@ -111,8 +111,8 @@ impl ComposeTarget {
         }
         let seen = self.seen().await?;
         let changed = plan.changes.keys().map(String::as_str);
-        let has_all = seen.project.dependencies(changed.clone()).into_iter().all(|name| seen.up.contains(name));
         // Images that others have made are pulled at the first deployment only.
+        let has_all = seen.project.dependencies(changed.clone()).into_iter().all(|name| seen.up.contains(name));
         let pull = if has_all { "never" } else { "missing" };
         let files = self.files_with(&release_file(&plan.release)).await?;
         self.operate("docker compose up", &plan.release, limit, self.up_command(&files, pull, changed)).await

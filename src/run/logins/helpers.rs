@@ -10,7 +10,10 @@ use std::{
 };
 
 use serde::Deserialize;
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+};
 
 use crate::{
     domain::{
@@ -26,6 +29,8 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 const TOKEN: &str = "<token>";
 /// What helpers print if they have no login for a registry.
 const NONE: &str = "credentials not found";
+/// Maximum size of a helper's output in bytes.
+const LARGEST: u64 = 64 << 10;
 /// Maximum number of characters shown of a helper's error.
 const SHOWN: usize = 200;
 
@@ -115,18 +120,23 @@ pub(super) async fn login(helper: &str, registry: &str, env: &RunnerEnv) -> Resu
         // A helper that does not read it says what is wrong.
         let _ = input.write_all(format!("{server}\n").as_bytes()).await;
     }
-    let done = program.wait_with_output().await.map_err(|error| failed(&error.to_string()))?;
-    if !done.status.success() {
-        let text = String::from_utf8_lossy(&done.stdout);
+    let mut printed = Vec::new();
+    if let Some(output) = program.stdout.take() {
+        let read = output.take(LARGEST).read_to_end(&mut printed).await;
+        read.map_err(|error| failed(&error.to_string()))?;
+    }
+    let status = program.wait().await.map_err(|error| failed(&error.to_string()))?;
+    if !status.success() {
+        let text = String::from_utf8_lossy(&printed);
         let problem = text.trim();
         return match problem {
             problem if problem.starts_with(NONE) => Ok(None),
-            "" => Err(failed(&done.status.to_string())),
+            "" => Err(failed(&status.to_string())),
             problem => Err(failed(problem)),
         };
     }
     // The output is not quoted: it may be secret.
-    let answer: Answer = serde_json::from_slice(&done.stdout).map_err(|_| failed("it did not print a login"))?;
+    let answer: Answer = serde_json::from_slice(&printed).map_err(|_| failed("it did not print a login"))?;
     let Answer { username, secret } = answer;
     Ok((!secret.is_empty()).then(|| match username.as_str() {
         TOKEN => Login::identity(Secret::new(secret)),
@@ -152,6 +162,7 @@ mod tests {
             "get site.azurecr.io") echo '{"ServerURL":"x","Username":"<token>","Secret":"refresh"}' ;;
             "get broken.example") echo 'the keychain is locked'; exit 1 ;;
             "get odd.example") echo 'hunter2' ;;
+            "get endless.example") yes ;;
             "get keys.example") echo "${AWS_ACCESS_KEY_ID}-${INPUT_KEY}"; exit 1 ;;
             *) echo 'credentials not found in native keychain'; exit 1 ;;
             esac
@@ -174,6 +185,7 @@ mod tests {
         let failed = |problem: &str| Err(Unused::Failed(problem.to_owned()));
         assert_eq!(login("test", "broken.example", &env).await, failed("the keychain is locked"));
         assert_eq!(login("test", "odd.example", &env).await, failed("it did not print a login"));
+        assert!(matches!(login("test", "endless.example", &env).await, Err(Unused::Failed(_))));
         assert_eq!(login("test", "keys.example", &env).await, failed("AKIA-"));
         assert_eq!(login("other", "ghcr.io", &env).await, Err(Unused::Absent));
         let path = "the name of a helper must not contain a path";
