@@ -71,3 +71,49 @@ async fn a_release_that_was_left_as_it_failed_is_never_the_way_back() {
     site.assert_runs("v1");
     site.assert_clean();
 }
+
+/// A database that waits for a service that completes, a service that waits for the database and completes, and a
+/// migration that needs the latter.
+const COMPLETING: &str = r#"
+services:
+  web:
+    image: IMAGE:latest
+    depends_on: {init: {condition: service_completed_successfully}}
+    volumes: ["data:/data"]
+  init:
+    image: BUSYBOX
+    command: ["sh", "-c", "[ ! -e /data/refuse ] || exit 7; sleep 1; cat /data/db >>/data/init"]
+    depends_on: {db: {condition: service_healthy}}
+    volumes: ["data:/data"]
+  db:
+    image: BUSYBOX
+    command: ["sh", "-c", "cat /data/owner >/data/db; trap 'exit 0' TERM; while :; do sleep 1 & wait $$!; done"]
+    healthcheck: {test: [CMD, test, -s, /data/db], interval: 1s}
+    depends_on: {owner: {condition: service_completed_successfully}}
+    volumes: ["data:/data"]
+  owner:
+    image: BUSYBOX
+    command: ["sh", "-c", "echo once >/data/owner"]
+    volumes: ["data:/data"]
+volumes: {data: {}}
+"#;
+
+#[tokio::test]
+async fn a_migration_waits_for_services_that_complete() {
+    let site = Site::new("completes", COMPLETING).await;
+    let is_seen = |times: usize| format!("[ \"$(wc -l </data/init)\" = {times} ]");
+    let first = site.migrate("v1", &["-c", &is_seen(1)]).await;
+    assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
+    // Compose starts it again with the release, but not for the migration of the next.
+    let next = site.migrate("v2", &["-c", &is_seen(2)]).await;
+    assert_eq!(next.result, Deployed, "{:?} {:?}", next.reason, next.log);
+    site.assert_clean();
+
+    let site = Site::new("refuses", &COMPLETING.replace("[ ! -e /data/refuse ]", "echo no space; false")).await;
+    let failed = site.migrate("v1", &["-c", "true"]).await;
+    assert_eq!((failed.result, failed.was_switched), (MigrationFailed, false));
+    let reason = failed.reason.unwrap();
+    assert!(reason.contains("`init`, which has to complete first, failed with exit code 7"), "{reason}");
+    assert!(failed.log.iter().any(|line| line.contains("no space")), "{:?}", failed.log);
+    site.assert_clean();
+}

@@ -23,6 +23,7 @@ mod engine;
 mod images;
 mod inspect;
 mod lock;
+mod migrate;
 mod operate;
 mod probe;
 mod project;

@@ -1,16 +1,12 @@
-//! What changes the server: migrations, the switch, the way back, and the records.
+//! What changes the server: the switch, the way back, and the records.
 
 use std::time::Duration;
 
 use chrono::Utc;
-use http::Method;
-use serde_json::Value;
-use tokio::time::sleep;
 
 use super::{
     ComposeTarget,
     commands::{DIRECTORY, FINISH, LOGS, OPERATE, WRITE, compose, script},
-    engine::encoded,
     records::{self, Record},
     remote::with_queue,
     settings::{Strategy, login_by_hand},
@@ -19,7 +15,7 @@ use crate::{
     deploy::{
         plan::Plan,
         release::{Content, Release, ServiceImage},
-        target::{Migration, TargetError},
+        target::TargetError,
     },
     domain::{
         deploy::DeployResult::{self, FailedNotRolledBack},
@@ -27,9 +23,6 @@ use crate::{
     },
     ssh::{Command, quote},
 };
-
-/// How often the removal of a container is tried.
-const REMOVALS: usize = 20;
 
 impl ComposeTarget {
     /// Writes files of ours on the server, in this order. They consist of whole lines.
@@ -42,62 +35,6 @@ impl ComposeTarget {
         let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
         let what = format!("write {} in {DIRECTORY}", names.join(", "));
         self.remote.run(&what, &Command::new(words).input(input)).await.map(drop)
-    }
-
-    /// Starts the services that a migration needs and that do not run, then runs it.
-    pub(super) async fn run_migration(
-        &self,
-        plan: &Plan,
-        migration: &Migration,
-        limit: Duration,
-    ) -> Result<(), TargetError> {
-        let seen = self.seen().await?;
-        let Migration { service, command } = migration;
-        if !seen.project.services.contains_key(service) {
-            let names: Vec<&str> = seen.project.services.keys().map(String::as_str).collect();
-            let problem =
-                format!("`migrate`: the project has no service `{service}`; its services are: {}", names.join(", "));
-            return Err(TargetError::new(problem));
-        }
-        // Also those with an image of the release: at the first deployment, its database does not run.
-        let needed = seen.project.dependencies([service.as_str()]);
-        let missing: Vec<&str> = needed.into_iter().filter(|name| !seen.up.contains(*name)).collect();
-        let files = self.files_with(&release_file(&plan.release)).await?;
-        if !missing.is_empty() {
-            let mut argv = compose(self.settings.project.as_deref(), &files);
-            argv.extend(["up", "-d", "--no-build", "--wait", "--"].map(String::from));
-            argv.extend(missing.into_iter().map(String::from));
-            self.operate("docker compose up", &plan.release, limit, argv).await?;
-        }
-        let name = format!("{}-migrate-{}", seen.project.name, file_part(&plan.release));
-        let mut argv = compose(self.settings.project.as_deref(), &files);
-        argv.extend(["run", "--rm", "-T", "--no-deps", "--name", &name, "--"].map(String::from));
-        argv.push(service.clone());
-        argv.extend(command.iter().cloned());
-        // Left by a client that was killed: nobody else uses the name.
-        self.remove_container(&name).await?;
-        let what = format!("docker compose run {service} {}", quote(command));
-        let done = self.operate(&what, &plan.release, limit, argv).await;
-        if done.as_ref().is_err_and(|error| !error.is_outage) {
-            // The end of the client, as after a timeout, is not the end of the container. The error of the migration
-            // matters more than one of its removal.
-            let _ = self.remove_container(&name).await;
-        }
-        done
-    }
-
-    /// Makes sure that there is no container of this name.
-    async fn remove_container(&self, name: &str) -> Result<(), TargetError> {
-        let engine = &self.found().await?.engine;
-        for _ in 0..REMOVALS {
-            engine.request(Method::DELETE, &format!("/containers/{}?force=true&v=true", encoded(name))).await?;
-            // Somebody else may be removing it, which takes a moment.
-            if engine.get::<Value>(&format!("/containers/{}/json", encoded(name))).await?.is_none() {
-                break;
-            }
-            sleep(Duration::from_millis(250)).await;
-        }
-        Ok(())
     }
 
     /// Starts the services of the plan with the images of the release.
@@ -187,7 +124,7 @@ impl ComposeTarget {
         self.remote.run_openly(what, &Command::new(words).limit(with_queue(limit))).await
     }
 
-    async fn files_with(&self, file: &str) -> Result<Vec<String>, TargetError> {
+    pub(super) async fn files_with(&self, file: &str) -> Result<Vec<String>, TargetError> {
         let mut files = self.found().await?.files.clone();
         files.push(format!("{DIRECTORY}/{file}"));
         Ok(files)
@@ -267,7 +204,7 @@ impl ComposeTarget {
 }
 
 /// A release's id as a part of a file's name.
-fn file_part(id: &str) -> String {
+pub(super) fn file_part(id: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let text: String = id.chars().map(|c| if is_plain(c) { c } else { '-' }).collect();
     text.trim_start_matches('.').to_owned()

@@ -22,12 +22,18 @@ pub(super) struct Service {
     pub(super) image: Option<String>,
     /// The services that it needs.
     #[serde(default)]
-    depends_on: BTreeMap<String, Value>,
+    depends_on: BTreeMap<String, Dependency>,
     #[serde(default)]
     ports: Vec<Value>,
     container_name: Option<String>,
     scale: Option<u64>,
     deploy: Option<Deploy>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+struct Dependency {
+    #[serde(default)]
+    condition: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -62,6 +68,14 @@ impl Project {
             }
         }
         found
+    }
+
+    /// Whether another service waits until this one has done its work and exited.
+    pub(super) fn has_to_complete(&self, service: &str) -> bool {
+        let waits = |other: &Service| {
+            other.depends_on.get(service).is_some_and(|needed| needed.condition == "service_completed_successfully")
+        };
+        self.services.values().any(waits)
     }
 }
 
@@ -102,11 +116,12 @@ mod tests {
         let text = r#"{"name": "site", "services": {
             "web": {"image": "x", "depends_on": {"worker": {}, "db": {"condition": "service_healthy"}}},
             "worker": {"depends_on": {"queue": {}, "web": {}}}, "db": {}, "queue": {"depends_on": {"gone": {}}},
-            "other": {}}}"#;
+            "other": {"depends_on": {"init": {"condition": "service_completed_successfully"}}}, "init": {}}}"#;
         let project: Project = serde_json::from_str(text).unwrap();
         assert_eq!(project.dependencies(["web"]).into_iter().collect::<Vec<_>>(), ["db", "queue", "worker"]);
         assert_eq!(project.dependencies(["web", "worker"]).into_iter().collect::<Vec<_>>(), ["db", "queue"]);
-        assert!(project.dependencies(["other", "unknown"]).is_empty());
+        assert_eq!(project.dependencies(["other", "unknown"]).into_iter().collect::<Vec<_>>(), ["init"]);
+        assert!(project.has_to_complete("init") && !project.has_to_complete("db") && !project.has_to_complete("web"));
     }
 
     #[test]

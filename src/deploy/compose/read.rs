@@ -41,6 +41,8 @@ pub(super) struct Seen {
     at: Instant,
     /// The services with a container that is up.
     pub(super) up: BTreeSet<String>,
+    /// The services whose containers have done their work and exited.
+    pub(super) completed: BTreeSet<String>,
 }
 
 /// A container with its service and image.
@@ -140,7 +142,11 @@ impl ComposeTarget {
             services.get(service).is_some_and(|now| now.runs.iter().any(|pin| pin.digest == *digest))
         });
         let up = services.iter().filter(|(_, now)| now.is_up).map(|(name, _)| name.clone()).collect();
-        let seen = Seen { project, is_outdated, records, unfinished: unfinished.clone(), at: Instant::now(), up };
+        let completed = services.iter().filter(|(_, now)| !now.runs.is_empty() && !now.is_up && !now.has_failed);
+        let completed = completed.map(|(name, _)| name.clone()).collect();
+        let unfinished_now = unfinished.clone();
+        let seen =
+            Seen { project, is_outdated, records, unfinished: unfinished_now, at: Instant::now(), up, completed };
         *self.seen.lock().await = Some(seen);
         Ok(Present { services, last, unfinished, left, is_outdated })
     }
