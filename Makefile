@@ -9,6 +9,9 @@ export BUILD_DEPLOY_LAB ?= /var/tmp/build-deploy-lab
 OUT := $(CURDIR)/.lab/demo
 
 TIME ?= 60
+# The tests that need no lab. The others are not compiled for `make check`.
+CHECKED := --lib --bins $(addprefix --test ,architecture chat contract engine environ events github log metadata planning policy \
+  publish repository summary)
 
 .PHONY: help demo test check fuzz faults bench pictures image lint deny release-check lab-up lab-down
 
@@ -35,11 +38,9 @@ check: ## formatting, clippy, and the tests that need neither root nor an engine
 	@cargo fmt --check
 	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --locked --workspace -E 'not binary(=action) and not binary(=builders) and not binary(=compose_oracle) and (not binary(=deploy) or test(/^policy::/))'; \
+	  cargo nextest run --profile check --locked --workspace $(CHECKED); \
 	else \
-	  cargo test --locked --workspace --lib --bins --test architecture --test chat --test contract --test engine --test environ \
-	    --test events --test github --test log --test metadata --test planning --test publish --test repository --test summary \
-	  && cargo test --locked --test deploy policy::; \
+	  cargo test --locked --workspace $(CHECKED); \
 	fi
 
 fuzz: ## run every fuzz target for TIME seconds (default 60); needs cargo-fuzz and a C++ compiler

@@ -121,7 +121,7 @@ pub(super) fn is_plain(text: &str) -> bool {
     })
 }
 
-/// Splits a text into visible characters and everything else.
+/// Splits a text into visible characters and everything else. Most of a text is words in ASCII, each of which is one part.
 fn parts(text: &str, escapes: Escapes) -> impl Iterator<Item = (Range<usize>, Kind)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -134,6 +134,10 @@ fn parts(text: &str, escapes: Escapes) -> impl Iterator<Item = (Range<usize>, Ki
 }
 
 fn part(rest: &str, escapes: Escapes) -> Option<(usize, Kind)> {
+    let word = rest.bytes().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());
+    if word > 0 {
+        return Some((word, Kind::Shown));
+    }
     let first = rest.chars().next()?;
     let length = first.len_utf8();
     let bare = escapes == Escapes::Bare;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::phase::{Phase, PhaseKind};
 
+use super::text::first_line;
 use crate::domain::{
     deploy::DeployResult,
     failure::Failure,
@@ -125,8 +126,9 @@ impl Message {
         let info = &state.info;
         let failure = state.failure().filter(|_| scope == Scope::Run);
         let elapsed = elapsed(state);
-        let source: Vec<&str> =
-            [short_repository(info), &info.ref_name].into_iter().filter(|part| !part.is_empty()).collect();
+        // A carriage return in a name overwrites no other part of the title.
+        let source = [short_repository(info), &info.ref_name].map(first_line);
+        let source: Vec<String> = source.into_iter().filter(|part| !part.is_empty()).collect();
         let images = state.images.iter().map(|image| fields::image_field(image, state));
         let targets = state.targets.iter().map(|target| targets::target_field(target, state));
         // During and after a deployment, the targets are what readers look for.
@@ -220,7 +222,7 @@ fn ordinal(number: u32) -> String {
 
 /// The action that failed: `to build django`.
 fn what_failed(failure: &Failure) -> String {
-    let image = failure.image();
+    let (image, target) = (failure.image().map(first_line), failure.target().map(first_line));
     match (failure.stage, image) {
         (Stage::Plan, _) => "to plan the build".to_owned(),
         (Stage::Preflight, _) => "before the build started".to_owned(),
@@ -228,9 +230,7 @@ fn what_failed(failure: &Failure) -> String {
         (Stage::Build, None) => "to build".to_owned(),
         (Stage::Publish, Some(image)) => format!("to publish {image}"),
         (Stage::Publish, None) => "to publish".to_owned(),
-        (Stage::Deploy, _) => {
-            failure.target().map_or_else(|| "to deploy".to_owned(), |target| format!("to deploy to {target}"))
-        }
+        (Stage::Deploy, _) => target.map_or_else(|| "to deploy".to_owned(), |target| format!("to deploy to {target}")),
     }
 }
 

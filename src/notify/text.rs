@@ -30,6 +30,9 @@ pub fn length(text: &str) -> usize {
 /// spaces; of a line that was overwritten after carriage returns, the last version is kept, as in a terminal.
 pub fn clean(text: &str) -> String {
     let visible = visible::clean(text);
+    if visible.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
+        return visible;
+    }
     let mut out = String::with_capacity(visible.len());
     let mut chars = visible.chars().peekable();
     while let Some(c) = chars.next() {

@@ -74,6 +74,8 @@ const NASTY: &[&str] = &[
     "漢字かな交じり文",
     "-----BEGIN PRIVATE KEY-----",
     "javascript:alert(1)",
+    "web\roverwritten",
+    "\r ",
     "https://github.com@evil.example/",
 ];
 
@@ -156,9 +158,9 @@ static CHECKS: LazyLock<Checks> = LazyLock::new(Checks::new);
 
 struct Checks {
     started: DateTime<Utc>,
-    discord: (Discord, Rules),
+    discord: (Discord, &'static Rules),
     slack: SlackBot,
-    teams: (Teams, TeamsRules),
+    teams: (Teams, &'static TeamsRules),
 }
 
 impl Checks {
@@ -170,9 +172,9 @@ impl Checks {
             slack::Look { users: vec!["UOURS1234".into()], groups: vec!["SOURS1234".into()], ..Default::default() };
         Self {
             started: DateTime::from_timestamp(1_700_000_000, 0).expect("a time"),
-            discord: (discord, Rules::new().expect("rules")),
+            discord: (discord, Rules::get().expect("rules")),
             slack: SlackBot::new("https://slack.com/api", build_deploy::domain::secret::Secret::new("t"), "C1", look),
-            teams: (Teams::parse("https://flow.example/x").expect("a flow"), TeamsRules::new().expect("rules")),
+            teams: (Teams::parse("https://flow.example/x").expect("a flow"), TeamsRules::get().expect("rules")),
         }
     }
 

@@ -101,7 +101,7 @@ async fn a_message_that_is_not_delivered_is_a_warning_without_the_url() {
 /// A card for each phase of a run. Set `TEAMS_PAGES` to a directory to keep the pages.
 #[tokio::test]
 async fn all_states_read_well() {
-    let rules = Rules::new().expect("rules");
+    let rules = Rules::get().expect("rules");
     for (name, message, words) in states() {
         let body = card::body(&message, Content::Full);
         let text = body.to_string();

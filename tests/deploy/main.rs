@@ -1,4 +1,4 @@
-//! Deployments: the policy with a target that is a script, and Docker Compose on the lab's server.
+//! Deployments with Docker Compose on the lab's server.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -9,11 +9,8 @@ mod interrupted;
 #[expect(dead_code, reason = "the tests of the action use the rest of it")]
 #[path = "../action/lab.rs"]
 mod lab;
-mod lost;
 mod migrations;
-mod policy;
 mod program;
 mod rollout;
-mod script;
 mod site;
 mod ssh;

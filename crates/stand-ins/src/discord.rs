@@ -38,14 +38,14 @@ pub type Receiver = receiver::Receiver<Discord>;
 /// The channel, and what calls must look like.
 #[derive(Debug)]
 pub struct Discord {
-    rules: Rules,
+    rules: &'static Rules,
     channel: Mutex<Channel>,
 }
 
 impl Receiver {
     /// Listens at `listen` (port 0 takes a free one).
     pub async fn listen(listen: SocketAddr) -> io::Result<Self> {
-        let rules = Rules::new().map_err(io::Error::other)?;
+        let rules = Rules::get().map_err(io::Error::other)?;
         Self::start(listen, Discord { rules, channel: Mutex::default() }).await
     }
 

@@ -88,7 +88,7 @@ pub struct GitHub {
 
 #[derive(Debug)]
 struct Shared {
-    rules: Rules,
+    rules: &'static Rules,
     inner: Mutex<Inner>,
     changed: watch::Sender<()>,
 }
@@ -105,7 +105,7 @@ impl GitHub {
     /// Listens at `listen` (port 0 takes a free one) with an empty repository `owner/name`. The token may read its
     /// contents.
     pub async fn start(listen: SocketAddr, repository: &str) -> std::io::Result<Self> {
-        let rules = Rules::new().map_err(std::io::Error::other)?;
+        let rules = Rules::get().map_err(std::io::Error::other)?;
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let (changed, _) = watch::channel(());
@@ -203,7 +203,7 @@ impl Shared {
         if let Some(first) = call.wrong.first() {
             return Answer::refused(422, &format!("Invalid request.\n\n{first}"));
         }
-        let answer = inner.world.carry_out(&operation, &call.query, &call.body, &self.rules);
+        let answer = inner.world.carry_out(&operation, &call.query, &call.body, self.rules);
         call.wrong = self.rules.check_answer(operation.name(), answer.status, &answer.body);
         answer
     }

@@ -15,15 +15,13 @@ pub fn measure(text: &str) -> usize {
 pub fn escape(text: &str, max: usize) -> String {
     let line = first_line(text);
     let mut at = 0;
-    fit(&line, max, measure, |c, before, next, out| {
+    let mut escaped = fit(&line, max, measure, |c, before, next, out| {
         let rest = line.get(at..).unwrap_or_default();
         at += c.len_utf8();
         let within = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let edge = !(within(before) && within(next));
         match c {
-            '*' if edge => out.push('\u{2217}'),
-            '_' if edge => out.push('\u{2CD}'),
-            '~' if edge => out.push('\u{223C}'),
+            '*' | '_' | '~' if edge => out.push(inert(c)),
             '`' => out.push(NOT_A_BACKTICK),
             ':' if opens_emoji(rest) => out.extend([c, ZERO_WIDTH_SPACE]),
             // Begins a quote at the start of a line, even as an entity.
@@ -32,7 +30,24 @@ pub fn escape(text: &str, max: usize) -> String {
             '@' => out.extend([c, ZERO_WIDTH_SPACE]),
             c => push_entity(c, out),
         }
-    })
+    });
+    // What was within a word is at its end now if the word was cut.
+    if let Some(last) = escaped.strip_suffix('…').and_then(|kept| kept.chars().next_back()).filter(|c| inert(*c) != *c)
+    {
+        escaped.truncate(escaped.len() - '…'.len_utf8() - last.len_utf8());
+        escaped.extend([inert(last), '…']);
+    }
+    escaped
+}
+
+/// A similar character that neither begins nor ends emphasis.
+fn inert(c: char) -> char {
+    match c {
+        '*' => '\u{2217}',
+        '_' => '\u{2CD}',
+        '~' => '\u{223C}',
+        c => c,
+    }
 }
 
 /// Whether the text begins with `:name:`.
@@ -116,6 +131,7 @@ mod tests {
             assert_eq!(escape(text, 300), want, "{text}");
         }
         assert_eq!(plain("*b* <!here>", 50), "*b* &lt;!here&gt;");
+        assert_eq!(escape("2*3*4*5", 5), "2*3∗…", "what is cut off cannot keep a character within a word");
     }
 
     #[test]

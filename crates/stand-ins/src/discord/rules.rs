@@ -4,7 +4,7 @@
 //! Two rules are ours: every call forbids mentions itself, since Discord does not remember it from call to call,
 //! and no embed is empty.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, sync::LazyLock};
 
 use axum::http::{HeaderMap, Method, header};
 use jsonschema::{ValidationError, Validator};
@@ -76,8 +76,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads the schema.
-    pub fn new() -> Result<Self, String> {
+    /// The rules, read once.
+    pub fn get() -> Result<&'static Self, String> {
+        static RULES: LazyLock<Result<Rules, String>> = LazyLock::new(Rules::read);
+        RULES.as_ref().map_err(Clone::clone)
+    }
+
+    fn read() -> Result<Self, String> {
         let text = include_str!("webhook.schema.json");
         let schema: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let mut edit = schema.clone();

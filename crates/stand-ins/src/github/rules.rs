@@ -3,9 +3,12 @@
 //! The description is an excerpt of `@octokit/openapi` (MIT), which is GitHub's
 //! (<https://github.com/github/rest-api-description>).
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, OnceLock},
+};
 
-use jsonschema::{ValidationError, Validator};
+use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 /// The description, ready for use.
@@ -17,19 +20,49 @@ pub struct Rules {
 
 #[derive(Debug)]
 struct Operation {
-    query: BTreeMap<String, Validator>,
-    body: Option<Validator>,
+    query: BTreeMap<String, Part>,
+    body: Option<Part>,
     /// By status.
-    answers: BTreeMap<u16, (Value, Validator)>,
+    answers: BTreeMap<u16, Part>,
+}
+
+/// A part of the description, with a validator that is made when it is first used: each takes a while.
+#[derive(Debug)]
+struct Part {
+    schema: Value,
+    defs: Arc<Value>,
+    validator: OnceLock<Validator>,
+}
+
+impl Part {
+    fn new(schema: &Value, defs: &Arc<Value>) -> Self {
+        Self { schema: schema.clone(), defs: defs.clone(), validator: OnceLock::new() }
+    }
+
+    #[expect(clippy::expect_used, reason = "the description is part of this crate, and a test makes all validators")]
+    fn validator(&self) -> &Validator {
+        self.validator.get_or_init(|| {
+            let mut whole = self.schema.clone();
+            whole["$defs"] = Value::clone(&self.defs);
+            let options = jsonschema::options().should_validate_formats(true).should_ignore_unknown_formats(true);
+            options.build(&whole).expect("GitHub's description is made of valid schemas")
+        })
+    }
 }
 
 impl Rules {
-    /// Reads the description.
-    pub fn new() -> Result<Self, String> {
+    /// The rules, read once.
+    pub fn get() -> Result<&'static Self, String> {
+        static RULES: LazyLock<Result<Rules, String>> = LazyLock::new(Rules::read);
+        RULES.as_ref().map_err(Clone::clone)
+    }
+
+    fn read() -> Result<Self, String> {
         let text = include_str!("api.schema.json");
         let schema: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let operations = schema["operations"].as_object().into_iter().flatten();
-        let operations = operations.map(|(name, operation)| Ok((name.clone(), read(operation, &schema)?)));
+        let defs = Arc::new(schema["$defs"].clone());
+        let operations = operations.map(|(name, operation)| Ok((name.clone(), read(operation, &defs)?)));
         Ok(Self { operations: operations.collect::<Result<_, String>>()?, schema })
     }
 
@@ -40,12 +73,12 @@ impl Rules {
         for (name, value) in pairs(query) {
             match operation.query.get(&name) {
                 None => wrong.push(format!("`{name}` is no parameter")),
-                Some(validator) if !is_query_value(validator, &value) => wrong.push(format!("`{name}={value}`")),
+                Some(part) if !is_query_value(part.validator(), &value) => wrong.push(format!("`{name}={value}`")),
                 Some(_) => {}
             }
         }
         match &operation.body {
-            Some(validator) => wrong.extend(errors(validator, body)),
+            Some(part) => wrong.extend(errors(part.validator(), body)),
             None if !body.is_null() => wrong.push("a body where none is taken".to_owned()),
             None => {}
         }
@@ -56,9 +89,7 @@ impl Rules {
     pub fn check_answer(&self, operation: &str, status: u16, body: &Value) -> Vec<String> {
         let known = self.operations.get(operation).and_then(|operation| operation.answers.get(&status));
         match known {
-            Some((_, validator)) => {
-                errors(validator, body).into_iter().map(|error| format!("answer: {error}")).collect()
-            }
+            Some(part) => errors(part.validator(), body).into_iter().map(|error| format!("answer: {error}")).collect(),
             // Errors have one shape everywhere.
             None if status >= 400 && body["message"].is_string() => Vec::new(),
             None => vec![format!("answer: {status} is none of {operation}")],
@@ -68,7 +99,7 @@ impl Rules {
     /// What a call is answered: `known`, and all else that the answer must have with values that say nothing.
     pub fn complete(&self, operation: &str, status: u16, known: &Value) -> Value {
         let answer = self.operations.get(operation).and_then(|operation| operation.answers.get(&status));
-        answer.map_or_else(|| known.clone(), |(schema, _)| self.filled(schema, Some(known.clone())))
+        answer.map_or_else(|| known.clone(), |part| self.filled(&part.schema, Some(known.clone())))
     }
 
     fn filled(&self, schema: &Value, known: Option<Value>) -> Value {
@@ -139,12 +170,12 @@ pub fn pairs(query: &str) -> Vec<(String, String)> {
     parsed.iter().flat_map(|url| url.query_pairs().into_owned().collect::<Vec<_>>()).collect()
 }
 
-fn read(operation: &Value, schema: &Value) -> Result<Operation, String> {
+fn read(operation: &Value, defs: &Arc<Value>) -> Result<Operation, String> {
     let members = |key: &str| operation[key].as_object().into_iter().flatten();
-    let query = members("query").map(|(name, part)| Ok((name.clone(), validator(part, schema)?)));
+    let query = members("query").map(|(name, part)| (name.clone(), Part::new(part, defs)));
     let answers = members("answers").map(|(status, part)| {
         let status = status.parse::<u16>().map_err(|error| error.to_string())?;
-        Ok((status, (part.clone(), validator(part, schema)?)))
+        Ok((status, Part::new(part, defs)))
     });
     let mut body = operation["body"].clone();
     if body.is_object() {
@@ -152,17 +183,10 @@ fn read(operation: &Value, schema: &Value) -> Result<Operation, String> {
         body["additionalProperties"] = json!(false);
     }
     Ok(Operation {
-        query: query.collect::<Result<_, String>>()?,
-        body: body.is_object().then(|| validator(&body, schema)).transpose()?,
+        query: query.collect(),
+        body: body.is_object().then(|| Part::new(&body, defs)),
         answers: answers.collect::<Result<_, String>>()?,
     })
-}
-
-fn validator(part: &Value, schema: &Value) -> Result<Validator, String> {
-    let mut whole = part.clone();
-    whole["$defs"] = schema["$defs"].clone();
-    let options = jsonschema::options().should_validate_formats(true).should_ignore_unknown_formats(true);
-    options.build(&whole).map_err(|error: ValidationError<'_>| error.to_string())
 }
 
 /// In a query everything is text; the description says of what type it is meant to be.
@@ -183,10 +207,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_completed_to_what_github_would_say() {
-        let rules = Rules::new().unwrap();
+        let rules = Rules::get().unwrap();
         for (name, operation) in &rules.operations {
-            for (status, (schema, _)) in &operation.answers {
-                let whole = rules.filled(schema, None);
+            for part in operation.query.values().chain(&operation.body) {
+                part.validator();
+            }
+            for (status, part) in &operation.answers {
+                let whole = rules.filled(&part.schema, None);
                 assert_eq!(rules.check_answer(name, *status, &whole), Vec::<String>::new(), "{name} {status}");
             }
         }
@@ -199,7 +226,7 @@ mod tests {
 
     #[test]
     fn wrong_calls_are_found_out() {
-        let rules = Rules::new().unwrap();
+        let rules = Rules::get().unwrap();
         let wrong = |operation: &str, query: &str, body: Value| rules.check_call(operation, query, &body).len();
         assert_eq!(wrong("GET /deployments", "sha=0123&environment=a%20b&per_page=10", Value::Null), 0);
         assert_eq!(wrong("GET /deployments", "env=a", Value::Null), 1);

@@ -3,6 +3,8 @@
 //! The schema is Microsoft's (<http://adaptivecards.io/schemas/1.4.0/adaptive-card.json>, MIT) without its
 //! descriptions, in which the key `msteams` is added: <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format>.
 
+use std::sync::LazyLock;
+
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Value, json};
 
@@ -16,8 +18,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads the schema.
-    pub fn new() -> Result<Self, String> {
+    /// The rules, read once.
+    pub fn get() -> Result<&'static Self, String> {
+        static RULES: LazyLock<Result<Rules, String>> = LazyLock::new(Rules::read);
+        RULES.as_ref().map_err(Clone::clone)
+    }
+
+    fn read() -> Result<Self, String> {
         let text = include_str!("card.schema.json");
         let mut schema: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         schema["definitions"]["AdaptiveCard"]["properties"]["msteams"] = json!({ "type": "object" });
@@ -89,7 +96,7 @@ mod tests {
 
     #[test]
     fn finds_what_teams_would_refuse() {
-        let rules = Rules::new().expect("a schema");
+        let rules = Rules::get().expect("a schema");
         let card = |body: Value| json!({ "type": "AdaptiveCard", "version": "1.4", "body": [body] });
         let run = |text: &str| json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": text }] });
         assert_eq!(rules.check_card(&card(run("fine"))), [""; 0]);

@@ -347,19 +347,19 @@ fn many(files: usize) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn twenty_thousand_files_are_listed_and_sent() {
-    let root = many(20_000);
+async fn thousands_of_files_are_listed_and_sent() {
+    let root = many(4_000);
     let exclude = &["**/__pycache__", "**/*.pyc", ".git", "node_modules", "*.log", "!keep.log", ".env*"];
     let began = Instant::now();
     let nothing = Plan { wanted: &|_| false, between: None, after: None };
     let ask = Ask { dir: "context", exclude, ..Ask::default() };
     let listed = receive(&mut connect(shared("context", root.path())).await, ask, nothing).await.unwrap();
-    println!("20,000 files listed in {:?}", began.elapsed());
-    assert_eq!((listed.stats.len(), listed.contents.len()), (20_200, 0));
+    println!("4,000 files listed in {:?}", began.elapsed());
+    assert_eq!((listed.stats.len(), listed.contents.len()), (4_040, 0));
     let began = Instant::now();
     let received = send(root.path(), Ask { exclude, ..Ask::default() }).await.unwrap();
-    println!("20,000 files sent in {:?}", began.elapsed());
-    assert_eq!(received.contents.len(), 20_000);
+    println!("4,000 files sent in {:?}", began.elapsed());
+    assert_eq!(received.contents.len(), 4_000);
     assert!(received.contents.iter().all(|(path, content)| path.as_bytes()[11..13] == **content));
 }
 

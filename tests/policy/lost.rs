@@ -3,7 +3,7 @@
 use build_deploy::domain::deploy::DeployResult::{Deployed, FailedRolledBack, Superseded};
 
 use super::{
-    policy::{deploy, with},
+    outcomes::{deploy, with},
     script::Does,
 };
 
