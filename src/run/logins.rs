@@ -1,8 +1,8 @@
 //! Registry logins: collects the credentials of a run from all their sources.
 //!
-//! The first source that matches a host is used: the inputs; the workflow's `DOCKER_CONFIG`; on a laptop, the credential
-//! helpers of its user; for `ghcr.io` the job's own token; for Amazon ECR a login from AWS. The credentials are secret and
-//! must be masked before anything is shown.
+//! The first source that matches a host is used: the inputs; on a laptop, the credential helpers of its user; `config.json`
+//! in `DOCKER_CONFIG`, to which Docker prefers the helpers too; for `ghcr.io` the job's own token; for Amazon ECR a login
+//! from AWS. The credentials are secret and must be masked before anything is shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use crate::{
     builder::spec::LARGEST_DOCKERFILE,
     compose::ContextSource,
     domain::{
-        credentials::{Credentials, Login},
+        credentials::{Credentials, Login, as_in_images},
         diagnostic::Diagnostic,
         ecr::EcrHost,
         failure::Failure,
@@ -63,6 +63,8 @@ pub struct Logins {
     /// The reason why the run cannot push.
     pub failure: Option<Failure>,
     helpers: Helpers,
+    /// The registries whose login is that of `config.json`, as written in images.
+    in_file: BTreeSet<String>,
 }
 
 /// An Amazon registry that the run needs.
@@ -154,15 +156,22 @@ impl Logins {
         self.secrets.extend(config.encoded);
         for (registry, login) in config.logins {
             self.secrets.push(login.password.clone());
-            self.credentials.insert_missing(&registry, login);
+            if self.credentials.for_host(&registry).is_none() {
+                self.in_file.insert(as_in_images(&registry));
+                self.credentials.insert(&registry, login);
+            }
         }
         self.helpers = Helpers::new(shown.to_string(), config.helpers, &config.empty);
     }
 
-    /// Asks the credential helpers for the registries without a login. Returns those whose helper cannot run here.
+    /// Asks the credential helpers for the registries without a login in the inputs. Returns those whose helper cannot run
+    /// here.
     async fn ask_helpers(&mut self, registries: BTreeSet<String>, env: &RunnerEnv) -> Vec<String> {
-        let missing = registries.into_iter().filter(|registry| self.credentials.for_host(registry).is_none());
-        let asked = missing.filter_map(|registry| self.helpers.of(&registry).map(String::from).zip(Some(registry)));
+        let is_open = |registry: &String| {
+            self.credentials.for_host(registry).is_none() || self.in_file.contains(&as_in_images(registry))
+        };
+        let asked = registries.into_iter().filter(is_open);
+        let asked = asked.filter_map(|registry| self.helpers.of(&registry).map(String::from).zip(Some(registry)));
         let answers = asked.map(|(helper, registry)| async move {
             let answer = tokio::time::timeout(LIMIT, helpers::login(&helper, &registry, env)).await;
             let slow = |_| Err(Unused::Failed(format!("no answer within {} s", LIMIT.as_secs())));

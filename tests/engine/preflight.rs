@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::Method;
+use serde_json::json;
 use stand_ins::engine::{Fault, Seen, Setup};
 use tokio::process::Command;
 
@@ -87,9 +89,12 @@ async fn on_a_laptop_a_credential_helper_has_the_login() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     std::fs::create_dir(at(".docker")).unwrap();
-    std::fs::write(at(".docker/config.json"), r#"{"credsStore": "test"}"#).unwrap();
-    let answer = r#"{"ServerURL": "x", "Username": "ci", "Secret": "s3cret-canary"}"#;
     let host = &world.registry.host;
+    // Left from before there was a helper: Docker does not use it either.
+    let stale = BASE64.encode("ci:stale-canary");
+    let config = json!({"auths": {host: {"auth": stale}}, "credsStore": "test"}).to_string();
+    std::fs::write(at(".docker/config.json"), config).unwrap();
+    let answer = r#"{"ServerURL": "x", "Username": "ci", "Secret": "s3cret-canary"}"#;
     let script = format!(
         "#!/bin/sh\nread -r server\n[ \"$server\" = {host} ] && echo '{answer}' && exit\n\
          echo 'credentials not found in native keychain'; exit 1\n"
@@ -109,6 +114,7 @@ async fn on_a_laptop_a_credential_helper_has_the_login() {
     assert!(done.status.success() && !text.contains("canary"), "{text}");
     assert!(world.tagged("", "v1").is_some(), "{text}");
 
+    std::fs::write(at(".docker/config.json"), r#"{"credsStore": "test"}"#).unwrap();
     let without = program().env("PATH", "/usr/bin:/bin").output().await.unwrap();
     let text = String::from_utf8_lossy(&without.stdout);
     let warning = format!("the credential helper `docker-credential-test` for {host}, docker.io in ");
