@@ -39,8 +39,6 @@ pub enum DeployResult {
     Locked,
     /// The run was cancelled.
     Cancelled,
-    /// The target was asked to deploy, and does not report how that ended.
-    Triggered,
     /// Nothing was attempted.
     Skipped,
 }
@@ -49,7 +47,7 @@ impl DeployResult {
     /// Whether the targets after this one may be deployed to.
     pub fn lets_others_follow(self) -> bool {
         match self {
-            Self::Unchanged | Self::Deployed | Self::Superseded | Self::Triggered | Self::Skipped => true,
+            Self::Unchanged | Self::Deployed | Self::Superseded | Self::Skipped => true,
             Self::FailedRolledBack
             | Self::FailedNotRolledBack
             | Self::MigrationFailed
@@ -100,7 +98,7 @@ impl DeployReport {
         match self.result {
             DeployResult::Unchanged | DeployResult::Deployed => Runs::Release,
             DeployResult::FailedRolledBack if self.was_switched => Runs::PreviousAgain,
-            DeployResult::FailedNotRolledBack | DeployResult::Triggered => Runs::Unknown,
+            DeployResult::FailedNotRolledBack => Runs::Unknown,
             DeployResult::Superseded | DeployResult::Cancelled if self.was_switched => Runs::Unknown,
             DeployResult::FailedRolledBack
             | DeployResult::Superseded
@@ -197,7 +195,7 @@ mod tests {
     fn results_have_the_words_of_the_interface() {
         use DeployResult::{
             Cancelled, Deployed, FailedNotRolledBack, FailedRolledBack, Locked, MigrationFailed, Skipped, Superseded,
-            Triggered, Unchanged,
+            Unchanged,
         };
         for (result, word) in [
             (Unchanged, "unchanged"),
@@ -208,7 +206,6 @@ mod tests {
             (MigrationFailed, "migration-failed"),
             (Locked, "locked"),
             (Cancelled, "cancelled"),
-            (Triggered, "triggered"),
             (Skipped, "skipped"),
         ] {
             assert_eq!(to_value(result).unwrap(), word);

@@ -77,7 +77,6 @@ pub fn words(report: &DeployReport) -> &'static str {
         DeployResult::MigrationFailed => "migration failed, nothing was switched",
         DeployResult::Locked => "locked by another deployment",
         DeployResult::Cancelled => "cancelled",
-        DeployResult::Triggered => "triggered",
         DeployResult::Skipped => "skipped",
     }
 }

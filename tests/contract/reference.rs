@@ -77,8 +77,7 @@ fn results() -> Vec<DeployResult> {
         DeployResult::MigrationFailed => Some(DeployResult::Locked),
         DeployResult::Locked => Some(DeployResult::Cancelled),
         DeployResult::Cancelled => Some(DeployResult::Skipped),
-        // A server with Docker Compose always reports how a deployment ended.
-        DeployResult::Skipped | DeployResult::Triggered => None,
+        DeployResult::Skipped => None,
     };
     std::iter::successors(Some(DeployResult::Unchanged), |result| next(*result)).collect()
 }

@@ -49,7 +49,6 @@ fn finished(report: &DeployReport) -> (&'static str, Vec<Line>) {
         DeployResult::MigrationFailed => ("❌", "migration failed, nothing was switched"),
         DeployResult::Locked => ("🔒", "locked by another deployment"),
         DeployResult::Cancelled => ("⏹️", "cancelled"),
-        DeployResult::Triggered => ("📤", "triggered"),
         DeployResult::Skipped => ("⏭️", "skipped"),
     };
     let mut first = vec![Span::text(format!("{words} · {}", duration(report.duration)))];

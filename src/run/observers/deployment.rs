@@ -304,7 +304,7 @@ pub(super) fn outcome_of(reports: &[&DeployReport]) -> Option<(DeploymentOutcome
 
 fn outcome_of_result(result: DeployResult) -> DeploymentOutcome {
     match result {
-        DeployResult::Unchanged | DeployResult::Deployed | DeployResult::Triggered => DeploymentOutcome::Success,
+        DeployResult::Unchanged | DeployResult::Deployed => DeploymentOutcome::Success,
         DeployResult::FailedRolledBack
         | DeployResult::FailedNotRolledBack
         | DeployResult::MigrationFailed
