@@ -112,7 +112,7 @@ impl SolveError {
 
 /// Whether the error message of a daemon or an engine is about a temporary failure.
 pub fn is_temporary(message: &str) -> bool {
-    const SIGNS: [&str; 25] = [
+    const SIGNS: [&str; 26] = [
         "connection reset",
         // net/http, when a server hangs up in the middle of an answer.
         "transport connection broken",
@@ -142,6 +142,8 @@ pub fn is_temporary(message: &str) -> bool {
         "server misbehaving",
         // The downloaded content is damaged.
         "unexpected commit digest",
+        // The uploaded content is, or two builds uploaded the same to a registry that then mixed them up.
+        "digest did not match uploaded content",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))
 }
@@ -221,6 +223,7 @@ mod tests {
             "failed to push x: failed to do request: Put \"https://x\": EOF",
             "failed to push x: write tcp 1.2.3.4:5->6.7.8.9:443: write: connection reset by peer",
             "failed to push x: unexpected status: 429 Too Many Requests",
+            "failed to push x: errors:\nunknown: provided digest did not match uploaded content\nunknown: blob unknown to registry",
         ] {
             assert!(SolveError::new(message, &[]).is_temporary(), "{message}");
         }
