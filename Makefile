@@ -9,7 +9,7 @@ export BUILD_DEPLOY_LAB ?= /var/tmp/build-deploy-lab
 OUT := $(CURDIR)/.lab/demo
 
 TIME ?= 60
-# The tests that need no lab. The others are not compiled for `make check`.
+# The tests that need no lab. `make check` builds no others.
 CHECKED := --lib --bins $(addprefix --test ,architecture chat contract engine environ events github log metadata planning policy \
   publish repository summary)
 

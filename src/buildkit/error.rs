@@ -142,7 +142,7 @@ pub fn is_temporary(message: &str) -> bool {
         "server misbehaving",
         // The downloaded content is damaged.
         "unexpected commit digest",
-        // The uploaded content is, or two builds uploaded the same to a registry that then mixed them up.
+        // The upload is damaged, or the registry mixed up two uploads of the same content.
         "digest did not match uploaded content",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))

@@ -137,7 +137,7 @@ impl Message {
         } else {
             images.chain(targets).chain(fields::warnings(state)).collect()
         };
-        let footer = [&info.workflow, &info.repository].into_iter().filter(|part| !part.is_empty());
+        let footer = [&info.workflow, &info.repository].map(|part| first_line(part));
         Self {
             phase,
             source: source.join(" · "),
@@ -147,7 +147,7 @@ impl Message {
             failure: failure.map(|failure| failure_block(failure, info)),
             fields,
             links: links(info, phase),
-            footer: footer.cloned().collect::<Vec<_>>().join(" · "),
+            footer: footer.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · "),
             ended: elapsed.and_then(|elapsed| Some(state.started + chrono::Duration::from_std(elapsed).ok()?)),
         }
     }
@@ -222,7 +222,8 @@ fn ordinal(number: u32) -> String {
 
 /// The action that failed: `to build django`.
 fn what_failed(failure: &Failure) -> String {
-    let (image, target) = (failure.image().map(first_line), failure.target().map(first_line));
+    let shown = |name: &str| Some(first_line(name)).filter(|name| !name.is_empty());
+    let (image, target) = (failure.image().and_then(shown), failure.target().and_then(shown));
     match (failure.stage, image) {
         (Stage::Plan, _) => "to plan the build".to_owned(),
         (Stage::Preflight, _) => "before the build started".to_owned(),

@@ -18,7 +18,7 @@ use crate::{
     builder::spec::LARGEST_DOCKERFILE,
     compose::ContextSource,
     domain::{
-        credentials::{Credentials, Login, as_in_images},
+        credentials::{Credentials, Login},
         diagnostic::Diagnostic,
         ecr::EcrHost,
         failure::Failure,
@@ -63,8 +63,8 @@ pub struct Logins {
     /// The reason why the run cannot push.
     pub failure: Option<Failure>,
     helpers: Helpers,
-    /// The registries whose login is that of `config.json`, as written in images.
-    in_file: BTreeSet<String>,
+    /// Those of `credentials` that are written in `config.json`.
+    in_file: Credentials,
 }
 
 /// An Amazon registry that the run needs.
@@ -157,7 +157,7 @@ impl Logins {
         for (registry, login) in config.logins {
             self.secrets.push(login.password.clone());
             if self.credentials.for_host(&registry).is_none() {
-                self.in_file.insert(as_in_images(&registry));
+                self.in_file.insert(&registry, login.clone());
                 self.credentials.insert(&registry, login);
             }
         }
@@ -168,7 +168,7 @@ impl Logins {
     /// here.
     async fn ask_helpers(&mut self, registries: BTreeSet<String>, env: &RunnerEnv) -> Vec<String> {
         let is_open = |registry: &String| {
-            self.credentials.for_host(registry).is_none() || self.in_file.contains(&as_in_images(registry))
+            self.credentials.for_host(registry).is_none() || self.in_file.for_host(registry).is_some()
         };
         let asked = registries.into_iter().filter(is_open);
         let asked = asked.filter_map(|registry| self.helpers.of(&registry).map(String::from).zip(Some(registry)));

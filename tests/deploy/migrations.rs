@@ -72,17 +72,21 @@ async fn a_release_that_was_left_as_it_failed_is_never_the_way_back() {
     site.assert_clean();
 }
 
-/// A database that waits for a service that completes, a service that waits for the database and completes, and a
-/// migration that needs the latter.
+/// A database that waits for a service that completes; a service that waits for the database and completes at its second
+/// attempt; and a migration that needs the latter, and one that only has to be started.
 const COMPLETING: &str = r#"
 services:
   web:
     image: IMAGE:latest
-    depends_on: {init: {condition: service_completed_successfully}}
+    depends_on: {init: {condition: service_completed_successfully}, setup: {condition: service_started}}
     volumes: ["data:/data"]
+  setup:
+    image: BUSYBOX
+    command: ["true"]
   init:
     image: BUSYBOX
-    command: ["sh", "-c", "[ ! -e /data/refuse ] || exit 7; sleep 1; cat /data/db >>/data/init"]
+    restart: on-failure
+    command: ["sh", "-c", "[ -e /data/tried ] || { touch /data/tried; echo no space; exit 7; }; sleep 1; cat /data/db >>/data/init"]
     depends_on: {db: {condition: service_healthy}}
     volumes: ["data:/data"]
   db:
@@ -101,15 +105,22 @@ volumes: {data: {}}
 #[tokio::test]
 async fn a_migration_waits_for_services_that_complete() {
     let site = Site::new("completes", COMPLETING).await;
-    let is_seen = |times: usize| format!("[ \"$(wc -l </data/init)\" = {times} ]");
-    let first = site.migrate("v1", &["-c", &is_seen(1)]).await;
+    let has_run = |times: usize| Migration {
+        service: "web".into(),
+        command: vec!["-c".into(), format!("[ \"$(wc -l </data/init)\" = {times} ]")],
+    };
+    let mut twice = site.spec();
+    twice.settings.migrations = vec![has_run(1), has_run(1)];
+    let first = site.deploy_with(twice, &site.release("v1")).await;
     assert_eq!(first.result, Deployed, "{:?} {:?}", first.reason, first.log);
     // Compose starts it again with the release, but not for the migration of the next.
-    let next = site.migrate("v2", &["-c", &is_seen(2)]).await;
+    let mut next = site.spec();
+    next.settings.migrations = vec![has_run(2)];
+    let next = site.deploy_with(next, &site.release("v2")).await;
     assert_eq!(next.result, Deployed, "{:?} {:?}", next.reason, next.log);
     site.assert_clean();
 
-    let site = Site::new("refuses", &COMPLETING.replace("[ ! -e /data/refuse ]", "echo no space; false")).await;
+    let site = Site::new("refuses", &COMPLETING.replace("restart: on-failure", "restart: \"no\"")).await;
     let failed = site.migrate("v1", &["-c", "true"]).await;
     assert_eq!((failed.result, failed.was_switched), (MigrationFailed, false));
     let reason = failed.reason.unwrap();

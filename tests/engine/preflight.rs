@@ -90,9 +90,9 @@ async fn on_a_laptop_a_credential_helper_has_the_login() {
     let at = |name: &str| home.path().join(name);
     std::fs::create_dir(at(".docker")).unwrap();
     let host = &world.registry.host;
-    // Left from before there was a helper: Docker does not use it either.
+    // Left from before there was a helper.
     let stale = BASE64.encode("ci:stale-canary");
-    let config = json!({"auths": {host: {"auth": stale}}, "credsStore": "test"}).to_string();
+    let config = json!({"auths": {format!("https://{host}"): {"auth": stale}}, "credsStore": "test"}).to_string();
     std::fs::write(at(".docker/config.json"), config).unwrap();
     let answer = r#"{"ServerURL": "x", "Username": "ci", "Secret": "s3cret-canary"}"#;
     let script = format!(

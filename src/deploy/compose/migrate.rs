@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     ComposeTarget,
@@ -23,6 +23,8 @@ use crate::{
 
 /// How often the removal of a container is tried.
 const REMOVALS: usize = 20;
+/// How long to wait before a container is looked at again. Compose waits as long for the containers of conditions.
+const LOOK: Duration = Duration::from_millis(500);
 
 impl ComposeTarget {
     /// Starts the services that a migration needs and that do not run, then runs it.
@@ -59,31 +61,40 @@ impl ComposeTarget {
     }
 
     /// Starts the services that a service needs, and waits for them under the conditions of Compose
-    /// (<https://docs.docker.com/reference/compose-file/services/#long-syntax-1>). What is up is left alone, and so is what
-    /// has completed, also if the release changes it: nothing is switched yet.
+    /// (<https://docs.docker.com/reference/compose-file/services/#long-syntax-1>); for those with a health check always until
+    /// it succeeds. What is up is left alone, and so is what has completed, also if the release changes it: nothing is
+    /// switched yet.
     async fn start_needed(&self, plan: &Plan, service: &str, limit: Duration) -> Result<(), TargetError> {
         let seen = self.seen().await?;
         let project = &seen.project;
-        let is_there =
-            |name: &str| seen.up.contains(name) || (project.has_to_complete(name) && seen.completed.contains(name));
         // Also those with an image of the release: at the first deployment, its database does not run.
-        let missing: Vec<&str> = project.dependencies([service]).into_iter().filter(|name| !is_there(name)).collect();
+        let needed = project.dependencies([service]);
         let (completing, lasting): (Vec<&str>, Vec<&str>) =
-            missing.iter().copied().partition(|name| project.has_to_complete(name));
-        if !completing.is_empty() {
-            // Without `--wait`, which takes a container that has exited for one that failed.
-            self.start(plan, &[], &missing, limit).await?;
+            needed.into_iter().partition(|name| project.has_to_complete(name));
+        let completing: Vec<&str> = completing.into_iter().filter(|name| !seen.completed.contains(*name)).collect();
+        let is_down = |name: &&&str| !seen.up.contains(**name);
+        let lasting: Vec<&str> = lasting.iter().filter(is_down).copied().collect();
+        let missing: Vec<&str> = completing.iter().filter(is_down).chain(&lasting).copied().collect();
+        // Without `--wait`, which takes a container that has exited for one that failed; and not yet with `--no-deps`, by
+        // which Compose before 2.29.3 gives a container another configuration.
+        self.start(plan, &[], &missing, limit).await?;
+        let checked: Vec<&str> = lasting.iter().copied().filter(|name| project.has_health_check(name)).collect();
+        self.start(plan, &["--wait", "--no-deps"], &checked, limit).await?;
+        for name in &completing {
+            let done = self.wait_until_complete(name, limit).await;
+            if project.is_required(name) {
+                done?;
+            }
         }
-        if !lasting.is_empty() {
-            self.start(plan, &["--wait"], &lasting, limit).await?;
-        }
-        for name in completing {
-            self.wait_until_complete(plan, name, limit).await?;
+        // Another migration may need the same.
+        if let Some(seen) = self.seen.lock().await.as_mut() {
+            seen.up.extend(lasting.into_iter().map(String::from));
+            seen.completed.extend(completing.into_iter().map(String::from));
         }
         Ok(())
     }
 
-    /// Starts these services and no others.
+    /// Starts these services with the images of the release, unless they run. Does nothing without any.
     async fn start(
         &self,
         plan: &Plan,
@@ -91,27 +102,38 @@ impl ComposeTarget {
         services: &[&str],
         limit: Duration,
     ) -> Result<(), TargetError> {
+        if services.is_empty() {
+            return Ok(());
+        }
         let mut argv = self.compose_with(plan).await?;
-        let words = ["up", "-d", "--no-build", "--no-deps"].iter().chain(options).chain(&["--"]).chain(services);
+        let words = ["up", "-d", "--no-build", "--no-recreate"].iter().chain(options).chain(&["--"]).chain(services);
         argv.extend(words.map(|word| (*word).to_owned()));
         self.operate("docker compose up", &plan.release, limit, argv).await
     }
 
-    /// Waits until the containers of a service have exited.
-    async fn wait_until_complete(&self, plan: &Plan, service: &str, limit: Duration) -> Result<(), TargetError> {
-        let mut argv = ["docker", "wait"].map(String::from).to_vec();
-        argv.extend(self.of_service(service).await?.iter().map(|(container, _)| container.id().to_owned()));
-        self.operate(&format!("docker wait {service}"), &plan.release, limit, argv).await?;
-        for (container, image) in self.of_service(service).await? {
-            if let State::Exited(code @ 1..) = container.container(service, &image).state {
-                let server = self.remote.server();
-                let problem =
-                    format!("{server}: `{service}`, which has to complete first, failed with exit code {code}");
-                let log = self.last_lines(service).await.unwrap_or_default();
-                return Err(TargetError { log, ..TargetError::new(problem) });
+    /// Waits until the containers of a service have exited. One that its engine starts again after a failure has not.
+    async fn wait_until_complete(&self, service: &str, limit: Duration) -> Result<(), TargetError> {
+        let exits = async {
+            loop {
+                let containers = self.of_service(service).await?;
+                let states = containers.iter().map(|(container, image)| container.container(service, image).state);
+                let exited = |state| if let State::Exited(code) = state { Some(code) } else { None };
+                if let Some(codes) = states.map(exited).collect::<Option<Vec<i64>>>() {
+                    return Ok::<_, TargetError>(codes);
+                }
+                sleep(LOOK).await;
             }
-        }
-        Ok(())
+        };
+        let problem = match timeout(limit, exits).await {
+            Ok(codes) => match codes?.into_iter().find(|code| *code != 0) {
+                Some(code) => format!("failed with exit code {code}"),
+                None => return Ok(()),
+            },
+            Err(_) => "timed out".to_owned(),
+        };
+        let log = self.last_lines(service).await.unwrap_or_default();
+        let problem = format!("{}: `{service}`, which has to complete first, {problem}", self.remote.server());
+        Err(TargetError { log, ..TargetError::new(problem) })
     }
 
     /// The beginning of a call of Compose with the images of the release.

@@ -28,12 +28,20 @@ pub(super) struct Service {
     container_name: Option<String>,
     scale: Option<u64>,
     deploy: Option<Deploy>,
+    healthcheck: Option<HealthCheck>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+struct HealthCheck {
+    #[serde(default)]
+    disable: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 struct Dependency {
     #[serde(default)]
     condition: String,
+    required: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -72,10 +80,25 @@ impl Project {
 
     /// Whether another service waits until this one has done its work and exited.
     pub(super) fn has_to_complete(&self, service: &str) -> bool {
-        let waits = |other: &Service| {
-            other.depends_on.get(service).is_some_and(|needed| needed.condition == "service_completed_successfully")
-        };
-        self.services.values().any(waits)
+        self.needs(service).any(|needed| needed.condition == "service_completed_successfully")
+    }
+
+    /// Whether it can be waited for until it is healthy. The image's own health check is only known if another service waits
+    /// for it.
+    pub(super) fn has_health_check(&self, service: &str) -> bool {
+        let own = self.services.get(service).and_then(|service| service.healthcheck.as_ref());
+        own.is_some_and(|check| !check.disable)
+            || self.needs(service).any(|needed| needed.condition == "service_healthy")
+    }
+
+    /// Whether another service cannot start if this one fails.
+    pub(super) fn is_required(&self, service: &str) -> bool {
+        self.needs(service).any(|needed| needed.required != Some(false))
+    }
+
+    /// How other services depend on this one.
+    fn needs<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Dependency> {
+        self.services.values().filter_map(move |other| other.depends_on.get(service))
     }
 }
 
@@ -115,13 +138,16 @@ mod tests {
     fn dependencies() {
         let text = r#"{"name": "site", "services": {
             "web": {"image": "x", "depends_on": {"worker": {}, "db": {"condition": "service_healthy"}}},
-            "worker": {"depends_on": {"queue": {}, "web": {}}}, "db": {}, "queue": {"depends_on": {"gone": {}}},
-            "other": {"depends_on": {"init": {"condition": "service_completed_successfully"}}}, "init": {}}}"#;
+            "worker": {"depends_on": {"queue": {}, "web": {}}}, "db": {"healthcheck": {"disable": true}}, "queue": {"healthcheck": {"test": ["CMD", "x"]}, "depends_on": {"gone": {}}},
+            "other": {"depends_on": {"init": {"condition": "service_completed_successfully", "required": false}}}, "init": {}}}"#;
         let project: Project = serde_json::from_str(text).unwrap();
         assert_eq!(project.dependencies(["web"]).into_iter().collect::<Vec<_>>(), ["db", "queue", "worker"]);
         assert_eq!(project.dependencies(["web", "worker"]).into_iter().collect::<Vec<_>>(), ["db", "queue"]);
         assert_eq!(project.dependencies(["other", "unknown"]).into_iter().collect::<Vec<_>>(), ["init"]);
         assert!(project.has_to_complete("init") && !project.has_to_complete("db") && !project.has_to_complete("web"));
+        assert!(project.has_health_check("db") && project.has_health_check("queue"));
+        assert!(!project.has_health_check("worker") && !project.has_health_check("other"));
+        assert!(project.is_required("db") && !project.is_required("init") && !project.is_required("other"));
     }
 
     #[test]
