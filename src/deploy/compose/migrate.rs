@@ -71,12 +71,13 @@ impl ComposeTarget {
         let needed = project.dependencies([service]);
         let (completing, lasting): (Vec<&str>, Vec<&str>) =
             needed.into_iter().partition(|name| project.has_to_complete(name));
-        let completing: Vec<&str> = completing.into_iter().filter(|name| !seen.completed.contains(*name)).collect();
-        let is_down = |name: &&&str| !seen.up.contains(**name);
+        let is_open = |name: &&str| !seen.completed.contains(*name) && !seen.started.contains(*name);
+        let completing: Vec<&str> = completing.into_iter().filter(is_open).collect();
+        let is_down = |name: &&&str| !seen.up.contains(**name) && !seen.started.contains(**name);
         let lasting: Vec<&str> = lasting.iter().filter(is_down).copied().collect();
         let missing: Vec<&str> = completing.iter().filter(is_down).chain(&lasting).copied().collect();
-        // Without `--wait`, which takes a container that has exited for one that failed; and not yet with `--no-deps`, by
-        // which Compose before 2.29.3 gives a container another configuration.
+        // Without `--wait`, which takes a container that has exited for one that failed; and not yet with `--no-deps`: older
+        // versions of Compose then give a container another configuration.
         self.start(plan, &[], &missing, limit).await?;
         let checked: Vec<&str> = lasting.iter().copied().filter(|name| project.has_health_check(name)).collect();
         self.start(plan, &["--wait", "--no-deps"], &checked, limit).await?;
@@ -88,8 +89,7 @@ impl ComposeTarget {
         }
         // Another migration may need the same.
         if let Some(seen) = self.seen.lock().await.as_mut() {
-            seen.up.extend(lasting.into_iter().map(String::from));
-            seen.completed.extend(completing.into_iter().map(String::from));
+            seen.started.extend(lasting.into_iter().chain(completing).map(String::from));
         }
         Ok(())
     }

@@ -43,6 +43,9 @@ pub(super) struct Seen {
     pub(super) up: BTreeSet<String>,
     /// The services whose containers have done their work and exited.
     pub(super) completed: BTreeSet<String>,
+    /// The services that were started since then for a migration. `rollout` has nothing older to
+    /// replace there, so they are not in `up`.
+    pub(super) started: BTreeSet<String>,
 }
 
 /// A container with its service and image.
@@ -144,9 +147,16 @@ impl ComposeTarget {
         let up = services.iter().filter(|(_, now)| now.is_up).map(|(name, _)| name.clone()).collect();
         let completed = services.iter().filter(|(_, now)| !now.runs.is_empty() && !now.is_up && !now.has_failed);
         let completed = completed.map(|(name, _)| name.clone()).collect();
-        let unfinished_now = unfinished.clone();
-        let seen =
-            Seen { project, is_outdated, records, unfinished: unfinished_now, at: Instant::now(), up, completed };
+        let seen = Seen {
+            project,
+            is_outdated,
+            records,
+            unfinished: unfinished.clone(),
+            at: Instant::now(),
+            up,
+            completed,
+            started: BTreeSet::new(),
+        };
         *self.seen.lock().await = Some(seen);
         Ok(Present { services, last, unfinished, left, is_outdated })
     }
